@@ -1,0 +1,1 @@
+//! Sockets, framing and the hot requests; everything else goes through `ControlPlane`.

@@ -1,0 +1,79 @@
+"""The shape of every machine of the control plane.
+
+A machine holds one part of the cluster's state and takes every decision about it. It may not wait, send,
+read a clock or draw a random number: time and chance are arguments, and whatever must happen in the world is
+returned as an effect for the shell (`moldau.server`) to carry out.
+
+The shell's side of the bargain: append `records` to the machine's partition, wait until they are committed
+(high watermark), `apply` each of them, then send `response` and carry out `effects`, in that order. Recovery is
+`apply` over the log and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Final, Generic, NewType, Protocol, TypeVar
+
+Token = NewType("Token", int)
+"""Names one waiting request. The shell hands it in, the machine gives it back in `Reply`."""
+
+
+class Parked:
+    """The response that says: the answer comes later, in a `Reply` effect with the request's token."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "PARKED"
+
+
+PARKED: Final = Parked()
+
+RequestT = TypeVar("RequestT", contravariant=True)
+RecordT = TypeVar("RecordT")
+ResponseT = TypeVar("ResponseT")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Effect: answer the parked request `token` with `response`."""
+
+    token: Token
+    response: object
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleTimer:
+    """Effect: hand `event` to `decide` at `at_ms`. A later timer with the same key replaces this one."""
+
+    key: Hashable
+    at_ms: int
+    event: object
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """Effect: forget the timer `key`; not an error when there is none."""
+
+    key: Hashable
+
+
+Effect = Reply | ScheduleTimer | CancelTimer
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[RecordT, ResponseT]):
+    """What a machine wants done: durable records first, then the response, then the effects."""
+
+    response: ResponseT
+    records: tuple[RecordT, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+class Machine(Protocol[RequestT, RecordT, ResponseT]):
+    """`decide` never changes durable state; `apply` is the only code that does."""
+
+    def decide(self, request: RequestT, now_ms: int) -> Decision[RecordT, ResponseT]: ...
+
+    def apply(self, record: RecordT) -> None: ...

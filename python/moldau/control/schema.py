@@ -1,0 +1,341 @@
+"""Kafka's message schemas for records, declared once as dataclasses.
+
+The protocol's requests come and go through kio; the records that live *inside* partitions (`__cluster_metadata`,
+`__consumer_offsets`, `__transaction_state`) are ours to read and write, and this module is their codec:
+
+    @dataclass(frozen=True, slots=True)
+    class TopicRecord(Message, versions=(0, 0), flexible_since=0):
+        name: str = wire(STRING)
+        topic_id: UUID = wire(UUID_)
+
+`encode(message, version)` gives the bytes, `decode(TopicRecord, version, data)` the object. Fields outside their
+version range are left at their default; tagged fields are written only when they differ from it. Bytes left over,
+lengths that point past the end and unknown versions raise `SchemaError`: nothing is allocated from a length that
+was not checked against the bytes at hand.
+
+Source: the Kafka protocol guide (types), KIP-482 (compact types and tagged fields).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Final, TypeVar
+from uuid import UUID
+
+from moldau.errors import MoldauError
+
+NEWEST: Final = 32767
+ZERO_UUID: Final = UUID(int=0)
+
+
+class SchemaError(MoldauError):
+    """Bytes that do not follow the schema, or a value that the schema cannot carry."""
+
+
+class Reader:
+    """A cursor over bytes that refuses to move past their end."""
+
+    __slots__ = ("data", "position")
+
+    def __init__(self, data: bytes | memoryview) -> None:
+        self.data = memoryview(data)
+        self.position = 0
+
+    @property
+    def remaining(self) -> int:
+        return len(self.data) - self.position
+
+    def take(self, length: int) -> memoryview:
+        if length < 0 or length > self.remaining:
+            raise SchemaError(f"needs {length} bytes at position {self.position}, {self.remaining} are left")
+        start = self.position
+        self.position += length
+        return self.data[start : self.position]
+
+    def unsigned_varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+            if shift > 28:
+                raise SchemaError(f"varint at position {self.position} is longer than five bytes")
+
+
+def write_unsigned_varint(out: bytearray, value: int) -> None:
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+
+
+@dataclass(frozen=True, slots=True)
+class WireType:
+    """How one type is written and read. Both functions are told whether the message version is flexible."""
+
+    name: str
+    write: Callable[[bytearray, Any, bool, int], None]
+    read: Callable[[Reader, bool, int, bool], Any]
+    default: Any
+
+
+def _fixed(name: str, form: str, default: object) -> WireType:
+    packer = struct.Struct(form)
+
+    def write(out: bytearray, value: Any, flexible: bool, version: int) -> None:
+        try:
+            out += packer.pack(value)
+        except struct.error as error:
+            raise SchemaError(f"{value!r} is not an {name}: {error}") from None
+
+    def read(reader: Reader, flexible: bool, version: int, nullable: bool) -> Any:
+        return packer.unpack(reader.take(packer.size))[0]
+
+    return WireType(name, write, read, default)
+
+
+INT8: Final = _fixed("int8", ">b", 0)
+INT16: Final = _fixed("int16", ">h", 0)
+UINT16: Final = _fixed("uint16", ">H", 0)
+INT32: Final = _fixed("int32", ">i", 0)
+INT64: Final = _fixed("int64", ">q", 0)
+FLOAT64: Final = _fixed("float64", ">d", 0.0)
+BOOL: Final = _fixed("bool", ">?", False)
+
+
+def _write_uuid(out: bytearray, value: UUID, flexible: bool, version: int) -> None:
+    out += value.bytes
+
+
+def _read_uuid(reader: Reader, flexible: bool, version: int, nullable: bool) -> UUID:
+    return UUID(bytes=bytes(reader.take(16)))
+
+
+UUID_: Final = WireType("uuid", _write_uuid, _read_uuid, ZERO_UUID)
+
+
+def _write_length(out: bytearray, length: int | None, flexible: bool, short: bool) -> None:
+    if flexible:
+        write_unsigned_varint(out, 0 if length is None else length + 1)
+    else:
+        out += struct.pack(">h" if short else ">i", -1 if length is None else length)
+
+
+def _read_length(reader: Reader, flexible: bool, short: bool, nullable: bool) -> int | None:
+    if flexible:
+        length = reader.unsigned_varint() - 1
+    else:
+        length = struct.unpack(">h" if short else ">i", reader.take(2 if short else 4))[0]
+    if length < -1 or length > reader.remaining:
+        raise SchemaError(f"length {length} at position {reader.position}, {reader.remaining} bytes are left")
+    if length == -1:
+        if not nullable:
+            raise SchemaError(f"null at position {reader.position} in a field that may not be null")
+        return None
+    return length
+
+
+def _write_string(out: bytearray, value: str | None, flexible: bool, version: int) -> None:
+    raw = None if value is None else value.encode()
+    if raw is not None and len(raw) > 32767:
+        raise SchemaError(f"string of {len(raw)} bytes, the limit is 32767")
+    _write_length(out, None if raw is None else len(raw), flexible, short=True)
+    out += raw or b""
+
+
+def _read_string(reader: Reader, flexible: bool, version: int, nullable: bool) -> str | None:
+    length = _read_length(reader, flexible, True, nullable)
+    if length is None:
+        return None
+    try:
+        return str(reader.take(length), "utf-8")
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"string before position {reader.position} is not UTF-8: {error.reason}") from None
+
+
+STRING: Final = WireType("string", _write_string, _read_string, "")
+
+
+def _write_bytes(out: bytearray, value: bytes | None, flexible: bool, version: int) -> None:
+    _write_length(out, None if value is None else len(value), flexible, short=False)
+    out += value or b""
+
+
+def _read_bytes(reader: Reader, flexible: bool, version: int, nullable: bool) -> bytes | None:
+    length = _read_length(reader, flexible, False, nullable)
+    return None if length is None else bytes(reader.take(length))
+
+
+BYTES: Final = WireType("bytes", _write_bytes, _read_bytes, b"")
+
+
+def array(element: WireType) -> WireType:
+    """A tuple of `element`."""
+
+    def write(out: bytearray, value: tuple[Any, ...] | None, flexible: bool, version: int) -> None:
+        _write_length(out, None if value is None else len(value), flexible, short=False)
+        for item in value or ():
+            element.write(out, item, flexible, version)
+
+    def read(reader: Reader, flexible: bool, version: int, nullable: bool) -> tuple[Any, ...] | None:
+        length = _read_length(reader, flexible, False, nullable)
+        if length is None:
+            return None
+        return tuple(element.read(reader, flexible, version, False) for _ in range(length))
+
+    return WireType(f"[]{element.name}", write, read, ())
+
+
+def struct_of(message: type[Message]) -> WireType:
+    """A nested structure; it has the version and the flexibility of the message around it."""
+
+    def write(out: bytearray, value: Message, flexible: bool, version: int) -> None:
+        _write_fields(out, value, version, flexible)
+
+    def read(reader: Reader, flexible: bool, version: int, nullable: bool) -> Message:
+        return _read_fields(message, reader, version, flexible)
+
+    return WireType(message.__name__, write, read, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    type: WireType
+    since: int
+    until: int
+    nullable_since: int
+    tag: int | None
+    default: Any
+
+
+def wire(
+    type_: WireType,
+    *,
+    since: int = 0,
+    until: int = NEWEST,
+    nullable_since: int = NEWEST + 1,
+    tag: int | None = None,
+    default: Any = ...,
+) -> Any:
+    """Declare a field: its type, the versions that have it, its tag if it is a tagged field."""
+    chosen = type_.default if default is ... else default
+    return field(default=chosen, metadata={"wire": _Wire(type_, since, until, nullable_since, tag, chosen)})
+
+
+class Message:
+    """Base of every declared record or nested structure."""
+
+    __slots__ = ()
+    lowest_version: ClassVar[int] = 0
+    highest_version: ClassVar[int] = 0
+    flexible_since: ClassVar[int] = NEWEST + 1
+
+    def __init_subclass__(cls, *, versions: tuple[int, int] | None = None, flexible_since: int | None = None) -> None:
+        # A dataclass with slots is made twice; the second time without the keywords, and then it inherits nothing new.
+        if versions is not None:
+            cls.lowest_version, cls.highest_version = versions
+        if flexible_since is not None:
+            cls.flexible_since = flexible_since
+
+
+MessageT = TypeVar("MessageT", bound=Message)
+_LAYOUTS: dict[type[Message], tuple[tuple[str, _Wire], ...]] = {}
+
+
+def _layout(message: type[Message]) -> tuple[tuple[str, _Wire], ...]:
+    layout = _LAYOUTS.get(message)
+    if layout is None:
+        layout = tuple((f.name, f.metadata["wire"]) for f in fields(message))  # type: ignore[arg-type]
+        _LAYOUTS[message] = layout
+    return layout
+
+
+def _write_fields(out: bytearray, message: Message, version: int, flexible: bool) -> None:
+    tagged: dict[int, tuple[_Wire, Any]] = {}
+    for name, spec in _layout(type(message)):
+        if not spec.since <= version <= spec.until:
+            continue
+        value = getattr(message, name)
+        if value is None and version < spec.nullable_since:
+            raise SchemaError(f"{type(message).__name__}.{name} may not be null in version {version}")
+        if spec.tag is None:
+            spec.type.write(out, value, flexible, version)
+        elif value != spec.default:
+            tagged[spec.tag] = (spec, value)
+    if not flexible:
+        return
+    write_unsigned_varint(out, len(tagged))
+    for tag in sorted(tagged):
+        spec, value = tagged[tag]
+        body = bytearray()
+        spec.type.write(body, value, flexible, version)
+        write_unsigned_varint(out, tag)
+        write_unsigned_varint(out, len(body))
+        out += body
+
+
+def _read_fields(message: type[MessageT], reader: Reader, version: int, flexible: bool) -> MessageT:
+    values: dict[str, Any] = {}
+    tagged: dict[int, tuple[str, _Wire]] = {}
+    for name, spec in _layout(message):
+        if not spec.since <= version <= spec.until:
+            continue
+        if spec.tag is None:
+            values[name] = spec.type.read(reader, flexible, version, version >= spec.nullable_since)
+        else:
+            tagged[spec.tag] = (name, spec)
+    if flexible:
+        for _ in range(reader.unsigned_varint()):
+            tag = reader.unsigned_varint()
+            body = Reader(reader.take(reader.unsigned_varint()))
+            if tag in tagged:
+                name, spec = tagged[tag]
+                values[name] = spec.type.read(body, flexible, version, version >= spec.nullable_since)
+    return message(**values)
+
+
+def _check_version(message: type[Message], version: int) -> None:
+    if not message.lowest_version <= version <= message.highest_version:
+        raise SchemaError(
+            f"{message.__name__} version {version} is unknown "
+            f"(known: {message.lowest_version} to {message.highest_version})"
+        )
+
+
+def encode(message: Message, version: int) -> bytes:
+    """The body of `message` in `version`, without any frame around it.
+
+    Raises:
+        SchemaError: the version is unknown, or a value does not fit its type.
+    """
+    _check_version(type(message), version)
+    out = bytearray()
+    _write_fields(out, message, version, version >= message.flexible_since)
+    return bytes(out)
+
+
+def decode(message: type[MessageT], version: int, data: bytes | memoryview) -> MessageT:
+    """Read one `message` that fills `data`.
+
+    Raises:
+        SchemaError: the version is unknown, bytes are missing, or bytes are left over.
+    """
+    _check_version(message, version)
+    reader = Reader(data)
+    result = _read_fields(message, reader, version, version >= message.flexible_since)
+    if reader.remaining:
+        raise SchemaError(f"{reader.remaining} bytes are left over after {message.__name__} version {version}")
+    return result
+
+
+def registry(*messages: tuple[int, type[Message]]) -> Mapping[int, type[Message]]:
+    """A table from record type to message; a number given twice is a programming error."""
+    table: dict[int, type[Message]] = {}
+    for number, message in messages:
+        assert number not in table, f"record type {number} is declared twice"
+        table[number] = message
+    return table

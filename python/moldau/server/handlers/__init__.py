@@ -1,0 +1,68 @@
+"""One file per API key: `ls` is the compatibility table.
+
+A handler module declares `API` and, unless the request is answered in Rust, `async def handle(shell, request,
+context)`. `load()` imports them all; ApiVersions, the reference page and the conformance tests read the same list.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One row of the compatibility table."""
+
+    key: int
+    name: str
+    versions: tuple[int, int]
+    """Lowest and highest version that is answered."""
+    advertised_lowest: int | None = None
+    """What ApiVersions says where it must differ (KAFKA-18659: Produce advertises 0 and refuses 0 to 2)."""
+    hot: bool = False
+    """Answered in Rust; the module has no `handle`, or one only for what Rust passes on."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """Who asked, and how they reached us."""
+
+    api_version: int
+    correlation_id: int
+    client_id: str | None
+    client_host: str
+    """The peer's address, as Kafka writes it into group descriptions: `/127.0.0.1`."""
+    listener: str
+    advertised: tuple[str, int]
+    """Host and port by which this client should reach this node."""
+    token: int
+    """Names this request for a machine that answers later."""
+
+
+Handler = Callable[[Any, Any, RequestContext], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An API and the function that answers it; `None` for what only Rust answers."""
+
+    api: Api
+    handle: Handler | None
+
+
+def load() -> dict[int, Route]:
+    """Import every handler module of this folder and return the routes by API key."""
+    routes: dict[int, Route] = {}
+    for module_info in pkgutil.iter_modules(__path__):
+        if not module_info.name.startswith("k"):
+            continue
+        module = importlib.import_module(f"{__name__}.{module_info.name}")
+        api: Api = module.API
+        assert api.key not in routes, f"API key {api.key} has two handlers"
+        routes[api.key] = Route(api, getattr(module, "handle", None))
+    return dict(sorted(routes.items()))
