@@ -1,0 +1,256 @@
+"""The compiled heart: logs on disk, sockets, and the requests that never take the GIL.
+
+Only `moldau.server` imports this module. One `Core` is one node, opened in two steps so that the metadata log can
+say which partitions exist before they are loaded:
+
+    core = Core(directories, durable=True, recovery_threads=2)    # locks the directories
+    core.open_metadata_log(settings, now_ms)                      # __cluster_metadata-0, alone
+    records = core.read("__cluster_metadata", 0, 0, 1 << 20)      # replayed by the control plane
+    core.load_partitions(specs, now_ms)                           # everything else, in parallel
+    core.put_broker(...); core.put_topic(...)                     # the cluster image
+    endpoints = core.start(server_settings)                       # listeners open, requests arrive
+
+Every method may be called from any thread. Methods that touch a disk release the GIL. Offsets, epochs and ids are
+plain integers here; times are milliseconds since the epoch.
+"""
+
+from collections.abc import Sequence
+from typing import Final, final
+from uuid import UUID
+
+from moldau.server.core_types import (
+    AppendOrigin,
+    DirectoryStatus,
+    Endpoint,
+    LoadFailure,
+    LogSettings,
+    LogStatus,
+    PartitionSpec,
+    PartitionState,
+    ProducerStatus,
+    ServerSettings,
+    StoredRecord,
+)
+
+version: Final[str]
+"""Version of the compiled crate; equal to the package's."""
+
+class CoreError(Exception):
+    """What the log or the server refused, with the Kafka error code that says why."""
+
+    code: int
+    """Kafka's error code (`moldau.errors.ErrorCode`)."""
+    message: str
+
+@final
+class Request:
+    """One request that Rust did not answer. Exactly one of `respond`, `serve_hot` and `close` ends it.
+
+    A request that is dropped unanswered closes its connection: a client sees a broken connection, never a hang.
+    """
+
+    @property
+    def connection_id(self) -> int: ...
+    @property
+    def listener(self) -> str: ...
+    @property
+    def client_host(self) -> str:
+        """Address of the peer, without a port."""
+    @property
+    def client_port(self) -> int: ...
+    @property
+    def advertised_host(self) -> str:
+        """Host by which this client should be told to reach this node."""
+    @property
+    def advertised_port(self) -> int: ...
+    @property
+    def api_key(self) -> int: ...
+    @property
+    def api_version(self) -> int: ...
+    @property
+    def correlation_id(self) -> int: ...
+    @property
+    def client_id(self) -> str | None: ...
+    @property
+    def client_software_name(self) -> str | None:
+        """From this connection's ApiVersions request, if it sent one."""
+    @property
+    def client_software_version(self) -> str | None: ...
+    @property
+    def body(self) -> bytes:
+        """What follows the request header; a fresh copy at every access."""
+    def respond(self, body: bytes) -> None:
+        """Send `body`; the length and the response header are added.
+
+        Raises:
+            RuntimeError: the request was already ended.
+        """
+    def serve_hot(self) -> None:
+        """Let the Rust handler answer from the cluster image as it is now, creating nothing.
+
+        Raises:
+            RuntimeError: the request was already ended.
+        """
+    def close(self) -> None:
+        """Close the connection without an answer.
+
+        Raises:
+            RuntimeError: the request was already ended.
+        """
+
+@final
+class Core:
+    """One node: its log directories, its listeners and its copy of the cluster image."""
+
+    def __new__(cls, directories: Sequence[str], *, durable: bool = True, recovery_threads: int = 1) -> Core:
+        """Create what is missing of `directories` and lock each of them; read the checkpoints, load no partition.
+
+        Args:
+            durable: `False` skips every fsync: for a broker whose directory is thrown away.
+            recovery_threads: how many threads load partitions, per directory.
+
+        Raises:
+            CoreError: no directory is usable, or another process has locked one.
+        """
+    @property
+    def wake_fd(self) -> int:
+        """A descriptor that is readable while there is something to poll. The core owns it: do not close it."""
+
+    # Boot
+
+    def open_metadata_log(self, settings: LogSettings, now_ms: int) -> None:
+        """Open or create `__cluster_metadata-0`, recovering it when needed.
+
+        Raises:
+            CoreError: it cannot be read or created.
+        """
+    def load_partitions(self, partitions: Sequence[PartitionSpec], now_ms: int) -> list[LoadFailure]:
+        """Open every partition that belongs to this node, in parallel, creating those without a folder.
+
+        Folders that are in no spec are renamed to `…-stray`. A partition that fails is reported and stays offline.
+        """
+    def start(self, settings: ServerSettings) -> list[Endpoint]:
+        """Bind the listeners and begin to serve. Returns where each of them really listens, in the order given.
+
+        Raises:
+            CoreError: an address cannot be bound; the message names it. Nothing is left bound.
+            RuntimeError: it was started before.
+        """
+    def shutdown(self, grace_ms: int, now_ms: int) -> None:
+        """Stop accepting, let running requests end for at most `grace_ms`, flush, checkpoint, unlock. Idempotent."""
+
+    # Events
+
+    def poll_requests(self, limit: int) -> list[Request]:
+        """Take up to `limit` waiting requests, oldest first; clears `wake_fd` when nothing is left."""
+    def poll_committed(self) -> list[int]:
+        """Take the tokens of `when_committed` whose records are committed by now."""
+    def poll_closed(self) -> list[int]:
+        """Take the ids of the connections that ended since the last call."""
+
+    # Records of internal partitions
+
+    def append(
+        self,
+        topic: str,
+        partition: int,
+        records: Sequence[tuple[bytes | None, bytes | None]],
+        timestamp_ms: int,
+        origin: AppendOrigin,
+    ) -> int:
+        """Append `records` (key, value) as one batch: all of them are there after a crash, or none.
+
+        Returns the offset of the last record. The batch is in the page cache, not necessarily on disk: `flush`.
+
+        Raises:
+            CoreError: the partition is unknown, offline, or the batch is too large.
+            ValueError: `records` is empty.
+        """
+    def when_committed(self, topic: str, partition: int, offset: int, token: int) -> None:
+        """Hand `token` to `poll_committed` once the high watermark is above `offset`; at once if it is already.
+
+        Raises:
+            CoreError: the partition is unknown.
+        """
+    def read(self, topic: str, partition: int, from_offset: int, max_bytes: int) -> list[StoredRecord]:
+        """Read records from `from_offset` up to the high watermark, decompressed, control batches skipped.
+
+        At least one record is read when there is one, however large its batch: an empty list means the end. To
+        replay, call again with the last offset plus one.
+
+        Raises:
+            CoreError: the partition is unknown, or `from_offset` is outside of the log.
+        """
+    def flush(self, topic: str, partition: int) -> None:
+        """Force everything appended so far to the disk (nothing to do when the core is not durable).
+
+        Raises:
+            CoreError: the disk refused; the partition is offline from here on.
+        """
+    def log_start_offset(self, topic: str, partition: int) -> int:
+        """Raises CoreError when the partition has no log here."""
+    def high_watermark(self, topic: str, partition: int) -> int:
+        """Raises CoreError when the partition has no log here."""
+    def log_end_offset(self, topic: str, partition: int) -> int:
+        """Raises CoreError when the partition has no log here."""
+    def latest_leader_epoch(self, topic: str, partition: int) -> int | None:
+        """The newest epoch in the log's epoch cache. Raises CoreError when the partition has no log here."""
+    def begin_leader_epoch(self, topic: str, partition: int, leader_epoch: int) -> None:
+        """From here on records of this partition carry `leader_epoch`; only the metadata log needs to be told.
+
+        Other partitions take theirs from `put_topic`. Raises CoreError when the partition has no log here.
+        """
+
+    # Partitions
+
+    def create_partitions(self, partitions: Sequence[PartitionSpec], now_ms: int) -> list[LoadFailure]:
+        """Create the logs of new partitions; they serve once `put_topic` names this node as their leader."""
+    def delete_partitions(self, topic: str, partitions: Sequence[int], now_ms: int) -> list[LoadFailure]:
+        """Take partitions out of service and rename their folders; the files go with a later `housekeeping`."""
+    def set_log_settings(self, topic: str, settings: LogSettings) -> None:
+        """Apply `settings` to every local partition of `topic`; unknown topics are ignored."""
+    def delete_records(self, topic: str, partition: int, before_offset: int) -> int:
+        """Move the log start up to `before_offset` (-1: the high watermark) and return it, the new low watermark.
+
+        Raises:
+            CoreError: unknown partition, or OFFSET_OUT_OF_RANGE.
+        """
+
+    # The cluster image
+
+    def put_broker(self, node_id: int, epoch: int, endpoints: Sequence[Endpoint], rack: str | None) -> None: ...
+    def remove_broker(self, node_id: int) -> None: ...
+    def set_controller(self, node_id: int) -> None: ...
+    def put_topic(
+        self,
+        name: str,
+        topic_id: UUID,
+        internal: bool,
+        min_insync_replicas: int,
+        partitions: Sequence[PartitionState],
+    ) -> None:
+        """Replace what the image says about one topic; local partitions that this node leads begin to serve."""
+    def remove_topic(self, name: str) -> None:
+        """Forget a topic; requests for it are answered with UNKNOWN_TOPIC_OR_PARTITION from here on."""
+
+    # Periodic work
+
+    def housekeeping(self, now_ms: int) -> None:
+        """Retention, time-based rolls and flushes, deletion of removed files, expiry of idle producers."""
+    def checkpoint(self) -> None:
+        """Write the recovery-point, log-start-offset and high-watermark checkpoint files.
+
+        Raises:
+            CoreError: a directory cannot be written.
+        """
+
+    # Looking in
+
+    def directories(self) -> list[DirectoryStatus]:
+        """Every log directory with its state and space."""
+    def logs(self) -> list[LogStatus]:
+        """Every local partition with its size and offsets."""
+    def producers(self, topic: str, partition: int) -> list[ProducerStatus]:
+        """The producers that a partition remembers. Raises CoreError when the partition has no log here."""
+    def counters(self) -> dict[str, int]:
+        """Totals since the start, by the names of `moldau.observe.metrics`."""
