@@ -1,0 +1,81 @@
+# Moldau. `make` alone lists what there is; every target installs what it needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+export PATH := $(PATH):$(HOME)/.cargo/bin
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PROFILE ?= fast
+CARGO_TEST := cargo test --quiet --profile fast --locked -p moldau-log -p moldau-server
+RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: requirements.lock tools/ensure-uv.sh tools/ensure-system.sh
+	tools/ensure-system.sh
+	uv=$$(tools/ensure-uv.sh) && { [ -x $(PYTHON) ] || "$$uv" venv --quiet --python '>=3.11' $(VENV); } && \
+	    "$$uv" pip sync --quiet --python $(PYTHON) --require-hashes requirements.lock
+	touch $@
+
+# The extension and the package itself, editable: sources are used where they lie.
+$(VENV)/.built-$(PROFILE): $(VENV)/.installed $(RUST_SOURCES) pyproject.toml
+	uv=$$(tools/ensure-uv.sh) && PATH="$$(dirname "$$uv"):$$PATH" VIRTUAL_ENV=$(CURDIR)/$(VENV) \
+	    $(VENV)/bin/maturin develop --quiet --uv --profile $(PROFILE) --locked
+	rm -f $(VENV)/.built-* && touch $@
+
+.PHONY: build
+build: $(VENV)/.built-$(PROFILE) ## build the extension and install the package into .venv
+
+.PHONY: demo
+demo: build ## the guide's order pipeline, end to end, on an embedded node
+	$(VENV)/bin/moldau demo orders
+
+.PHONY: test
+test: build ## everything that must pass: Rust, Python, real clients, faults
+	tools/ensure-system.sh test
+	$(CARGO_TEST)
+	$(PYTHON) -m pytest
+
+.PHONY: test-long
+test-long: build ## what takes minutes to hours: a hundred kills, thousands of simulated schedules
+	$(PYTHON) -m pytest -m slow
+
+.PHONY: check
+check: build ## format, lint, types, layering, tidiness, stubs against the binary
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PYTHON) -m mypy.stubtest moldau._core --ignore-disjoint-bases
+	$(PYTHON) -m pytest -q tests/test_tidy.py
+
+.PHONY: format
+format: $(VENV)/.installed ## format every source
+	cargo fmt --all
+	$(VENV)/bin/ruff check --quiet --fix . || true
+	$(VENV)/bin/ruff format .
+
+.PHONY: bench
+bench: ## side by side with Apache Kafka on this machine, then the micro benchmarks
+	$(MAKE) build PROFILE=release
+	$(PYTHON) -m bench.versus
+	cargo bench --locked -p moldau-log
+
+.PHONY: docs
+docs: build ## write docs/reference from the code
+	$(VENV)/bin/python tools/reference.py
+
+.PHONY: lock
+lock: ## resolve the dependencies anew
+	uv=$$(tools/ensure-uv.sh) && "$$uv" pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	    --upgrade --group dev pyproject.toml -o requirements.lock
+	cargo update
+
+.PHONY: clean
+clean: ## remove what was built and installed
+	rm -rf target $(VENV) .tools dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find python tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f python/moldau/_core*.so
