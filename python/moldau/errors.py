@@ -7,6 +7,7 @@ guide, section "Error codes".
 from __future__ import annotations
 
 import enum
+from typing import Self
 
 
 class MoldauError(Exception):
@@ -18,7 +19,7 @@ class ErrorCode(enum.IntEnum):
 
     retriable: bool
 
-    def __new__(cls, code: int, retriable: bool) -> ErrorCode:
+    def __new__(cls, code: int, retriable: bool) -> Self:
         member = int.__new__(cls, code)
         member._value_ = code
         member.retriable = retriable
