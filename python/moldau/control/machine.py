@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Final, Generic, NewType, Protocol, TypeVar
+from typing import Any, Final, Generic, NewType, Protocol, TypeVar
+
+from moldau.errors import ErrorCode
 
 Token = NewType("Token", int)
 """Names one waiting request. The shell hands it in, the machine gives it back in `Reply`."""
@@ -69,6 +71,19 @@ class Decision(Generic[RecordT, ResponseT]):
     response: ResponseT
     records: tuple[RecordT, ...] = ()
     effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppendFailed:
+    """Handed to `decide` when the records of `decision` could not be appended: nothing of it was applied.
+
+    The new decision takes the place of the failed one: its response answers `request` (or it is PARKED, with a
+    `Reply`), and of the failed effects only those happen that it repeats. It has no records.
+    """
+
+    request: object
+    decision: Decision[Any, Any]
+    error: ErrorCode
 
 
 class Machine(Protocol[RequestT, RecordT, ResponseT]):

@@ -1,0 +1,198 @@
+"""The records of `__consumer_offsets`, byte for byte as Apache Kafka 4.3 writes them.
+
+A record's key begins with an int16 that says what the record is, its value with an int16 that says which version of
+the value follows. A key without a value (a tombstone) takes back what was said under that key.
+
+    0, 1   OffsetCommit   (group, topic, partition) -> offset            0 is how Kafka before 0.9 wrote it
+    2      GroupMetadata  group -> generation, protocol, leader, members and their assignments
+    3 .. 8, 16            groups of the consumer protocol (KIP-848)
+    10 .. 15              share groups (KIP-932)
+    17 .. 23              streams groups (KIP-1071)
+
+A directory written by Kafka may hold all of them. What the classic protocol does not use is carried as `OtherRecord`:
+it is not understood here, but it is neither refused nor forgotten, since it says that a group id belongs to another
+protocol. Every such key begins with the group id.
+
+Values are read in every version that Kafka ever wrote and written in the version that Kafka 4.3 writes.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from moldau.control.schema import (
+    BYTES,
+    INT32,
+    INT64,
+    STRING,
+    UUID_,
+    Message,
+    Reader,
+    SchemaError,
+    array,
+    decode,
+    encode,
+    struct_of,
+    wire,
+)
+
+LEGACY_OFFSET_COMMIT: Final = 0
+OFFSET_COMMIT: Final = 1
+GROUP_METADATA: Final = 2
+
+CONSUMER_GROUP_METADATA: Final = 3
+SHARE_GROUP_METADATA: Final = 11
+STREAMS_GROUP_METADATA: Final = 17
+GROUP_DECLARATIONS: Final = {
+    CONSUMER_GROUP_METADATA: "Consumer",
+    SHARE_GROUP_METADATA: "Share",
+    STREAMS_GROUP_METADATA: "Streams",
+}
+"""The record types that say that a group of another protocol exists, and how Kafka names its type."""
+
+GROUP_METADATA_VERSION: Final = 3
+OFFSET_COMMIT_VERSION: Final = 4
+OFFSET_COMMIT_WITH_EXPIRY_VERSION: Final = 1
+"""Only version 1 has room for `expire_timestamp`, so a commit with a retention of its own is written in it."""
+
+_NO_EXPIRY: Final = -1
+_NULL_SINCE_EVER: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetCommitKey(Message, versions=(0, 1)):
+    group: str = wire(STRING)
+    topic: str = wire(STRING)
+    partition: int = wire(INT32)
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetCommitValue(Message, versions=(0, 4), flexible_since=4):
+    offset: int = wire(INT64)
+    leader_epoch: int = wire(INT32, since=3, default=-1)
+    metadata: str = wire(STRING)
+    commit_timestamp: int = wire(INT64)
+    expire_timestamp: int = wire(INT64, since=1, until=1, default=_NO_EXPIRY)
+    topic_id: UUID = wire(UUID_, since=4, tag=0)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMetadataKey(Message, versions=(2, 2)):
+    group: str = wire(STRING)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberMetadata(Message):
+    member_id: str = wire(STRING)
+    group_instance_id: str | None = wire(STRING, since=3, nullable_since=3, default=None)
+    client_id: str = wire(STRING)
+    client_host: str = wire(STRING)
+    rebalance_timeout: int = wire(INT32, since=1, default=-1)
+    session_timeout: int = wire(INT32)
+    subscription: bytes = wire(BYTES)
+    assignment: bytes = wire(BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMetadataValue(Message, versions=(0, 4), flexible_since=4):
+    protocol_type: str = wire(STRING)
+    generation: int = wire(INT32)
+    protocol: str | None = wire(STRING, nullable_since=_NULL_SINCE_EVER, default=None)
+    leader: str | None = wire(STRING, nullable_since=_NULL_SINCE_EVER, default=None)
+    current_state_timestamp: int = wire(INT64, since=2, default=-1)
+    members: tuple[MemberMetadata, ...] = wire(array(struct_of(MemberMetadata)))
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRecord:
+    """An offset was committed, or with `value` None: it was taken back."""
+
+    group: str
+    topic: str
+    partition: int
+    value: OffsetCommitValue | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRecord:
+    """A classic group reached a generation, or with `value` None: it is gone."""
+
+    group: str
+    value: GroupMetadataValue | None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRecord:
+    """A record of a protocol that is not the classic one, kept as bytes."""
+
+    record_type: int
+    group: str
+    key: bytes
+    value: bytes | None
+
+
+CoordinatorRecord = OffsetRecord | GroupRecord | OtherRecord
+
+
+def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
+    """Key and value of `record` as they stand in the log.
+
+    Raises:
+        SchemaError: a value does not fit, such as a group id of more than 32767 bytes.
+    """
+    match record:
+        case OffsetRecord(group, topic, partition, value):
+            key = _with_number(OFFSET_COMMIT, OffsetCommitKey(group, topic, partition), version=OFFSET_COMMIT)
+            if value is None:
+                return key, None
+            version = OFFSET_COMMIT_VERSION
+            if value.expire_timestamp != _NO_EXPIRY:
+                version = OFFSET_COMMIT_WITH_EXPIRY_VERSION
+            return key, _with_number(version, value, version=version)
+        case GroupRecord(group, metadata):
+            key = _with_number(GROUP_METADATA, GroupMetadataKey(group), version=GROUP_METADATA)
+            if metadata is None:
+                return key, None
+            return key, _with_number(GROUP_METADATA_VERSION, metadata, version=GROUP_METADATA_VERSION)
+        case OtherRecord():
+            return record.key, record.value
+
+
+def decode_record(key: bytes | None, value: bytes | None) -> CoordinatorRecord:
+    """What a record of the log says.
+
+    Raises:
+        SchemaError: the bytes do not follow the schema of their type.
+    """
+    if key is None:
+        raise SchemaError("a record of __consumer_offsets has no key")
+    record_type, key_body = _number_and_body(key)
+    if record_type in (LEGACY_OFFSET_COMMIT, OFFSET_COMMIT):
+        offset_key = decode(OffsetCommitKey, record_type, key_body)
+        offset_value = None
+        if value is not None:
+            version, body = _number_and_body(value)
+            offset_value = decode(OffsetCommitValue, version, body)
+        return OffsetRecord(offset_key.group, offset_key.topic, offset_key.partition, offset_value)
+    if record_type == GROUP_METADATA:
+        group_key = decode(GroupMetadataKey, record_type, key_body)
+        group_value = None
+        if value is not None:
+            version, body = _number_and_body(value)
+            group_value = decode(GroupMetadataValue, version, body)
+        return GroupRecord(group_key.group, group_value)
+    group = STRING.read(Reader(key_body), False, record_type, False)  # noqa: FBT003 -- fills the slot of a reader
+    return OtherRecord(record_type, group, bytes(key), None if value is None else bytes(value))
+
+
+def _with_number(number: int, message: Message, *, version: int) -> bytes:
+    return struct.pack(">h", number) + encode(message, version)
+
+
+def _number_and_body(data: bytes) -> tuple[int, memoryview]:
+    if len(data) < 2:
+        raise SchemaError(f"{len(data)} bytes are too few for the leading int16")
+    return struct.unpack_from(">h", data)[0], memoryview(data)[2:]

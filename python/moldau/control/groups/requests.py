@@ -1,0 +1,222 @@
+"""What the group machine can be asked, and what time may bring.
+
+The first part comes from clients; a handler translates it from the wire and resolves topic ids to names before. The
+second part are the events of timers, which the machine orders as `ScheduleTimer` and gets back when they are due. An
+event names the round or generation it was meant for, so that one which comes late changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from moldau.control.machine import Token
+from moldau.control.schema import ZERO_UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """One assignment strategy a member can follow, with its subscription as that strategy reads it."""
+
+    name: str
+    metadata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JoinGroup:
+    """A member wants to be part of the next generation. Answered by `JoinGroupResponse`, mostly later."""
+
+    token: Token
+    group_id: str
+    member_id: str
+    """Empty when the member has none yet."""
+    group_instance_id: str | None
+    client_id: str
+    client_host: str
+    session_timeout_ms: int
+    rebalance_timeout_ms: int
+    protocol_type: str
+    protocols: tuple[Protocol, ...]
+    """In the member's order of preference."""
+    requires_member_id: bool = True
+    """KIP-394, from version 4: a new member first gets an id and must come back with it."""
+    may_skip_assignment: bool = True
+    """KIP-814, from version 9: the answer can say that the leader need not assign."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncGroup:
+    """A member asks for its assignment; the leader brings everyone's. Answered by `SyncGroupResponse`."""
+
+    token: Token
+    group_id: str
+    generation_id: int
+    member_id: str
+    group_instance_id: str | None
+    protocol_type: str | None
+    """None when the client does not say (before version 5); otherwise it must be the group's."""
+    protocol_name: str | None
+    assignments: tuple[tuple[str, bytes], ...]
+    """(member id, assignment), from the leader only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    group_id: str
+    generation_id: int
+    member_id: str
+    group_instance_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeavingMember:
+    member_id: str
+    """Empty when an administrator removes a static member by its instance id alone."""
+    group_instance_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveGroup:
+    group_id: str
+    members: tuple[LeavingMember, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetToCommit:
+    topic: str
+    topic_id: UUID
+    partition: int
+    offset: int
+    leader_epoch: int
+    metadata: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetCommit:
+    group_id: str
+    generation_id: int
+    """-1 for a consumer that assigns its partitions itself, and for administrators."""
+    member_id: str
+    group_instance_id: str | None
+    offsets: tuple[OffsetToCommit, ...]
+    retention_ms: int = -1
+    """Versions 2 to 4 may bring a retention of their own; -1 takes `offsets.retention.minutes`."""
+    knows_group_id_not_found: bool = True
+    """From version 9 a client understands GROUP_ID_NOT_FOUND here; before, it is ILLEGAL_GENERATION."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPartitions:
+    topic: str
+    partitions: tuple[int, ...]
+    topic_id: UUID = ZERO_UUID
+    """When given, an offset that was committed for an earlier topic of this name does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetFetch:
+    group_id: str
+    topics: tuple[TopicPartitions, ...] | None
+    """None asks for everything the group has committed."""
+    require_stable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetDelete:
+    group_id: str
+    topics: tuple[TopicPartitions, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeGroup:
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListGroups:
+    states: frozenset[str] = frozenset()
+    """Empty means every state; compared without regard to case, as the types are."""
+    types: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteGroup:
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedTopic:
+    name: str
+    topic_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsDeleted:
+    """Topics are gone from the cluster, and the offsets that were committed for them are of no more use."""
+
+    topics: tuple[DeletedTopic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Every record of the partition was applied: the machine may start its timers."""
+
+
+# What time brings.
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExpired:
+    group_id: str
+    member_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InitialDelayElapsed:
+    group_id: str
+    round: int
+    delay_ms: int
+    remaining_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RebalanceTimedOut:
+    group_id: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncTimedOut:
+    group_id: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentStored:
+    """The leader's assignment is committed: now everyone may have it."""
+
+    group_id: str
+    round: int
+    assignments: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionCheckDue:
+    """Time to look for offsets that nobody needs any more."""
+
+
+ClientRequest = (
+    JoinGroup
+    | SyncGroup
+    | Heartbeat
+    | LeaveGroup
+    | OffsetCommit
+    | OffsetFetch
+    | OffsetDelete
+    | DescribeGroup
+    | ListGroups
+    | DeleteGroup
+)
+TimerEvent = (
+    SessionExpired | InitialDelayElapsed | RebalanceTimedOut | SyncTimedOut | AssignmentStored | RetentionCheckDue
+)
