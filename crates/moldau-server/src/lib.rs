@@ -1,1 +1,19 @@
-//! Sockets, framing and the hot requests; everything else goes through `ControlPlane`.
+//! Sockets, framing, and the requests that never take the GIL.
+//!
+//! A connection is one task: it reads a frame, handles it and writes the answer before it looks at the next, so
+//! answers leave in the order of the requests, and a slow reader holds nobody but itself. Six APIs are answered here
+//! (Produce, Fetch, ListOffsets, Metadata, ApiVersions, OffsetForLeaderEpoch) from the logs of `moldau-log` and from a
+//! cluster image that the control plane pushes; every other request goes through the one trait [`ControlPlane`].
+//!
+//! `docs/internals/server.md` follows one produce request through this crate.
+
+pub mod config;
+mod control;
+mod error_code;
+mod image;
+pub mod wire;
+
+pub use config::{Advertised, ApiRange, FinalizedFeature, Listener, ServerConfig, SupportedFeature};
+pub use control::{ClientSoftware, ConnectionId, ControlPlane, ControlRequest, Reply};
+pub use error_code::ErrorCode;
+pub use image::{BrokerEndpoint, BrokerImage, ImageDelta, PartitionImage, TopicImage};
