@@ -1,0 +1,67 @@
+"""The jars of Apache Kafka (server, tools, Java client), fetched once per user from Maven Central.
+
+`kafka/pom.xml` pins the versions. The jars are kept under the user's cache directory, in a folder named after the
+digest of that file, so a changed version is a new folder and nothing in the repository is written to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+POM = Path(__file__).parent / "kafka" / "pom.xml"
+COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+FETCH_TIMEOUT_S = 600
+
+
+class MissingToolError(RuntimeError):
+    """A program that must be installed on the machine is not; the message names it."""
+
+
+def require_tool(name: str, package: str) -> str:
+    """Return the path of an installed program, or say which package brings it."""
+    path = shutil.which(name)
+    if path is None:
+        raise MissingToolError(f"{name} is not installed (Debian package: {package})")
+    return path
+
+
+def cache_directory() -> Path:
+    """Where fetched and built client programs are kept, per user."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "moldau"
+
+
+def kafka_jars() -> Path:
+    """Return the folder with all jars; fetches them when they are not there yet.
+
+    Raises `MissingToolError` without Java or Maven, `RuntimeError` with Maven's last lines when the fetch fails.
+    """
+    require_tool("java", "openjdk-17-jre-headless")
+    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    folder = cache_directory() / f"kafka-jars-{digest}"
+    if folder.is_dir():
+        return folder
+    maven = require_tool("mvn", "maven")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    command = [maven, "-q", "-B", "-f", str(POM), COPY_GOAL, f"-DoutputDirectory={partial}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False)
+    if done.returncode != 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise RuntimeError(f"mvn could not fetch Apache Kafka:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    try:
+        partial.rename(folder)
+    except OSError:
+        # Another process was faster with the same jars.
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def kafka_version() -> str:
+    """The pinned version, as in the names of the jars."""
+    text = POM.read_text()
+    return text.split("<kafka.version>", 1)[1].split("<", 1)[0]
