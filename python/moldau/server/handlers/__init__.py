@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,15 @@ class RequestContext:
     """Names this request for a machine that answers later."""
 
 
-Handler = Callable[[Any, Any, RequestContext], Awaitable[Mapping[str, Any]]]
+class ServeHot:
+    """The answer of a handler that has prepared the ground: now let Rust answer from the image."""
+
+    __slots__ = ()
+
+
+SERVE_HOT: Final = ServeHot()
+
+Handler = Callable[[Any, Any, RequestContext], Awaitable[Mapping[str, Any] | ServeHot]]
 
 
 @dataclass(frozen=True, slots=True)

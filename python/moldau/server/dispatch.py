@@ -1,0 +1,126 @@
+"""From a request that Rust passed on to the bytes of its answer.
+
+Every request ends in exactly one way: its handler's answer; an error in the shape of its response when the handler
+refused or failed; or a closed connection when the body cannot be read or no error can be put into the answer. A
+failure is logged with its traceback, and never leaves a client waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from moldau.errors import ApiError, ErrorCode
+from moldau.server.codec import DecodeError, decode, encode_response
+from moldau.server.handlers import RequestContext, Route, ServeHot
+from moldau.server.layout import UnknownMessageError
+from moldau.server.refusal import refuse
+
+logger: Final = logging.getLogger("moldau.server.dispatch")
+
+POLL_BATCH: Final = 128
+"""Requests taken from the queue before the event loop gets its turn."""
+
+
+class Request(Protocol):
+    """What dispatch needs of `moldau._core.Request`."""
+
+    @property
+    def connection_id(self) -> int: ...
+    @property
+    def listener(self) -> str: ...
+    @property
+    def client_host(self) -> str: ...
+    @property
+    def advertised_host(self) -> str: ...
+    @property
+    def advertised_port(self) -> int: ...
+    @property
+    def api_key(self) -> int: ...
+    @property
+    def api_version(self) -> int: ...
+    @property
+    def correlation_id(self) -> int: ...
+    @property
+    def client_id(self) -> str | None: ...
+    @property
+    def body(self) -> bytes: ...
+    def respond(self, body: bytes, /) -> None: ...
+    def serve_hot(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Dispatcher:
+    """Hands requests to their handlers, one task each."""
+
+    def __init__(self, shell: Any, routes: Mapping[int, Route]) -> None:
+        self._shell = shell
+        self._routes = routes
+        self._tokens = itertools.count(1)
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, request: Request) -> None:
+        """Begin to answer `request`."""
+        task = asyncio.get_running_loop().create_task(self._serve(request))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def drain(self, grace_s: float) -> None:
+        """Wait for the running requests, then give the rest up: their connections close."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=grace_s)
+            for task in late:
+                task.cancel()
+
+    async def _serve(self, request: Request) -> None:
+        route = self._routes.get(request.api_key)
+        if route is None or route.handle is None:
+            logger.error("no handler for API key %d, closing connection %d", request.api_key, request.connection_id)
+            request.close()
+            return
+        try:
+            decoded = decode(request.api_key, request.api_version, request.body)
+        except (DecodeError, UnknownMessageError) as error:
+            logger.warning("closing connection %d of %s: %s", request.connection_id, request.client_host, error)
+            request.close()
+            return
+        try:
+            answer = await route.handle(self._shell, decoded, self._context(request))
+            if isinstance(answer, ServeHot):
+                request.serve_hot()
+            else:
+                request.respond(encode_response(request.api_key, request.api_version, answer))
+        except ApiError as error:
+            self._refuse(request, decoded, error.code, error.message)
+        except asyncio.CancelledError:
+            request.close()
+            raise
+        except Exception:
+            # The boundary between a mistake of ours and a client: the client gets an answer, we get the traceback.
+            logger.exception("%s version %d failed", route.api.name, request.api_version)
+            self._refuse(request, decoded, ErrorCode.UNKNOWN_SERVER_ERROR, None)
+
+    def _context(self, request: Request) -> RequestContext:
+        return RequestContext(
+            api_version=request.api_version,
+            correlation_id=request.correlation_id,
+            client_id=request.client_id,
+            client_host=f"/{request.client_host}",
+            listener=request.listener,
+            advertised=(request.advertised_host, request.advertised_port),
+            token=next(self._tokens),
+        )
+
+    def _refuse(self, request: Request, decoded: Any, code: ErrorCode, message: str | None) -> None:
+        try:
+            body = refuse(request.api_key, request.api_version, decoded, code, message)
+        except Exception:
+            logger.exception("cannot put %s into the answer to API key %d", code.name, request.api_key)
+            body = None
+        if body is None:
+            request.close()
+        else:
+            request.respond(body)

@@ -1,0 +1,80 @@
+"""A machine's partition, as its runner wants it: append one batch, come back when it is committed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from moldau._core import Core, CoreError
+from moldau.errors import ApiError, ErrorCode
+from moldau.server.core_types import AppendOrigin, StoredRecord
+from moldau.server.runner import KeyAndValue
+
+REPLAY_BYTES: Final = 1 << 20
+
+
+class CommitWaiter:
+    """Futures for offsets that are not committed yet; the core names them by token when they are."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._tokens = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+
+    async def wait(self, topic: str, partition: int, offset: int) -> None:
+        """Return once the high watermark of the partition is above `offset`."""
+        if self._core.high_watermark(topic, partition) > offset:
+            return
+        token = next(self._tokens)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[token] = future
+        try:
+            self._core.when_committed(topic, partition, offset, token)
+            await future
+        finally:
+            del self._waiting[token]
+
+    def committed(self, token: int) -> None:
+        """What `Core.poll_committed` reported."""
+        future = self._waiting.get(token)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+
+class PartitionLog:
+    """One internal partition. `flushed` forces every batch to the disk before it counts as committed."""
+
+    def __init__(
+        self, core: Core, commits: CommitWaiter, topic: str, partition: int, origin: AppendOrigin, *, flushed: bool
+    ) -> None:
+        self._core = core
+        self._commits = commits
+        self._topic = topic
+        self._partition = partition
+        self._origin: AppendOrigin = origin
+        self._flushed = flushed
+
+    async def append(self, records: Sequence[KeyAndValue], now_ms: int) -> int:
+        """Append `records` as one batch and wait until they are committed; returns the last offset.
+
+        Raises:
+            ApiError: nothing was appended.
+            CoreError: the batch was appended, but the disk refused to keep it.
+        """
+        try:
+            offset = self._core.append(self._topic, self._partition, records, now_ms, self._origin)
+        except CoreError as error:
+            raise ApiError(ErrorCode(error.code), error.message) from error
+        if self._flushed:
+            await asyncio.to_thread(self._core.flush, self._topic, self._partition)
+        await self._commits.wait(self._topic, self._partition, offset)
+        return offset
+
+    def batches(self) -> Iterator[list[StoredRecord]]:
+        """Everything that is committed, from the start of the log, a megabyte at a time. Blocks on the disk."""
+        position = self._core.log_start_offset(self._topic, self._partition)
+        while records := self._core.read(self._topic, self._partition, position, REPLAY_BYTES):
+            yield records
+            position = records[-1].offset + 1

@@ -1,0 +1,175 @@
+"""The shell's half of the contract with a machine (`moldau.control.machine`).
+
+For every request: `decide`, append the records as one batch, wait until they are committed, `apply` them, then give
+the response and carry out the effects, in that order and one request after the other. A request that the machine
+parks is answered by a later `Reply` effect with its token.
+
+A machine whose `apply` failed no longer knows what its log says. It is stopped: every further request is refused, and
+the error is logged with its traceback. Opening the node again replays the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
+
+from moldau.control.machine import PARKED, CancelTimer, Decision, Effect, Machine, Reply, ScheduleTimer
+from moldau.errors import ApiError, ErrorCode
+from moldau.server.clock import Clock, Timers
+from moldau.server.core_types import StoredRecord
+
+logger: Final = logging.getLogger("moldau.server.runner")
+
+KeyAndValue = tuple[bytes | None, bytes | None]
+
+
+class RecordLog(Protocol):
+    """The partition that holds a machine's records; `server.partition_log` is the real one."""
+
+    async def append(self, records: Sequence[KeyAndValue], now_ms: int) -> int:
+        """Append as one batch, return the last offset when all of it is committed.
+
+        Raises:
+            ApiError: nothing was appended.
+        """
+        ...
+
+
+class RecordCodec(Protocol):
+    """Between a machine's records and the bytes of its partition."""
+
+    def encode(self, record: Any) -> KeyAndValue: ...
+
+    def decode(self, record: StoredRecord) -> Any | None:
+        """The machine's record, or None for one that says nothing to it."""
+        ...
+
+
+class MachineRunner:
+    """One machine, its partition and its timers. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        name: str,
+        machine: Machine[Any, Any, Any],
+        log: RecordLog,
+        codec: RecordCodec,
+        clock: Clock,
+        *,
+        after_apply: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`after_apply` runs after every applied batch, before the response: the place to pass changes on."""
+        self.name = name
+        self.machine = machine
+        self._log = log
+        self._codec = codec
+        self._clock = clock
+        self._after_apply = after_apply
+        self._turn = asyncio.Lock()
+        self._parked: dict[int, asyncio.Future[Any]] = {}
+        self._timers = Timers(clock, self._timer_fired)
+        self._background: set[asyncio.Task[None]] = set()
+        self._stopped_by: BaseException | None = None
+
+    async def run(self, request: Any, token: int | None = None) -> Any:
+        """Let the machine decide about `request` and see it through; returns the machine's response.
+
+        Args:
+            token: names the request if the machine may park it.
+
+        Raises:
+            ApiError: the log refused the records, or the machine was stopped. Nothing was applied.
+        """
+        # A caller that goes away must not tear a decision in two: what is appended has to be applied.
+        response = await asyncio.shield(self._take_turn(request, token))
+        if response is not PARKED:
+            return response
+        assert token is not None, f"{self.name} parked a request without a token: {request!r}"
+        try:
+            return await self._parked[token]
+        finally:
+            del self._parked[token]
+
+    def submit(self, request: Any) -> None:
+        """Run `request` for its records and effects; nobody waits for its response. Failures are logged."""
+        task = asyncio.get_running_loop().create_task(self._run_alone(request))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def replay(self, records: Sequence[StoredRecord]) -> None:
+        """Apply records as they come from the log, before the first request.
+
+        Raises:
+            MoldauError: a record that cannot be read or contradicts the machine's state.
+        """
+        for stored in records:
+            record = self._codec.decode(stored)
+            if record is not None:
+                self.machine.apply(record)
+
+    def carry_out(self, effects: Sequence[Effect]) -> None:
+        """Carry out effects that come from outside a request, such as those of a machine's start after recovery."""
+        for effect in effects:
+            self._carry_out(effect)
+
+    def stop(self) -> None:
+        """Cancel the timers and wake whoever is parked with COORDINATOR_NOT_AVAILABLE."""
+        self._timers.cancel_all()
+        for future in self._parked.values():
+            if not future.done():
+                future.set_exception(ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE, "the node is shutting down"))
+
+    async def _take_turn(self, request: Any, token: int | None) -> Any:
+        async with self._turn:
+            if self._stopped_by is not None:
+                raise ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"{self.name} was stopped: {self._stopped_by}")
+            decision = self.machine.decide(request, self._clock.now_ms())
+            if decision.records:
+                await self._commit(decision)
+            if decision.response is PARKED and token is not None:
+                # Before the effects: one of them may be the reply to this very request.
+                self._parked[token] = asyncio.get_running_loop().create_future()
+            self.carry_out(decision.effects)
+            return decision.response
+
+    async def _commit(self, decision: Decision[Any, Any]) -> None:
+        batch = [self._codec.encode(record) for record in decision.records]
+        try:
+            await self._log.append(batch, self._clock.now_ms())
+            for record in decision.records:
+                self.machine.apply(record)
+            if self._after_apply is not None:
+                await self._after_apply()
+        except ApiError:
+            raise
+        except Exception as error:
+            # The log may hold what the machine does not know: from here on it could only guess.
+            self._stopped_by = error
+            logger.exception("%s cannot follow its own log; it is stopped until the node starts again", self.name)
+            raise ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"{self.name} was stopped: {error}") from error
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Reply(token, response):
+                future = self._parked.get(token)
+                if future is None or future.done():
+                    logger.error("%s answers request %d, which nobody waits for", self.name, token)
+                    return
+                future.set_result(response)
+            case ScheduleTimer(key, at_ms, event):
+                self._timers.schedule(key, at_ms, event)
+            case CancelTimer(key):
+                self._timers.cancel(key)
+
+    def _timer_fired(self, event: object, _at_ms: int) -> None:
+        self.submit(event)
+
+    async def _run_alone(self, request: Any) -> None:
+        try:
+            await self._take_turn(request, None)
+        except ApiError as error:
+            logger.warning("%s could not handle %r: %s", self.name, request, error)
+        except Exception:
+            logger.exception("%s failed at %r", self.name, request)

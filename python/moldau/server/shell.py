@@ -1,0 +1,52 @@
+"""What a handler may use: the machines through their runners, the compiled core, time and chance.
+
+A `Shell` is one running node seen from the event loop. It decides nothing; it is the bag of things that handlers,
+coordinators and periodic work share, assembled by `boot`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from moldau._core import Core, CoreError
+from moldau.errors import ApiError, ErrorCode
+from moldau.server.clock import Clock
+from moldau.server.runner import MachineRunner
+
+if TYPE_CHECKING:
+    from moldau.server.coordinators import GroupCoordinators
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Shell:
+    """One running node. Everything but `on_disk` belongs to the event loop's thread."""
+
+    core: Core
+    clock: Clock
+    random: random.Random
+    config: Any
+    """The node's settings (`moldau.config`)."""
+    node_id: int
+    cluster_id: str
+    metadata: MachineRunner
+    """The machine of `__cluster_metadata`; `metadata.machine` to read, `await metadata.run(request)` to change."""
+    groups: GroupCoordinators
+    """The machines of `__consumer_offsets`: `await groups.run(group_id, request, token)`."""
+
+    async def on_disk(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a call of the core that may wait for a disk on another thread.
+
+        Raises:
+            ApiError: with the code of the `CoreError` that the core raised.
+        """
+        try:
+            return await asyncio.to_thread(call, *args, **kwargs)
+        except CoreError as error:
+            raise ApiError(ErrorCode(error.code), error.message) from error
