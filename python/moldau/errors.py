@@ -19,7 +19,7 @@ class ErrorCode(enum.IntEnum):
 
     retriable: bool
 
-    def __new__(cls, code: int, retriable: bool) -> Self:
+    def __new__(cls, code: int, retriable: bool = False) -> Self:
         member = int.__new__(cls, code)
         member._value_ = code
         member.retriable = retriable

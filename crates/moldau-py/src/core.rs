@@ -1,0 +1,457 @@
+//! `Core`: one node's log directories, its listeners, and its copy of the cluster image.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use moldau_log::{
+    AppendOrigin, LeaderEpoch, LogManager, LogManagerConfig, Offset, PartitionLog, PartitionSpec, TopicPartition,
+};
+use moldau_server::{BrokerImage, ErrorCode, ImageDelta, Server, TopicImage};
+use parking_lot::{Mutex, RwLock};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use uuid::Uuid;
+
+use crate::error::Refusal;
+use crate::events::Events;
+use crate::records::{KeyAndValue, build_batch, read_records};
+use crate::request::Request;
+use crate::settings::{self, PythonEndpoint, PythonPartitionSpec, PythonPartitionState};
+
+const METADATA_TOPIC: &str = "__cluster_metadata";
+/// The id that Kafka gives the metadata topic, in every cluster.
+const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
+
+/// See `python/moldau/_core.pyi`.
+#[pyclass(frozen, module = "moldau._core")]
+pub struct Core {
+    logs: Arc<LogManager>,
+    events: Arc<Events>,
+    stage: RwLock<Stage>,
+    /// The epoch of the quorum: the metadata log is led by the control plane, not by the image.
+    metadata_epoch: AtomicI32,
+}
+
+enum Stage {
+    /// Not serving yet: the image is collected.
+    Opening(Mutex<Vec<ImageDelta>>),
+    Serving(Server),
+    Closed,
+}
+
+/// One of the tuples of `moldau.server.core_types`, by its name.
+fn named<'py>(py: Python<'py>, name: &str, fields: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+    py.import("moldau.server.core_types")?.getattr(name)?.call1(fields)
+}
+
+fn append_origin(origin: &str) -> PyResult<AppendOrigin> {
+    match origin {
+        "client" => Ok(AppendOrigin::Client),
+        "coordinator" => Ok(AppendOrigin::Coordinator),
+        "raft" => Ok(AppendOrigin::Raft),
+        other => Err(PyValueError::new_err(format!("unknown append origin: {other:?}"))),
+    }
+}
+
+impl Core {
+    fn log(&self, topic: &str, partition: i32) -> Result<Arc<PartitionLog>, Refusal> {
+        self.logs
+            .get(&TopicPartition::new(topic, partition))
+            .ok_or_else(|| Refusal::unknown_partition(topic, partition))
+    }
+
+    fn apply(&self, delta: ImageDelta) {
+        match &*self.stage.read() {
+            Stage::Opening(image) => image.lock().push(delta),
+            Stage::Serving(server) => server.apply(delta),
+            Stage::Closed => {}
+        }
+    }
+
+    fn create_each(&self, specs: Vec<PartitionSpec>, now_ms: i64) -> Vec<(TopicPartition, String)> {
+        let mut failures = Vec::new();
+        for spec in specs {
+            let topic_partition = spec.topic_partition.clone();
+            if let Err(error) = self.logs.create(spec, now_ms) {
+                failures.push((topic_partition, error.to_string()));
+            }
+        }
+        failures
+    }
+
+    fn append_batch(
+        &self,
+        topic: &str,
+        partition: i32,
+        records: &[KeyAndValue],
+        timestamp_ms: i64,
+        origin: AppendOrigin,
+    ) -> Result<i64, Refusal> {
+        let batch = build_batch(records, timestamp_ms);
+        if topic == METADATA_TOPIC {
+            let log = self.log(topic, partition)?;
+            let epoch = LeaderEpoch(self.metadata_epoch.load(Ordering::Acquire));
+            let info = log.append(batch, epoch, origin, timestamp_ms)?;
+            log.advance_high_watermark(log.log_end_offset());
+            return Ok(info.last_offset.0);
+        }
+        match &*self.stage.read() {
+            Stage::Serving(server) => {
+                let topic_partition = TopicPartition::new(topic, partition);
+                Ok(server.append_internal(&topic_partition, batch, origin, timestamp_ms)?.last_offset.0)
+            }
+            _ => Err(Refusal::new(ErrorCode::NOT_LEADER_OR_FOLLOWER, "the node does not serve yet")),
+        }
+    }
+}
+
+fn failures_to_python<'py>(
+    py: Python<'py>,
+    failures: impl IntoIterator<Item = (TopicPartition, String)>,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    failures
+        .into_iter()
+        .map(|(at, message)| named(py, "LoadFailure", (&*at.topic, at.partition, message).into_pyobject(py)?))
+        .collect()
+}
+
+#[pymethods]
+impl Core {
+    #[new]
+    #[pyo3(signature = (directories, *, durable = true, recovery_threads = 1))]
+    fn new(py: Python<'_>, directories: Vec<PathBuf>, durable: bool, recovery_threads: usize) -> PyResult<Core> {
+        let config = LogManagerConfig {
+            directories,
+            durable,
+            recovery_threads,
+            ..LogManagerConfig::default()
+        };
+        let logs = py.detach(|| LogManager::open(config)).map_err(Refusal::from)?;
+        Ok(Core {
+            logs: Arc::new(logs),
+            events: Arc::new(Events::new()?),
+            stage: RwLock::new(Stage::Opening(Mutex::default())),
+            metadata_epoch: AtomicI32::new(0),
+        })
+    }
+
+    #[getter]
+    fn wake_fd(&self) -> i32 {
+        self.events.wake_fd()
+    }
+
+    fn open_metadata_log(&self, py: Python<'_>, settings: &Bound<'_, PyDict>, now_ms: i64) -> PyResult<()> {
+        let spec = PartitionSpec {
+            topic_partition: TopicPartition::new(METADATA_TOPIC, 0),
+            topic_id: METADATA_TOPIC_ID,
+            config: settings::log_config(settings)?,
+        };
+        py.detach(|| {
+            let log = self.logs.create(spec, now_ms)?;
+            // A quorum of one: whatever is in the log is committed.
+            log.advance_high_watermark(log.log_end_offset());
+            Ok::<(), Refusal>(())
+        })?;
+        Ok(())
+    }
+
+    fn load_partitions<'py>(
+        &self,
+        py: Python<'py>,
+        partitions: Vec<PythonPartitionSpec<'py>>,
+        now_ms: i64,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let specs = settings::partition_specs(partitions)?;
+        let report = py.detach(|| self.logs.load(specs, now_ms, &|_done, _total| {}));
+        let failures = report.failures.into_iter();
+        failures_to_python(py, failures.map(|failure| (failure.topic_partition, failure.message)))
+    }
+
+    fn start<'py>(&self, py: Python<'py>, settings: &Bound<'py, PyDict>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let config = settings::server_config(settings)?;
+        let names: Vec<String> = config.listeners.iter().map(|listener| listener.name.clone()).collect();
+        let bound = py.detach(|| -> PyResult<_> {
+            let mut stage = self.stage.write();
+            let Stage::Opening(image) = &*stage else {
+                return Err(PyRuntimeError::new_err("the core was started before"));
+            };
+            let deltas = std::mem::take(&mut *image.lock());
+            let server = Server::start(config, self.logs.clone(), self.events.clone(), deltas)
+                .map_err(|error| Refusal::new(ErrorCode::UNKNOWN_SERVER_ERROR, error.to_string()))?;
+            let bound = server.addresses().to_vec();
+            *stage = Stage::Serving(server);
+            Ok(bound)
+        })?;
+        let endpoints = names.into_iter().zip(bound);
+        endpoints
+            .map(|(name, address)| {
+                let host = address.ip().to_string();
+                named(py, "Endpoint", (name, host, address.port()).into_pyobject(py)?)
+            })
+            .collect()
+    }
+
+    fn shutdown(&self, py: Python<'_>, grace_ms: u64, now_ms: i64) {
+        py.detach(|| {
+            let before = std::mem::replace(&mut *self.stage.write(), Stage::Closed);
+            self.events.clear();
+            match before {
+                Stage::Closed => return,
+                Stage::Serving(server) => server.shutdown(Duration::from_millis(grace_ms)),
+                Stage::Opening(_) => {}
+            }
+            self.logs.shutdown(now_ms);
+        });
+    }
+
+    fn poll_requests(&self, limit: usize) -> Vec<Request> {
+        self.events.take_requests(limit).into_iter().map(Request::from).collect()
+    }
+
+    fn poll_committed(&self) -> Vec<u64> {
+        self.events.take_committed()
+    }
+
+    fn poll_closed(&self) -> Vec<u64> {
+        self.events.take_closed()
+    }
+
+    fn append(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        partition: i32,
+        records: Vec<KeyAndValue>,
+        timestamp_ms: i64,
+        origin: &str,
+    ) -> PyResult<i64> {
+        if records.is_empty() {
+            return Err(PyValueError::new_err("a batch needs at least one record"));
+        }
+        let origin = append_origin(origin)?;
+        Ok(py.detach(|| self.append_batch(topic, partition, &records, timestamp_ms, origin))?)
+    }
+
+    fn when_committed(&self, topic: &str, partition: i32, offset: i64, token: u64) -> PyResult<()> {
+        let log = self.log(topic, partition)?;
+        if log.high_watermark() > Offset(offset) {
+            moldau_server::ControlPlane::committed(&*self.events, token);
+            return Ok(());
+        }
+        match &*self.stage.read() {
+            Stage::Serving(server) => {
+                let topic_partition = TopicPartition::new(topic, partition);
+                server.on_committed(&topic_partition, Offset(offset), token).map_err(Refusal::from)?;
+                Ok(())
+            }
+            _ => Err(Refusal::new(ErrorCode::NOT_LEADER_OR_FOLLOWER, "the node does not serve yet").into()),
+        }
+    }
+
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &str,
+        partition: i32,
+        from_offset: i64,
+        max_bytes: usize,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let records = py.detach(|| read_records(&*self.log(topic, partition)?, Offset(from_offset), max_bytes))?;
+        let class = py.import("moldau.server.core_types")?.getattr("StoredRecord")?;
+        records.into_iter().map(|record| record.into_python(&class)).collect()
+    }
+
+    fn flush(&self, py: Python<'_>, topic: &str, partition: i32) -> PyResult<()> {
+        Ok(py.detach(|| self.log(topic, partition)?.flush().map_err(Refusal::from))?)
+    }
+
+    fn log_start_offset(&self, topic: &str, partition: i32) -> PyResult<i64> {
+        Ok(self.log(topic, partition)?.log_start_offset().0)
+    }
+
+    fn high_watermark(&self, topic: &str, partition: i32) -> PyResult<i64> {
+        Ok(self.log(topic, partition)?.high_watermark().0)
+    }
+
+    fn log_end_offset(&self, topic: &str, partition: i32) -> PyResult<i64> {
+        Ok(self.log(topic, partition)?.log_end_offset().0)
+    }
+
+    fn latest_leader_epoch(&self, topic: &str, partition: i32) -> PyResult<Option<i32>> {
+        Ok(self.log(topic, partition)?.latest_leader_epoch().map(|epoch| epoch.0))
+    }
+
+    fn begin_leader_epoch(&self, py: Python<'_>, topic: &str, partition: i32, leader_epoch: i32) -> PyResult<()> {
+        py.detach(|| {
+            self.log(topic, partition)?.begin_leader_epoch(LeaderEpoch(leader_epoch))?;
+            if topic == METADATA_TOPIC {
+                self.metadata_epoch.store(leader_epoch, Ordering::Release);
+            }
+            Ok::<(), Refusal>(())
+        })?;
+        Ok(())
+    }
+
+    fn create_partitions<'py>(
+        &self,
+        py: Python<'py>,
+        partitions: Vec<PythonPartitionSpec<'py>>,
+        now_ms: i64,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let specs = settings::partition_specs(partitions)?;
+        let failures = py.detach(|| self.create_each(specs, now_ms));
+        failures_to_python(py, failures)
+    }
+
+    fn delete_partitions<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &str,
+        partitions: Vec<i32>,
+        now_ms: i64,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let failures: Vec<_> = py.detach(|| {
+            let each = partitions.into_iter().map(|partition| TopicPartition::new(topic, partition));
+            each.filter_map(|at| self.logs.delete(&at, now_ms).err().map(|error| (at, error.to_string())))
+                .collect()
+        });
+        failures_to_python(py, failures)
+    }
+
+    fn set_log_settings(&self, py: Python<'_>, topic: &str, settings: &Bound<'_, PyDict>) -> PyResult<()> {
+        let config = settings::log_config(settings)?;
+        py.detach(|| {
+            for log in self.logs.partitions() {
+                if &*log.topic_partition().topic == topic {
+                    log.apply_config(config.clone());
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn delete_records(&self, py: Python<'_>, topic: &str, partition: i32, before_offset: i64) -> PyResult<i64> {
+        Ok(py.detach(|| {
+            let log = self.log(topic, partition)?;
+            let before = if before_offset == -1 { log.high_watermark() } else { Offset(before_offset) };
+            Ok::<i64, Refusal>(log.delete_records_before(before)?.0)
+        })?)
+    }
+
+    fn put_broker(&self, node_id: i32, epoch: i64, endpoints: Vec<PythonEndpoint>, rack: Option<String>) {
+        // The epoch is fencing information for followers, which do not exist yet.
+        let _ = epoch;
+        self.apply(ImageDelta::Broker(BrokerImage {
+            id: node_id,
+            rack: rack.map(Into::into),
+            endpoints: endpoints.into_iter().map(settings::broker_endpoint).collect(),
+        }));
+    }
+
+    fn remove_broker(&self, node_id: i32) {
+        self.apply(ImageDelta::BrokerRemoved(node_id));
+    }
+
+    fn set_controller(&self, node_id: i32) {
+        self.apply(ImageDelta::Controller(node_id));
+    }
+
+    fn put_topic(
+        &self,
+        py: Python<'_>,
+        name: String,
+        topic_id: Uuid,
+        internal: bool,
+        min_insync_replicas: u32,
+        partitions: Vec<PythonPartitionState>,
+    ) {
+        let topic = TopicImage {
+            name: name.into(),
+            id: topic_id,
+            internal,
+            min_insync_replicas,
+            partitions: partitions.into_iter().map(settings::partition_image).collect(),
+        };
+        py.detach(|| self.apply(ImageDelta::Topic(topic)));
+    }
+
+    fn remove_topic(&self, name: String) {
+        self.apply(ImageDelta::TopicRemoved(name.into()));
+    }
+
+    fn housekeeping(&self, py: Python<'_>, now_ms: i64) {
+        py.detach(|| self.logs.housekeeping(now_ms));
+    }
+
+    fn checkpoint(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.logs.checkpoint().map_err(Refusal::from))?)
+    }
+
+    fn directories<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found = py.detach(|| self.logs.directories());
+        found
+            .into_iter()
+            .map(|status| {
+                let fields = (
+                    status.path.to_string_lossy().into_owned(),
+                    status.online,
+                    status.error,
+                    status.total_bytes,
+                    status.usable_bytes,
+                );
+                named(py, "DirectoryStatus", fields.into_pyobject(py)?)
+            })
+            .collect()
+    }
+
+    fn logs<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let logs = py.detach(|| self.logs.partitions());
+        logs.into_iter()
+            .map(|log| {
+                let at = log.topic_partition();
+                let parent = log.directory().parent().unwrap_or(log.directory());
+                let fields = (
+                    &*at.topic,
+                    at.partition,
+                    log.topic_id(),
+                    parent.to_string_lossy().into_owned(),
+                    log.size_bytes(),
+                    log.log_start_offset().0,
+                    log.high_watermark().0,
+                    log.log_end_offset().0,
+                    !log.is_offline(),
+                );
+                named(py, "LogStatus", fields.into_pyobject(py)?)
+            })
+            .collect()
+    }
+
+    fn producers<'py>(&self, py: Python<'py>, topic: &str, partition: i32) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let producers = self.log(topic, partition)?.active_producers();
+        producers
+            .into_iter()
+            .map(|producer| {
+                let fields = (
+                    producer.producer_id.0,
+                    producer.producer_epoch.0,
+                    producer.last_sequence,
+                    producer.last_timestamp_ms,
+                    producer.coordinator_epoch,
+                    producer.current_transaction_start_offset.map_or(-1, |offset| offset.0),
+                );
+                named(py, "ProducerStatus", fields.into_pyobject(py)?)
+            })
+            .collect()
+    }
+
+    fn counters(&self) -> HashMap<String, u64> {
+        match &*self.stage.read() {
+            Stage::Serving(server) => server.counters(),
+            _ => HashMap::new(),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Records in and out of internal partitions: what a machine wrote, and what it reads back at the next start.
+
+use bytes::BytesMut;
+use moldau_log::batch::{BatchBuilder, batches};
+use moldau_log::{Offset, PartitionLog};
+use moldau_server::ErrorCode;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::error::Refusal;
+
+/// Key and value of a record on its way in.
+pub type KeyAndValue = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// A record as it goes to Python.
+pub struct StoredRecord {
+    pub offset: i64,
+    pub timestamp_ms: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+}
+
+impl StoredRecord {
+    /// As an instance of `class`, the named tuple of `core_types`.
+    pub fn into_python<'py>(self, class: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let bytes = |data: Option<Vec<u8>>| data.map(|data| PyBytes::new(class.py(), &data));
+        class.call1((self.offset, self.timestamp_ms, bytes(self.key), bytes(self.value)))
+    }
+}
+
+/// One uncompressed batch of `records`.
+pub fn build_batch(records: &[KeyAndValue], timestamp_ms: i64) -> BytesMut {
+    let mut builder = BatchBuilder::new();
+    for (key, value) in records {
+        builder.append(timestamp_ms, key.as_deref(), value.as_deref(), &[]);
+    }
+    builder.finish()
+}
+
+/// Records from `from` up to the high watermark, about `max_bytes` of them; control batches are stepped over.
+///
+/// Empty only when there is nothing more: a stretch of control batches is read past, however long.
+pub fn read_records(log: &PartitionLog, from: Offset, max_bytes: usize) -> Result<Vec<StoredRecord>, Refusal> {
+    let upper_bound = log.high_watermark();
+    let mut position = from;
+    let mut found = Vec::new();
+    while found.is_empty() && position < upper_bound {
+        let slice = log.read(position, max_bytes, upper_bound, true)?;
+        let bytes = slice.to_bytes()?;
+        let start = position;
+        for batch in batches(&bytes) {
+            let batch = batch.map_err(|error| corrupt(log, position, &error))?;
+            position = batch.last_offset().plus(1);
+            if batch.is_control() {
+                continue;
+            }
+            let records = batch.decode().map_err(|error| corrupt(log, position, &error))?;
+            for record in records.iter() {
+                let record = record.map_err(|error| corrupt(log, position, &error))?;
+                if record.offset >= from && record.offset < upper_bound {
+                    found.push(StoredRecord {
+                        offset: record.offset.0,
+                        timestamp_ms: record.timestamp_ms,
+                        key: record.key.map(<[u8]>::to_vec),
+                        value: record.value.map(<[u8]>::to_vec),
+                    });
+                }
+            }
+        }
+        if position == start {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn corrupt(log: &PartitionLog, near: Offset, error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::new(
+        ErrorCode::CORRUPT_MESSAGE,
+        format!("{} near offset {near}: {error}", log.topic_partition()),
+    )
+}

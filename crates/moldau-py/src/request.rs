@@ -1,0 +1,143 @@
+//! `Request`: one request that Rust did not answer.
+
+use bytes::Bytes;
+use moldau_server::{ControlRequest, Reply};
+use parking_lot::Mutex;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// See `python/moldau/_core.pyi`.
+#[pyclass(frozen, module = "moldau._core")]
+pub struct Request {
+    asked: Asked,
+    reply: Mutex<Option<Reply>>,
+}
+
+/// A [`ControlRequest`] without its reply.
+struct Asked {
+    connection_id: u64,
+    listener: String,
+    client_host: String,
+    client_port: u16,
+    advertised_host: String,
+    advertised_port: u16,
+    api_key: i16,
+    api_version: i16,
+    correlation_id: i32,
+    client_id: Option<String>,
+    software: Option<(String, String)>,
+    body: Bytes,
+}
+
+impl From<ControlRequest> for Request {
+    fn from(request: ControlRequest) -> Request {
+        Request {
+            asked: Asked {
+                connection_id: request.connection_id.0,
+                listener: request.listener.to_string(),
+                client_host: request.peer.ip().to_canonical().to_string(),
+                client_port: request.peer.port(),
+                advertised_host: request.advertised.0.to_string(),
+                advertised_port: request.advertised.1,
+                api_key: request.api_key,
+                api_version: request.api_version,
+                correlation_id: request.correlation_id,
+                client_id: request.client_id,
+                software: request.software.map(|software| (software.name.to_string(), software.version.to_string())),
+                body: request.body,
+            },
+            reply: Mutex::new(Some(request.reply)),
+        }
+    }
+}
+
+impl Request {
+    fn take_reply(&self) -> PyResult<Reply> {
+        let taken = self.reply.lock().take();
+        taken.ok_or_else(|| PyRuntimeError::new_err("this request was already ended"))
+    }
+}
+
+#[pymethods]
+impl Request {
+    #[getter]
+    fn connection_id(&self) -> u64 {
+        self.asked.connection_id
+    }
+
+    #[getter]
+    fn listener(&self) -> &str {
+        &self.asked.listener
+    }
+
+    #[getter]
+    fn client_host(&self) -> &str {
+        &self.asked.client_host
+    }
+
+    #[getter]
+    fn client_port(&self) -> u16 {
+        self.asked.client_port
+    }
+
+    #[getter]
+    fn advertised_host(&self) -> &str {
+        &self.asked.advertised_host
+    }
+
+    #[getter]
+    fn advertised_port(&self) -> u16 {
+        self.asked.advertised_port
+    }
+
+    #[getter]
+    fn api_key(&self) -> i16 {
+        self.asked.api_key
+    }
+
+    #[getter]
+    fn api_version(&self) -> i16 {
+        self.asked.api_version
+    }
+
+    #[getter]
+    fn correlation_id(&self) -> i32 {
+        self.asked.correlation_id
+    }
+
+    #[getter]
+    fn client_id(&self) -> Option<&str> {
+        self.asked.client_id.as_deref()
+    }
+
+    #[getter]
+    fn client_software_name(&self) -> Option<&str> {
+        self.asked.software.as_ref().map(|(name, _)| name.as_str())
+    }
+
+    #[getter]
+    fn client_software_version(&self) -> Option<&str> {
+        self.asked.software.as_ref().map(|(_, version)| version.as_str())
+    }
+
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.asked.body)
+    }
+
+    fn respond(&self, body: &[u8]) -> PyResult<()> {
+        self.take_reply()?.send(Bytes::copy_from_slice(body));
+        Ok(())
+    }
+
+    fn serve_hot(&self) -> PyResult<()> {
+        self.take_reply()?.serve_hot();
+        Ok(())
+    }
+
+    fn close(&self) -> PyResult<()> {
+        self.take_reply()?.close();
+        Ok(())
+    }
+}

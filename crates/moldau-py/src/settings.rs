@@ -1,0 +1,192 @@
+//! Dictionaries and tuples of `moldau.server.core_types` to the plain structs of the Rust crates.
+//!
+//! Nothing has a default here: a key that is missing raises `KeyError`, a value of the wrong type `TypeError`.
+
+use std::sync::Arc;
+
+use moldau_log::{CompressionSetting, LogConfig, PartitionSpec, TimestampType, TopicPartition};
+use moldau_server::{
+    Advertised, ApiRange, BrokerEndpoint, FinalizedFeature, Listener, PartitionImage, ServerConfig, SupportedFeature,
+};
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use uuid::Uuid;
+
+fn required<'py, T>(dict: &Bound<'py, PyDict>, key: &str) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>,
+{
+    optional(dict, key)?.ok_or_else(|| PyKeyError::new_err(key.to_string()))
+}
+
+fn optional<'py, T>(dict: &Bound<'py, PyDict>, key: &str) -> PyResult<Option<T>>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>,
+{
+    match dict.get_item(key)? {
+        Some(value) => value.extract().map(Some).map_err(Into::into),
+        None => Ok(None),
+    }
+}
+
+fn unknown(what: &str, value: &str) -> PyErr {
+    PyValueError::new_err(format!("unknown {what}: {value:?}"))
+}
+
+/// `LogSettings`.
+pub fn log_config(dict: &Bound<'_, PyDict>) -> PyResult<LogConfig> {
+    let timestamp_type = match required::<String>(dict, "timestamp_type")?.as_str() {
+        "CreateTime" => TimestampType::CreateTime,
+        "LogAppendTime" => TimestampType::LogAppendTime,
+        other => return Err(unknown("timestamp_type", other)),
+    };
+    let compression = match required::<String>(dict, "compression_type")?.as_str() {
+        "producer" => CompressionSetting::Producer,
+        "uncompressed" => CompressionSetting::Uncompressed,
+        "snappy" => CompressionSetting::Snappy,
+        "gzip" => CompressionSetting::Gzip {
+            level: required(dict, "compression_gzip_level")?,
+        },
+        "lz4" => CompressionSetting::Lz4 {
+            level: required(dict, "compression_lz4_level")?,
+        },
+        "zstd" => CompressionSetting::Zstd {
+            level: required(dict, "compression_zstd_level")?,
+        },
+        other => return Err(unknown("compression_type", other)),
+    };
+    Ok(LogConfig {
+        segment_bytes: required(dict, "segment_bytes")?,
+        segment_ms: required(dict, "segment_ms")?,
+        segment_jitter_ms: required(dict, "segment_jitter_ms")?,
+        segment_index_bytes: required(dict, "segment_index_bytes")?,
+        index_interval_bytes: required(dict, "index_interval_bytes")?,
+        retention_ms: required(dict, "retention_ms")?,
+        retention_bytes: required(dict, "retention_bytes")?,
+        file_delete_delay_ms: required(dict, "file_delete_delay_ms")?,
+        max_message_bytes: required(dict, "max_message_bytes")?,
+        timestamp_type,
+        timestamp_before_max_ms: required(dict, "timestamp_before_max_ms")?,
+        timestamp_after_max_ms: required(dict, "timestamp_after_max_ms")?,
+        compression,
+        flush_messages: required(dict, "flush_messages")?,
+        flush_ms: required(dict, "flush_ms")?,
+        preallocate: required(dict, "preallocate")?,
+        delete: required(dict, "delete")?,
+        compact: required(dict, "compact")?,
+    })
+}
+
+/// `PartitionSpec`: topic, partition, topic id, settings.
+pub type PythonPartitionSpec<'py> = (String, i32, Uuid, Bound<'py, PyDict>);
+
+/// Specs of many partitions; those of one topic share its name.
+pub fn partition_specs(specs: Vec<PythonPartitionSpec<'_>>) -> PyResult<Vec<PartitionSpec>> {
+    let mut last_topic: Arc<str> = Arc::from("");
+    specs
+        .into_iter()
+        .map(|(topic, partition, topic_id, settings)| {
+            if *last_topic != *topic {
+                last_topic = Arc::from(topic);
+            }
+            Ok(PartitionSpec {
+                topic_partition: TopicPartition::new(last_topic.clone(), partition),
+                topic_id,
+                config: log_config(&settings)?,
+            })
+        })
+        .collect()
+}
+
+/// `PartitionState`: partition, leader, leader epoch, replicas, in-sync replicas, offline replicas.
+pub type PythonPartitionState = (i32, i32, i32, Vec<i32>, Vec<i32>, Vec<i32>);
+
+pub fn partition_image(state: PythonPartitionState) -> PartitionImage {
+    let (partition, leader, leader_epoch, replicas, in_sync_replicas, offline_replicas) = state;
+    PartitionImage {
+        partition,
+        leader,
+        leader_epoch,
+        replicas,
+        in_sync_replicas,
+        offline_replicas,
+    }
+}
+
+/// `Endpoint`: listener, host, port.
+pub type PythonEndpoint = (String, String, u16);
+
+pub fn broker_endpoint((listener, host, port): PythonEndpoint) -> BrokerEndpoint {
+    BrokerEndpoint {
+        listener: listener.into(),
+        host: host.into(),
+        port,
+    }
+}
+
+fn listener(dict: &Bound<'_, PyDict>) -> PyResult<Listener> {
+    let advertised_host: Option<String> = optional(dict, "advertised_host")?;
+    let advertised = match advertised_host {
+        Some(host) => Advertised::Fixed {
+            host,
+            port: required(dict, "advertised_port")?,
+        },
+        None => Advertised::AsReached,
+    };
+    Ok(Listener {
+        name: required(dict, "name")?,
+        host: required(dict, "host")?,
+        port: required(dict, "port")?,
+        advertised,
+    })
+}
+
+/// `ServerSettings`.
+pub fn server_config(dict: &Bound<'_, PyDict>) -> PyResult<ServerConfig> {
+    let listeners: Vec<Bound<'_, PyDict>> = required(dict, "listeners")?;
+    let apis: Vec<(i16, i16, i16, i16, bool)> = required(dict, "apis")?;
+    let features: Vec<(String, i16, i16, i16)> = required(dict, "features")?;
+    let finalized = features.iter().filter(|(_, _, _, level)| *level > 0);
+    Ok(ServerConfig {
+        node_id: required(dict, "node_id")?,
+        cluster_id: required(dict, "cluster_id")?,
+        listeners: listeners.iter().map(listener).collect::<PyResult<_>>()?,
+        rack: optional(dict, "rack")?,
+        max_request_bytes: required(dict, "max_request_bytes")?,
+        connections_max_idle_ms: required(dict, "connections_max_idle_ms")?,
+        max_connections: required(dict, "max_connections")?,
+        max_connections_per_ip: required(dict, "max_connections_per_ip")?,
+        worker_threads: required(dict, "worker_threads")?,
+        fetch_max_bytes: required(dict, "fetch_max_bytes")?,
+        max_incremental_fetch_sessions: required(dict, "max_incremental_fetch_sessions")?,
+        auto_create_topics: required(dict, "auto_create_topics")?,
+        socket_send_buffer_bytes: required(dict, "socket_send_buffer_bytes")?,
+        socket_receive_buffer_bytes: required(dict, "socket_receive_buffer_bytes")?,
+        apis: apis
+            .into_iter()
+            .map(|(key, min, max, flexible_since, hot)| ApiRange {
+                key,
+                min,
+                max,
+                flexible_since,
+                hot,
+            })
+            .collect(),
+        finalized_features: finalized
+            .map(|(name, _, _, level)| FinalizedFeature {
+                name: name.clone(),
+                level: *level,
+            })
+            .collect(),
+        supported_features: features
+            .iter()
+            .map(|(name, min, max, _)| SupportedFeature {
+                name: name.clone(),
+                min: *min,
+                max: *max,
+            })
+            .collect(),
+        finalized_features_epoch: required(dict, "features_epoch")?,
+    })
+}
