@@ -184,7 +184,7 @@ def decode_record(key: bytes | None, value: bytes | None) -> CoordinatorRecord:
             version, body = _number_and_body(value)
             group_value = decode(GroupMetadataValue, version, body)
         return GroupRecord(group_key.group, group_value)
-    group = STRING.read(Reader(key_body), False, record_type, False)  # noqa: FBT003 -- fills the slot of a reader
+    group = STRING.read(Reader(key_body), False, record_type, False)
     return OtherRecord(record_type, group, bytes(key), None if value is None else bytes(value))
 
 

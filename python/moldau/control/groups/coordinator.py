@@ -1,0 +1,421 @@
+"""The group machine: one for each partition of `__consumer_offsets`, and everything about the groups in it.
+
+    decide(request, now_ms)   what to write, what to answer, which timers to set
+    apply(record)             the only way the durable state changes; recovery is nothing else
+
+Durable are the last record of each group and the committed offsets. `groups` is what lives between two records: it
+is made from them when the partition is loaded, it leads while a decision is on its way to the log, and it is thrown
+away with the node. The difference matters in two places:
+
+- The leader's assignment is handed out only by `AssignmentStored`, an event that the shell carries out after the
+  record is committed. No member ever owns what a crash could take back.
+- A group that is deleted is gone for the next request, before its tombstone is applied. If the tombstone cannot be
+  appended, `AppendFailed` brings it back from its last record.
+
+A group of another protocol is a sibling of `classic`: it keeps its offsets in the same `CommittedOffsets` and takes
+part in this file with its own requests.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Final
+
+from moldau.control.groups import offsets as offset_store
+from moldau.control.groups.classic import join as joining
+from moldau.control.groups.classic import membership, rebalance
+from moldau.control.groups.classic.group import ClassicGroup, GroupState
+from moldau.control.groups.offsets import CommittedOffsets
+from moldau.control.groups.others import OtherGroups
+from moldau.control.groups.records import (
+    CoordinatorRecord,
+    GroupMetadataValue,
+    GroupRecord,
+    OffsetRecord,
+    OtherRecord,
+)
+from moldau.control.groups.refusals import coordinator_error, refuse
+from moldau.control.groups.requests import (
+    AssignmentStored,
+    DeleteGroup,
+    DescribeGroup,
+    Heartbeat,
+    InitialDelayElapsed,
+    JoinGroup,
+    LeaveGroup,
+    ListGroups,
+    Loaded,
+    OffsetCommit,
+    OffsetDelete,
+    OffsetFetch,
+    RebalanceTimedOut,
+    RetentionCheckDue,
+    SessionExpired,
+    SyncGroup,
+    SyncTimedOut,
+    TopicsDeleted,
+)
+from moldau.control.groups.responses import (
+    DeleteGroupResponse,
+    DescribedMember,
+    DescribeGroupResponse,
+    Done,
+    GroupResponse,
+    HeartbeatResponse,
+    JoinGroupResponse,
+    LeaveGroupResponse,
+    LeftMember,
+    ListedGroup,
+    ListGroupsResponse,
+    OffsetCommitResponse,
+    OffsetDeleteResponse,
+    SyncGroupResponse,
+)
+from moldau.control.groups.settings import GroupSettings
+from moldau.control.groups.turn import Chance, Turn
+from moldau.control.machine import PARKED, AppendFailed, Decision, Parked, ScheduleTimer
+from moldau.errors import ErrorCode
+
+CLASSIC: Final = "Classic"
+"""Kafka's name of this group type in ListGroups."""
+
+
+class GroupCoordinator:
+    """Decides about the groups and the committed offsets of one partition of `__consumer_offsets`."""
+
+    def __init__(self, settings: GroupSettings, chance: Chance) -> None:
+        self.settings = settings
+        self.groups: dict[str, ClassicGroup] = {}
+        self.offsets = CommittedOffsets()
+        self.other_groups = OtherGroups()
+        self._stored: dict[str, GroupMetadataValue] = {}
+        self._chance = chance
+        self._rounds = itertools.count(1)
+        self._is_loaded = False
+
+    def decide(self, request: object, now_ms: int) -> Decision[CoordinatorRecord, Any]:
+        """Decide about a request or an event of `requests`, or about an `AppendFailed`."""
+        turn = Turn(now_ms, self.settings, self._chance, self._rounds)
+        if not self._is_loaded and not isinstance(request, Loaded):
+            return Decision(refuse(request, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS))
+        response = self._answer(turn, request)
+        for record in turn.records:
+            if isinstance(record, OffsetRecord) and record.value is not None:
+                self.offsets.expect(record)
+        return Decision(response, tuple(turn.records), tuple(turn.effects))
+
+    def apply(self, record: CoordinatorRecord) -> None:
+        """Take in one record of the log, at start or after it was committed."""
+        match record:
+            case OffsetRecord():
+                self.offsets.apply(record)
+                if record.value is not None:
+                    self.offsets.arrived(record)
+                    self._know_offset_owner(record.group)
+            case GroupRecord(group_id, None):
+                self._stored.pop(group_id, None)
+                group = self.groups.get(group_id)
+                if group is not None and group.protocol_type is None and not group.pending_joins:
+                    # An offset that was committed while the group was being deleted had brought it back.
+                    del self.groups[group_id]
+            case GroupRecord(group_id, value):
+                assert value is not None
+                self._stored[group_id] = value
+            case OtherRecord():
+                self.other_groups.apply(record)
+
+    # Dispatch
+
+    def _answer(self, turn: Turn, request: object) -> GroupResponse | Parked:
+        match request:
+            case Heartbeat():
+                return self._heartbeat(turn, request)
+            case OffsetCommit():
+                return self._commit(turn, request)
+            case OffsetFetch():
+                return offset_store.fetch(self.offsets, request)
+            case JoinGroup():
+                return self._join(turn, request)
+            case SyncGroup():
+                return self._sync(turn, request)
+            case LeaveGroup():
+                return self._leave(turn, request)
+            case OffsetDelete():
+                return self._delete_offsets(turn, request)
+            case DescribeGroup():
+                return self._describe(request)
+            case ListGroups():
+                return self._list(request)
+            case DeleteGroup():
+                return self._delete_group(turn, request)
+            case TopicsDeleted():
+                offset_store.forget_topics(turn, self.offsets, request.topics)
+            case Loaded():
+                self._start(turn)
+            case RetentionCheckDue():
+                self._check_retention(turn)
+            case AppendFailed():
+                return self._append_failed(turn, request)
+            case _:
+                self._timer_fired(turn, request)
+        return Done()
+
+    def _timer_fired(self, turn: Turn, event: object) -> None:
+        match event:
+            case SessionExpired():
+                group = self.groups.get(event.group_id)
+                if group is not None:
+                    membership.session_expired(turn, group, event)
+            case InitialDelayElapsed() | RebalanceTimedOut() | SyncTimedOut() | AssignmentStored():
+                group = self.groups.get(event.group_id)
+                if group is None or group.round != event.round:
+                    return
+                self._round_event(turn, group, event)
+            case _:
+                raise TypeError(f"the group machine does not know {type(event).__name__}")
+
+    def _round_event(
+        self,
+        turn: Turn,
+        group: ClassicGroup,
+        event: InitialDelayElapsed | RebalanceTimedOut | SyncTimedOut | AssignmentStored,
+    ) -> None:
+        match event:
+            case InitialDelayElapsed():
+                rebalance.initial_delay_elapsed(turn, group, event)
+            case RebalanceTimedOut():
+                if group.state is GroupState.PREPARING_REBALANCE:
+                    rebalance.complete(turn, group)
+            case SyncTimedOut():
+                rebalance.sync_timed_out(turn, group)
+            case AssignmentStored():
+                if group.state is GroupState.COMPLETING_REBALANCE:
+                    rebalance.store_assignment(turn, group, dict(event.assignments))
+
+    # Members
+
+    def _join(self, turn: Turn, request: JoinGroup) -> JoinGroupResponse | Parked:
+        group_id, settings = request.group_id, self.settings
+        if not group_id:
+            return JoinGroupResponse(ErrorCode.INVALID_GROUP_ID, request.member_id)
+        if not settings.min_session_timeout_ms <= request.session_timeout_ms <= settings.max_session_timeout_ms:
+            return JoinGroupResponse(ErrorCode.INVALID_SESSION_TIMEOUT, request.member_id)
+        if self.other_groups.type_of(group_id) is not None:
+            if self.other_groups.has_members(group_id):
+                return JoinGroupResponse(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, "")
+            turn.records.extend(self.other_groups.tombstones(group_id))
+        group = self.groups.get(group_id)
+        if group is not None:
+            return joining.join(turn, group, request)
+        if request.member_id:
+            return JoinGroupResponse(ErrorCode.UNKNOWN_MEMBER_ID, request.member_id)
+        group = ClassicGroup(group_id, turn.now_ms, next(self._rounds))
+        turn.write(group.to_record({}))
+        response = joining.join(turn, group, request)
+        if isinstance(response, Parked) or response.error is ErrorCode.MEMBER_ID_REQUIRED:
+            self.groups[group_id] = group
+        else:
+            turn.records.clear()
+        return response
+
+    def _sync(self, turn: Turn, request: SyncGroup) -> SyncGroupResponse | Parked:
+        if not request.group_id:
+            return SyncGroupResponse(ErrorCode.INVALID_GROUP_ID)
+        group = self.groups.get(request.group_id)
+        if group is None:
+            return SyncGroupResponse(ErrorCode.UNKNOWN_MEMBER_ID)
+        return membership.sync(turn, group, request)
+
+    def _heartbeat(self, turn: Turn, request: Heartbeat) -> HeartbeatResponse:
+        if not request.group_id:
+            return HeartbeatResponse(ErrorCode.INVALID_GROUP_ID)
+        group = self.groups.get(request.group_id)
+        if group is None:
+            return HeartbeatResponse(ErrorCode.UNKNOWN_MEMBER_ID)
+        return membership.heartbeat(turn, group, request)
+
+    def _leave(self, turn: Turn, request: LeaveGroup) -> LeaveGroupResponse:
+        if not request.group_id:
+            return LeaveGroupResponse(ErrorCode.INVALID_GROUP_ID)
+        group = self.groups.get(request.group_id)
+        if group is None:
+            unknown = ErrorCode.UNKNOWN_MEMBER_ID
+            left = (LeftMember(member.member_id, member.group_instance_id, unknown) for member in request.members)
+            return LeaveGroupResponse(ErrorCode.NONE, tuple(left))
+        return membership.leave(turn, group, request)
+
+    # Offsets
+
+    def _commit(self, turn: Turn, request: OffsetCommit) -> OffsetCommitResponse:
+        error = self._check_commit(turn, request)
+        if error is not ErrorCode.NONE:
+            return OffsetCommitResponse(error)
+        return offset_store.commit(turn, request)
+
+    def _check_commit(self, turn: Turn, request: OffsetCommit) -> ErrorCode:
+        group = self.groups.get(request.group_id)
+        if group is None:
+            if self.other_groups.has_members(request.group_id):
+                return ErrorCode.UNKNOWN_MEMBER_ID
+            if request.generation_id < 0:
+                return ErrorCode.NONE
+            understands = request.knows_group_id_not_found
+            return ErrorCode.GROUP_ID_NOT_FOUND if understands else ErrorCode.ILLEGAL_GENERATION
+        error = group.check_offset_commit(request.member_id, request.group_instance_id, request.generation_id)
+        if error is ErrorCode.NONE and request.member_id in group.members:
+            # A consumer that commits is alive, also when its heartbeats are held up.
+            rebalance.renew_session(turn, group, group.members[request.member_id])
+        return error
+
+    def _delete_offsets(self, turn: Turn, request: OffsetDelete) -> OffsetDeleteResponse:
+        if not request.group_id:
+            return OffsetDeleteResponse(ErrorCode.INVALID_GROUP_ID)
+        group = self.groups.get(request.group_id)
+        if group is None:
+            return OffsetDeleteResponse(ErrorCode.GROUP_ID_NOT_FOUND)
+        return offset_store.delete(turn, self.offsets, group, request)
+
+    def _know_offset_owner(self, group_id: str) -> None:
+        """A group that nobody joined comes into being with its first offset."""
+        if self._is_loaded and group_id not in self.groups and self.other_groups.type_of(group_id) is None:
+            self.groups[group_id] = ClassicGroup(group_id, -1, next(self._rounds))
+
+    # Groups
+
+    def _describe(self, request: DescribeGroup) -> DescribeGroupResponse:
+        group = self.groups.get(request.group_id)
+        if group is None:
+            message = f"Group {request.group_id} not found."
+            if self.other_groups.type_of(request.group_id) is not None:
+                message = f"Group {request.group_id} is not a classic group."
+            return DescribeGroupResponse(
+                ErrorCode.GROUP_ID_NOT_FOUND, request.group_id, GroupState.DEAD, error_message=message
+            )
+        is_stable = group.state is GroupState.STABLE
+        members = tuple(
+            DescribedMember(
+                member.member_id,
+                member.group_instance_id,
+                member.client_id,
+                member.client_host,
+                metadata=member.metadata(group.protocol_name) if is_stable else b"",
+                assignment=member.assignment,
+            )
+            for member in group.members.values()
+        )
+        return DescribeGroupResponse(
+            ErrorCode.NONE,
+            group.group_id,
+            group.state,
+            protocol_type=group.protocol_type or "",
+            protocol_name=(group.protocol_name or "") if is_stable else "",
+            members=members,
+        )
+
+    def _list(self, request: ListGroups) -> ListGroupsResponse:
+        states = {state.strip().lower() for state in request.states}
+        types = {type_.strip().lower() for type_ in request.types}
+        listed = [
+            ListedGroup(group.group_id, group.protocol_type or "", group.state, CLASSIC)
+            for group in self.groups.values()
+        ]
+        listed += self.other_groups.listed()
+        chosen = (
+            group
+            for group in listed
+            if (not states or group.state.lower() in states) and (not types or group.type.lower() in types)
+        )
+        return ListGroupsResponse(ErrorCode.NONE, tuple(chosen))
+
+    def _delete_group(self, turn: Turn, request: DeleteGroup) -> DeleteGroupResponse:
+        group = self.groups.get(request.group_id)
+        if group is not None and not group.is_empty:
+            return DeleteGroupResponse(ErrorCode.NON_EMPTY_GROUP)
+        if group is None:
+            if self.other_groups.type_of(request.group_id) is None:
+                return DeleteGroupResponse(ErrorCode.GROUP_ID_NOT_FOUND)
+            if self.other_groups.has_members(request.group_id):
+                return DeleteGroupResponse(ErrorCode.NON_EMPTY_GROUP)
+            turn.records.extend(self.other_groups.tombstones(request.group_id))
+        offset_store.delete_all(turn, self.offsets, request.group_id)
+        if group is not None:
+            self._remove(turn, group)
+        return DeleteGroupResponse(ErrorCode.NONE)
+
+    def _remove(self, turn: Turn, group: ClassicGroup) -> None:
+        assert not group.members, f"{group.group_id} is deleted with members"
+        for member_id in group.pending_joins:
+            turn.cancel(rebalance.session_key(group, member_id))
+        del self.groups[group.group_id]
+        turn.write(GroupRecord(group.group_id, None))
+
+    # Life of the partition
+
+    def _start(self, turn: Turn) -> None:
+        """Everything is applied: give the groups that were found their sessions back, and begin to watch time."""
+        self._is_loaded = True
+        for group_id in list(self._stored):
+            group = self._restore(group_id)
+            for member in group.members.values():
+                rebalance.renew_session(turn, group, member)
+            if len(group.members) > self.settings.max_size:
+                rebalance.prepare(turn, group)
+        for group_id in list(self.offsets.group_ids()):
+            self._know_offset_owner(group_id)
+        self._watch_retention(turn)
+
+    def _restore(self, group_id: str) -> ClassicGroup:
+        group = ClassicGroup.from_record(group_id, self._stored[group_id], next(self._rounds))
+        self.groups[group_id] = group
+        return group
+
+    def _check_retention(self, turn: Turn) -> None:
+        for group in list(self.groups.values()):
+            all_gone = offset_store.expire(turn, self.offsets, group.group_id, group)
+            if all_gone and group.is_empty and not group.pending_joins:
+                self._remove(turn, group)
+        self._watch_retention(turn)
+
+    def _watch_retention(self, turn: Turn) -> None:
+        turn.schedule(
+            ("retention",), turn.now_ms + self.settings.offsets_retention_check_interval_ms, RetentionCheckDue()
+        )
+
+    def _append_failed(self, turn: Turn, failed: AppendFailed) -> GroupResponse | Parked:
+        """Undo what was decided ahead of the log, and say so to those who wait for it."""
+        request, error = failed.request, coordinator_error(failed.error)
+        turn.effects.extend(
+            effect
+            for effect in failed.decision.effects
+            if not (isinstance(effect, ScheduleTimer) and isinstance(effect.event, AssignmentStored))
+        )
+        for record in failed.decision.records:
+            if isinstance(record, OffsetRecord) and record.value is not None:
+                self.offsets.arrived(record)
+            elif isinstance(record, GroupRecord) and record.value is None and record.group not in self.groups:
+                self._bring_back(record.group)
+        response = refuse(request, error)
+        match request:
+            case JoinGroup() | SyncGroup():
+                group = self.groups.get(request.group_id)
+                if group is not None and isinstance(request, JoinGroup):
+                    joining.abandon_join(turn, group, request, error)
+                elif group is not None and isinstance(request, SyncGroup):
+                    membership.assignment_failed(turn, group, request, error)
+                if failed.decision.response is PARKED:
+                    return PARKED
+            case LeaveGroup():
+                # The members are gone all the same; what could not be written only says that nobody is left.
+                left: GroupResponse = failed.decision.response
+                return left
+            case _:
+                pass
+        return response
+
+    def _bring_back(self, group_id: str) -> None:
+        if group_id in self._stored:
+            self._restore(group_id)
+        else:
+            self._know_offset_owner(group_id)
+
+

@@ -1,0 +1,22 @@
+"""Which partition of `__consumer_offsets` a group lives in: a hash that every Kafka node agrees on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP_METADATA_TOPIC: Final = "__consumer_offsets"
+
+
+def java_hash(text: str) -> int:
+    """Java's `String.hashCode`: over UTF-16 units, as a signed 32-bit number."""
+    data = text.encode("utf-16-be", "surrogatepass")
+    result = 0
+    for high, low in zip(data[::2], data[1::2], strict=True):
+        result = (31 * result + (high << 8 | low)) & 0xFFFFFFFF
+    return result - (1 << 32) if result & 0x80000000 else result
+
+
+def partition_for(group_id: str, partitions: int) -> int:
+    """Kafka's `abs(hashCode) % partitions`, where the absolute value of the smallest integer is 0."""
+    value = java_hash(group_id)
+    return (0 if value == -(1 << 31) else abs(value)) % partitions

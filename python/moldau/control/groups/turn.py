@@ -1,0 +1,48 @@
+"""One turn of the group machine: what it was given to decide with, and what it has decided so far.
+
+The rooms of the machine (`classic`, `offsets`) write into the turn; the coordinator makes a `Decision` of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from moldau.control.groups.records import CoordinatorRecord
+from moldau.control.groups.settings import GroupSettings
+from moldau.control.machine import CancelTimer, Effect, Reply, ScheduleTimer, Token
+
+
+class Chance(Protocol):
+    """The part of `random.Random` that the machine needs; the caller chooses the seed."""
+
+    def getrandbits(self, k: int, /) -> int: ...
+
+
+@dataclass(slots=True)
+class Turn:
+    now_ms: int
+    settings: GroupSettings
+    chance: Chance
+    rounds: Iterator[int]
+    """Numbers for rebalance rounds, never given twice."""
+    records: list[CoordinatorRecord] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+
+    def write(self, record: CoordinatorRecord) -> None:
+        self.records.append(record)
+
+    def reply(self, token: Token, response: object) -> None:
+        self.effects.append(Reply(token, response))
+
+    def schedule(self, key: Hashable, at_ms: int, event: object) -> None:
+        self.effects.append(ScheduleTimer(key, at_ms, event))
+
+    def cancel(self, key: Hashable) -> None:
+        self.effects.append(CancelTimer(key))
+
+    def new_member_id(self, prefix: str) -> str:
+        """`prefix` and a random UUID, as Kafka names members."""
+        return f"{prefix}-{UUID(int=self.chance.getrandbits(128), version=4)}"
