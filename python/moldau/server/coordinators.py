@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from moldau.control.groups.placement import GROUP_METADATA_TOPIC, partition_for
 from moldau.control.groups.records import CoordinatorRecord, decode_record, encode_record
 from moldau.control.groups.requests import Loaded
 from moldau.control.machine import Machine
@@ -25,7 +26,7 @@ from moldau.server.runner import KeyAndValue, MachineRunner
 
 logger: Final = logging.getLogger("moldau.server.coordinators")
 
-OFFSETS_TOPIC: Final = "__consumer_offsets"
+OFFSETS_TOPIC: Final = GROUP_METADATA_TOPIC
 
 
 class OffsetsCodec:
@@ -36,20 +37,6 @@ class OffsetsCodec:
 
     def decode(self, record: StoredRecord) -> CoordinatorRecord:
         return decode_record(record.key, record.value)
-
-
-def java_hash(text: str) -> int:
-    """`String.hashCode` of Java: over UTF-16 code units, as a signed 32-bit number."""
-    value = 0
-    units = text.encode("utf-16-be", "surrogatepass")
-    for index in range(0, len(units), 2):
-        value = (value * 31 + (units[index] << 8 | units[index + 1])) & 0xFFFFFFFF
-    return value - (1 << 32) if value >= 1 << 31 else value
-
-
-def partition_of(group_id: str, partition_count: int) -> int:
-    """The partition of `__consumer_offsets` that keeps `group_id`."""
-    return (java_hash(group_id) & 0x7FFFFFFF) % partition_count
 
 
 class GroupCoordinators:
@@ -82,7 +69,7 @@ class GroupCoordinators:
         """
         if self._partition_count == 0:
             raise ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE, f"{OFFSETS_TOPIC} does not exist yet")
-        return partition_of(group_id, self._partition_count)
+        return partition_for(group_id, self._partition_count)
 
     def runner_of(self, group_id: str) -> MachineRunner:
         """The machine that keeps `group_id`.

@@ -15,7 +15,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
-from moldau.control.machine import PARKED, CancelTimer, Decision, Effect, Machine, Reply, ScheduleTimer
+from moldau.control.machine import PARKED, AppendFailed, CancelTimer, Decision, Effect, Machine, Reply, ScheduleTimer
+from moldau.control.schema import SchemaError
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.clock import Clock, Timers
 from moldau.server.core_types import StoredRecord
@@ -127,28 +128,40 @@ class MachineRunner:
                 raise ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"{self.name} was stopped: {self._stopped_by}")
             decision = self.machine.decide(request, self._clock.now_ms())
             if decision.records:
-                await self._commit(decision)
+                decision = await self._commit(request, decision)
             if decision.response is PARKED and token is not None:
                 # Before the effects: one of them may be the reply to this very request.
                 self._parked[token] = asyncio.get_running_loop().create_future()
             self.carry_out(decision.effects)
             return decision.response
 
-    async def _commit(self, decision: Decision[Any, Any]) -> None:
-        batch = [self._codec.encode(record) for record in decision.records]
+    async def _commit(self, request: Any, decision: Decision[Any, Any]) -> Decision[Any, Any]:
+        """Append and apply. Returns the decision to answer with: another one if the log refused the records."""
         try:
+            batch = [self._codec.encode(record) for record in decision.records]
             await self._log.append(batch, self._clock.now_ms())
+        except (ApiError, SchemaError) as error:
+            if not getattr(self.machine, "answers_append_failed", False):
+                raise
+            logger.warning("%s could not append what it decided about %r: %s", self.name, request, error)
+            code = error.code if isinstance(error, ApiError) else ErrorCode.INVALID_REQUEST
+            return self.machine.decide(AppendFailed(request, decision, code), self._clock.now_ms())
+        except Exception as error:
+            raise self._stopped(error) from error
+        try:
             for record in decision.records:
                 self.machine.apply(record)
             if self._after_apply is not None:
                 await self._after_apply()
-        except ApiError:
-            raise
         except Exception as error:
-            # The log may hold what the machine does not know: from here on it could only guess.
-            self._stopped_by = error
-            logger.exception("%s cannot follow its own log; it is stopped until the node starts again", self.name)
-            raise ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"{self.name} was stopped: {error}") from error
+            raise self._stopped(error) from error
+        return decision
+
+    def _stopped(self, error: Exception) -> ApiError:
+        """The log may hold what the machine does not know: from here on it could only guess."""
+        self._stopped_by = error
+        logger.error("%s cannot follow its own log; it is stopped until restart", self.name, exc_info=error)
+        return ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"{self.name} was stopped: {error}")
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:

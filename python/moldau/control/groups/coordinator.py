@@ -83,6 +83,9 @@ CLASSIC: Final = "Classic"
 class GroupCoordinator:
     """Decides about the groups and the committed offsets of one partition of `__consumer_offsets`."""
 
+    answers_append_failed: Final = True
+    """`decide` takes an `AppendFailed`."""
+
     def __init__(self, settings: GroupSettings, chance: Chance) -> None:
         self.settings = settings
         self.groups: dict[str, ClassicGroup] = {}
@@ -406,7 +409,8 @@ class GroupCoordinator:
                     return PARKED
             case LeaveGroup():
                 # The members are gone all the same; what could not be written only says that nobody is left.
-                left: GroupResponse = failed.decision.response
+                left = failed.decision.response
+                assert isinstance(left, LeaveGroupResponse)
                 return left
             case _:
                 pass
@@ -417,5 +421,3 @@ class GroupCoordinator:
             self._restore(group_id)
         else:
             self._know_offset_owner(group_id)
-
-

@@ -159,11 +159,11 @@ def expire(turn: Turn, offsets: CommittedOffsets, group_id: str, owner: OffsetOw
     """Take back what is older than the retention. True when the group has no offset left after that."""
     all_gone = True
     for topic, partition, value in offsets.of_group(group_id):
-        if not owner.is_subscribed_to(topic) and _is_expired(turn, owner, value):
-            if not offsets.is_coming(group_id, topic, partition):
-                turn.write(OffsetRecord(group_id, topic, partition, None))
-                continue
-        all_gone = False
+        in_use = owner.is_subscribed_to(topic) or offsets.is_coming(group_id, topic, partition)
+        if in_use or not _is_expired(turn, owner, value):
+            all_gone = False
+        else:
+            turn.write(OffsetRecord(group_id, topic, partition, None))
     return all_gone and not offsets.has_coming(group_id)
 
 
@@ -188,7 +188,13 @@ def _committed(offset: OffsetToCommit, now_ms: int, expires_ms: int) -> OffsetCo
 
 
 def _fetched(
-    offsets: CommittedOffsets, group_id: str, topic: str, partition: int, value: OffsetCommitValue | None, *, stable: bool
+    offsets: CommittedOffsets,
+    group_id: str,
+    topic: str,
+    partition: int,
+    value: OffsetCommitValue | None,
+    *,
+    stable: bool,
 ) -> FetchedOffset:
     if stable and offsets.is_coming(group_id, topic, partition):
         return FetchedOffset(topic, partition, NO_OFFSET, NO_EPOCH, "", ErrorCode.UNSTABLE_OFFSET_COMMIT)

@@ -1,1 +1,1 @@
-"""The classic group protocol: the group is a barrier (JoinGroup), its leader assigns (SyncGroup), the rest is timers."""
+"""The classic group protocol: JoinGroup is the barrier, the leader assigns in SyncGroup, the rest is timers."""

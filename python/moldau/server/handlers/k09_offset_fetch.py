@@ -1,0 +1,93 @@
+"""OffsetFetch: how far one group, or from version 8 many groups, have come.
+
+A null list of topics asks for everything. Version 7 can ask for stable offsets, 8 for many groups, 9 also serves the
+consumer protocol, 10 names topics by id. A group that does not exist has committed nothing: it answers offset -1 and
+no error, which is what clients rely on at their first start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from moldau.control.groups.requests import OffsetFetch, TopicPartitions
+from moldau.control.groups.responses import FetchedOffset, OffsetFetchResponse
+from moldau.control.schema import ZERO_UUID
+from moldau.errors import ApiError, ErrorCode
+from moldau.server.handlers import Api, RequestContext
+from moldau.server.topic_names import find_topic, topic_id_of
+
+API = Api(key=9, name="OffsetFetch", versions=(1, 10))
+
+
+async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
+    require_stable = getattr(request, "require_stable", False)
+    if context.api_version < 8:
+        return await _group(shell, request, context, require_stable=require_stable)
+    return {"groups": [await _group(shell, group, context, require_stable=require_stable) for group in request.groups]}
+
+
+async def _group(shell: Any, asked: Any, context: RequestContext, *, require_stable: bool) -> dict[str, Any]:
+    """One group's offsets; before version 8 it is the whole answer, with the same field names."""
+    uses_ids = context.api_version >= 10
+    unknown: list[dict[str, Any]] = []
+    wanted: list[TopicPartitions] | None = None if asked.topics is None else []
+    for topic in asked.topics or ():
+        assert wanted is not None
+        partitions = tuple(topic.partition_indexes)
+        found = find_topic(shell, topic)
+        if found is not None:
+            wanted.append(TopicPartitions(found.name, partitions, found.id if uses_ids else ZERO_UUID))
+        elif uses_ids:
+            unknown.append(_unknown_topic(topic))
+        else:
+            wanted.append(TopicPartitions(topic.name, partitions))
+    try:
+        fetched: OffsetFetchResponse = await shell.groups.run(
+            asked.group_id, OffsetFetch(asked.group_id, None if wanted is None else tuple(wanted), require_stable)
+        )
+    except ApiError as error:
+        fetched = OffsetFetchResponse(error.code)
+    if fetched.error is not ErrorCode.NONE:
+        return _failed(asked, fetched.error, context)
+    topics: dict[str, dict[str, Any]] = {}
+    if wanted is not None:
+        topics = {topic.topic: _topic(topic.topic, topic.topic_id) for topic in wanted}
+    for offset in fetched.offsets:
+        if offset.topic not in topics:
+            topics[offset.topic] = _topic(offset.topic, topic_id_of(shell, offset.topic))
+        topics[offset.topic]["partitions"].append(_partition(offset))
+    # Without an id a topic cannot be named in version 10: it is gone, and so are the partitions.
+    answered = [topic for topic in topics.values() if not uses_ids or topic["topic_id"] != ZERO_UUID]
+    return {"group_id": asked.group_id, "topics": answered + unknown, "error_code": ErrorCode.NONE}
+
+
+def _failed(asked: Any, error: ErrorCode, context: RequestContext) -> dict[str, Any]:
+    topics: list[dict[str, Any]] = []
+    if context.api_version < 2:
+        # Version 1 has no place for an error but the partitions.
+        for topic in asked.topics or ():
+            offsets = [FetchedOffset(topic.name, index, -1, -1, "", error) for index in topic.partition_indexes]
+            topics.append({"name": topic.name, "partitions": [_partition(offset) for offset in offsets]})
+    return {"group_id": asked.group_id, "topics": topics, "error_code": error}
+
+
+def _topic(name: str, topic_id: Any) -> dict[str, Any]:
+    return {"name": name, "topic_id": topic_id, "partitions": []}
+
+
+def _unknown_topic(topic: Any) -> dict[str, Any]:
+    answer = _topic("", topic.topic_id)
+    for index in topic.partition_indexes:
+        answer["partitions"].append(_partition(FetchedOffset("", index, -1, -1, "", ErrorCode.UNKNOWN_TOPIC_ID)))
+    return answer
+
+
+def _partition(offset: FetchedOffset) -> dict[str, Any]:
+    return {
+        "partition_index": offset.partition,
+        "committed_offset": offset.offset,
+        "committed_leader_epoch": offset.leader_epoch,
+        "metadata": offset.metadata,
+        "error_code": offset.error,
+    }
