@@ -405,7 +405,7 @@ class GroupCoordinator:
                     joining.abandon_join(turn, group, request, error)
                 elif group is not None and isinstance(request, SyncGroup):
                     membership.assignment_failed(turn, group, request, error)
-                if failed.decision.response is PARKED:
+                if isinstance(failed.decision.response, Parked):
                     return PARKED
             case LeaveGroup():
                 # The members are gone all the same; what could not be written only says that nobody is left.
