@@ -230,6 +230,10 @@ class Core:
         partitions: Sequence[PartitionState],
     ) -> None:
         """Replace what the image says about one topic; local partitions that this node leads begin to serve."""
+    def set_features(self, finalized: Sequence[tuple[str, int]], epoch: int) -> None:
+        """The finalized feature levels that ApiVersions tells, and the metadata offset at which they changed."""
+    def set_auto_create_topics(self, *, enabled: bool) -> None:
+        """Whether a Metadata request for an unknown topic is passed on, so that the topic can be created."""
     def remove_topic(self, name: str) -> None:
         """Forget a topic; requests for it are answered with UNKNOWN_TOPIC_OR_PARTITION from here on."""
 

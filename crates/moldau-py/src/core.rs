@@ -379,6 +379,15 @@ impl Core {
         py.detach(|| self.apply(ImageDelta::Topic(topic)));
     }
 
+    fn set_features(&self, finalized: Vec<(String, i16)>, epoch: i64) {
+        self.apply(ImageDelta::Features { finalized, epoch });
+    }
+
+    #[pyo3(signature = (*, enabled))]
+    fn set_auto_create_topics(&self, enabled: bool) {
+        self.apply(ImageDelta::AutoCreateTopics(enabled));
+    }
+
     fn remove_topic(&self, name: String) {
         self.apply(ImageDelta::TopicRemoved(name.into()));
     }

@@ -120,13 +120,11 @@ class ServerSettings(TypedDict):
     max_connections: int
     max_connections_per_ip: int
     worker_threads: int
-    queued_max_requests: int
     fetch_max_bytes: int
     max_incremental_fetch_sessions: int
     auto_create_topics: bool
     socket_send_buffer_bytes: int
     socket_receive_buffer_bytes: int
-    min_insync_replicas: int
     apis: list[ApiRange]
     features: list[FeatureRange]
     features_epoch: int

@@ -1,0 +1,146 @@
+"""From the metadata image to the compiled side: the logs that must exist, and what hot requests are answered from.
+
+After every batch of metadata records the image says what has changed (`take_delta`), and `Publisher.publish` carries
+it over: deleted topics first, then new logs, then the topics that clients may see, so that nobody is sent to a
+partition whose log is not there. The same code brings a whole image over at the start of the node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+from uuid import UUID
+
+from moldau._core import Core
+from moldau.control.metadata.effective import Configs
+from moldau.control.metadata.features import told_levels
+from moldau.control.metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataDelta, MetadataImage, Topic
+from moldau.server.clock import Clock
+from moldau.server.core_types import Endpoint, PartitionSpec, PartitionState
+from moldau.server.translation import log_settings
+
+logger: Final = logging.getLogger("moldau.server.publish")
+
+INTERNAL_TOPICS: Final = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
+
+
+class Publisher:
+    """Keeps the compiled side in step with `image`."""
+
+    def __init__(
+        self,
+        core: Core,
+        image: MetadataImage,
+        configs: Configs,
+        clock: Clock,
+        *,
+        changed: Callable[[MetadataDelta], None],
+    ) -> None:
+        """`changed` is told every delta on the event loop, after it was carried over."""
+        self._core = core
+        self._image = image
+        self._configs = configs
+        self._clock = clock
+        self._changed = changed
+        self._node_id = configs.settings.node_id
+        self._local: dict[UUID, set[int]] = {}
+        """Partitions whose logs this node has, by topic."""
+
+    def local_specs(self) -> list[PartitionSpec]:
+        """Every partition that the image puts on this node: what the logs are loaded by at the start."""
+        return [spec for topic in self._image.topics.values() for spec in self._missing_specs(topic)]
+
+    def publish_everything(self) -> None:
+        """Bring the whole image over. Its logs are loaded (`local_specs`); the node does not serve yet."""
+        self._image.take_delta()
+        self._push_brokers()
+        self._push_features()
+        for topic in self._image.topics.values():
+            self._push_topic(topic)
+
+    async def publish(self) -> None:
+        """Carry over what has changed since the last call."""
+        delta = self._image.take_delta()
+        if delta:
+            await asyncio.to_thread(self._push, delta)
+            self._changed(delta)
+
+    def _push(self, delta: MetadataDelta) -> None:
+        for topic in delta.deleted_topics:
+            self._remove(topic)
+        touched = {topic.id: topic for topic in (*delta.created_topics, *delta.changed_topics)}
+        for topic in touched.values():
+            specs = self._missing_specs(topic)
+            if specs:
+                self._report(self._core.create_partitions(specs, self._clock.now_ms()), "create")
+        if delta.brokers_changed:
+            self._push_brokers()
+        if delta.features_changed:
+            self._push_features()
+        for topic in self._configured_anew(delta):
+            self._core.set_log_settings(topic.name, log_settings(self._configs.topic_values(topic.name)))
+            touched[topic.id] = topic
+        for topic in touched.values():
+            self._push_topic(topic)
+
+    def _configured_anew(self, delta: MetadataDelta) -> Iterable[Topic]:
+        """Topics whose effective settings may have changed; a broker setting is a default of all of them."""
+        if any(resource.type == BROKER_RESOURCE for resource in delta.changed_configs):
+            self._core.set_auto_create_topics(enabled=self._configs.broker_bool("auto.create.topics.enable"))
+            return list(self._image.topics.values())
+        names = (resource.name for resource in delta.changed_configs if resource.type == TOPIC_RESOURCE)
+        return [self._image.topics[name] for name in names if name in self._image.topics]
+
+    def _missing_specs(self, topic: Topic) -> list[PartitionSpec]:
+        """The partitions of `topic` that belong on this node and have no log here yet; counts them as present."""
+        local = self._local.setdefault(topic.id, set())
+        missing = [index for index, each in topic.partitions.items() if self._node_id in each.replicas]
+        missing = [index for index in missing if index not in local]
+        if not missing:
+            return []
+        local.update(missing)
+        settings = log_settings(self._configs.topic_values(topic.name))
+        return [PartitionSpec(topic.name, index, topic.id, settings) for index in sorted(missing)]
+
+    def _remove(self, topic: Topic) -> None:
+        self._core.remove_topic(topic.name)
+        local = sorted(self._local.pop(topic.id, ()))
+        self._report(self._core.delete_partitions(topic.name, local, self._clock.now_ms()), "delete")
+
+    def _push_topic(self, topic: Topic) -> None:
+        min_insync_replicas: Any = self._configs.topic(topic.name, "min.insync.replicas")
+        states = [
+            PartitionState(
+                partition=index,
+                leader=each.leader,
+                leader_epoch=each.leader_epoch,
+                replicas=list(each.replicas),
+                in_sync_replicas=list(each.isr),
+                offline_replicas=[replica for replica in each.replicas if not self._is_active(replica)],
+            )
+            for index, each in sorted(topic.partitions.items())
+        ]
+        self._core.put_topic(topic.name, topic.id, topic.name in INTERNAL_TOPICS, min_insync_replicas, states)
+
+    def _is_active(self, broker_id: int) -> bool:
+        broker = self._image.brokers.get(broker_id)
+        return broker is not None and not broker.fenced
+
+    def _push_brokers(self) -> None:
+        for broker in self._image.brokers.values():
+            if broker.fenced:
+                self._core.remove_broker(broker.id)
+                continue
+            endpoints = [Endpoint(each.name, each.host, each.port) for each in broker.endpoints]
+            self._core.put_broker(broker.id, broker.epoch, endpoints, broker.rack)
+        self._core.set_controller(self._node_id)
+
+    def _push_features(self) -> None:
+        high_watermark = self._core.high_watermark("__cluster_metadata", 0)
+        self._core.set_features(sorted(told_levels(self._image.features).items()), max(0, high_watermark - 1))
+
+    def _report(self, failures: list[Any], verb: str) -> None:
+        for failure in failures:
+            logger.error("cannot %s %s-%d: %s", verb, failure.topic, failure.partition, failure.message)

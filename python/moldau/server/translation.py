@@ -1,0 +1,132 @@
+"""Kafka's settings, by their names, to the plain shapes that the compiled side understands.
+
+What a setting means, where it comes from and what it may be is `moldau.config` and `control.metadata.effective`; here
+values only change their shape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from moldau.config import Value
+from moldau.control.metadata.effective import Configs
+from moldau.control.metadata.features import FEATURES
+from moldau.errors import MoldauError
+from moldau.server.core_types import ApiRange, FeatureRange, ListenerSettings, LogSettings, ServerSettings
+from moldau.server.handlers import Route
+from moldau.server.layout import flexible_since
+
+_LISTENER: Final = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)://(?P<host>\[[^\]]*\]|[^:\[\]]*):(?P<port>-?\d+)")
+
+
+class ListenerError(MoldauError):
+    """`listeners` and `advertised.listeners` do not make sense."""
+
+
+def log_settings(values: Mapping[str, Value]) -> LogSettings:
+    """Every topic key's value, as the log wants it."""
+    number: Any = values.__getitem__
+    policy: Any = values["cleanup.policy"]
+    return {
+        "segment_bytes": number("segment.bytes"),
+        "segment_ms": number("segment.ms"),
+        "segment_jitter_ms": number("segment.jitter.ms"),
+        "segment_index_bytes": number("segment.index.bytes"),
+        "index_interval_bytes": number("index.interval.bytes"),
+        "retention_ms": number("retention.ms"),
+        "retention_bytes": number("retention.bytes"),
+        "file_delete_delay_ms": number("file.delete.delay.ms"),
+        "max_message_bytes": number("max.message.bytes"),
+        "timestamp_type": number("message.timestamp.type"),
+        "timestamp_before_max_ms": number("message.timestamp.before.max.ms"),
+        "timestamp_after_max_ms": number("message.timestamp.after.max.ms"),
+        "compression_type": number("compression.type"),
+        "compression_gzip_level": number("compression.gzip.level"),
+        "compression_lz4_level": number("compression.lz4.level"),
+        "compression_zstd_level": number("compression.zstd.level"),
+        "flush_messages": number("flush.messages"),
+        "flush_ms": number("flush.ms"),
+        "preallocate": number("preallocate"),
+        "delete": "delete" in policy,
+        "compact": "compact" in policy,
+    }
+
+
+def listener_settings(listeners: Iterable[str], advertised: Iterable[str] | None) -> list[ListenerSettings]:
+    """`listeners` with what `advertised.listeners` says about each of them.
+
+    Raises:
+        ListenerError: an entry cannot be read, or an advertised listener does not exist.
+    """
+    told = {name: (host, port) for name, host, port in map(_parse_listener, advertised or ())}
+    settings: list[ListenerSettings] = []
+    for name, host, port in map(_parse_listener, listeners):
+        entry: ListenerSettings = {"name": name, "host": host, "port": port}
+        if name in told:
+            reached_by, reached_at = told.pop(name)
+            if reached_by in ("", "0.0.0.0", "::"):
+                raise ListenerError(f"advertised.listeners must name a host that clients reach, not {reached_by!r}")
+            entry["advertised_host"], entry["advertised_port"] = reached_by, reached_at
+        settings.append(entry)
+    if told:
+        raise ListenerError(f"advertised.listeners names {', '.join(sorted(told))}, which listeners does not")
+    if len({entry["name"] for entry in settings}) < len(settings):
+        raise ListenerError("each listener must have a different name")
+    return settings
+
+
+def _parse_listener(text: str) -> tuple[str, str, int]:
+    match = _LISTENER.fullmatch(text.strip())
+    if match is None or not 0 <= int(match["port"]) <= 65535:
+        raise ListenerError(f"{text!r} is not a listener of the form NAME://host:port")
+    return match["name"].upper(), match["host"].strip("[]"), int(match["port"])
+
+
+def api_ranges(routes: Mapping[int, Route]) -> list[ApiRange]:
+    """The table of ApiVersions: one row per handler module."""
+    ranges = []
+    for key, route in routes.items():
+        lowest, highest = route.api.versions
+        advertised = lowest if route.api.advertised_lowest is None else route.api.advertised_lowest
+        ranges.append(ApiRange(key, advertised, highest, flexible_since(key, lowest, highest), route.api.hot))
+    return ranges
+
+
+def feature_ranges(told: Mapping[str, int]) -> list[FeatureRange]:
+    """The features this node serves, with the level that clients are told."""
+    served = [feature for feature in FEATURES.values() if feature.served >= max(1, feature.lowest)]
+    return [FeatureRange(each.name, each.lowest, each.served, told.get(each.name, 0)) for each in served]
+
+
+def server_settings(
+    configs: Configs,
+    listeners: list[ListenerSettings],
+    routes: Mapping[int, Route],
+    told_features: Mapping[str, int],
+    features_epoch: int,
+) -> ServerSettings:
+    """What `Core.start` wants to know."""
+    settings: ServerSettings = {
+        "node_id": configs.settings.node_id,
+        "cluster_id": configs.settings.cluster_id,
+        "listeners": listeners,
+        "max_request_bytes": configs.broker_int("socket.request.max.bytes"),
+        "connections_max_idle_ms": configs.broker_int("connections.max.idle.ms"),
+        "max_connections": configs.broker_int("max.connections"),
+        "max_connections_per_ip": configs.broker_int("max.connections.per.ip"),
+        "worker_threads": 0,
+        "fetch_max_bytes": configs.broker_int("fetch.max.bytes"),
+        "max_incremental_fetch_sessions": configs.broker_int("max.incremental.fetch.session.cache.slots"),
+        "auto_create_topics": configs.broker_bool("auto.create.topics.enable"),
+        "socket_send_buffer_bytes": configs.broker_int("socket.send.buffer.bytes"),
+        "socket_receive_buffer_bytes": configs.broker_int("socket.receive.buffer.bytes"),
+        "apis": api_ranges(routes),
+        "features": feature_ranges(told_features),
+        "features_epoch": features_epoch,
+    }
+    rack = configs.broker_text("broker.rack")
+    if rack is not None:
+        settings["rack"] = rack
+    return settings
