@@ -1,6 +1,7 @@
 """Clients in other languages: one child process each, one JSON object per line in and out.
 
-A request is `{"verb": "produce", ...}`, an answer `{"result": ...}` or `{"error": "INVALID_PARTITIONS", ...}`. The programs stand beside this file: `kafkajs/client.js`, `franz_go/main.go`, `java/Client.java`. They are built once
+A request is `{"verb": "produce", ...}`, an answer `{"result": ...}` or `{"error": "INVALID_PARTITIONS", ...}`.
+The programs stand beside this file: `kafkajs/client.js`, `franz_go/main.go`, `java/Client.java`. They are built once
 into the user's cache directory, in a folder named after the digest of their sources; the repository stays clean.
 """
 
