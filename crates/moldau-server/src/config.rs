@@ -12,8 +12,6 @@ pub struct ServerConfig {
     pub cluster_id: String,
     /// Where to listen, and what to tell clients about it.
     pub listeners: Vec<Listener>,
-    /// `broker.rack`.
-    pub rack: Option<String>,
     /// `socket.request.max.bytes`: a frame that claims more costs its sender the connection.
     pub max_request_bytes: usize,
     /// `connections.max.idle.ms`; -1 keeps idle connections for ever.

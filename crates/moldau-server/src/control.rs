@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// Answers the requests that the server does not answer itself. No method may block: they run on the threads that
-/// serve sockets.
+/// Answers the requests that the server does not answer itself. No method may block, or call back into the server:
+/// they run on the threads that serve sockets, `committed` while a partition is held.
 pub trait ControlPlane: Send + Sync + 'static {
     /// Take a request; end its [`Reply`] now or later.
     fn submit(&self, request: ControlRequest);

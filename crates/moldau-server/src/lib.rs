@@ -8,12 +8,26 @@
 //! `docs/internals/server.md` follows one produce request through this crate.
 
 pub mod config;
+mod connection;
 mod control;
+mod counters;
 mod error_code;
+mod fetch_session;
+mod handlers;
 mod image;
+mod input;
+mod node;
+mod output;
+mod partition;
+mod purgatory;
+mod registry;
+mod replica_manager;
+mod server;
 pub mod wire;
 
 pub use config::{Advertised, ApiRange, FinalizedFeature, Listener, ServerConfig, SupportedFeature};
 pub use control::{ClientSoftware, ConnectionId, ControlPlane, ControlRequest, Reply};
 pub use error_code::ErrorCode;
 pub use image::{BrokerEndpoint, BrokerImage, ImageDelta, PartitionImage, TopicImage};
+pub use partition::AppendFailure;
+pub use server::{Server, StartError};

@@ -7,8 +7,6 @@
 //! Records are not part of the encoding: the header of a partition ends with their length, and the caller puts the
 //! bytes, or the file they are in, behind it.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 use super::{DecodeError, LeaderIdAndEpoch, NodeEndpoint, Reader, Writer};
@@ -272,13 +270,4 @@ pub fn encode_end(writer: &mut Writer<'_>, version: i16, endpoints: &[NodeEndpoi
     } else {
         writer.no_tags();
     }
-}
-
-/// A topic as an answer groups it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TopicKey {
-    /// Name; what identifies the topic before version 13.
-    pub name: Arc<str>,
-    /// Id; what identifies it from version 13 on.
-    pub id: Uuid,
 }

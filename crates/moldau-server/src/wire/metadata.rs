@@ -30,7 +30,7 @@ pub struct MetadataRequest<'a> {
 }
 
 /// A topic, by id or by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MetadataRequestTopic<'a> {
     /// Id; nil before version 10.
     pub topic_id: Uuid,

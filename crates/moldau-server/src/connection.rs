@@ -1,0 +1,438 @@
+//! One connection: read a request, handle it, answer, and only then look at the next.
+//!
+//! So answers leave in the order of the requests, as Kafka's do: it mutes a channel until the answer is sent. What a
+//! client pipelines waits in its socket, and answers to requests that were already here leave in one write. While a
+//! request waits (a long poll, a rebalance) the connection reads ahead a little, which is how it learns that the client
+//! is gone. Bad input costs the sender this connection and the log one line.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::config::ApiRange;
+use crate::control::{ClientSoftware, ConnectionId, ControlRequest, Outcome, Reply};
+use crate::counters::add;
+use crate::handlers::fetch::FetchOperation;
+use crate::handlers::produce::ProduceOperation;
+use crate::handlers::{DelayedOperation, api_versions, list_offsets, metadata, offset_for_leader_epoch};
+use crate::input::{BadFrameSize, Input};
+use crate::node::{ClientContext, Node};
+use crate::output::Output;
+use crate::purgatory::Waiter;
+use crate::registry::{Activity, Registry};
+use crate::wire::header::{RequestPrefix, decode_client_id};
+use crate::wire::{self, DecodeError, api_key};
+
+/// Answers gather up to this much before they are sent, as long as more requests are here.
+const GATHER_BYTES: usize = 64 * 1024;
+/// How far to read ahead while a request waits.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
+/// An idle connection gives back a large buffer after this long.
+const GIVE_BACK_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(crate) enum Disconnect {
+    ByClient,
+    ByControlPlane,
+    ShuttingDown,
+    Io(io::Error),
+    Malformed(String),
+    /// acks=0 and an error: there is no other way to tell.
+    ProduceFailed(String),
+}
+
+impl From<io::Error> for Disconnect {
+    fn from(error: io::Error) -> Self {
+        Disconnect::Io(error)
+    }
+}
+
+impl From<DecodeError> for Disconnect {
+    fn from(error: DecodeError) -> Self {
+        Disconnect::Malformed(error.to_string())
+    }
+}
+
+impl From<BadFrameSize> for Disconnect {
+    fn from(size: BadFrameSize) -> Self {
+        Disconnect::Malformed(format!("a frame of {} bytes was announced", size.0))
+    }
+}
+
+/// Where a connection came in, and what its client is told about this node.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) listener: Arc<str>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) advertised: (Arc<str>, u16),
+}
+
+/// One request, its header taken off.
+struct Request {
+    api: ApiRange,
+    prefix: RequestPrefix,
+    header: BytesMut,
+    body: BytesMut,
+}
+
+impl Request {
+    fn parse(prefix: RequestPrefix, api: ApiRange, mut frame: BytesMut) -> Result<Request, DecodeError> {
+        let (_, body_at) = decode_client_id(&frame, prefix.api_version >= api.flexible_since)?;
+        let body = frame.split_off(body_at);
+        Ok(Request {
+            api,
+            prefix,
+            header: frame,
+            body,
+        })
+    }
+
+    fn is_flexible(&self) -> bool {
+        self.prefix.api_version >= self.api.flexible_since
+    }
+
+    fn client_id(&self) -> Option<&str> {
+        decode_client_id(&self.header, self.is_flexible()).ok()?.0
+    }
+
+    /// Response headers are tagged in flexible versions, except that of ApiVersions.
+    fn has_tagged_response_header(&self) -> bool {
+        self.is_flexible() && self.prefix.api_key != api_key::API_VERSIONS
+    }
+}
+
+enum Parked {
+    Woken,
+    Expired,
+}
+
+/// The state of one connection.
+pub(crate) struct Connection {
+    node: Arc<Node>,
+    registry: Arc<Registry>,
+    activity: Arc<Activity>,
+    id: ConnectionId,
+    origin: Origin,
+    stream: TcpStream,
+    input: Input,
+    output: Output,
+    software: Option<ClientSoftware>,
+    known_to_control: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        node: Arc<Node>,
+        registry: Arc<Registry>,
+        activity: Arc<Activity>,
+        id: ConnectionId,
+        origin: Origin,
+        stream: TcpStream,
+    ) -> Self {
+        let input = Input::new(node.config.max_request_bytes);
+        activity.touch(node.uptime_ms());
+        Connection {
+            node,
+            registry,
+            activity,
+            id,
+            origin,
+            stream,
+            input,
+            output: Output::default(),
+            software: None,
+            known_to_control: false,
+        }
+    }
+
+    /// Serve until one side ends it.
+    pub(crate) async fn run(mut self) {
+        let Err(reason) = self.serve().await;
+        // Requests before the one that ended the connection are owed their answers.
+        self.output.abandon();
+        if !matches!(reason, Disconnect::Io(_) | Disconnect::ByClient) {
+            let _ = self.flush().await;
+        }
+        let peer = self.origin.peer;
+        match reason {
+            Disconnect::Malformed(why) => {
+                add(&self.node.counters.malformed_requests, 1);
+                tracing::info!(%peer, %why, "closing a connection after a malformed request");
+            }
+            Disconnect::ProduceFailed(why) => {
+                tracing::info!(%peer, %why, "closing a connection after a failed produce request with acks=0");
+            }
+            Disconnect::Io(error) => tracing::debug!(%peer, %error, "a connection broke"),
+            Disconnect::ByClient | Disconnect::ByControlPlane | Disconnect::ShuttingDown => {
+                tracing::debug!(%peer, ?reason, "a connection ended");
+            }
+        }
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, Disconnect> {
+        loop {
+            let frame = self.next_frame().await?;
+            let length = frame.len();
+            add(&self.node.counters.bytes_received, length as u64 + 4);
+            self.handle(frame).await?;
+            // After a large frame others have waited, and so has its own answer.
+            if length >= GATHER_BYTES || self.output.len() >= GATHER_BYTES {
+                self.flush().await?;
+            }
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    async fn next_frame(&mut self) -> Result<BytesMut, Disconnect> {
+        loop {
+            if self.registry.is_shutting_down() {
+                self.flush().await?;
+                return Err(Disconnect::ShuttingDown);
+            }
+            if let Some(frame) = self.input.take_frame()? {
+                return Ok(frame);
+            }
+            self.flush().await?;
+            self.activity.wait_for_client(true);
+            let received = self.receive().await;
+            self.activity.wait_for_client(false);
+            if received? == 0 {
+                return Err(Disconnect::ByClient);
+            }
+            self.activity.touch(self.node.uptime_ms());
+        }
+    }
+
+    async fn receive(&mut self) -> io::Result<usize> {
+        if self.input.is_bloated() {
+            self.input.make_room();
+            match timeout(GIVE_BACK_AFTER, self.stream.read_buf(&mut self.input.buffer)).await {
+                Ok(received) => return received,
+                Err(_) => self.input.give_back(),
+            }
+        }
+        self.input.make_room();
+        self.stream.read_buf(&mut self.input.buffer).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        self.activity.wait_for_client(true);
+        let (node, activity) = (&self.node, &self.activity);
+        let sent = self
+            .output
+            .flush(&self.stream, || activity.touch(node.uptime_ms()))
+            .await;
+        self.activity.wait_for_client(false);
+        add(&self.node.counters.bytes_sent, sent? as u64);
+        Ok(())
+    }
+
+    async fn handle(&mut self, frame: BytesMut) -> Result<(), Disconnect> {
+        let prefix = RequestPrefix::decode(&frame)?;
+        self.node.counters.count_request(prefix.api_key);
+        let Some(api) = self.node.api(prefix.api_key).copied() else {
+            return Err(Disconnect::Malformed(format!("unknown API key {}", prefix.api_key)));
+        };
+        if !(api.lowest_served()..=api.max).contains(&prefix.api_version) {
+            if prefix.api_key == api_key::API_VERSIONS {
+                self.output.begin(prefix.correlation_id, false);
+                api_versions::respond_unsupported(&self.node, &mut self.output.writer(false));
+                self.output.end();
+                return Ok(());
+            }
+            let (key, version) = (prefix.api_key, prefix.api_version);
+            return Err(Disconnect::Malformed(format!(
+                "version {version} of API key {key} is not supported"
+            )));
+        }
+        let request = Request::parse(prefix, api, frame)?;
+        match request.prefix.api_key {
+            api_key::PRODUCE if api.hot => self.produce(request).await,
+            api_key::FETCH if api.hot => self.fetch(request).await,
+            api_key::METADATA if api.hot => {
+                if metadata::wants_creation(&self.node, &request.body, request.prefix.api_version)? {
+                    self.ask_control(request).await
+                } else {
+                    self.answer_at_once(&request)
+                }
+            }
+            api_key::LIST_OFFSETS | api_key::API_VERSIONS | api_key::OFFSET_FOR_LEADER_EPOCH if api.hot => {
+                self.answer_at_once(&request)
+            }
+            _ => self.ask_control(request).await,
+        }
+    }
+
+    fn begin_answer(&mut self, request: &Request) {
+        self.output
+            .begin(request.prefix.correlation_id, request.has_tagged_response_header());
+    }
+
+    /// The requests that are answered from what is in memory.
+    fn answer_at_once(&mut self, request: &Request) -> Result<(), Disconnect> {
+        self.begin_answer(request);
+        let (version, body, node) = (request.prefix.api_version, &request.body[..], &self.node);
+        let writer = &mut self.output.writer(request.is_flexible());
+        match request.prefix.api_key {
+            api_key::METADATA => {
+                let client = ClientContext::new(&self.origin, request.client_id());
+                metadata::respond(node, &client, body, version, writer)?;
+            }
+            api_key::LIST_OFFSETS => list_offsets::respond(node, body, version, writer)?,
+            api_key::OFFSET_FOR_LEADER_EPOCH => offset_for_leader_epoch::respond(node, body, version, writer)?,
+            api_key::API_VERSIONS => {
+                if let Some(software) = api_versions::respond(node, body, version, writer)? {
+                    self.software = Some(software);
+                }
+            }
+            key => return Err(Disconnect::Malformed(format!("API key {key} has no handler here"))),
+        }
+        self.output.end();
+        Ok(())
+    }
+
+    async fn produce(&mut self, mut request: Request) -> Result<(), Disconnect> {
+        let version = request.prefix.api_version;
+        let body = std::mem::take(&mut request.body);
+        let mut operation = {
+            let client = ClientContext::new(&self.origin, request.client_id());
+            ProduceOperation::start(&self.node, &client, body, version)?
+        };
+        self.complete(&mut operation).await?;
+        if operation.wants_answer() {
+            self.begin_answer(&request);
+            operation.encode(&mut self.output.writer(wire::produce::is_flexible(version)), version);
+            self.output.end();
+        } else if let Some((partition, code)) = operation.first_error() {
+            return Err(Disconnect::ProduceFailed(format!("error {} on {partition}", code.0)));
+        }
+        Ok(())
+    }
+
+    async fn fetch(&mut self, request: Request) -> Result<(), Disconnect> {
+        let mut operation = FetchOperation::start(&self.node, &request.body, request.prefix.api_version)?;
+        self.complete(&mut operation).await?;
+        self.begin_answer(&request);
+        let client = ClientContext::new(&self.origin, request.client_id());
+        operation.respond(&client, &mut self.output)?;
+        self.output.end();
+        Ok(())
+    }
+
+    /// Wait until an operation can be answered.
+    async fn complete(&mut self, operation: &mut impl DelayedOperation) -> Result<(), Disconnect> {
+        if operation.try_complete() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + operation.max_wait();
+        let waiter = operation.waiter();
+        self.flush().await?;
+        while !operation.try_complete() {
+            match self.park(&waiter, deadline).await? {
+                Parked::Woken => {}
+                Parked::Expired => {
+                    operation.expire();
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn park(&mut self, waiter: &Waiter, deadline: Instant) -> Result<Parked, Disconnect> {
+        let sleep = sleep_until(deadline);
+        tokio::pin!(sleep);
+        loop {
+            let reads_ahead = self.input.buffer.len() < READ_AHEAD_BYTES;
+            if reads_ahead {
+                self.input.make_room();
+            }
+            tokio::select! {
+                biased;
+                () = waiter.woken() => return Ok(Parked::Woken),
+                received = self.stream.read_buf(&mut self.input.buffer), if reads_ahead => {
+                    if received? == 0 {
+                        return Err(Disconnect::ByClient);
+                    }
+                }
+                () = &mut sleep => return Ok(Parked::Expired),
+            }
+        }
+    }
+
+    /// Hand a request to the control plane, and its answer to the client.
+    async fn ask_control(&mut self, request: Request) -> Result<(), Disconnect> {
+        self.flush().await?;
+        let (reply, mut outcome) = Reply::channel();
+        self.known_to_control = true;
+        self.node.control.submit(ControlRequest {
+            connection_id: self.id,
+            listener: self.origin.listener.clone(),
+            peer: self.origin.peer,
+            advertised: self.origin.advertised.clone(),
+            api_key: request.prefix.api_key,
+            api_version: request.prefix.api_version,
+            correlation_id: request.prefix.correlation_id,
+            client_id: request.client_id().map(str::to_owned),
+            software: self.software.clone(),
+            body: request.body.clone().freeze(),
+            reply,
+        });
+        let outcome = loop {
+            let reads_ahead = self.input.buffer.len() < READ_AHEAD_BYTES;
+            if reads_ahead {
+                self.input.make_room();
+            }
+            tokio::select! {
+                biased;
+                outcome = &mut outcome => break outcome,
+                received = self.stream.read_buf(&mut self.input.buffer), if reads_ahead => {
+                    if received? == 0 {
+                        return Err(Disconnect::ByClient);
+                    }
+                }
+            }
+        };
+        match outcome {
+            Ok(Outcome::Body(body)) => {
+                self.begin_answer(&request);
+                self.output.put(&body);
+                self.output.end();
+                Ok(())
+            }
+            Ok(Outcome::ServeHot) => self.answer_at_once(&request),
+            Ok(Outcome::Close) | Err(_) => Err(Disconnect::ByControlPlane),
+        }
+    }
+}
+
+impl<'a> ClientContext<'a> {
+    fn new(origin: &'a Origin, client_id: Option<&'a str>) -> Self {
+        ClientContext {
+            client_id,
+            listener: &origin.listener,
+            advertised_host: &origin.advertised.0,
+            advertised_port: origin.advertised.1,
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// Also when the task was aborted: everybody who counts connections is told.
+    fn drop(&mut self) {
+        self.registry.leave(self.id, self.origin.peer.ip());
+        if self.known_to_control {
+            self.node.control.connection_closed(self.id);
+        }
+    }
+}
