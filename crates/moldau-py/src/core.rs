@@ -102,9 +102,15 @@ impl Core {
         match &*self.stage.read() {
             Stage::Serving(server) => {
                 let topic_partition = TopicPartition::new(topic, partition);
-                Ok(server.append_internal(&topic_partition, batch, origin, timestamp_ms)?.last_offset.0)
+                Ok(server
+                    .append_internal(&topic_partition, batch, origin, timestamp_ms)?
+                    .last_offset
+                    .0)
             }
-            _ => Err(Refusal::new(ErrorCode::NOT_LEADER_OR_FOLLOWER, "the node does not serve yet")),
+            _ => Err(Refusal::new(
+                ErrorCode::NOT_LEADER_OR_FOLLOWER,
+                "the node does not serve yet",
+            )),
         }
     }
 }
@@ -115,7 +121,13 @@ fn failures_to_python<'py>(
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
     failures
         .into_iter()
-        .map(|(at, message)| named(py, "LoadFailure", (&*at.topic, at.partition, message).into_pyobject(py)?))
+        .map(|(at, message)| {
+            named(
+                py,
+                "LoadFailure",
+                (&*at.topic, at.partition, message).into_pyobject(py)?,
+            )
+        })
         .collect()
 }
 
@@ -209,7 +221,11 @@ impl Core {
     }
 
     fn poll_requests(&self, limit: usize) -> Vec<Request> {
-        self.events.take_requests(limit).into_iter().map(Request::from).collect()
+        self.events
+            .take_requests(limit)
+            .into_iter()
+            .map(Request::from)
+            .collect()
     }
 
     fn poll_committed(&self) -> Vec<u64> {
@@ -245,7 +261,9 @@ impl Core {
         match &*self.stage.read() {
             Stage::Serving(server) => {
                 let topic_partition = TopicPartition::new(topic, partition);
-                server.on_committed(&topic_partition, Offset(offset), token).map_err(Refusal::from)?;
+                server
+                    .on_committed(&topic_partition, Offset(offset), token)
+                    .map_err(|code| Refusal::new(code, format!("{topic_partition} is not served here")))?;
                 Ok(())
             }
             _ => Err(Refusal::new(ErrorCode::NOT_LEADER_OR_FOLLOWER, "the node does not serve yet").into()),
@@ -287,7 +305,8 @@ impl Core {
 
     fn begin_leader_epoch(&self, py: Python<'_>, topic: &str, partition: i32, leader_epoch: i32) -> PyResult<()> {
         py.detach(|| {
-            self.log(topic, partition)?.begin_leader_epoch(LeaderEpoch(leader_epoch))?;
+            self.log(topic, partition)?
+                .begin_leader_epoch(LeaderEpoch(leader_epoch))?;
             if topic == METADATA_TOPIC {
                 self.metadata_epoch.store(leader_epoch, Ordering::Release);
             }
@@ -315,7 +334,9 @@ impl Core {
         now_ms: i64,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let failures: Vec<_> = py.detach(|| {
-            let each = partitions.into_iter().map(|partition| TopicPartition::new(topic, partition));
+            let each = partitions
+                .into_iter()
+                .map(|partition| TopicPartition::new(topic, partition));
             each.filter_map(|at| self.logs.delete(&at, now_ms).err().map(|error| (at, error.to_string())))
                 .collect()
         });
@@ -337,7 +358,11 @@ impl Core {
     fn delete_records(&self, py: Python<'_>, topic: &str, partition: i32, before_offset: i64) -> PyResult<i64> {
         Ok(py.detach(|| {
             let log = self.log(topic, partition)?;
-            let before = if before_offset == -1 { log.high_watermark() } else { Offset(before_offset) };
+            let before = if before_offset == -1 {
+                log.high_watermark()
+            } else {
+                Offset(before_offset)
+            };
             Ok::<i64, Refusal>(log.delete_records_before(before)?.0)
         })?)
     }

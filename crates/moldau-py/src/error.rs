@@ -3,7 +3,7 @@
 use std::io;
 
 use moldau_log::{AppendError, LogError, ReadError};
-use moldau_server::ErrorCode;
+use moldau_server::{AppendFailure, ErrorCode};
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -63,6 +63,12 @@ impl From<Refusal> for PyErr {
 impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Refusal {
         Refusal::new(ErrorCode::from(&error), error.to_string())
+    }
+}
+
+impl From<AppendFailure> for Refusal {
+    fn from(failure: AppendFailure) -> Refusal {
+        Refusal::new(failure.code(), failure.to_string())
     }
 }
 

@@ -152,7 +152,6 @@ pub fn server_config(dict: &Bound<'_, PyDict>) -> PyResult<ServerConfig> {
         node_id: required(dict, "node_id")?,
         cluster_id: required(dict, "cluster_id")?,
         listeners: listeners.iter().map(listener).collect::<PyResult<_>>()?,
-        rack: optional(dict, "rack")?,
         max_request_bytes: required(dict, "max_request_bytes")?,
         connections_max_idle_ms: required(dict, "connections_max_idle_ms")?,
         max_connections: required(dict, "max_connections")?,

@@ -1,5 +1,7 @@
 //! The wire error codes that the hot requests give. The whole table, with names and sentences, is `moldau.errors`.
 
+use moldau_log::AppendError;
+
 /// A Kafka error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ErrorCode(pub i16);
@@ -48,5 +50,25 @@ impl ErrorCode {
     /// Whether this is an error at all.
     pub fn is_error(self) -> bool {
         self != ErrorCode::NONE
+    }
+}
+
+impl From<&AppendError> for ErrorCode {
+    fn from(error: &AppendError) -> Self {
+        match error {
+            AppendError::Corrupt(_) => ErrorCode::CORRUPT_MESSAGE,
+            AppendError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+            AppendError::InvalidTimestamp(_) => ErrorCode::INVALID_TIMESTAMP,
+            AppendError::InvalidRecord(_) => ErrorCode::INVALID_RECORD,
+            AppendError::UnsupportedCompression(_) => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
+            AppendError::UnsupportedFormat(_) => ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT,
+            AppendError::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+            AppendError::InvalidProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
+            AppendError::UnknownProducerId { .. } => ErrorCode::UNKNOWN_PRODUCER_ID,
+            AppendError::DuplicateSequence { .. } => ErrorCode::DUPLICATE_SEQUENCE_NUMBER,
+            AppendError::InvalidTransactionState { .. } => ErrorCode::INVALID_TXN_STATE,
+            AppendError::CoordinatorFenced { .. } => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
+            AppendError::Offline(_) | AppendError::Storage(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+        }
     }
 }

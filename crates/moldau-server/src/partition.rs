@@ -402,26 +402,11 @@ impl Partition {
 impl AppendFailure {
     /// Kafka's code for it.
     pub fn code(&self) -> ErrorCode {
-        let error = match self {
-            AppendFailure::NotLeader(_) => return ErrorCode::NOT_LEADER_OR_FOLLOWER,
-            AppendFailure::NotEnoughReplicas(_) => return ErrorCode::NOT_ENOUGH_REPLICAS,
-            AppendFailure::Unavailable(code, _) => return *code,
-            AppendFailure::Log(error) => error,
-        };
-        match error {
-            AppendError::Corrupt(_) => ErrorCode::CORRUPT_MESSAGE,
-            AppendError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
-            AppendError::InvalidTimestamp(_) => ErrorCode::INVALID_TIMESTAMP,
-            AppendError::InvalidRecord(_) => ErrorCode::INVALID_RECORD,
-            AppendError::UnsupportedCompression(_) => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
-            AppendError::UnsupportedFormat(_) => ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT,
-            AppendError::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
-            AppendError::InvalidProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
-            AppendError::UnknownProducerId { .. } => ErrorCode::UNKNOWN_PRODUCER_ID,
-            AppendError::DuplicateSequence { .. } => ErrorCode::DUPLICATE_SEQUENCE_NUMBER,
-            AppendError::InvalidTransactionState { .. } => ErrorCode::INVALID_TXN_STATE,
-            AppendError::CoordinatorFenced { .. } => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
-            AppendError::Offline(_) | AppendError::Storage(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+        match self {
+            AppendFailure::NotLeader(_) => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+            AppendFailure::NotEnoughReplicas(_) => ErrorCode::NOT_ENOUGH_REPLICAS,
+            AppendFailure::Unavailable(code, _) => *code,
+            AppendFailure::Log(error) => ErrorCode::from(error),
         }
     }
 
