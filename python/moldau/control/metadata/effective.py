@@ -91,7 +91,7 @@ _OWN_LAYER: Final = {
     GROUP_RESOURCE: Source.GROUP,
     CLIENT_METRICS_RESOURCE: Source.CLIENT_METRICS,
 }
-_SCOPES: Final = {
+SCOPES: Final = {
     TOPIC_RESOURCE: Scope.TOPIC,
     BROKER_RESOURCE: Scope.BROKER,
     GROUP_RESOURCE: Scope.GROUP,
@@ -101,12 +101,12 @@ _SCOPES: Final = {
 
 def find_key(resource_type: int, name: str) -> ConfigKey | None:
     """The key of this name that a resource of this type can have."""
-    return find(_SCOPES[resource_type], name)
+    return find(SCOPES[resource_type], name)
 
 
 def keys_of(resource_type: int) -> Mapping[str, ConfigKey]:
     """Every key that a resource of this type can have."""
-    return KEYS[_SCOPES[resource_type]]
+    return KEYS[SCOPES[resource_type]]
 
 
 class Configs:
