@@ -220,7 +220,7 @@ def unregister_broker(situation: Situation, request: UnregisterBroker) -> Decisi
     """Forget a broker.
 
     Raises:
-        ApiError: BROKER_ID_NOT_REGISTERED; or INVALID_REQUEST for the node that decides, which would cut its own branch.
+        ApiError: BROKER_ID_NOT_REGISTERED, or INVALID_REQUEST for the node that decides.
     """
     broker = situation.image.brokers.get(request.broker_id)
     if broker is None:
@@ -250,7 +250,7 @@ def fail_directories(situation: Situation, request: FailDirectories) -> Decision
 
 
 def assign_directories(situation: Situation, request: AssignDirectories) -> Decision[Message, None]:
-    """Write down where replicas live. Assignments of partitions that are gone, or not on the broker, are passed over."""
+    """Write down where replicas live. What names a partition that is gone, or not on the broker, is passed over."""
     broker = _current(situation, request.broker_id, request.epoch)
     records = []
     for topic_id, index, directory in request.assignments:

@@ -113,19 +113,19 @@ def _each(
     named = Counter(resource for resource, _ in resources)
     records: list[Message] = []
     outcomes = []
+
+    def attempt(resource: ConfigResource, changes: _Changes) -> None:
+        if named[resource] > 1:
+            raise ApiError(ErrorCode.INVALID_REQUEST, "the request names this resource twice")
+        _check_changes(changes)
+        _check_resource(situation, resource, changes)
+        before = situation.image.configs_of(*resource)
+        afterwards = after(before, resource, changes)
+        _check_after(situation, resource, before, afterwards)
+        records.extend(_records(situation, resource, before, afterwards, changes))
+
     for resource, changes in resources:
-
-        def attempt(resource: ConfigResource = resource, changes: _Changes = changes) -> None:
-            if named[resource] > 1:
-                raise ApiError(ErrorCode.INVALID_REQUEST, "the request names this resource twice")
-            _check_changes(changes)
-            _check_resource(situation, resource, changes)
-            before = situation.image.configs_of(*resource)
-            afterwards = after(before, resource, changes)
-            _check_after(situation, resource, before, afterwards)
-            records.extend(_records(situation, resource, before, afterwards, changes))
-
-        outcomes.append((resource, outcome_of(attempt)))
+        outcomes.append((resource, outcome_of(attempt, resource, changes)))
     return Decision(tuple(outcomes), () if validate_only else tuple(records))
 
 

@@ -67,8 +67,8 @@ def _configs_of(situation: Situation, resource: ConfigResource) -> list[Effectiv
             situation.topic(resource.name)
             return [configs.topic_config(key, own) for key in keys_of(TOPIC_RESOURCE).values()]
         case 4 if not resource.name:
-            keys = [key for key in map(lambda name: find_key(BROKER_RESOURCE, name), own) if key is not None]
-            return [_for_all_brokers(configs.broker_config(key), own[key.name]) for key in keys]
+            known = {name: key for name in own if (key := find_key(BROKER_RESOURCE, name)) is not None}
+            return [_for_all_brokers(configs.broker_config(key), own[name]) for name, key in known.items()]
         case 4:
             check_broker_name(situation, resource.name)
             return [configs.broker_config(key) for key in keys_of(BROKER_RESOURCE).values()]

@@ -79,8 +79,12 @@ def elect_leaders(situation: Situation, request: ElectLeaders) -> Decision[Messa
     names = request.partitions if request.partitions is not None else tuple(_every_partition(situation))
     records: list[Message] = []
     outcomes = []
+
+    def attempt(name: PartitionName) -> None:
+        records.append(_elected(situation, name, election_type))
+
     for name in names:
-        outcome = outcome_of(lambda name=name: records.append(_elected(situation, name, election_type)))
+        outcome = outcome_of(attempt, name)
         if not everything or outcome.code is not ErrorCode.ELECTION_NOT_NEEDED:
             outcomes.append((name, outcome))
     return Decision(tuple(outcomes), tuple(records))
@@ -94,10 +98,8 @@ def _every_partition(situation: Situation) -> Iterator[PartitionName]:
 
 def _elected(situation: Situation, name: PartitionName, election_type: ElectionType) -> PartitionChangeRecord:
     topic, partition = _find(situation, name)
-    done = (
-        partition.leader == partition.replicas[0] if election_type is ElectionType.PREFERRED else partition.leader >= 0
-    )
-    if done:
+    preferred = election_type is ElectionType.PREFERRED
+    if partition.leader == partition.replicas[0] if preferred else partition.leader >= 0:
         raise ApiError(ErrorCode.ELECTION_NOT_NEEDED)
     rules = situation.rules(topic, election=_ELECTIONS[election_type])
     record = change_of(topic.id, name[1], partition, rules)
@@ -128,8 +130,7 @@ def alter_reassignments(situation: Situation, request: AlterReassignments) -> De
             records.append(record)
 
     outcomes = tuple(
-        (reassignment.partition, outcome_of(lambda reassignment=reassignment: attempt(reassignment)))
-        for reassignment in request.reassignments
+        (reassignment.partition, outcome_of(attempt, reassignment)) for reassignment in request.reassignments
     )
     return Decision(outcomes, tuple(records))
 

@@ -34,7 +34,7 @@ Decide = Callable[[Situation, Any], Decision[Message, Any]]
 
 
 class MetadataMachine:
-    """Follows the contract of `moldau.control.machine`: `decide` changes nothing, `apply` is the only code that does."""
+    """The contract of `moldau.control.machine`: `decide` changes nothing, `apply` is the only code that does."""
 
     _decisions: ClassVar[Mapping[type, Decide]] = {
         cluster.Activate: cluster.activate,
