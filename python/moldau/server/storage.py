@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ from uuid import UUID, uuid4
 from moldau.errors import MoldauError
 
 META_PROPERTIES: Final = "meta.properties"
+CLEAN_SHUTDOWN: Final = ".kafka_cleanshutdown"
 RESERVED_IDS: Final = 100
 """Ids 0 to 99 have meanings of their own (KIP-858: unassigned, lost, migrating)."""
 
@@ -206,6 +208,29 @@ def open_directories(
     if len(set(ids.values())) < len(ids):
         raise StorageError("two log directories have the same directory.id", "one of them is a copy of the other")
     return NodeIdentity(cluster_id, node_id, ids)
+
+
+def read_clean_shutdown_epoch(directories: Iterable[Path]) -> int:
+    """The broker epoch that the process before this one wrote down when it stopped cleanly; -1 when it did not.
+
+    Read it before the logs are opened: that removes the mark (KIP-966).
+    """
+    epochs = set()
+    for directory in directories:
+        try:
+            epochs.add(int(json.loads((directory / CLEAN_SHUTDOWN).read_text("utf-8"))["brokerEpoch"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return -1
+    return epochs.pop() if len(epochs) == 1 else -1
+
+
+def write_clean_shutdown_epoch(directories: Iterable[Path], broker_epoch: int) -> None:
+    """Complete the marks of a clean shutdown, after the logs were closed. A directory without a mark stays without."""
+    for directory in directories:
+        path = directory / CLEAN_SHUTDOWN
+        if path.exists():
+            with contextlib.suppress(OSError):
+                path.write_text(json.dumps({"version": 0, "brokerEpoch": broker_epoch}), "utf-8")
 
 
 def _directory_id(directory: Path, properties: MetaProperties | None, cluster_id: str, node_id: int) -> UUID:

@@ -6,24 +6,16 @@ values only change their shape.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from moldau.config import Value
+from moldau.config.listeners import Listener
 from moldau.control.metadata.effective import Configs
 from moldau.control.metadata.features import FEATURES
-from moldau.errors import MoldauError
 from moldau.server.core_types import ApiRange, FeatureRange, ListenerSettings, LogSettings, ServerSettings
 from moldau.server.handlers import Route
 from moldau.server.layout import flexible_since
-
-_LISTENER: Final = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)://(?P<host>\[[^\]]*\]|[^:\[\]]*):(?P<port>-?\d+)")
-
-
-class ListenerError(MoldauError):
-    """`listeners` and `advertised.listeners` do not make sense."""
-
 
 def log_settings(values: Mapping[str, Value]) -> LogSettings:
     """Every topic key's value, as the log wants it."""
@@ -54,34 +46,17 @@ def log_settings(values: Mapping[str, Value]) -> LogSettings:
     }
 
 
-def listener_settings(listeners: Iterable[str], advertised: Iterable[str] | None) -> list[ListenerSettings]:
-    """`listeners` with what `advertised.listeners` says about each of them.
-
-    Raises:
-        ListenerError: an entry cannot be read, or an advertised listener does not exist.
-    """
-    told = {name: (host, port) for name, host, port in map(_parse_listener, advertised or ())}
+def listener_settings(listeners: Iterable[Listener]) -> list[ListenerSettings]:
+    """The listeners that clients may use. A quorum of one needs no listener for its controller."""
     settings: list[ListenerSettings] = []
-    for name, host, port in map(_parse_listener, listeners):
-        entry: ListenerSettings = {"name": name, "host": host, "port": port}
-        if name in told:
-            reached_by, reached_at = told.pop(name)
-            if reached_by in ("", "0.0.0.0", "::"):
-                raise ListenerError(f"advertised.listeners must name a host that clients reach, not {reached_by!r}")
-            entry["advertised_host"], entry["advertised_port"] = reached_by, reached_at
+    for listener in listeners:
+        if listener.controller:
+            continue
+        entry: ListenerSettings = {"name": listener.name, "host": listener.host, "port": listener.port}
+        if listener.advertised is not None:
+            entry["advertised_host"], entry["advertised_port"] = listener.advertised
         settings.append(entry)
-    if told:
-        raise ListenerError(f"advertised.listeners names {', '.join(sorted(told))}, which listeners does not")
-    if len({entry["name"] for entry in settings}) < len(settings):
-        raise ListenerError("each listener must have a different name")
     return settings
-
-
-def _parse_listener(text: str) -> tuple[str, str, int]:
-    match = _LISTENER.fullmatch(text.strip())
-    if match is None or not 0 <= int(match["port"]) <= 65535:
-        raise ListenerError(f"{text!r} is not a listener of the form NAME://host:port")
-    return match["name"].upper(), match["host"].strip("[]"), int(match["port"])
 
 
 def api_ranges(routes: Mapping[int, Route]) -> list[ApiRange]:

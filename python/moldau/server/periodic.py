@@ -1,0 +1,41 @@
+"""Work that nobody asks for: retention, checkpoints, and a look at the health of the directories."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+logger: Final = logging.getLogger("moldau.server.periodic")
+
+FIRST_DELAY_MS: Final = 30_000
+"""A node that has just started has better things to do (Kafka waits as long)."""
+
+
+class PeriodicWork:
+    """Runs each piece of work again and again until it is stopped. A failure is logged, and the next turn comes."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def every(self, interval_ms: int, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` every `interval_ms`, for the first time after `FIRST_DELAY_MS` or one interval, if that is less."""
+        self._tasks.append(asyncio.get_running_loop().create_task(self._repeat(interval_ms, name, work)))
+
+    async def stop(self) -> None:
+        """Let nothing begin any more; what runs is waited for."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _repeat(self, interval_ms: int, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        await asyncio.sleep(min(interval_ms, FIRST_DELAY_MS) / 1000)
+        while True:
+            try:
+                await work()
+            except Exception:
+                # Retention that fails once must not be retention that never runs again.
+                logger.exception("%s failed", name)
+            await asyncio.sleep(interval_ms / 1000)
