@@ -35,6 +35,9 @@ from moldau.server.core_types import (
 version: Final[str]
 """Version of the compiled crate; equal to the package's."""
 
+def take_log_lines() -> list[tuple[int, str, str]]:
+    """What Rust has logged since the last call, in this whole process: level as in `logging`, logger name, message."""
+
 class CoreError(Exception):
     """What the log or the server refused, with the Kafka error code that says why."""
 
@@ -136,8 +139,10 @@ class Core:
             CoreError: an address cannot be bound; the message names it. Nothing is left bound.
             RuntimeError: it was started before.
         """
-    def shutdown(self, grace_ms: int, now_ms: int) -> None:
-        """Stop accepting, let running requests end for at most `grace_ms`, flush, checkpoint, unlock. Idempotent."""
+    def stop_serving(self, grace_ms: int) -> None:
+        """Stop accepting, and wait at most `grace_ms` for running requests. Appends by this node still work."""
+    def shutdown(self, now_ms: int) -> None:
+        """Stop serving at once if that was not done, flush, write checkpoints, unlock. Idempotent."""
 
     # Events
 

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::error::Refusal;
 use crate::events::Events;
+use crate::logging;
 use crate::records::{KeyAndValue, build_batch, read_records};
 use crate::request::Request;
 use crate::settings::{self, PythonEndpoint, PythonPartitionSpec, PythonPartitionState};
@@ -136,6 +137,8 @@ impl Core {
     #[new]
     #[pyo3(signature = (directories, *, durable = true, recovery_threads = 1))]
     fn new(py: Python<'_>, directories: Vec<PathBuf>, durable: bool, recovery_threads: usize) -> PyResult<Core> {
+        let events = Arc::new(Events::new()?);
+        logging::listen(&events);
         let config = LogManagerConfig {
             directories,
             durable,
@@ -145,7 +148,7 @@ impl Core {
         let logs = py.detach(|| LogManager::open(config)).map_err(Refusal::from)?;
         Ok(Core {
             logs: Arc::new(logs),
-            events: Arc::new(Events::new()?),
+            events,
             stage: RwLock::new(Stage::Opening(Mutex::default())),
             metadata_epoch: AtomicI32::new(0),
         })
@@ -207,14 +210,23 @@ impl Core {
             .collect()
     }
 
-    fn shutdown(&self, py: Python<'_>, grace_ms: u64, now_ms: i64) {
+    fn stop_serving(&self, py: Python<'_>, grace_ms: u64) {
+        py.detach(|| {
+            if let Stage::Serving(server) = &*self.stage.read() {
+                server.shutdown(Duration::from_millis(grace_ms));
+            }
+        });
+    }
+
+    fn shutdown(&self, py: Python<'_>, now_ms: i64) {
         py.detach(|| {
             let before = std::mem::replace(&mut *self.stage.write(), Stage::Closed);
+            if matches!(before, Stage::Closed) {
+                return;
+            }
             self.events.clear();
-            match before {
-                Stage::Closed => return,
-                Stage::Serving(server) => server.shutdown(Duration::from_millis(grace_ms)),
-                Stage::Opening(_) => {}
+            if let Stage::Serving(server) = before {
+                server.shutdown(Duration::ZERO);
             }
             self.logs.shutdown(now_ms);
         });

@@ -89,7 +89,8 @@ impl Events {
         self.wake();
     }
 
-    fn wake(&self) {
+    /// Make the descriptor readable.
+    pub fn wake(&self) {
         if !self.woken.swap(true, Ordering::AcqRel) {
             // A full pipe is readable already; any other failure means that the loop is gone.
             let _ = (&self.sender).write(&[1]);

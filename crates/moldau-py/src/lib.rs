@@ -6,6 +6,7 @@
 mod core;
 mod error;
 mod events;
+mod logging;
 mod records;
 mod request;
 mod settings;
@@ -18,5 +19,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("CoreError", error::exception_type(module.py())?)?;
     module.add_class::<core::Core>()?;
     module.add_class::<request::Request>()?;
+    module.add_function(wrap_pyfunction!(take_log_lines, module)?)?;
     Ok(())
+}
+
+#[pyfunction]
+fn take_log_lines() -> Vec<logging::Line> {
+    logging::take_lines()
 }

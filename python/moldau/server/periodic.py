@@ -18,24 +18,30 @@ class PeriodicWork:
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
 
     def every(self, interval_ms: int, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` every `interval_ms`, for the first time after `FIRST_DELAY_MS` or one interval, if that is less."""
         self._tasks.append(asyncio.get_running_loop().create_task(self._repeat(interval_ms, name, work)))
 
     async def stop(self) -> None:
-        """Let nothing begin any more; what runs is waited for."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        """Let nothing begin any more, and wait for what runs."""
+        self._stopping.set()
+        await asyncio.gather(*self._tasks)
 
     async def _repeat(self, interval_ms: int, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        await asyncio.sleep(min(interval_ms, FIRST_DELAY_MS) / 1000)
-        while True:
+        delay_ms = min(interval_ms, FIRST_DELAY_MS)
+        while not await self._stopped_within(delay_ms):
+            delay_ms = interval_ms
             try:
                 await work()
             except Exception:
                 # Retention that fails once must not be retention that never runs again.
                 logger.exception("%s failed", name)
-            await asyncio.sleep(interval_ms / 1000)
+
+    async def _stopped_within(self, delay_ms: int) -> bool:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), delay_ms / 1000)
+        except TimeoutError:
+            return False
+        return True

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from uuid import UUID
 
 from moldau._core import Core, CoreError
+from moldau.config.settings import BrokerSettings
+from moldau.control.metadata.effective import Configs
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.clock import Clock
 from moldau.server.runner import MachineRunner
@@ -31,10 +35,14 @@ class Shell:
     core: Core
     clock: Clock
     random: random.Random
-    config: Any
-    """The node's settings (`moldau.config`)."""
+    configs: Configs
+    """Settings as they count now: file, dynamic broker configs, topic configs."""
+    settings: BrokerSettings
+    """Settings as the node was started with."""
     node_id: int
     cluster_id: str
+    directory_ids: Mapping[Path, UUID]
+    """The id of each log directory (KIP-858)."""
     metadata: MachineRunner
     """The machine of `__cluster_metadata`; `metadata.machine` to read, `await metadata.run(request)` to change."""
     groups: GroupCoordinators

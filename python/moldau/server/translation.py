@@ -17,6 +17,7 @@ from moldau.server.core_types import ApiRange, FeatureRange, ListenerSettings, L
 from moldau.server.handlers import Route
 from moldau.server.layout import flexible_since
 
+
 def log_settings(values: Mapping[str, Value]) -> LogSettings:
     """Every topic key's value, as the log wants it."""
     number: Any = values.__getitem__

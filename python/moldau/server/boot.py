@@ -1,0 +1,306 @@
+"""From folders and settings to a running node, and back.
+
+The order is the point of this module:
+
+    directories    meta.properties says who we are; the core locks the folders
+    metadata log   opened alone, replayed into the machine of `control.metadata`: now it is known which topics exist
+    quorum         a new leader epoch for the quorum of one; an empty log gets its first records
+    partitions     every log that the image puts here is opened, in parallel
+    registration   the broker of this process joins the cluster, is let in, and partitions get their leader
+    listeners      only now may clients come
+
+A listener on port 0 has no address to register before it is bound, so for such a node the last two change places;
+nobody knows its port before `start` returns. Stopping goes the other way round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from moldau._core import Core, CoreError, take_log_lines
+from moldau.config import render
+from moldau.config.settings import BrokerSettings
+from moldau.control.groups.coordinator import GroupCoordinator
+from moldau.control.groups.requests import DeletedTopic, TopicsDeleted
+from moldau.control.groups.settings import GroupSettings
+from moldau.control.metadata.brokers import RegisterBroker, UnfenceBroker
+from moldau.control.metadata.effective import Configs, NodeSettings
+from moldau.control.metadata.features import told_levels
+from moldau.control.metadata.image import MetadataDelta
+from moldau.control.metadata.machine import Bootstrap, MetadataMachine
+from moldau.control.metadata.records import Endpoint as RegisteredEndpoint
+from moldau.errors import MoldauError
+from moldau.server import storage
+from moldau.server.clock import Clock, SystemClock
+from moldau.server.coordinators import OFFSETS_TOPIC, GroupCoordinators
+from moldau.server.core_types import Endpoint, ListenerSettings
+from moldau.server.dispatch import POLL_BATCH, Dispatcher
+from moldau.server.handlers import load as load_handlers
+from moldau.server.metadata_log import METADATA_TOPIC, MetadataCodec, metadata_log_settings
+from moldau.server.partition_log import CommitWaiter, PartitionLog
+from moldau.server.periodic import PeriodicWork
+from moldau.server.publish import Publisher
+from moldau.server.runner import MachineRunner
+from moldau.server.shell import Shell
+from moldau.server.translation import listener_settings, server_settings
+
+logger: Final = logging.getLogger("moldau.server")
+
+PLAINTEXT: Final = 0
+STOP_GRACE_MS: Final = 3_000
+
+
+class StartError(MoldauError):
+    """The node cannot start; `hint` says what to do about it."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """How a node is run, beside Kafka's own settings."""
+
+    format_new: bool = False
+    """Format directories that are new, instead of asking for `moldau storage format`."""
+    seed: int | None = None
+    """Seed of every random choice; None takes one from the system."""
+
+
+class Node:
+    """One running broker on the running event loop. Make it with `start`."""
+
+    def __init__(self, settings: BrokerSettings, options: NodeOptions) -> None:
+        self.settings = settings
+        self.options = options
+        self.endpoints: list[Endpoint] = []
+        """Where each listener for clients really listens."""
+        self._directories = [Path(directory) for directory in settings.log_directories]
+        self._clock: Clock = SystemClock(asyncio.get_running_loop())
+        self._random = random.Random(options.seed)
+        self._routes = load_handlers()
+        self._periodic = PeriodicWork()
+        self._broker_epoch = -1
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Bring the node up. When this fails, nothing is left open.
+
+        Raises:
+            StartError: a directory, the metadata log or an address cannot be used.
+        """
+        try:
+            identity = storage.open_directories(
+                self._directories,
+                self.settings.integer("node.id"),
+                cluster_id=self.settings.cluster_id,
+                format_new=self.options.format_new,
+            )
+            previous_epoch = storage.read_clean_shutdown_epoch(self._directories)
+            self._core = Core(
+                [str(directory) for directory in identity.directory_ids],
+                durable=self.settings.flag("moldau.fsync.enable"),
+                recovery_threads=self.settings.integer("num.recovery.threads.per.data.dir"),
+            )
+        except storage.StorageError as error:
+            raise StartError(str(error), error.hint) from error
+        except CoreError as error:
+            raise StartError(error.message) from error
+        try:
+            await self._open(identity, previous_epoch)
+        except BaseException as error:
+            self._core.shutdown(self._clock.now_ms())
+            if isinstance(error, CoreError):
+                raise StartError(error.message) from error
+            raise
+
+    async def stop(self, grace_ms: int = STOP_GRACE_MS) -> None:
+        """Stop serving, let running requests end, close the logs. Idempotent."""
+        if self._stopped:
+            return
+        self._stopped = True
+        await self._periodic.stop()
+        self.shell.groups.stop()
+        await asyncio.to_thread(self._core.stop_serving, grace_ms)
+        await self._dispatcher.drain(grace_ms / 1000)
+        self.shell.metadata.stop()
+        asyncio.get_running_loop().remove_reader(self._core.wake_fd)
+        await asyncio.to_thread(self._core.shutdown, self._clock.now_ms())
+        pass_on_log_lines()
+        storage.write_clean_shutdown_epoch(self._directories, self._broker_epoch)
+
+    # Boot
+
+    async def _open(self, identity: storage.NodeIdentity, previous_epoch: int) -> None:
+        node_settings = NodeSettings(
+            node_id=identity.node_id,
+            cluster_id=identity.cluster_id,
+            file_configs={
+                name: text for name, value in self.settings.values.items() if (text := render(value)) is not None
+            },
+            clamp_replication_factor=self.settings.flag("moldau.replication.factor.clamp"),
+        )
+        self._machine = MetadataMachine(node_settings, self._random)
+        self._configs = Configs(self._machine.image, node_settings)
+        await self._open_metadata_log()
+        await self._load_partitions()
+        self._shell_up(identity)
+        listeners = listener_settings(self.settings.listeners)
+        ports_are_known = all(listener["port"] != 0 for listener in listeners)
+        if ports_are_known:
+            await self._register(identity, previous_epoch, _registered(listeners, None))
+        self._start_serving(listeners)
+        if not ports_are_known:
+            await self._register(identity, previous_epoch, _registered(listeners, self.endpoints))
+        self._lead_groups()
+        self._begin_periodic_work()
+
+    async def _open_metadata_log(self) -> None:
+        now_ms = self._clock.now_ms()
+        self._core.open_metadata_log(metadata_log_settings(self.settings), now_ms)
+        epoch = self._core.latest_leader_epoch(METADATA_TOPIC, 0)
+        self._core.begin_leader_epoch(METADATA_TOPIC, 0, 1 if epoch is None else epoch + 1)
+        self._commits = CommitWaiter(self._core)
+        log = PartitionLog(self._core, self._commits, METADATA_TOPIC, 0, "raft", flushed=True)
+        codec = MetadataCodec(self._machine.image)
+        self._publisher = Publisher(
+            self._core, self._machine.image, self._configs, self._clock, changed=self._metadata_changed
+        )
+        self._metadata = MachineRunner(
+            METADATA_TOPIC, self._machine, log, codec, self._clock, after_apply=self._publisher.publish
+        )
+        for records in log.batches():
+            self._metadata.replay(records)
+        if not self._machine.image.features:
+            await self._metadata.run(Bootstrap())
+
+    async def _load_partitions(self) -> None:
+        specs = self._publisher.local_specs()
+        failures = await asyncio.to_thread(self._core.load_partitions, specs, self._clock.now_ms())
+        for failure in failures:
+            logger.error("%s-%d stays offline: %s", failure.topic, failure.partition, failure.message)
+        pass_on_log_lines()
+        self._publisher.publish_everything()
+
+    def _shell_up(self, identity: storage.NodeIdentity) -> None:
+        groups = GroupCoordinators(self._group_machine, self._offsets_log, self._clock)
+        self.shell = Shell(
+            core=self._core,
+            clock=self._clock,
+            random=self._random,
+            configs=self._configs,
+            settings=self.settings,
+            node_id=identity.node_id,
+            cluster_id=identity.cluster_id,
+            directory_ids=identity.directory_ids,
+            metadata=self._metadata,
+            groups=groups,
+        )
+        self._dispatcher = Dispatcher(self.shell, self._routes)
+
+    async def _register(
+        self, identity: storage.NodeIdentity, previous_epoch: int, endpoints: tuple[RegisteredEndpoint, ...]
+    ) -> None:
+        request = RegisterBroker(
+            broker_id=identity.node_id,
+            cluster_id=identity.cluster_id,
+            incarnation_id=storage.random_uuid(),
+            new_epoch=self._core.log_end_offset(METADATA_TOPIC, 0),
+            endpoints=endpoints,
+            log_dirs=tuple(identity.directory_ids.values()),
+            rack=self._configs.broker_text("broker.rack"),
+            previous_epoch=previous_epoch,
+        )
+        self._broker_epoch = await self._metadata.run(request)
+        await self._metadata.run(UnfenceBroker(identity.node_id, self._broker_epoch))
+
+    def _start_serving(self, listeners: list[ListenerSettings]) -> None:
+        settings = server_settings(
+            self._configs,
+            listeners,
+            self._routes,
+            told_levels(self._machine.image.features),
+            self._core.high_watermark(METADATA_TOPIC, 0) - 1,
+        )
+        self.endpoints = self._core.start(settings)
+        asyncio.get_running_loop().add_reader(self._core.wake_fd, self._take_events)
+
+    def _begin_periodic_work(self) -> None:
+        interval = self._configs.broker_int
+        self._periodic.every(
+            min(interval("log.retention.check.interval.ms"), interval("log.flush.scheduler.interval.ms")),
+            "housekeeping",
+            self._housekeeping,
+        )
+        self._periodic.every(interval("log.flush.offset.checkpoint.interval.ms"), "checkpoint", self._checkpoint)
+
+    async def _housekeeping(self) -> None:
+        await asyncio.to_thread(self._core.housekeeping, self._clock.now_ms())
+
+    async def _checkpoint(self) -> None:
+        await asyncio.to_thread(self._core.checkpoint)
+
+    # Groups
+
+    def _group_machine(self, _partition: int) -> GroupCoordinator:
+        integer = self._configs.broker_int
+        settings = GroupSettings(
+            min_session_timeout_ms=integer("group.min.session.timeout.ms"),
+            max_session_timeout_ms=integer("group.max.session.timeout.ms"),
+            initial_rebalance_delay_ms=integer("group.initial.rebalance.delay.ms"),
+            max_size=integer("group.max.size"),
+            offset_metadata_max_bytes=integer("offset.metadata.max.bytes"),
+            offsets_retention_ms=integer("offsets.retention.minutes") * 60_000,
+            offsets_retention_check_interval_ms=integer("offsets.retention.check.interval.ms"),
+        )
+        return GroupCoordinator(settings, self._random)
+
+    def _offsets_log(self, partition: int) -> PartitionLog:
+        return PartitionLog(self._core, self._commits, OFFSETS_TOPIC, partition, "coordinator", flushed=False)
+
+    def _lead_groups(self) -> None:
+        topic = self._machine.image.topics.get(OFFSETS_TOPIC)
+        if topic is not None:
+            led = [index for index, each in topic.partitions.items() if each.leader == self.shell.node_id]
+            self.shell.groups.begin_leading(sorted(led), len(topic.partitions))
+
+    def _metadata_changed(self, delta: MetadataDelta) -> None:
+        if not self.endpoints:
+            return
+        if any(topic.name == OFFSETS_TOPIC for topic in (*delta.created_topics, *delta.changed_topics)):
+            self._lead_groups()
+        if delta.deleted_topics:
+            gone = tuple(DeletedTopic(topic.name, topic.id) for topic in delta.deleted_topics)
+            self.shell.groups.submit_everywhere(TopicsDeleted(gone))
+
+    # Events of the core
+
+    def _take_events(self) -> None:
+        pass_on_log_lines()
+        for request in self._core.poll_requests(POLL_BATCH):
+            self._dispatcher.start(request)
+        for token in self._core.poll_committed():
+            self._commits.committed(token)
+        self._core.poll_closed()
+
+
+def _registered(listeners: list[ListenerSettings], bound: list[Endpoint] | None) -> tuple[RegisteredEndpoint, ...]:
+    """What others are told about our listeners; clients that came by a listener are told what `Core` sees instead."""
+    endpoints = []
+    for index, listener in enumerate(listeners):
+        host = listener.get("advertised_host") or listener["host"] or "localhost"
+        port = listener.get("advertised_port") or (listener["port"] if bound is None else bound[index].port)
+        endpoints.append(RegisteredEndpoint(listener["name"], host, port, PLAINTEXT))
+    return tuple(endpoints)
+
+
+def pass_on_log_lines() -> None:
+    """Give what Rust has logged to `logging`: `moldau_log::segment` becomes `moldau.log.segment`."""
+    for level, target, message in take_log_lines():
+        logging.getLogger(target.replace("_", ".", 1).replace("::", ".")).log(level, "%s", message)

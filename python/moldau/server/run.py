@@ -1,0 +1,76 @@
+"""A broker in the foreground: what `moldau up` and `moldau broker` run.
+
+SIGTERM and SIGINT stop it in order: no new connections, running requests end, logs are closed and marked clean. A
+second signal does not wait for that. Under systemd it tells when it is ready and when it stops (`Type=notify`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from moldau.config.settings import BrokerSettings
+from moldau.server.boot import Node, NodeOptions
+
+logger: Final = logging.getLogger("moldau.server")
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(
+    settings: BrokerSettings, options: NodeOptions | None = None, ready: Callable[[Node], None] = lambda _node: None
+) -> None:
+    """Run a broker until a signal says to stop.
+
+    Args:
+        ready: called once clients may connect; `node.endpoints` says where.
+
+    Raises:
+        StartError: a directory, the metadata log or an address cannot be used.
+    """
+    asyncio.run(_serve(settings, options or NodeOptions(), ready))
+
+
+async def _serve(settings: BrokerSettings, options: NodeOptions, ready: Callable[[Node], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    received: list[signal.Signals] = []
+
+    def on_signal(which: signal.Signals) -> None:
+        if received:
+            # Nobody waits twice. What is acknowledged survives this as it survives a kill.
+            os._exit(128 + which)
+        received.append(which)
+        stop.set()
+
+    for which in SIGNALS:
+        loop.add_signal_handler(which, on_signal, which)
+    node = Node(settings, options)
+    await node.start()
+    try:
+        ready(node)
+        notify_service_manager("READY=1")
+        await stop.wait()
+        logger.info("stopping: %s", received[0].name)
+    finally:
+        notify_service_manager("STOPPING=1")
+        await node.stop()
+        for which in SIGNALS:
+            loop.remove_signal_handler(which)
+
+
+def notify_service_manager(state: str) -> None:
+    """Tell systemd, if it started us with `Type=notify`; the protocol is one datagram (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        try:
+            channel.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+        except OSError as error:
+            logger.warning("cannot tell the service manager %s: %s", state, error)
