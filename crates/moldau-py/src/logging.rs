@@ -44,7 +44,11 @@ pub fn take_lines() -> Vec<Line> {
     let lost = std::mem::take(&mut waiting.lost);
     let mut lines: Vec<Line> = waiting.lines.drain(..).collect();
     if lost > 0 {
-        lines.push((30, "moldau_py::logging".to_string(), format!("{lost} log lines were lost")));
+        lines.push((
+            30,
+            "moldau_py::logging".to_string(),
+            format!("{lost} log lines were lost"),
+        ));
     }
     lines
 }

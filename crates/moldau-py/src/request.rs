@@ -44,7 +44,9 @@ impl From<ControlRequest> for Request {
                 api_version: request.api_version,
                 correlation_id: request.correlation_id,
                 client_id: request.client_id,
-                software: request.software.map(|software| (software.name.to_string(), software.version.to_string())),
+                software: request
+                    .software
+                    .map(|software| (software.name.to_string(), software.version.to_string())),
                 body: request.body,
             },
             reply: Mutex::new(Some(request.reply)),
