@@ -1,0 +1,26 @@
+"""Moldau: the whole event-streaming platform for Python people in one install, without a JVM.
+
+    import moldau
+
+    with moldau.Broker() as broker:
+        print(broker.bootstrap_servers)
+
+Importing the package is cheap; what a name needs is loaded when the name is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from moldau.server.embedded import Broker
+
+__all__ = ["Broker"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Broker":
+        from moldau.server.embedded import Broker
+
+        return Broker
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -28,11 +28,12 @@ from moldau.config.settings import BrokerSettings
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.requests import DeletedTopic, TopicsDeleted
 from moldau.control.groups.settings import GroupSettings
-from moldau.control.metadata.brokers import RegisterBroker, UnfenceBroker
-from moldau.control.metadata.effective import Configs, NodeSettings
+from moldau.control.metadata.brokers import BeginControlledShutdown, FenceBroker, RegisterBroker, UnfenceBroker
+from moldau.control.metadata.cluster import Activate, RegisterController
+from moldau.control.metadata.effective import NodeSettings
 from moldau.control.metadata.features import told_levels
 from moldau.control.metadata.image import MetadataDelta
-from moldau.control.metadata.machine import Bootstrap, MetadataMachine
+from moldau.control.metadata.machine import MetadataMachine
 from moldau.control.metadata.records import Endpoint as RegisteredEndpoint
 from moldau.errors import MoldauError
 from moldau.server import storage
@@ -129,11 +130,20 @@ class Node:
         self.shell.groups.stop()
         await asyncio.to_thread(self._core.stop_serving, grace_ms)
         await self._dispatcher.drain(grace_ms / 1000)
-        self.shell.metadata.stop()
+        await self._leave()
         asyncio.get_running_loop().remove_reader(self._core.wake_fd)
         await asyncio.to_thread(self._core.shutdown, self._clock.now_ms())
         pass_on_log_lines()
         storage.write_clean_shutdown_epoch(self._directories, self._broker_epoch)
+
+    async def _leave(self) -> None:
+        """Tell the metadata log that this broker has stopped; if it cannot be told, stop all the same."""
+        try:
+            for request in (BeginControlledShutdown, FenceBroker):
+                await self._metadata.run(request(self.shell.node_id, self._broker_epoch))
+        except MoldauError as error:
+            logger.warning("stopping without a last word in the metadata log: %s", error)
+        self._metadata.stop()
 
     # Boot
 
@@ -147,7 +157,7 @@ class Node:
             clamp_replication_factor=self.settings.flag("moldau.replication.factor.clamp"),
         )
         self._machine = MetadataMachine(node_settings, self._random)
-        self._configs = Configs(self._machine.image, node_settings)
+        self._configs = self._machine.configs
         await self._open_metadata_log()
         await self._load_partitions()
         self._shell_up(identity)
@@ -168,7 +178,7 @@ class Node:
         self._core.begin_leader_epoch(METADATA_TOPIC, 0, 1 if epoch is None else epoch + 1)
         self._commits = CommitWaiter(self._core)
         log = PartitionLog(self._core, self._commits, METADATA_TOPIC, 0, "raft", flushed=True)
-        codec = MetadataCodec(self._machine.image)
+        codec = MetadataCodec(self._machine)
         self._publisher = Publisher(
             self._core, self._machine.image, self._configs, self._clock, changed=self._metadata_changed
         )
@@ -177,8 +187,7 @@ class Node:
         )
         for records in log.batches():
             self._metadata.replay(records)
-        if not self._machine.image.features:
-            await self._metadata.run(Bootstrap())
+        await self._metadata.run(Activate())
 
     async def _load_partitions(self) -> None:
         specs = self._publisher.local_specs()
@@ -207,10 +216,12 @@ class Node:
     async def _register(
         self, identity: storage.NodeIdentity, previous_epoch: int, endpoints: tuple[RegisteredEndpoint, ...]
     ) -> None:
+        incarnation_id = storage.random_uuid()
+        await self._metadata.run(RegisterController(incarnation_id, endpoints))
         request = RegisterBroker(
             broker_id=identity.node_id,
             cluster_id=identity.cluster_id,
-            incarnation_id=storage.random_uuid(),
+            incarnation_id=incarnation_id,
             new_epoch=self._core.log_end_offset(METADATA_TOPIC, 0),
             endpoints=endpoints,
             log_dirs=tuple(identity.directory_ids.values()),

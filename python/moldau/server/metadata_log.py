@@ -10,9 +10,7 @@ from typing import Final
 
 from moldau.config import topic_defaults
 from moldau.config.settings import BrokerSettings
-from moldau.control.metadata.features import record_version
-from moldau.control.metadata.image import MetadataImage
-from moldau.control.metadata.records import FeatureLevelRecord, decode_record, encode_record
+from moldau.control.metadata.machine import MetadataMachine
 from moldau.control.schema import Message, SchemaError
 from moldau.server.core_types import LogSettings, StoredRecord
 from moldau.server.runner import KeyAndValue
@@ -23,22 +21,18 @@ FOREVER: Final = -1
 
 
 class MetadataCodec:
-    """Writes each record in the version that the cluster's `metadata.version` asks for."""
+    """The machine knows how its records are written; this gives them the shape of log records."""
 
-    def __init__(self, image: MetadataImage) -> None:
-        self._image = image
+    def __init__(self, machine: MetadataMachine) -> None:
+        self._machine = machine
 
     def encode(self, record: Message) -> KeyAndValue:
-        level = self._image.metadata_version
-        if level == 0 and isinstance(record, FeatureLevelRecord):
-            # The very first record of a cluster says what the version is; that record never changed its own.
-            return None, encode_record(record, type(record).highest_version)
-        return None, encode_record(record, record_version(record, level))
+        return None, self._machine.encode(record)
 
     def decode(self, record: StoredRecord) -> Message:
         if record.value is None:
             raise SchemaError(f"the metadata record at offset {record.offset} has no value")
-        return decode_record(record.value)[0]
+        return self._machine.decode(record.value)
 
 
 def metadata_log_settings(settings: BrokerSettings) -> LogSettings:

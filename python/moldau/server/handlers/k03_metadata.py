@@ -1,0 +1,26 @@
+"""Metadata: answered in Rust. What comes here names an unknown topic that may be created, and then goes back.
+
+A topic that cannot be created (its name is illegal, for instance) is left to the hot handler, which answers for it as
+for any topic that is not there.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from moldau.server.handlers import SERVE_HOT, Api, RequestContext, ServeHot
+from moldau.server.topic_creation import create_missing
+
+logger: Final = logging.getLogger("moldau.server.metadata")
+
+API = Api(3, "Metadata", (0, 13), hot=True)
+
+
+async def handle(shell: Any, request: Any, context: RequestContext) -> ServeHot:
+    allowed = getattr(request, "allow_auto_topic_creation", True)
+    if allowed and shell.configs.broker_bool("auto.create.topics.enable"):
+        names = [topic.name for topic in request.topics or () if topic.name is not None]
+        for name, code in (await create_missing(shell, names)).items():
+            logger.info("%r is not created for %s: %s", name, context.client_host, code.name)
+    return SERVE_HOT
