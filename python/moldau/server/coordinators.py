@@ -14,10 +14,10 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.placement import GROUP_METADATA_TOPIC, partition_for
 from moldau.control.groups.records import CoordinatorRecord, decode_record, encode_record
 from moldau.control.groups.requests import Loaded
-from moldau.control.machine import Machine
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.clock import Clock
 from moldau.server.core_types import StoredRecord
@@ -44,7 +44,7 @@ class GroupCoordinators:
 
     def __init__(
         self,
-        machine_of: Callable[[int], Machine[Any, Any, Any]],
+        machine_of: Callable[[int], GroupCoordinator],
         log_of: Callable[[int], PartitionLog],
         clock: Clock,
     ) -> None:
@@ -53,7 +53,7 @@ class GroupCoordinators:
         self._log_of = log_of
         self._clock = clock
         self._partition_count = 0
-        self._runners: dict[int, MachineRunner] = {}
+        self._runners: dict[int, MachineRunner[GroupCoordinator]] = {}
         self._loading: dict[int, asyncio.Task[None]] = {}
 
     @property
@@ -71,7 +71,7 @@ class GroupCoordinators:
             raise ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE, f"{OFFSETS_TOPIC} does not exist yet")
         return partition_for(group_id, self._partition_count)
 
-    def runner_of(self, group_id: str) -> MachineRunner:
+    def runner_of(self, group_id: str) -> MachineRunner[GroupCoordinator]:
         """The machine that keeps `group_id`.
 
         Raises:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from moldau.control.machine import PARKED, AppendFailed, CancelTimer, Decision, Effect, Machine, Reply, ScheduleTimer
 from moldau.control.schema import SchemaError
@@ -24,6 +24,7 @@ from moldau.server.core_types import StoredRecord
 logger: Final = logging.getLogger("moldau.server.runner")
 
 KeyAndValue = tuple[bytes | None, bytes | None]
+MachineT = TypeVar("MachineT", bound=Machine[Any, Any, Any])
 
 
 class RecordLog(Protocol):
@@ -48,13 +49,13 @@ class RecordCodec(Protocol):
         ...
 
 
-class MachineRunner:
+class MachineRunner(Generic[MachineT]):
     """One machine, its partition and its timers. All methods belong to the event loop's thread."""
 
     def __init__(
         self,
         name: str,
-        machine: Machine[Any, Any, Any],
+        machine: MachineT,
         log: RecordLog,
         codec: RecordCodec,
         clock: Clock,

@@ -17,6 +17,7 @@ from uuid import UUID
 from moldau._core import Core, CoreError
 from moldau.config.settings import BrokerSettings
 from moldau.control.metadata.effective import Configs
+from moldau.control.metadata.machine import MetadataMachine
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.clock import Clock
 from moldau.server.runner import MachineRunner
@@ -43,7 +44,7 @@ class Shell:
     cluster_id: str
     directory_ids: Mapping[Path, UUID]
     """The id of each log directory (KIP-858)."""
-    metadata: MachineRunner
+    metadata: MachineRunner[MetadataMachine]
     """The machine of `__cluster_metadata`; `metadata.machine` to read, `await metadata.run(request)` to change."""
     groups: GroupCoordinators
     """The machines of `__consumer_offsets`: `await groups.run(group_id, request, token)`."""

@@ -3,7 +3,7 @@
 Two clients that ask for the same new topic at the same moment both find it: the second creation is refused with
 TOPIC_ALREADY_EXISTS, which is what was wanted.
 
-Source: Kafka's `AutoTopicCreationManager`; KIP-204 of the internal topics' settings.
+Source: Kafka's `AutoTopicCreationManager`.
 """
 
 from __future__ import annotations
