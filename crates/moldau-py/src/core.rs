@@ -369,13 +369,14 @@ impl Core {
 
     fn delete_records(&self, py: Python<'_>, topic: &str, partition: i32, before_offset: i64) -> PyResult<i64> {
         Ok(py.detach(|| {
-            let log = self.log(topic, partition)?;
-            let before = if before_offset == -1 {
-                log.high_watermark()
-            } else {
-                Offset(before_offset)
+            let topic_partition = TopicPartition::new(topic, partition);
+            let deleted = match &*self.stage.read() {
+                Stage::Serving(server) => server.delete_records(&topic_partition, before_offset),
+                _ => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
             };
-            Ok::<i64, Refusal>(log.delete_records_before(before)?.0)
+            deleted.map(|start| start.0).map_err(|code| {
+                Refusal::new(code, format!("cannot delete the records of {topic_partition} before {before_offset}"))
+            })
         })?)
     }
 
