@@ -1,0 +1,43 @@
+"""FindCoordinator: which node keeps a group. With one node it is always this one.
+
+The first question creates `__consumer_offsets`. Kafka answers that question with COORDINATOR_NOT_AVAILABLE and lets the
+client come back; here it waits until the topic is there, so that the first consumer starts without a retry.
+
+Version 4 asks for many keys at once. Transaction and share coordinators do not exist yet: they are refused with
+INVALID_REQUEST, which clients report at once instead of asking again for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from moldau.errors import ApiError, ErrorCode
+from moldau.server.handlers import Api, RequestContext
+from moldau.server.topic_creation import OFFSETS_TOPIC, ensure_internal_topic
+
+API = Api(10, "FindCoordinator", (0, 6))
+
+GROUP: Final = 0
+NO_NODE: Final = {"node_id": -1, "host": "", "port": -1}
+
+
+async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
+    key_type = getattr(request, "key_type", GROUP)
+    if context.api_version < 4:
+        return await _coordinator(shell, key_type, request.key, context)
+    coordinators = [await _coordinator(shell, key_type, key, context) for key in request.coordinator_keys]
+    return {"coordinators": coordinators}
+
+
+async def _coordinator(shell: Any, key_type: int, key: str, context: RequestContext) -> dict[str, Any]:
+    named = {"key": key} if context.api_version >= 4 else {}
+    try:
+        if key_type != GROUP:
+            raise ApiError(ErrorCode.INVALID_REQUEST, "this node coordinates groups only")
+        await ensure_internal_topic(shell, OFFSETS_TOPIC)
+        await shell.groups.loaded()
+    except ApiError as error:
+        return {**named, **NO_NODE, "error_code": error.code, "error_message": error.message}
+    host, port = context.advertised
+    return {**named, "error_code": ErrorCode.NONE, "node_id": shell.node_id, "host": host, "port": port}

@@ -1,0 +1,132 @@
+"""Every request ends in exactly one way, whatever its handler does."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from moldau.errors import ApiError, ErrorCode
+from moldau.server.codec import decode, encode_response
+from moldau.server.dispatch import Dispatcher
+from moldau.server.handlers import SERVE_HOT, Api, Route
+
+HEARTBEAT = 12
+
+
+@dataclass
+class FakeRequest:
+    body: bytes = b"\x02g\x00\x00\x00\x01\x02m\x00\x00"
+    api_key: int = HEARTBEAT
+    api_version: int = 4
+    connection_id: int = 1
+    listener: str = "PLAINTEXT"
+    client_host: str = "127.0.0.1"
+    advertised_host: str = "broker"
+    advertised_port: int = 9092
+    correlation_id: int = 7
+    client_id: str | None = "me"
+    ended: list = field(default_factory=list)
+
+    def respond(self, body):
+        self.ended.append(body)
+
+    def serve_hot(self):
+        self.ended.append("hot")
+
+    def close(self):
+        self.ended.append("closed")
+
+
+def serve(handle, request=None, key=HEARTBEAT):
+    request = request or FakeRequest()
+
+    async def scenario():
+        dispatcher = Dispatcher(None, {key: Route(Api(key, "Test", (0, 4)), handle)})
+        dispatcher.start(request)
+        await dispatcher.drain(5)
+
+    asyncio.run(scenario())
+    assert len(request.ended) == 1
+    return request.ended[0]
+
+
+def heartbeat(code: ErrorCode) -> bytes:
+    return encode_response(HEARTBEAT, 4, {"error_code": code})
+
+
+def test_a_request_is_answered_with_what_its_handler_returns():
+    seen = []
+
+    async def handle(shell, request, context):
+        seen.append((request.group_id, context.client_host, context.advertised))
+        return {"error_code": ErrorCode.REBALANCE_IN_PROGRESS}
+
+    assert serve(handle) == heartbeat(ErrorCode.REBALANCE_IN_PROGRESS)
+    assert seen == [("g", "/127.0.0.1", ("broker", 9092))]
+
+
+def test_a_handler_may_hand_the_request_back_to_rust():
+    async def handle(shell, request, context):
+        return SERVE_HOT
+
+    assert serve(handle) == "hot"
+
+
+def test_a_refusal_is_answered_with_its_code():
+    async def handle(shell, request, context):
+        raise ApiError(ErrorCode.NOT_COORDINATOR)
+
+    assert serve(handle) == heartbeat(ErrorCode.NOT_COORDINATOR)
+
+
+def test_a_handler_that_breaks_is_answered_and_logged_with_its_traceback(caplog):
+    async def handle(shell, request, context):
+        raise ZeroDivisionError
+
+    assert serve(handle) == heartbeat(ErrorCode.UNKNOWN_SERVER_ERROR)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_an_answer_that_cannot_be_encoded_is_a_server_error(caplog):
+    async def handle(shell, request, context):
+        return {"eror_code": 0}
+
+    assert serve(handle) == heartbeat(ErrorCode.UNKNOWN_SERVER_ERROR)
+    assert "eror_code" in caplog.text
+
+
+def test_a_body_that_cannot_be_read_costs_the_sender_its_connection(caplog):
+    async def handle(shell, request, context):
+        raise AssertionError("a handler must not see this")
+
+    assert serve(handle, FakeRequest(body=b"\xff\xff\xff\xff\x0f")) == "closed"
+    assert "closing connection 1 of 127.0.0.1" in caplog.text
+
+
+def test_a_request_without_a_handler_closes_the_connection():
+    assert serve(None) == "closed"
+    assert serve(None, key=99) == "closed"
+
+
+def test_an_error_that_the_response_cannot_carry_closes_the_connection():
+    async def handle(shell, request, context):
+        raise ApiError(ErrorCode.UNKNOWN_SERVER_ERROR)
+
+    # AlterReplicaLogDirs answers per partition and asks by directory: nothing to mirror.
+    body = b"\x02\x02/\x02\x02t\x02\x00\x00\x00\x00\x00\x00\x00"
+    assert decode(34, 2, body).dirs
+    assert serve(handle, FakeRequest(body=body, api_key=34, api_version=2), key=34) == "closed"
+
+
+def test_a_node_that_stops_gives_up_late_requests():
+    request = FakeRequest()
+
+    async def handle(shell, request, context):
+        await asyncio.sleep(60)
+
+    async def scenario():
+        dispatcher = Dispatcher(None, {HEARTBEAT: Route(Api(HEARTBEAT, "Test", (0, 4)), handle)})
+        dispatcher.start(request)
+        await dispatcher.drain(0.01)
+        await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    assert request.ended == ["closed"]
