@@ -22,6 +22,26 @@ MAX_VERSION: Final = 31
 """No API is near this version; a sanity bound for scans."""
 ZERO_UUID: Final = UUID(int=0)
 
+FLEXIBLE_SINCE: Final[dict[int, int]] = {
+    **dict.fromkeys((45, 46, 50, 51, 55, 57, 60, 61, 64, 65, 66, 68, 69, 71, 72, 74, 75, 80, 81), 0),
+    **dict.fromkeys((83, 84, 85, 86, 87, 88, 89, 90, 91, 92), 0),
+    **dict.fromkeys((27, 44, 48, 49, 76, 77, 78, 79), 1),
+    **dict.fromkeys((21, 22, 29, 30, 31, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43), 2),
+    **dict.fromkeys((10, 16, 18, 24, 25, 26, 28), 3),
+    **dict.fromkeys((12, 13, 14, 20, 23, 32), 4),
+    **dict.fromkeys((15, 19), 5),
+    **dict.fromkeys((2, 9, 11), 6),
+    0: 9,
+    1: 12,
+    3: 9,
+    8: 8,
+    17: NOT_FLEXIBLE,
+    47: NOT_FLEXIBLE,
+}
+"""By API key, the first version of the request with compact types and tagged fields. The same could be read off kio's
+classes, but importing every version of every message takes a second, and a node should start faster than that.
+"""
+
 IMPLICIT_DEFAULTS: Final[dict[str, Any]] = {
     "string": "",
     "bytes": b"",
@@ -90,15 +110,6 @@ def message_versions(api_key: int, direction: Direction) -> list[int]:
             continue
         known.append(version)
     return known
-
-
-@cache
-def flexible_since(api_key: int, lowest: int, highest: int) -> int:
-    """The first version of the request with compact types and tagged fields, `NOT_FLEXIBLE` when there is none."""
-    for version in range(lowest, highest + 1):
-        if message_layout(api_key, version, "request").flexible:
-            return version
-    return NOT_FLEXIBLE
 
 
 def _struct_layout(kio_class: type) -> StructLayout:

@@ -15,7 +15,7 @@ from moldau.control.metadata.effective import Configs
 from moldau.control.metadata.features import FEATURES
 from moldau.server.core_types import ApiRange, FeatureRange, ListenerSettings, LogSettings, ServerSettings
 from moldau.server.handlers import Route
-from moldau.server.layout import flexible_since
+from moldau.server.layout import FLEXIBLE_SINCE
 
 
 def log_settings(values: Mapping[str, Value]) -> LogSettings:
@@ -66,7 +66,7 @@ def api_ranges(routes: Mapping[int, Route]) -> list[ApiRange]:
     for key, route in routes.items():
         lowest, highest = route.api.versions
         advertised = lowest if route.api.advertised_lowest is None else route.api.advertised_lowest
-        ranges.append(ApiRange(key, advertised, highest, flexible_since(key, lowest, highest), route.api.hot))
+        ranges.append(ApiRange(key, advertised, highest, FLEXIBLE_SINCE[key], route.api.hot))
     return ranges
 
 

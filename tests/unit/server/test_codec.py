@@ -15,7 +15,14 @@ from kio.serial import entity_reader, entity_writer
 
 from moldau.errors import ErrorCode
 from moldau.server.codec import DecodeError, EncodeError, decode, encode_response
-from moldau.server.layout import FieldLayout, StructLayout, flexible_since, message_layout, message_versions
+from moldau.server.layout import (
+    FLEXIBLE_SINCE,
+    NOT_FLEXIBLE,
+    FieldLayout,
+    StructLayout,
+    message_layout,
+    message_versions,
+)
 from moldau.server.refusal import refuse
 
 MESSAGES = [(key, version) for key in range(93) for version in message_versions(key, "request")]
@@ -173,11 +180,10 @@ def test_null_in_a_field_that_may_not_be_null_is_an_encode_error():
         encode_response(11, 5, {"leader": None})
 
 
-@pytest.mark.parametrize(
-    ("key", "lowest", "highest", "expected"), [(3, 0, 13, 9), (12, 0, 4, 4), (17, 0, 1, 32767), (60, 0, 2, 0)]
-)
-def test_the_first_flexible_version_is_that_of_the_protocol(key, lowest, highest, expected):
-    assert flexible_since(key, lowest, highest) == expected
+def test_the_first_flexible_versions_are_those_of_the_protocol():
+    for key, since in FLEXIBLE_SINCE.items():
+        flexible = [v for v in message_versions(key, "request") if message_layout(key, v, "request").flexible]
+        assert since == min(flexible, default=NOT_FLEXIBLE), key
 
 
 def request_of(key: int, version: int, answer: dict):

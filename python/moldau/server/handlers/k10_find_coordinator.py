@@ -40,4 +40,5 @@ async def _coordinator(shell: Any, key_type: int, key: str, context: RequestCont
     except ApiError as error:
         return {**named, **NO_NODE, "error_code": error.code, "error_message": error.message}
     host, port = context.advertised
-    return {**named, "error_code": ErrorCode.NONE, "node_id": shell.node_id, "host": host, "port": port}
+    found = {"node_id": shell.node_id, "host": host, "port": port}
+    return {**named, **found, "error_code": ErrorCode.NONE, "error_message": None}
