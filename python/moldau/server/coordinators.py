@@ -135,9 +135,10 @@ class GroupCoordinators:
             runner = MachineRunner(
                 f"{OFFSETS_TOPIC}-{partition}", self._machine_of(partition), log, OffsetsCodec(), self._clock
             )
-            batches = log.batches()
-            while (records := await asyncio.to_thread(next, batches, None)) is not None:
-                runner.replay(records)
+            if not log.is_empty():
+                batches = log.batches()
+                while (records := await asyncio.to_thread(next, batches, None)) is not None:
+                    runner.replay(records)
             await runner.run(Loaded())
             self._runners[partition] = runner
         except Exception:

@@ -72,6 +72,11 @@ class PartitionLog:
         await self._commits.wait(self._topic, self._partition, offset)
         return offset
 
+    def is_empty(self) -> bool:
+        """Whether there is nothing to read; needs no disk."""
+        log_start_offset = self._core.log_start_offset(self._topic, self._partition)
+        return self._core.high_watermark(self._topic, self._partition) == log_start_offset
+
     def batches(self) -> Iterator[list[StoredRecord]]:
         """Everything that is committed, from the start of the log, a megabyte at a time. Blocks on the disk."""
         position = self._core.log_start_offset(self._topic, self._partition)

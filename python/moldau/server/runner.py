@@ -94,6 +94,11 @@ class MachineRunner(Generic[MachineT]):
         finally:
             del self._parked[token]
 
+    async def settled(self) -> None:
+        """Wait until what is being decided now is applied and passed on."""
+        async with self._turn:
+            pass
+
     def submit(self, request: Any) -> None:
         """Run `request` for its records and effects; nobody waits for its response. Failures are logged."""
         task = asyncio.get_running_loop().create_task(self._run_alone(request))

@@ -60,6 +60,8 @@ async def create_missing(shell: Shell, names: Iterable[str]) -> dict[str, ErrorC
     known = shell.metadata.machine.image.topics
     missing = [name for name in dict.fromkeys(names) if name not in known]
     if not missing:
+        # Somebody else's creation may be in the image and not yet in service.
+        await shell.metadata.settled()
         return {}
     topics = tuple(internal_topic(shell, name) or NewTopic(name) for name in missing)
     created = await shell.metadata.run(CreateTopics(topics))
