@@ -13,10 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from moldau.client import AdminClient, Consumer, Producer
     from moldau.server.embedded import Broker
 
-__all__ = ["AdminClient", "Broker", "Consumer", "Producer"]
+__all__ = ["Broker"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,8 +23,4 @@ def __getattr__(name: str) -> Any:
         from moldau.server.embedded import Broker
 
         return Broker
-    if name in {"AdminClient", "Consumer", "Producer"}:
-        from moldau import client
-
-        return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,196 @@
+"""A group machine with the smallest shell there can be: commits at once, a clock that is moved by hand."""
+
+import itertools
+import random
+import struct
+
+from moldau.control.groups.coordinator import GroupCoordinator
+from moldau.control.groups.records import decode_record, encode_record
+from moldau.control.groups.requests import (
+    DescribeGroup,
+    Heartbeat,
+    JoinGroup,
+    LeaveGroup,
+    LeavingMember,
+    Loaded,
+    OffsetCommit,
+    OffsetFetch,
+    OffsetToCommit,
+    Protocol,
+    SyncGroup,
+    TopicPartitions,
+)
+from moldau.control.groups.settings import GroupSettings
+from moldau.control.machine import PARKED, AppendFailed, CancelTimer, Reply, ScheduleTimer
+from moldau.control.schema import ZERO_UUID
+from moldau.errors import ErrorCode
+
+GROUP = "billing"
+TOPIC = "orders"
+
+
+def subscription(*topics):
+    names = b"".join(struct.pack(">h", len(topic)) + topic.encode() for topic in topics)
+    return struct.pack(">hi", 1, len(topics)) + names + struct.pack(">ii", -1, 0)
+
+
+RANGE = (Protocol("range", subscription(TOPIC)),)
+ROUND_ROBIN = (Protocol("roundrobin", subscription(TOPIC)),)
+
+
+class Driver:
+    def __init__(self, log=(), **settings):
+        self.settings = GroupSettings(**{"initial_rebalance_delay_ms": 0} | settings)
+        self.now_ms = 1_000_000
+        self.log = list(log)
+        self.tokens = itertools.count(1)
+        self.replies = {}
+        self.timers = {}
+        self.append_error = None
+        self.machine = GroupCoordinator(self.settings, random.Random(7))
+        for key, value in self.log:
+            self.machine.apply(decode_record(key, value))
+
+    def load(self):
+        self.ask(Loaded())
+        return self
+
+    def restarted(self, **settings):
+        """Another node on the same log, some time later."""
+        other = Driver(self.log, **settings)
+        other.now_ms = self.now_ms
+        return other.load()
+
+    # The shell
+
+    def ask(self, request):
+        """The response, or PARKED; a parked one comes to `replies` under its token."""
+        decision = self.machine.decide(request, self.now_ms)
+        if decision.records and self.append_error is not None:
+            decision = self.machine.decide(AppendFailed(request, decision, self.append_error), self.now_ms)
+            assert not decision.records
+        for record in decision.records:
+            key, value = encode_record(record)
+            self.log.append((key, value))
+            self.machine.apply(decode_record(key, value))
+        for effect in decision.effects:
+            match effect:
+                case Reply(token, response):
+                    assert token not in self.replies, f"token {token} is answered twice"
+                    self.replies[token] = response
+                case ScheduleTimer(key, at_ms, event):
+                    self.timers[key] = (at_ms, event)
+                case CancelTimer(key):
+                    self.timers.pop(key, None)
+        self.settle()
+        return decision.response
+
+    def settle(self):
+        """Fire what is due now."""
+        while due := [key for key, (at_ms, _) in self.timers.items() if at_ms <= self.now_ms]:
+            _, event = self.timers.pop(due[0])
+            self.ask(event)
+
+    def wait(self, duration_ms):
+        until_ms = self.now_ms + duration_ms
+        while self.timers and (next_ms := min(at_ms for at_ms, _ in self.timers.values())) <= until_ms:
+            self.now_ms = next_ms
+            self.settle()
+        self.now_ms = until_ms
+
+    # Members
+
+    def join(self, member_id="", instance_id=None, protocols=RANGE, **changes):
+        """Returns (response or PARKED, token)."""
+        token = next(self.tokens)
+        fields = {
+            "token": token,
+            "group_id": GROUP,
+            "member_id": member_id,
+            "group_instance_id": instance_id,
+            "client_id": "client",
+            "client_host": "/127.0.0.1",
+            "session_timeout_ms": 10_000,
+            "rebalance_timeout_ms": 60_000,
+            "protocol_type": "consumer",
+            "protocols": protocols,
+        }
+        return self.ask(JoinGroup(**fields | changes)), token
+
+    def new_member(self, instance_id=None, protocols=RANGE, **changes):
+        """Join without a member id until parked; returns (member id or None, token)."""
+        response, token = self.join("", instance_id, protocols, **changes)
+        if response is PARKED or response.error is not ErrorCode.MEMBER_ID_REQUIRED:
+            return None, token
+        parked, token = self.join(response.member_id, protocols=protocols, **changes)
+        assert parked is PARKED
+        return response.member_id, token
+
+    def sync(self, member_id, generation_id, assignments=None, instance_id=None, **changes):
+        token = next(self.tokens)
+        fields = {
+            "token": token,
+            "group_id": GROUP,
+            "generation_id": generation_id,
+            "member_id": member_id,
+            "group_instance_id": instance_id,
+            "protocol_type": "consumer",
+            "protocol_name": "range",
+            "assignments": tuple((assignments or {}).items()),
+        }
+        return self.ask(SyncGroup(**fields | changes)), token
+
+    def heartbeat(self, member_id, generation_id, instance_id=None):
+        return self.ask(Heartbeat(GROUP, generation_id, member_id, instance_id)).error
+
+    def leave(self, *members):
+        response = self.ask(LeaveGroup(GROUP, tuple(LeavingMember(*member) for member in members)))
+        return [member.error for member in response.members]
+
+    def commit(self, offset, generation_id=-1, member_id="", instance_id=None, partition=0, **changes):
+        topic_id = changes.pop("topic_id", ZERO_UUID)
+        metadata = changes.pop("metadata", "")
+        to_commit = OffsetToCommit(changes.pop("topic", TOPIC), topic_id, partition, offset, 3, metadata)
+        request = OffsetCommit(
+            changes.pop("group_id", GROUP), generation_id, member_id, instance_id, (to_commit,), **changes
+        )
+        response = self.ask(request)
+        return response.error or response.partitions[0][2]
+
+    def committed(self, partition=0, topic=TOPIC, group_id=GROUP, topic_id=ZERO_UUID):
+        wanted = (TopicPartitions(topic, (partition,), topic_id),)
+        return self.ask(OffsetFetch(group_id, wanted)).offsets[0].offset
+
+    # Groups in a given state
+
+    def stable(self, size=2, instance_ids=()):
+        """A Stable group of `size` members, in the order of joining; returns their member ids, the leader first."""
+        instances = [*instance_ids, *[None] * (size - len(instance_ids))]
+        tokens = [self.new_member(instance)[1] for instance in instances]
+        # The first member had the first generation for itself; the others have opened the next round.
+        first = self.replies.get(tokens[0])
+        if size > 1:
+            response, tokens[0] = self.join(first.member_id, instances[0])
+            assert response is PARKED
+        joined = [self.replies[token] for token in tokens]
+        generation = joined[0].generation_id
+        leader = next(response for response in joined if response.leader == response.member_id)
+        shares = {response.member_id: f"share of {index}".encode() for index, response in enumerate(joined)}
+        for response, instance in zip(joined, instances, strict=True):
+            if response is not leader:
+                self.sync(response.member_id, generation, instance_id=instance)
+        instance = instances[joined.index(leader)]
+        self.sync(leader.member_id, generation, shares, instance_id=instance)
+        assert self.group.state == "Stable", self.group.state
+        return [response.member_id for response in joined]
+
+    @property
+    def group(self):
+        return self.machine.groups[GROUP]
+
+    def describe(self):
+        return self.ask(DescribeGroup(GROUP))
+
+    @property
+    def generation(self):
+        return self.group.generation_id

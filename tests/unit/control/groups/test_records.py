@@ -1,0 +1,175 @@
+"""The records of __consumer_offsets: against bytes that Apache Kafka 4.3 wrote, round trips, and wrong bytes."""
+
+import contextlib
+import json
+import struct
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moldau.control.groups.placement import partition_for
+from moldau.control.groups.records import (
+    GroupMetadataKey,
+    GroupMetadataValue,
+    GroupRecord,
+    MemberMetadata,
+    OffsetCommitKey,
+    OffsetCommitValue,
+    OffsetRecord,
+    OtherRecord,
+    decode_record,
+    encode_record,
+)
+from moldau.control.schema import SchemaError, encode
+
+GOLDEN = Path(__file__).parents[3] / "golden" / "groups" / "kafka-4.3.1.jsonl"
+WRITTEN_BY_KAFKA = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+int16s = st.integers(-(2**15), 2**15 - 1)
+int32s = st.integers(-(2**31), 2**31 - 1)
+int64s = st.integers(-(2**63), 2**63 - 1)
+offset_values = st.builds(
+    OffsetCommitValue,
+    offset=int64s,
+    leader_epoch=int32s,
+    metadata=texts,
+    commit_timestamp=int64s,
+    topic_id=st.uuids(),
+)
+member_values = st.builds(
+    MemberMetadata,
+    member_id=texts,
+    group_instance_id=st.none() | texts,
+    client_id=texts,
+    client_host=texts,
+    rebalance_timeout=int32s,
+    session_timeout=int32s,
+    subscription=st.binary(max_size=40),
+    assignment=st.binary(max_size=40),
+)
+group_values = st.builds(
+    GroupMetadataValue,
+    protocol_type=texts,
+    generation=int32s,
+    protocol=st.none() | texts,
+    leader=st.none() | texts,
+    current_state_timestamp=int64s,
+    members=st.lists(member_values, max_size=4).map(tuple),
+)
+records = st.builds(OffsetRecord, texts, texts, int32s, st.none() | offset_values) | st.builds(
+    GroupRecord, texts, st.none() | group_values
+)
+
+
+def raw(row):
+    return bytes.fromhex(row["key"]), None if row["value"] is None else bytes.fromhex(row["value"])
+
+
+@pytest.mark.parametrize("row", WRITTEN_BY_KAFKA, ids=lambda row: f"{row['partition']}-{row['offset']}")
+def test_what_kafka_wrote_is_read_and_written_again_byte_for_byte(row):
+    key, value = raw(row)
+    assert encode_record(decode_record(key, value)) == (key, value)
+
+
+@pytest.mark.parametrize("row", WRITTEN_BY_KAFKA, ids=lambda row: f"{row['partition']}-{row['offset']}")
+def test_a_group_is_in_the_partition_where_kafka_keeps_it(row):
+    assert partition_for(decode_record(*raw(row)).group, row["partitions"]) == row["partition"]
+
+
+def test_a_generation_that_kafka_wrote_reads_as_it_was():
+    static = [decode_record(*raw(row)) for row in WRITTEN_BY_KAFKA if b"static" in bytes.fromhex(row["key"])]
+    generation = next(record.value for record in static if isinstance(record, GroupRecord) and record.value.members)
+    (member,) = generation.members
+    assert (generation.protocol_type, generation.generation, generation.protocol) == ("consumer", 1, "range")
+    assert generation.leader == member.member_id
+    assert (member.group_instance_id, member.client_id, member.client_host) == ("instance-1", "billing-1", "/127.0.0.1")
+    assert (member.session_timeout, member.rebalance_timeout) == (10_000, 300_000)
+
+
+def test_an_offset_that_kafka_wrote_reads_as_it_was():
+    key, value = next(raw(row) for row in WRITTEN_BY_KAFKA if b"simple" in bytes.fromhex(row["key"]))
+    record = decode_record(key, value)
+    assert (record.topic, record.partition, record.value.offset) == ("orders", 1, 7)
+    # The zero at the end is the client's own: it counts the terminator of its string.
+    assert record.value.metadata == "replay é 🐎\x00"
+    assert record.value.topic_id != UUID(int=0)
+
+
+def test_records_of_the_consumer_protocol_are_carried_as_they_are():
+    modern = [decode_record(*raw(row)) for row in WRITTEN_BY_KAFKA if b"modern" in bytes.fromhex(row["key"])]
+    others = [record for record in modern if isinstance(record, OtherRecord)]
+    assert {record.record_type for record in others} == {3, 5, 6, 7, 8}
+    assert {record.group for record in others} == {"modern"}
+
+
+@given(records)
+def test_records_survive_the_round_trip(record):
+    assert decode_record(*encode_record(record)) == record
+
+
+@given(st.integers(0, 4), offset_values)
+def test_an_offset_is_read_in_every_version_that_kafka_ever_wrote(version, value):
+    key = struct.pack(">h", 1) + encode(OffsetCommitKey("billing", "orders", 3), 1)
+    record = decode_record(key, struct.pack(">h", version) + encode(value, version))
+    assert (record.value.offset, record.value.metadata) == (value.offset, value.metadata)
+    assert record.value.leader_epoch == (value.leader_epoch if version >= 3 else -1)
+
+
+@given(st.integers(0, 4), group_values)
+def test_a_group_is_read_in_every_version_that_kafka_ever_wrote(version, value):
+    key = struct.pack(">h", 2) + encode(GroupMetadataKey("billing"), 2)
+    record = decode_record(key, struct.pack(">h", version) + encode(value, version))
+    assert [member.assignment for member in record.value.members] == [member.assignment for member in value.members]
+    assert record.value.current_state_timestamp == (value.current_state_timestamp if version >= 2 else -1)
+
+
+def test_a_commit_with_its_own_retention_is_written_in_the_version_that_has_room_for_it():
+    record = OffsetRecord("billing", "orders", 0, OffsetCommitValue(offset=4, expire_timestamp=99))
+    _, value = encode_record(record)
+    assert value[:2] == b"\x00\x01"
+    assert decode_record(*encode_record(record)).value.expire_timestamp == 99
+
+
+def test_an_offset_key_of_version_0_means_the_same():
+    key, value = encode_record(OffsetRecord("billing", "orders", 0, OffsetCommitValue(offset=4)))
+    assert decode_record(b"\x00\x00" + key[2:], value) == decode_record(key, value)
+
+
+@given(records, st.data())
+def test_a_record_that_is_cut_off_is_refused(record, data):
+    key, value = encode_record(record)
+    target = value if value is not None and data.draw(st.booleans()) else key
+    cut = target[: data.draw(st.integers(0, len(target) - 1))]
+    with pytest.raises(SchemaError):
+        decode_record(*((key, cut) if target is value else (cut, value)))
+
+
+@given(st.binary(max_size=60), st.none() | st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused_but_nothing_else_happens(key, value):
+    with contextlib.suppress(SchemaError):
+        decode_record(key, value)
+
+
+def test_a_hostile_length_is_refused_before_anything_is_made_of_it():
+    key, _ = encode_record(GroupRecord("billing", None))
+    members = struct.pack(">h", 3) + b"\x00\x00" + struct.pack(">i", 1) + b"\xff\xff\xff\xff" + b"\x00" * 8
+    with pytest.raises(SchemaError):
+        decode_record(key, members + struct.pack(">i", 2**31 - 1))
+
+
+def test_a_record_without_a_key_is_refused():
+    with pytest.raises(SchemaError, match="no key"):
+        decode_record(None, b"")
+
+
+@pytest.mark.parametrize(
+    ("group_id", "partition"),
+    # The last hashes to the smallest integer, whose absolute value Java cannot hold.
+    [("", 0), ("a", 47), ("polygenelubricants", 0)],
+)
+def test_groups_hash_as_java_strings_do(group_id, partition):
+    assert partition_for(group_id, 50) == partition
