@@ -1,0 +1,125 @@
+"""What must hold in every run, each by its name. A judge watches node and members and raises at the first breach."""
+
+from collections import Counter
+
+from moldau.control.groups.classic.group import GroupState
+from moldau.control.groups.records import GroupRecord
+from moldau.control.groups.requests import OffsetCommit
+from moldau.control.groups.responses import JoinGroupResponse
+from moldau.errors import ErrorCode
+
+
+class BrokenInvariantError(AssertionError):
+    """An invariant does not hold."""
+
+
+class Judge:
+    def __init__(self):
+        self.owners = {}
+        self.durable_generation = 0
+        self.told_generation = 0
+        self.incarnation = 0
+        self.sent = {}
+        self.acknowledged = {}
+
+    # One owner: no partition belongs to two members of one generation.
+
+    def owns(self, world, member):
+        identity = member.instance_id or member.member_id
+        for partition in member.owned:
+            key = (self.incarnation, member.generation_id, partition)
+            owner = self.owners.setdefault(key, identity)
+            if owner != identity:
+                raise BrokenInvariantError(
+                    f"one owner: partition {partition} of generation {member.generation_id} is owned by "
+                    f"{owner} and by {identity}"
+                )
+
+    # Generation goes up: in the log always, and to the members within one life of the node.
+
+    def applied(self, node, record):
+        if not isinstance(record, GroupRecord):
+            return
+        if record.value is None:
+            self.incarnation += 1
+            self.durable_generation = self.told_generation = 0
+            return
+        if record.value.generation < self.durable_generation:
+            raise BrokenInvariantError(
+                f"generation goes up: {record.value.generation} after {self.durable_generation} in the log"
+            )
+        self.durable_generation = record.value.generation
+
+    def answered(self, node, request, response):
+        if isinstance(response, JoinGroupResponse) and response.error is ErrorCode.NONE:
+            if response.generation_id < self.durable_generation:
+                raise BrokenInvariantError(
+                    f"generation goes up: told {response.generation_id}, durable {self.durable_generation}"
+                )
+            self.told_generation = max(self.told_generation, response.generation_id)
+        if isinstance(request, OffsetCommit):
+            self._commit_answered(request, response)
+
+    # No commit is lost: what is stored is the last acknowledged offset, or one that was sent after it.
+
+    def decided(self, node, request, decision):
+        if isinstance(request, OffsetCommit) and decision.records:
+            for offset in request.offsets:
+                self.sent.setdefault(offset.partition, []).append(offset.offset)
+        check_indices(node.machine)
+
+    def append_failed(self, node, request):
+        if isinstance(request, OffsetCommit):
+            for offset in request.offsets:
+                self.sent[offset.partition].remove(offset.offset)
+
+    def _commit_answered(self, request, response):
+        for _, partition, error in response.partitions:
+            if error is not ErrorCode.NONE:
+                raise BrokenInvariantError(f"a small commit was refused: {error!r}")
+            offset = next(each.offset for each in request.offsets if each.partition == partition)
+            sent = self.sent[partition]
+            del sent[: sent.index(offset) + 1]
+            self.acknowledged[partition] = offset
+
+    def check_commits(self, node, group_id):
+        for partition, sent in self.sent.items():
+            stored = node.machine.offsets.get(group_id, "orders", partition)
+            value = None if stored is None else stored.offset
+            acknowledged = self.acknowledged.get(partition)
+            if value != acknowledged and value not in sent:
+                raise BrokenInvariantError(
+                    f"no commit is lost: partition {partition} has {value}, acknowledged is {acknowledged}, "
+                    f"sent after it {sent}"
+                )
+
+    def crashed(self, node):
+        self.told_generation = 0
+
+    def recovered(self, node):
+        check_indices(node.machine)
+        for group_id in node.machine.groups:
+            self.check_commits(node, group_id)
+
+
+def check_indices(machine):
+    """Indices are true: what a group keeps beside its members can be computed from them."""
+    for group in machine.groups.values():
+        members = group.members.values()
+        joined = sum(member.join_token is not None for member in members)
+        if group.joins_parked != joined:
+            raise BrokenInvariantError(f"indices are true: {group.joins_parked} joins are parked, {joined} are")
+        static = {member.group_instance_id: member.member_id for member in members if member.is_static}
+        if group._static != static:
+            raise BrokenInvariantError(f"indices are true: static members {group._static}, {static} are")
+        supported = Counter(name for member in members for name in {protocol.name for protocol in member.protocols})
+        if +group._supported != supported:
+            raise BrokenInvariantError(f"indices are true: protocols {group._supported}, {supported} are")
+        if (group.leader is None) != (not group.members) or (group.leader or "") not in {"", *group.members}:
+            raise BrokenInvariantError(f"the leader {group.leader} is not one of {list(group.members)}")
+        if group.state in (GroupState.STABLE, GroupState.COMPLETING_REBALANCE) and joined:
+            raise BrokenInvariantError(f"a join is parked in state {group.state}")
+        if group.state is not GroupState.COMPLETING_REBALANCE and any(member.sync_token for member in members):
+            raise BrokenInvariantError(f"a sync is parked in state {group.state}")
+        if group.state is GroupState.EMPTY and group.members:
+            raise BrokenInvariantError("an empty group has members")
