@@ -18,9 +18,9 @@ mod varint;
 pub use builder::{BatchBuilder, EndTransaction};
 pub use compression::{Codec, DECOMPRESSED_LIMIT_BYTES, compress, decompress};
 pub use header::{BatchHeader, BatchView, Batches, HEADER_BYTES, LENGTH_PREFIX_BYTES, batches, set_base_offset};
-pub(crate) use header::{set_leader_epoch, set_log_append_time, set_max_timestamp};
+pub(crate) use header::{set_codec, set_leader_epoch, set_log_append_time, set_max_timestamp};
+pub(crate) use records::outlines;
 pub use records::{DecodedRecords, RecordHeader, RecordView, Records};
-pub(crate) use records::{RecordOutline, outlines};
 
 /// Why bytes are not a batch of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,13 +3,26 @@
 //! Plain blocking Rust: no tokio, no sockets, no Python. See `docs/internals/log.md`.
 
 pub mod batch;
+mod checkpoint;
 pub mod config;
+mod directory;
+mod epoch_cache;
 pub mod error;
+mod folder;
+mod index;
 mod manager;
 mod partition_log;
+mod producer_state;
+mod recovery;
+mod scan;
+mod segment;
 pub mod slice;
 pub mod storage;
+#[cfg(test)]
+mod temporary;
+mod transaction_index;
 pub mod types;
+mod validate;
 
 pub use config::{CompressionSetting, LogConfig, TimestampType};
 pub use error::{AppendError, LogError, ReadError, RecordError};

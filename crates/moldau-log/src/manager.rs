@@ -1,10 +1,27 @@
 //! All partitions of this node, over one or several log directories.
+//!
+//! [`LogManager::open`] locks the directories and reads what their checkpoints say. Then the node learns from its
+//! metadata which partitions it should have and calls [`LogManager::load`]. From there on partitions come and go one
+//! by one; a clock outside calls [`LogManager::housekeeping`] and [`LogManager::checkpoint`]; and
+//! [`LogManager::shutdown`] leaves everything so that the next start need not scan.
+//!
+//! A directory that fails takes its partitions offline and nothing else. A partition that lies on a directory which
+//! is offline from the start is not made anew on another: it would come back empty.
 
+mod directories;
+mod load;
+
+use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::error::LogError;
-use crate::partition_log::PartitionLog;
+use crate::folder::Folder;
+use crate::partition_log::{Identity, PartitionLog};
+use crate::recovery::{self, LoadParameters, Loaded};
 use crate::storage::{FileSystem, Storage};
-use crate::types::{TopicId, TopicPartition};
+use crate::types::{Offset, TopicId, TopicPartition};
+use directories::{Checkpointed, Directory, FolderName};
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +33,7 @@ pub struct LogManagerConfig {
     pub directories: Vec<PathBuf>,
     /// Where files live; the real file system outside tests.
     pub storage: Arc<dyn Storage>,
-    /// Threads that open and recover partitions (`num.recovery.threads.per.data.dir`), over all directories.
+    /// Threads that open, recover and close partitions (`num.recovery.threads.per.data.dir`), over all directories.
     pub recovery_threads: usize,
     /// `false` skips every flush to the disk: for brokers that are thrown away.
     pub durable: bool,
@@ -76,9 +93,9 @@ pub struct HousekeepingReport {
     pub segments_deleted: usize,
     /// Bytes of those segments.
     pub bytes_deleted: u64,
-    /// Active segments closed because of their age.
+    /// Active segments closed because all they held was too old.
     pub segments_rolled: usize,
-    /// Logs flushed because of `flush.ms`.
+    /// Logs of which something was flushed, because of `flush.ms` or because a segment had been closed.
     pub logs_flushed: usize,
     /// Files and folders unlinked after their delay.
     pub files_removed: usize,
@@ -101,54 +118,295 @@ pub struct DirectoryStatus {
 
 /// All partitions of this node.
 #[derive(Debug)]
-pub struct LogManager {}
+pub struct LogManager {
+    config: LogManagerConfig,
+    directories: Vec<Directory>,
+    logs: RwLock<HashMap<TopicPartition, Arc<PartitionLog>>>,
+    /// Folders of deleted partitions and when they go.
+    removals: Mutex<Vec<(i64, PathBuf)>>,
+    /// One partition is made or deleted at a time.
+    changing: Mutex<()>,
+}
 
-#[expect(
-    unused_variables,
-    clippy::todo,
-    reason = "signatures first, so that the server can compile against them"
-)]
 impl LogManager {
-    /// Locks the directories and reads their checkpoints; opens no partition yet. A directory that cannot be used is
-    /// offline from the start; only a lock held elsewhere, or none left, is an error.
+    /// Locks the directories (making them if missing) and reads their checkpoints; opens no partition yet. A directory
+    /// that cannot be used is offline from the start; only a lock held elsewhere, or none left, is an error.
     pub fn open(config: LogManagerConfig) -> Result<LogManager, LogError> {
-        todo!()
+        let mut directories = Vec::with_capacity(config.directories.len());
+        for path in &config.directories {
+            directories.push(Directory::open(path, &config.storage, config.durable)?);
+        }
+        if directories.iter().all(|directory| directory.health.failure().is_some()) {
+            return Err(LogError::NoOnlineDirectory);
+        }
+        Ok(LogManager {
+            config,
+            directories,
+            logs: RwLock::new(HashMap::new()),
+            removals: Mutex::new(Vec::new()),
+            changing: Mutex::new(()),
+        })
     }
-    /// Opens the given partitions in parallel, making those that are on no directory. Other folders are set aside as
-    /// `-stray`, except `__cluster_metadata-0`. `progress(done, total)` is called from the opening threads.
-    pub fn load(&self, specs: Vec<PartitionSpec>, now_ms: i64, progress: &(dyn Fn(usize, usize) + Sync)) -> LoadReport {
-        todo!()
-    }
-    /// Opens one partition, making it in the online directory with the fewest when it is on none.
+
+    /// Opens one partition, making it in the online directory with the fewest when it is on none. One that is open
+    /// already is given back as it is.
     pub fn create(&self, spec: PartitionSpec, now_ms: i64) -> Result<Arc<PartitionLog>, LogError> {
-        todo!()
+        let _one_at_a_time = self.changing.lock();
+        if let Some(log) = self.get(&spec.topic_partition) {
+            return Ok(log);
+        }
+        let found = self.online().find_map(|directory| {
+            let path = directory.path().join(spec.topic_partition.to_string());
+            match self.config.storage.exists(&path) {
+                Ok(exists) => exists.then_some(Ok(directory)),
+                Err(source) => Some(Err(LogError::Storage { path, source })),
+            }
+        });
+        let (log, _) = match found.transpose()? {
+            Some(directory) => self.open_partition(directory, &spec, now_ms)?,
+            None => self.make_partition(&spec, now_ms)?,
+        };
+        Ok(log)
     }
+
+    fn online(&self) -> impl Iterator<Item = &Directory> {
+        self.directories
+            .iter()
+            .filter(|directory| directory.health.failure().is_none())
+    }
+
+    fn make_partition(&self, spec: &PartitionSpec, now_ms: i64) -> Result<(Arc<PartitionLog>, bool), LogError> {
+        let fewest = self.online().min_by_key(|directory| directory.partition_count());
+        let directory = fewest.ok_or(LogError::NoOnlineDirectory)?;
+        self.open_partition(directory, spec, now_ms)
+    }
+
+    /// Opens the partition in `directory`, where its folder may be or not. Also tells whether it had to be scanned.
+    fn open_partition(
+        &self,
+        directory: &Directory,
+        spec: &PartitionSpec,
+        now_ms: i64,
+    ) -> Result<(Arc<PartitionLog>, bool), LogError> {
+        let path = directory.path().join(spec.topic_partition.to_string());
+        let storage = &self.config.storage;
+        let failed = |source: io::Error| {
+            if !crate::directory::is_full_disk(&source) {
+                directory.health.fail("opening a partition", &source);
+            }
+            LogError::Storage {
+                path: path.clone(),
+                source,
+            }
+        };
+        storage.create_directory(&path).map_err(failed)?;
+        let metadata = path.join(checkpoint::PARTITION_METADATA);
+        match storage.read_file(&metadata, 4096) {
+            Ok(bytes) => match checkpoint::parse_partition_metadata(&bytes) {
+                Some(found) if found == spec.topic_id => {}
+                Some(found) => {
+                    let expected = spec.topic_id;
+                    return Err(LogError::TopicIdMismatch {
+                        directory: path,
+                        found,
+                        expected,
+                    });
+                }
+                None => {
+                    return Err(LogError::Invalid {
+                        path: metadata,
+                        message: "not a partition.metadata".to_owned(),
+                    });
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let bytes = checkpoint::format_partition_metadata(spec.topic_id);
+                storage
+                    .replace_file(&metadata, &bytes, self.config.durable)
+                    .map_err(failed)?;
+                if self.config.durable {
+                    storage.sync_directory(directory.path()).map_err(failed)?;
+                }
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        let noted = directory.checkpointed(&spec.topic_partition);
+        let folder = Arc::new(Folder {
+            storage: Arc::clone(storage),
+            path,
+            durable: self.config.durable,
+        });
+        let parameters = LoadParameters {
+            clean: directory.was_clean(),
+            recovery_point: noted.recovery_point,
+            log_start: noted.log_start,
+            now_ms,
+        };
+        let mut loaded = recovery::load(&folder, parameters, &spec.config).inspect_err(|error| {
+            if let LogError::Storage { source, .. } = error
+                && !crate::directory::is_full_disk(source)
+            {
+                directory.health.fail("opening a partition", source);
+            }
+        })?;
+        loaded.producers.expire(now_ms, self.config.producer_id_expiration_ms);
+        Ok(self.insert(directory, spec, folder, loaded, noted.high_watermark))
+    }
+
+    fn insert(
+        &self,
+        directory: &Directory,
+        spec: &PartitionSpec,
+        folder: Arc<Folder>,
+        loaded: Loaded,
+        high_watermark: Offset,
+    ) -> (Arc<PartitionLog>, bool) {
+        let recovered = loaded.recovered;
+        let identity = Identity {
+            topic_partition: spec.topic_partition.clone(),
+            topic_id: spec.topic_id,
+            folder,
+            health: Arc::clone(&directory.health),
+        };
+        let log = Arc::new(PartitionLog::new(identity, spec.config.clone(), loaded, high_watermark));
+        self.logs.write().insert(spec.topic_partition.clone(), Arc::clone(&log));
+        directory.opened(&spec.topic_partition);
+        (log, recovered)
+    }
+
     /// An open partition by name.
     pub fn get(&self, topic_partition: &TopicPartition) -> Option<Arc<PartitionLog>> {
-        todo!()
+        self.logs.read().get(topic_partition).cloned()
     }
+
     /// Every open partition.
     pub fn partitions(&self) -> Vec<Arc<PartitionLog>> {
-        todo!()
+        self.logs.read().values().cloned().collect()
     }
-    /// Takes a partition out; its files go later, by [`LogManager::housekeeping`].
+
+    /// Takes a partition out and renames its folder; the files go later, by [`LogManager::housekeeping`].
     pub fn delete(&self, topic_partition: &TopicPartition, now_ms: i64) -> Result<(), LogError> {
-        todo!()
+        let _one_at_a_time = self.changing.lock();
+        let log = self
+            .logs
+            .write()
+            .remove(topic_partition)
+            .ok_or_else(|| LogError::UnknownPartition(topic_partition.clone()))?;
+        log.close_deleted();
+        let Some(directory) = self
+            .directories
+            .iter()
+            .find(|directory| directory.path() == log.log_directory())
+        else {
+            return Ok(());
+        };
+        directory.closed(topic_partition);
+        if directory.health.failure().is_some() {
+            return Ok(());
+        }
+        let renamed = directory.path().join(FolderName::deleted(topic_partition));
+        let failed = |source| {
+            directory.health.fail("deleting a partition", &source);
+            LogError::Storage {
+                path: log.directory().to_owned(),
+                source,
+            }
+        };
+        self.config.storage.rename(log.directory(), &renamed).map_err(failed)?;
+        if self.config.durable {
+            self.config.storage.sync_directory(directory.path()).map_err(failed)?;
+        }
+        let due_ms = now_ms.saturating_add(log.config().file_delete_delay_ms);
+        self.removals.lock().push((due_ms, renamed));
+        Ok(())
     }
-    /// Retention, rolls by age, flushes by age, removal of deleted files, expiry of producers.
+
+    /// Retention, flushes by age and of closed segments, removal of deleted files, expiry of producers, closing of
+    /// idle descriptors. Cheap where there is nothing to do: made to be called every few seconds.
     pub fn housekeeping(&self, now_ms: i64) -> HousekeepingReport {
-        todo!()
+        let mut report = HousekeepingReport::default();
+        for log in self.partitions() {
+            match log.housekeeping(now_ms, self.config.producer_id_expiration_ms) {
+                Ok(done) => {
+                    report.segments_deleted += done.segments_deleted;
+                    report.bytes_deleted += done.bytes_deleted;
+                    report.segments_rolled += done.segments_rolled;
+                    report.logs_flushed += usize::from(done.flushed);
+                    report.files_removed += done.files_removed;
+                }
+                Err(error) => {
+                    tracing::warn!(partition = %log.topic_partition(), %error, "housekeeping failed");
+                }
+            }
+        }
+        let due: Vec<_> = self
+            .removals
+            .lock()
+            .extract_if(.., |(due_ms, _)| *due_ms <= now_ms)
+            .collect();
+        for (_, path) in due {
+            match self.config.storage.remove_directory(&path) {
+                Ok(()) => report.files_removed += 1,
+                // The next start finds it again.
+                Err(error) => tracing::warn!(folder = %path.display(), %error, "a deleted partition stays on disk"),
+            }
+        }
+        report
     }
-    /// Writes recovery points, log start offsets and high watermarks of all directories.
+
+    /// Writes recovery points, log start offsets and high watermarks of all directories. A directory that cannot be
+    /// written goes offline; the last such error is given back.
     pub fn checkpoint(&self) -> io::Result<()> {
-        todo!()
+        let logs = self.partitions();
+        let mut result = Ok(());
+        for directory in self.online() {
+            let mine = logs.iter().filter(|log| log.log_directory() == directory.path());
+            let open = mine.map(|log| {
+                let noted = Checkpointed {
+                    recovery_point: log.recovery_point(),
+                    log_start: log.log_start_offset(),
+                    high_watermark: log.high_watermark(),
+                };
+                (log.topic_partition().clone(), noted)
+            });
+            if let Err(error) = directory.write_checkpoints(open, self.config.durable) {
+                if !crate::directory::is_full_disk(&error) {
+                    directory.health.fail("writing checkpoints", &error);
+                }
+                result = Err(error);
+            }
+        }
+        result
     }
-    /// Flushes and closes everything, so that the next start need not scan.
-    pub fn shutdown(&self, now_ms: i64) {
-        todo!()
+
+    /// Flushes and closes every partition, writes the checkpoints and marks the directories as shut down cleanly, so
+    /// that the next start need not scan. Appends are refused from then on. `now_ms` is not looked at yet.
+    pub fn shutdown(&self, _now_ms: i64) {
+        let logs = self.partitions();
+        load::in_parallel(self.config.recovery_threads, &logs, |log| {
+            if let Err(error) = log.close() {
+                tracing::error!(partition = %log.topic_partition(), %error, "a partition was not closed cleanly");
+            }
+        });
+        if let Err(error) = self.checkpoint() {
+            tracing::error!(%error, "the checkpoints were not written");
+            return;
+        }
+        for directory in self.online() {
+            if let Err(error) = directory.mark_clean(self.config.durable) {
+                tracing::error!(directory = %directory.path().display(), %error, "the next start will have to scan");
+            }
+        }
+        for directory in &self.directories {
+            directory.unlock();
+        }
     }
+
     /// State of every directory.
     pub fn directories(&self) -> Vec<DirectoryStatus> {
-        todo!()
+        self.directories.iter().map(Directory::status).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

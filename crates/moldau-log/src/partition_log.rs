@@ -1,138 +1,315 @@
 //! One partition: the log that the server appends to and reads from.
+//!
+//! Who may do what at the same time:
+//! - one thread at a time appends, rolls or truncates: it holds `appender`;
+//! - any number read: they load the offsets (atomics), take the list of segments (a pointer) and, near the end, look
+//!   at `tail` (a short list under a lock held for nanoseconds). They never wait for a write or a flush;
+//! - one thread at a time flushes (`flushing`), beside appends.
+//!
+//! `log_end` is published last, after the bytes and the tail; what a reader sees before it is complete.
+//! The methods are spread over rooms: `append`, `read`, `lookup` (by time and epoch), `retention`, `change` (roll,
+//! flush, truncate, close).
 
+mod append;
+mod change;
+mod lookup;
+mod read;
+mod retention;
+mod tail;
+
+use crate::checkpoint;
 use crate::config::LogConfig;
-use crate::error::{AppendError, LogError, ReadError};
-use crate::slice::LogSlice;
-use crate::types::{
-    AbortedTransaction, AppendInfo, AppendOrigin, LeaderEpoch, Offset, ProducerStateEntry, SegmentInfo,
-    TimestampAndOffset, TimestampQuery, TopicId, TopicPartition,
-};
-use bytes::BytesMut;
+use crate::directory::DirectoryHealth;
+use crate::epoch_cache::EpochCache;
+use crate::error::LogError;
+use crate::folder::Folder;
+use crate::producer_state::ProducerStates;
+use crate::recovery::Loaded;
+use crate::segment::{IndexProgress, Segment};
+use crate::types::{AbortedTransaction, LeaderEpoch, Offset, ProducerStateEntry, SegmentInfo, TopicId, TopicPartition};
+use parking_lot::{Mutex, RwLock};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use tail::Tail;
+
+type Segments = Arc<Vec<Arc<Segment>>>;
+
+/// No transaction is undecided.
+const ALL_STABLE: i64 = i64::MAX;
 
 /// One partition on disk. All methods may be called from any thread.
 #[derive(Debug)]
-pub struct PartitionLog {}
+pub struct PartitionLog {
+    topic_partition: TopicPartition,
+    topic_id: TopicId,
+    folder: Arc<Folder>,
+    health: Arc<DirectoryHealth>,
+    /// Deleted, or shut down.
+    closed: AtomicBool,
+    config: RwLock<Arc<LogConfig>>,
+    /// Oldest first; never empty. Replaced as a whole.
+    segments: RwLock<Segments>,
+    appender: Mutex<Appender>,
+    tail: Mutex<Tail>,
+    log_start: AtomicI64,
+    log_end: AtomicI64,
+    high_watermark: AtomicI64,
+    recovery_point: AtomicI64,
+    first_unstable: AtomicI64,
+    /// Some ended transaction waits for the high watermark to pass its marker.
+    awaits_high_watermark: AtomicBool,
+    epochs: Mutex<EpochCache>,
+    flushing: Mutex<()>,
+    /// Files were made whose names are not durable yet.
+    names_unsynced: AtomicBool,
+    /// When `flush.ms` began to count; -1 while all is flushed.
+    unflushed_since_ms: AtomicI64,
+    removals: Mutex<Vec<Removal>>,
+}
 
-#[expect(
-    unused_variables,
-    clippy::todo,
-    reason = "signatures first, so that the server can compile against them"
-)]
+#[derive(Debug)]
+struct Appender {
+    active: Arc<Segment>,
+    progress: IndexProgress,
+    producers: ProducerStates,
+    /// Offset of the newest snapshot of `producers`.
+    snapshot_offset: i64,
+}
+
+/// Files to be removed when nobody can be reading them any more.
+#[derive(Debug)]
+struct Removal {
+    due_ms: i64,
+    paths: Vec<PathBuf>,
+}
+
+/// What identifies a partition, for [`PartitionLog::new`].
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub topic_partition: TopicPartition,
+    pub topic_id: TopicId,
+    pub folder: Arc<Folder>,
+    pub health: Arc<DirectoryHealth>,
+}
+
 impl PartitionLog {
+    pub(crate) fn new(identity: Identity, config: LogConfig, loaded: Loaded, high_watermark: Offset) -> PartitionLog {
+        let high_watermark = high_watermark.clamp(loaded.log_start, loaded.log_end);
+        let active = Arc::clone(loaded.segments.last().expect("a log has a segment"));
+        let tail = Tail::new(active.base_offset, loaded.log_end, active.size_bytes());
+        let log = PartitionLog {
+            topic_partition: identity.topic_partition,
+            topic_id: identity.topic_id,
+            folder: identity.folder,
+            health: identity.health,
+            closed: AtomicBool::new(false),
+            config: RwLock::new(Arc::new(config)),
+            segments: RwLock::new(Arc::new(loaded.segments)),
+            appender: Mutex::new(Appender {
+                active,
+                progress: IndexProgress::default(),
+                producers: loaded.producers,
+                snapshot_offset: loaded.snapshot_offset,
+            }),
+            tail: Mutex::new(tail),
+            log_start: AtomicI64::new(loaded.log_start.0),
+            log_end: AtomicI64::new(loaded.log_end.0),
+            high_watermark: AtomicI64::new(high_watermark.0),
+            recovery_point: AtomicI64::new(loaded.recovery_point.0),
+            first_unstable: AtomicI64::new(ALL_STABLE),
+            awaits_high_watermark: AtomicBool::new(false),
+            epochs: Mutex::new(loaded.epochs),
+            flushing: Mutex::new(()),
+            names_unsynced: AtomicBool::new(true),
+            unflushed_since_ms: AtomicI64::new(-1),
+            removals: Mutex::new(Vec::new()),
+        };
+        let mut appender = log.appender.lock();
+        appender.producers.high_watermark_advanced(high_watermark);
+        log.publish_stability(&appender);
+        drop(appender);
+        log
+    }
+
     /// Which partition this is.
     pub fn topic_partition(&self) -> &TopicPartition {
-        todo!()
+        &self.topic_partition
     }
-    /// Checks `records` (one or more batches), gives them offsets and `leader_epoch` in place, and writes them.
-    /// Blocks for one write; never waits for the disk unless `flush.messages` is reached.
-    pub fn append(
-        &self,
-        records: BytesMut,
-        leader_epoch: LeaderEpoch,
-        origin: AppendOrigin,
-        now_ms: i64,
-    ) -> Result<AppendInfo, AppendError> {
-        todo!()
-    }
-    /// The batches from the one that holds `from` up to `upper_bound` (exclusive), at most `max_bytes`; a trailing
-    /// batch may be cut short. With `at_least_one` the first batch is whole even if it is larger.
-    pub fn read(
-        &self,
-        from: Offset,
-        max_bytes: usize,
-        upper_bound: Offset,
-        at_least_one: bool,
-    ) -> Result<LogSlice, ReadError> {
-        todo!()
-    }
-    /// First offset that can be read.
-    pub fn log_start_offset(&self) -> Offset {
-        todo!()
-    }
-    /// Offset that the next record will get.
-    pub fn log_end_offset(&self) -> Offset {
-        todo!()
-    }
-    /// Everything before it is on all in-sync replicas.
-    pub fn high_watermark(&self) -> Offset {
-        todo!()
-    }
-    /// Everything before it is decided: no open transaction begins there.
-    pub fn last_stable_offset(&self) -> Offset {
-        todo!()
-    }
-    /// Everything before it has been flushed to the disk.
-    pub fn recovery_point(&self) -> Offset {
-        todo!()
-    }
-    /// Moves the high watermark; never backwards, never past the log end.
-    pub fn advance_high_watermark(&self, offset: Offset) {
-        todo!()
-    }
-    /// Finds an offset by time.
-    pub fn find_timestamp(&self, query: TimestampQuery, now_ms: i64) -> Result<Option<TimestampAndOffset>, ReadError> {
-        todo!()
-    }
-    /// Notes that the records from the log end on belong to `epoch`.
-    pub fn begin_leader_epoch(&self, epoch: LeaderEpoch) -> Result<(), LogError> {
-        todo!()
-    }
-    /// The newest leader epoch noted.
-    pub fn latest_leader_epoch(&self) -> Option<LeaderEpoch> {
-        todo!()
-    }
-    /// The largest epoch at or before `epoch` and where it ends; `None` when nothing is known of it.
-    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-        todo!()
-    }
-    /// Moves the log start offset (DeleteRecords); `Offset(-1)` means the high watermark. Returns the new start.
-    pub fn delete_records_before(&self, offset: Offset) -> Result<Offset, LogError> {
-        todo!()
-    }
-    /// Cuts everything from `offset` on.
-    pub fn truncate_to(&self, offset: Offset) -> Result<(), LogError> {
-        todo!()
-    }
-    /// Takes over changed settings.
-    pub fn apply_config(&self, config: LogConfig) {
-        todo!()
-    }
-    /// The settings in force.
-    pub fn config(&self) -> LogConfig {
-        todo!()
-    }
-    /// Makes everything up to the log end durable.
-    pub fn flush(&self) -> io::Result<()> {
-        todo!()
-    }
-    /// Bytes of all segments.
-    pub fn size_bytes(&self) -> u64 {
-        todo!()
-    }
-    /// What it is made of, oldest first.
-    pub fn segments(&self) -> Vec<SegmentInfo> {
-        todo!()
-    }
-    /// Where its files are.
-    pub fn directory(&self) -> &Path {
-        todo!()
-    }
+
     /// The topic's id.
     pub fn topic_id(&self) -> TopicId {
-        todo!()
+        self.topic_id
     }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.folder.path
+    }
+
+    /// The one of `log.dirs` that it is in.
+    pub fn log_directory(&self) -> &Path {
+        &self.health.path
+    }
+
+    /// First offset that can be read.
+    pub fn log_start_offset(&self) -> Offset {
+        Offset(self.log_start.load(Ordering::Acquire))
+    }
+
+    /// Offset that the next record will get.
+    pub fn log_end_offset(&self) -> Offset {
+        Offset(self.log_end.load(Ordering::Acquire))
+    }
+
+    /// Everything before it is on all in-sync replicas.
+    pub fn high_watermark(&self) -> Offset {
+        Offset(self.high_watermark.load(Ordering::Acquire))
+    }
+
+    /// Everything before it is decided: no open transaction begins there. At most the high watermark.
+    pub fn last_stable_offset(&self) -> Offset {
+        let high_watermark = self.high_watermark();
+        let first_unstable = Offset(self.first_unstable.load(Ordering::Acquire));
+        first_unstable.max(self.log_start_offset()).min(high_watermark)
+    }
+
+    /// Everything before it has been flushed to the disk.
+    pub fn recovery_point(&self) -> Offset {
+        Offset(self.recovery_point.load(Ordering::Acquire))
+    }
+
+    /// Moves the high watermark; never backwards, never past the log end. A checkpoint writes it to disk.
+    pub fn advance_high_watermark(&self, offset: Offset) {
+        let offset = offset.min(self.log_end_offset());
+        let before = self.high_watermark.fetch_max(offset.0, Ordering::AcqRel);
+        if before < offset.0 && self.awaits_high_watermark.load(Ordering::Acquire) {
+            let mut appender = self.appender.lock();
+            appender.producers.high_watermark_advanced(self.high_watermark());
+            self.publish_stability(&appender);
+        }
+    }
+
+    fn publish_stability(&self, appender: &Appender) {
+        let first = appender.producers.first_unstable_offset();
+        self.first_unstable
+            .store(first.map_or(ALL_STABLE, |offset| offset.0), Ordering::Release);
+        self.awaits_high_watermark
+            .store(appender.producers.awaits_high_watermark(), Ordering::Release);
+    }
+
+    /// Takes over changed settings.
+    pub fn apply_config(&self, config: LogConfig) {
+        *self.config.write() = Arc::new(config);
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> Arc<LogConfig> {
+        Arc::clone(&self.config.read())
+    }
+
+    /// Bytes of all segments.
+    pub fn size_bytes(&self) -> u64 {
+        self.segment_list().iter().map(|segment| segment.size_bytes()).sum()
+    }
+
+    /// What it is made of, oldest first.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.segment_list().iter().map(|segment| segment.info()).collect()
+    }
+
+    fn segment_list(&self) -> Segments {
+        Arc::clone(&self.segments.read())
+    }
+
     /// The idempotent and transactional producers known here.
     pub fn active_producers(&self) -> Vec<ProducerStateEntry> {
-        todo!()
+        self.appender.lock().producers.entries()
     }
-    /// Transactions with records in `from..to` that were aborted.
-    pub fn aborted_transactions(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTransaction>, ReadError> {
-        todo!()
+
+    /// Transactions with records in `from..to` that were aborted, oldest first.
+    pub fn aborted_transactions(
+        &self,
+        from: Offset,
+        to: Offset,
+    ) -> Result<Vec<AbortedTransaction>, crate::error::ReadError> {
+        let segments = self.segment_list();
+        let first = segments
+            .partition_point(|segment| segment.base_offset <= from)
+            .saturating_sub(1);
+        let mut aborted = Vec::new();
+        for segment in &segments[first..] {
+            for entry in segment.aborted.entries()? {
+                if entry.last_offset >= from && entry.first_offset < to {
+                    let (producer_id, first_offset) = (entry.producer_id, entry.first_offset);
+                    aborted.push(AbortedTransaction {
+                        producer_id,
+                        first_offset,
+                    });
+                }
+                // Whatever is aborted later begins at or after this.
+                if entry.last_stable_offset >= to {
+                    return Ok(aborted);
+                }
+            }
+        }
+        Ok(aborted)
     }
+
     /// Whether its directory has failed or it was deleted.
     pub fn is_offline(&self) -> bool {
-        todo!()
+        self.offline_reason().is_some()
+    }
+
+    fn offline_reason(&self) -> Option<&str> {
+        match self.health.failure() {
+            None if self.closed.load(Ordering::Acquire) => {
+                Some("the partition was deleted or the node is shutting down")
+            }
+            failure => failure,
+        }
+    }
+
+    /// Takes the directory offline and says why.
+    fn storage_failed(&self, doing: &str, error: io::Error) -> LogError {
+        self.health.fail(doing, &error);
+        LogError::Storage {
+            path: self.folder.path.clone(),
+            source: error,
+        }
+    }
+
+    fn write_epochs(&self, epochs: &EpochCache) -> io::Result<()> {
+        let path = self.folder.path.join(checkpoint::LEADER_EPOCHS);
+        let bytes = checkpoint::format_epochs(epochs.entries());
+        self.folder.storage.replace_file(&path, &bytes, self.folder.durable)
+    }
+
+    /// Notes that the records from the log end on belong to `epoch`.
+    pub fn begin_leader_epoch(&self, epoch: LeaderEpoch) -> Result<(), LogError> {
+        self.note_leader_epoch(epoch, self.log_end_offset())
+            .map_err(|error| self.storage_failed("writing the leader epochs", error))
+    }
+
+    fn note_leader_epoch(&self, epoch: LeaderEpoch, offset: Offset) -> io::Result<()> {
+        let mut epochs = self.epochs.lock();
+        if epochs.latest().is_none_or(|latest| latest < epoch) && epochs.assign(epoch, offset) {
+            self.write_epochs(&epochs)?;
+        }
+        Ok(())
+    }
+
+    /// The newest leader epoch noted.
+    pub fn latest_leader_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.lock().latest()
+    }
+
+    /// The largest epoch at or before `epoch` and where it ends; `None` when nothing is known of it.
+    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        self.epochs.lock().end_offset(epoch, self.log_end_offset())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -324,6 +324,16 @@ pub(crate) fn set_max_timestamp(batch: &mut [u8], timestamp_ms: i64) {
     batch[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
 }
 
+/// Notes another codec and the length that came of it, and makes the checksum right again.
+pub(crate) fn set_codec(batch: &mut [u8], codec: Codec, max_timestamp_ms: i64) {
+    let attributes = i16::from_be_bytes([batch[ATTRIBUTES_AT], batch[ATTRIBUTES_AT + 1]]);
+    let attributes = (attributes & !CODEC_MASK) | i16::from(codec.number());
+    batch[ATTRIBUTES_AT..ATTRIBUTES_AT + 2].copy_from_slice(&attributes.to_be_bytes());
+    let length = i32::try_from(batch.len() - LENGTH_PREFIX_BYTES).expect("a batch under 2 GiB");
+    batch[8..12].copy_from_slice(&length.to_be_bytes());
+    set_max_timestamp(batch, max_timestamp_ms);
+}
+
 /// The parts of a header that its writer chooses.
 pub(super) fn write_header(header: &BatchHeader, batch: &mut [u8]) {
     batch[..8].copy_from_slice(&header.base_offset.0.to_be_bytes());

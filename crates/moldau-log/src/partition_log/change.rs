@@ -1,0 +1,250 @@
+//! What changes a log besides appends: rolling to a new segment, flushing, truncating, closing.
+
+use super::tail::Tail;
+use super::{ALL_STABLE, Appender, PartitionLog};
+use crate::config::LogConfig;
+use crate::error::LogError;
+use crate::folder::SNAPSHOT;
+use crate::producer_state;
+use crate::recovery;
+use crate::scan::ScanError;
+use crate::segment::{IndexProgress, Segment};
+use crate::types::Offset;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl PartitionLog {
+    /// Closes the active segment and begins a new one at the log end.
+    pub(super) fn roll(&self, appender: &mut Appender, config: &LogConfig, now_ms: i64) -> io::Result<()> {
+        let end = self.log_end_offset();
+        appender.active.complete(config.preallocate)?;
+        self.take_snapshot(appender)?;
+        let preallocated_bytes = config.preallocate.then_some(config.segment_bytes);
+        let segment = Arc::new(Segment::create(&self.folder, end, preallocated_bytes, now_ms)?);
+        self.names_unsynced.store(true, Ordering::Release);
+        let mut segments = Vec::clone(&self.segment_list());
+        segments.push(Arc::clone(&segment));
+        // Readers that take the new list find an empty segment at its end, which is what it is.
+        *self.segments.write() = Arc::new(segments);
+        self.tail.lock().roll();
+        appender.active = segment;
+        appender.progress = IndexProgress::default();
+        Ok(())
+    }
+
+    /// Writes the producers' state at the log end, unless that was done.
+    ///
+    /// It is not flushed: a torn snapshot fails its checksum and an older one, with more of the log, serves as well.
+    fn take_snapshot(&self, appender: &mut Appender) -> io::Result<()> {
+        let end = self.log_end_offset().0;
+        if end > appender.snapshot_offset {
+            let path = self.folder.file(end, SNAPSHOT);
+            self.folder
+                .storage
+                .replace_file(&path, &producer_state::encode_snapshot(&appender.producers), false)?;
+            appender.snapshot_offset = end;
+        }
+        Ok(())
+    }
+
+    /// Spreads the rolls of partitions that were made at one time; the same for a segment however often it is asked.
+    pub(super) fn roll_jitter_ms(&self, segment: &Segment, config: &LogConfig) -> i64 {
+        let bound = config.segment_jitter_ms.min(config.segment_ms);
+        if bound <= 0 {
+            return 0;
+        }
+        let mut hasher = DefaultHasher::new();
+        (&self.topic_partition, segment.base_offset).hash(&mut hasher);
+        (hasher.finish() % bound as u64) as i64
+    }
+
+    /// Makes everything up to the log end durable and moves the recovery point there. Appends go on meanwhile.
+    ///
+    /// A flush that fails takes the directory offline: the kernel may have dropped the pages, so trying again would
+    /// claim what is not so.
+    pub fn flush(&self) -> io::Result<()> {
+        if self.is_offline() {
+            return Err(io::Error::other(self.offline_reason().unwrap_or("offline").to_owned()));
+        }
+        self.flush_to(self.log_end_offset())
+    }
+
+    /// Makes everything before `target` durable.
+    pub(super) fn flush_to(&self, target: Offset) -> io::Result<()> {
+        let _one_at_a_time = self.flushing.lock();
+        let recovery_point = self.recovery_point();
+        if recovery_point >= target {
+            return Ok(());
+        }
+        self.unflushed_since_ms.store(-1, Ordering::Relaxed);
+        if self.folder.durable {
+            self.flush_segments(recovery_point, target).inspect_err(|error| {
+                self.health.fail("flushing", error);
+            })?;
+        }
+        self.recovery_point.fetch_max(target.0, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn flush_segments(&self, from: Offset, target: Offset) -> io::Result<()> {
+        let segments = self.segment_list();
+        for (index, segment) in segments.iter().enumerate() {
+            let ends_before = segments.get(index + 1).is_some_and(|next| next.base_offset <= from);
+            if !ends_before && segment.base_offset < target {
+                segment.flush()?;
+            }
+        }
+        if self.names_unsynced.swap(false, Ordering::AcqRel) {
+            self.folder.sync_names()?;
+        }
+        Ok(())
+    }
+
+    /// Moves the log start offset (DeleteRecords); `Offset(-1)` means the high watermark. Returns the new start. The
+    /// files go with the next round of housekeeping.
+    pub fn delete_records_before(&self, offset: Offset) -> Result<Offset, LogError> {
+        self.check_online()?;
+        let high_watermark = self.high_watermark();
+        let offset = if offset.0 == -1 { high_watermark } else { offset };
+        if offset > high_watermark || offset.0 < 0 {
+            return Err(LogError::OutOfRange {
+                requested: offset,
+                log_start_offset: self.log_start_offset(),
+                limit: high_watermark,
+            });
+        }
+        self.advance_log_start(offset)
+            .map_err(|error| self.storage_failed("writing the leader epochs", error))?;
+        Ok(self.log_start_offset())
+    }
+
+    pub(super) fn advance_log_start(&self, offset: Offset) -> io::Result<()> {
+        if self.log_start.fetch_max(offset.0, Ordering::AcqRel) >= offset.0 {
+            return Ok(());
+        }
+        let mut epochs = self.epochs.lock();
+        if epochs.truncate_start(offset) {
+            self.write_epochs(&epochs)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_online(&self) -> Result<(), LogError> {
+        match self.offline_reason() {
+            Some(reason) => Err(LogError::Offline(reason.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// Cuts everything from `offset` on, and forgets what producers did there.
+    pub fn truncate_to(&self, offset: Offset) -> Result<(), LogError> {
+        let mut appender = self.appender.lock();
+        self.check_online()?;
+        let (log_start_offset, limit) = (self.log_start_offset(), self.log_end_offset());
+        if offset >= limit {
+            return Ok(());
+        }
+        if offset < log_start_offset {
+            return Err(LogError::OutOfRange {
+                requested: offset,
+                log_start_offset,
+                limit,
+            });
+        }
+        let _no_flush = self.flushing.lock();
+        self.truncate_locked(&mut appender, offset)
+            .map_err(|error| match error {
+                ScanError::Storage(error) => self.storage_failed("truncating", error),
+                invalid => LogError::Invalid {
+                    path: self.folder.path.clone(),
+                    message: invalid.to_string(),
+                },
+            })
+    }
+
+    fn truncate_locked(&self, appender: &mut Appender, offset: Offset) -> Result<(), ScanError> {
+        let old = self.segment_list();
+        // A segment that begins at the offset would be empty; the one before it can serve, if there is one.
+        let count = old.partition_point(|segment| segment.base_offset < offset).max(1);
+        let (kept, dropped) = old.split_at(count);
+        let active = Arc::clone(&kept[count - 1]);
+
+        // First what readers look at, so that none begins in what is about to go.
+        self.log_end.store(offset.0, Ordering::Release);
+        self.high_watermark.fetch_min(offset.0, Ordering::AcqRel);
+        self.recovery_point.fetch_min(offset.0, Ordering::AcqRel);
+        *self.tail.lock() = Tail::new(active.base_offset, offset, 0);
+        *self.segments.write() = Arc::new(kept.to_vec());
+
+        for segment in dropped {
+            for path in segment.mark_deleted()? {
+                self.folder.storage.remove_file(&path)?;
+            }
+        }
+        active.truncate_to(offset)?;
+        *self.tail.lock() = Tail::new(active.base_offset, offset, active.size_bytes());
+        recovery::remove_snapshots_after(&self.folder, offset)?;
+        {
+            let mut epochs = self.epochs.lock();
+            if epochs.truncate_end(offset) {
+                self.write_epochs(&epochs)?;
+            }
+        }
+        let start = self.log_start_offset();
+        let (producers, snapshot_offset) = recovery::load_producers(&self.folder, kept, start, offset)?;
+        appender.active = active;
+        appender.progress = IndexProgress::default();
+        appender.producers = producers;
+        appender.snapshot_offset = snapshot_offset;
+        self.names_unsynced.store(true, Ordering::Release);
+        self.publish_stability(appender);
+        Ok(())
+    }
+
+    /// Ends the partition's life in this process: no more appends, everything written and flushed, files closed.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        let mut appender = self.appender.lock();
+        if self.offline_reason().is_some() {
+            return Ok(());
+        }
+        let result = self
+            .write_out(&mut appender)
+            .and_then(|()| self.flush_to(self.log_end_offset()));
+        self.closed.store(true, Ordering::Release);
+        for segment in self.segment_list().iter() {
+            segment.close();
+        }
+        result.inspect_err(|error| {
+            self.health.fail("closing a log", error);
+        })
+    }
+
+    fn write_out(&self, appender: &mut Appender) -> io::Result<()> {
+        let config = self.config();
+        let snapshot_before = appender.snapshot_offset;
+        appender.active.complete(config.preallocate)?;
+        self.take_snapshot(appender)?;
+        // Those at the beginning of a segment are still of use to a recovery that begins there.
+        if appender.snapshot_offset != snapshot_before
+            && !self
+                .segment_list()
+                .iter()
+                .any(|segment| segment.base_offset.0 == snapshot_before)
+        {
+            self.folder
+                .storage
+                .remove_file(&self.folder.file(snapshot_before, SNAPSHOT))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the partition's life because it was deleted: nothing is written any more.
+    pub(crate) fn close_deleted(&self) {
+        let _no_append = self.appender.lock();
+        self.closed.store(true, Ordering::Release);
+        self.first_unstable.store(ALL_STABLE, Ordering::Release);
+    }
+}

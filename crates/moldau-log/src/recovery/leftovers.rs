@@ -1,0 +1,123 @@
+//! What a crash (or Kafka) may have left in a partition's folder, and what the folder holds once that is tidied.
+//!
+//! | name | what happened | what is done |
+//! |---|---|---|
+//! | `*.deleted` | retention was waiting to remove it | removed |
+//! | `*.cleaned` | compaction had not finished writing it | removed |
+//! | `*.swap` | compaction had finished and was replacing segments | it replaces the segments whose offsets it covers |
+//! | `*.tmp` | a checkpoint was being replaced | removed; the old one is whole |
+//! | index without `.log` | retention had removed the log first | removed |
+
+use crate::folder::{Folder, LOG, OFFSET_INDEX, SNAPSHOT, TIME_INDEX, TRANSACTION_INDEX, parse_name};
+use crate::scan::{HeaderScan, ScanError};
+use crate::storage::OpenMode;
+use std::collections::BTreeMap;
+use std::io;
+
+const SWAP: &str = ".swap";
+
+/// Bytes of the files of one segment; `None` where there is no such file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Files {
+    pub log: Option<u64>,
+    pub offset_index: Option<u64>,
+    pub time_index: Option<u64>,
+    pub transaction_index: Option<u64>,
+}
+
+/// The segments in a folder by base offset.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub segments: BTreeMap<i64, Files>,
+}
+
+/// Tidies the folder and lists what is left.
+pub(super) fn tidy(folder: &Folder) -> Result<Contents, ScanError> {
+    let (mut contents, found_swap) = list(folder)?;
+    if found_swap {
+        finish_swaps(folder, &contents)?;
+        contents = list(folder)?.0;
+    }
+    let orphans: Vec<_> = contents
+        .segments
+        .extract_if(.., |_, files| files.log.is_none())
+        .collect();
+    for (base_offset, _) in orphans {
+        for suffix in [OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX] {
+            folder.storage.remove_file(&folder.file(base_offset, suffix))?;
+        }
+    }
+    Ok(contents)
+}
+
+/// Lists the folder, removing what is of no use; also tells whether there are `.swap` files.
+fn list(folder: &Folder) -> io::Result<(Contents, bool)> {
+    let mut contents = Contents::default();
+    let mut found_swap = false;
+    for entry in folder.storage.list(&folder.path)? {
+        if entry.is_directory {
+            continue;
+        }
+        let useless = [".deleted", ".cleaned", ".tmp"]
+            .iter()
+            .any(|suffix| entry.name.ends_with(suffix));
+        if useless {
+            folder.storage.remove_file(&folder.path.join(&entry.name))?;
+            continue;
+        }
+        let Some((base_offset, suffix)) = parse_name(&entry.name) else {
+            continue;
+        };
+        if suffix.ends_with(SWAP) {
+            found_swap = true;
+            continue;
+        }
+        if ![LOG, OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX].contains(&suffix) {
+            continue;
+        }
+        let files = contents.segments.entry(base_offset).or_default();
+        match suffix {
+            LOG => files.log = Some(entry.length),
+            OFFSET_INDEX => files.offset_index = Some(entry.length),
+            TIME_INDEX => files.time_index = Some(entry.length),
+            _ => files.transaction_index = Some(entry.length),
+        }
+    }
+    Ok((contents, found_swap))
+}
+
+/// Lets every `.log.swap` take the place of the segments that it was made from, then drops the suffix.
+fn finish_swaps(folder: &Folder, contents: &Contents) -> Result<(), ScanError> {
+    let swaps: Vec<_> = folder
+        .storage
+        .list(&folder.path)?
+        .into_iter()
+        .filter(|entry| entry.name.ends_with(SWAP))
+        .collect();
+    for entry in &swaps {
+        let Some((base_offset, "log.swap")) = parse_name(&entry.name) else {
+            continue;
+        };
+        let file = folder.storage.open(&folder.path.join(&entry.name), OpenMode::Read)?;
+        let mut next_offset = base_offset + 1;
+        for batch in HeaderScan::new(file, 0, entry.length) {
+            next_offset = next_offset.max(batch?.header.next_offset().0);
+        }
+        for (&replaced, _) in contents.segments.range(base_offset..next_offset) {
+            for suffix in [LOG, OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX, SNAPSHOT] {
+                // The snapshot at the beginning of the new segment is as good as before.
+                if suffix != SNAPSHOT || replaced != base_offset {
+                    folder.storage.remove_file(&folder.file(replaced, suffix))?;
+                }
+            }
+        }
+    }
+    for entry in &swaps {
+        let from = folder.path.join(&entry.name);
+        folder
+            .storage
+            .rename(&from, &folder.path.join(entry.name.trim_end_matches(SWAP)))?;
+    }
+    folder.sync_names()?;
+    Ok(())
+}
