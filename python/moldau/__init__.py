@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from moldau.client import AdminClient, Consumer, Producer
     from moldau.server.embedded import Broker
 
-__all__ = ["Broker"]
+__all__ = ["AdminClient", "Broker", "Consumer", "Producer"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from moldau.server.embedded import Broker
 
         return Broker
+    if name in {"AdminClient", "Consumer", "Producer"}:
+        from moldau import client
+
+        return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

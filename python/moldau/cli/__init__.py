@@ -1,0 +1,138 @@
+"""The command line: `moldau up`, `moldau topic list`, ….
+
+One module per noun, registered by name and imported when it is used: `moldau topic list` loads no server, `moldau
+--version` loads no client. Commands about a cluster are ordinary clients, so they work on any Kafka. A command returns
+nothing and prints through `output`; when it cannot do what was asked it raises an `outcome`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+VERSION: Final = "0.1.0"
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no connection, 4 timed out, 5 partly done, 70 a bug, "
+    "130 interrupted."
+)
+
+NOUNS: Final = {
+    "topic": (
+        "See, create, change and delete topics.",
+        {
+            "list": "list_topics",
+            "describe": "describe_topic",
+            "create": "create_topics",
+            "delete": "delete_topics",
+            "grow": "grow_topic",
+            "config": "configure_topic",
+        },
+    ),
+    "group": (
+        "See consumer groups, move their offsets, delete them.",
+        {"list": "list_groups", "describe": "describe_group", "delete": "delete_groups", "seek": "seek_group"},
+    ),
+    "storage": (
+        "Prepare the directories of a broker, as kafka-storage does.",
+        {"format": "format_storage", "random-uuid": "random_uuid", "info": "show_storage"},
+    ),
+}
+"""Commands of two words: the noun, its help, and the function behind each verb in `moldau.cli.<noun>`."""
+
+VERBS: Final = {
+    "up": "moldau.cli.serve:up",
+    "broker": "moldau.cli.serve:broker",
+    "produce": "moldau.cli.produce:produce",
+    "consume": "moldau.cli.consume:consume",
+    "cluster": "moldau.cli.cluster:describe_cluster",
+    "api-versions": "moldau.cli.api_versions:list_api_versions",
+}
+"""Commands of one word."""
+
+DEMOS: Final = {"orders": "moldau.cli.demo:run_orders"}
+
+
+def build() -> App:
+    """The whole tree of commands, none of them imported."""
+    from cyclopts import App, Parameter
+
+    app = App(
+        name="moldau",
+        help="The whole event-streaming platform in one install.",
+        help_epilogue=EXIT_CODES,
+        help_format="plaintext",
+        version=VERSION,
+        default_parameter=Parameter(negative_iterable=(), negative_none=()),
+        result_action="return_value",
+    )
+    for verb, place in VERBS.items():
+        app.command(place, name=verb)
+    for noun, (text, verbs) in NOUNS.items():
+        group = App(name=noun, help=text)
+        for verb, function in verbs.items():
+            group.command(f"moldau.cli.{noun}:{function}", name=verb)
+        app.command(group)
+    demo = App(name="demo", help="See it work.")
+    for name, place in DEMOS.items():
+        demo.command(place, name=name)
+    app.command(demo)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; everything that goes wrong is said on stderr."""
+    if list(arguments) == ["--version"]:
+        print(VERSION)
+        return 0
+    from cyclopts import CycloptsError
+
+    from moldau.cli.outcome import BUG, DONE, INTERRUPTED, CommandError
+    from moldau.cli.output import say, say_error
+
+    app = build()
+    if not arguments or {"--help", "-h"} & set(arguments):
+        _import_every_command(app)
+    try:
+        app(list(arguments), exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except CommandError as error:
+        say_error(str(error), error.hint)
+        return error.exit_code
+    except CycloptsError as error:
+        say_error(str(error).strip(), f"`{_help_for(arguments)}` lists what can be said")
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough (`| head`). Python would complain once more while it closes stdout.
+        sys.stdout = None
+        return DONE
+    except Exception:  # noqa: BLE001 (nothing is expected here: whatever arrives is shown whole, to be reported)
+        import traceback
+
+        say(traceback.format_exc())
+        say_error("this is a bug in moldau", "please report the text above with the command that was run")
+        return BUG
+    return DONE
+
+
+def _import_every_command(app: App) -> None:
+    """Help shows the first sentence of each command, so they have to be there."""
+    for name in app:
+        if not name.startswith("-"):
+            _import_every_command(app[name])
+
+
+def _help_for(arguments: Sequence[str]) -> str:
+    words = [word for word in arguments[:2] if word in VERBS or word in NOUNS or word.isalpha()]
+    return " ".join(["moldau", *words[: 2 if words and words[0] in NOUNS else 1], "--help"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from uuid import UUID
@@ -20,6 +20,7 @@ from moldau.control.metadata.effective import Configs
 from moldau.control.metadata.machine import MetadataMachine
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.clock import Clock
+from moldau.server.producer_ids import ProducerIds
 from moldau.server.runner import MachineRunner
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Shell:
     """The machine of `__cluster_metadata`; `metadata.machine` to read, `await metadata.run(request)` to change."""
     groups: GroupCoordinators
     """The machines of `__consumer_offsets`: `await groups.run(group_id, request, token)`."""
+    producer_ids: ProducerIds = field(default_factory=ProducerIds)
 
     async def on_disk(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a call of the core that may wait for a disk on another thread.

@@ -45,7 +45,7 @@ class DescribedConfigs:
 def describe_configs(
     situation: Situation, resources: Iterable[tuple[ConfigResource, Collection[str] | None]]
 ) -> list[DescribedConfigs]:
-    """Describe each resource, with only the keys that were asked for, or with all of them (`None`)."""
+    """Describe each resource, with only the keys that were asked for, or with all when none were named."""
     described = []
     for resource, names in resources:
         try:
@@ -53,8 +53,10 @@ def describe_configs(
         except ApiError as error:
             described.append(DescribedConfigs(resource, code=error.code, message=error.message))
             continue
-        kept = tuple(_shown(config) for config in found if names is None or config.key.name in names)
-        described.append(DescribedConfigs(resource, kept))
+        # A key that Kafka hides from its documentation is told only when somebody has set it.
+        visible = [config for config in found if not config.key.internal or config.source is not Source.DEFAULT]
+        kept = [_shown(config) for config in visible if not names or config.key.name in names]
+        described.append(DescribedConfigs(resource, tuple(kept)))
     return described
 
 

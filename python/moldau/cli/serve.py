@@ -1,0 +1,147 @@
+"""`moldau up` and `moldau broker`: run a node in the foreground until a signal stops it."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from moldau.cli.connection import DEFAULT_PORT
+from moldau.cli.outcome import RefusedError
+from moldau.cli.output import say
+from moldau.cli.settings_file import read_settings
+from moldau.config import Value
+from moldau.config.settings import EMBEDDED, BrokerSettings, Given, Origin
+
+if TYPE_CHECKING:
+    from moldau.server.boot import Node
+
+LOOPBACK: Final = "127.0.0.1"
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+Override = Annotated[list[str] | None, Parameter(name="--override")]
+
+
+def up(
+    *,
+    data: Annotated[Path | None, Parameter(name=["--data", "-d"])] = None,
+    port: Annotated[int | None, Parameter(name=["--port", "-p"])] = None,
+    host: str | None = None,
+    override: Override = None,
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=())] = False,
+) -> None:
+    """Start a node for this machine: no file needed, one process, until Ctrl-C.
+
+    Parameters
+    ----------
+    data
+        Where to keep everything. Without it the node starts empty and forgets everything when it stops.
+    port
+        Port of the Kafka listener, 9092 without it; 0 takes any free one.
+    host
+        Address to listen on, 127.0.0.1 without it: only this machine can come by that one. 0.0.0.0 lets everybody in
+        who can reach this machine.
+    override
+        Any broker setting, as key=value; may be given many times.
+    verbose
+        Log everything.
+    """
+    _log_to_stderr(logging.INFO if verbose else logging.WARNING)
+    with ExitStack() as stack:
+        folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moldau-")))
+        listener = f"PLAINTEXT://{_in_brackets(host or LOOPBACK)}:{DEFAULT_PORT if port is None else port}"
+        base: dict[str, Value] = {
+            **EMBEDDED,
+            "listeners": (listener,),
+            "log.dirs": (str(folder),),
+            "moldau.fsync.enable": data is not None,
+        }
+        # What was said on the command line wins over the environment, what was not said does not.
+        flags = [Given("log.dirs", str(data), Origin("flag", "--data"))] if data is not None else []
+        if host is not None or port is not None:
+            flags.append(Given("listeners", listener, Origin("flag", "--host and --port")))
+        settings = read_settings(None, [*flags, *(override or ())], base)
+        _run(settings, _announce_up(settings, data), format_new=True)
+
+
+def broker(
+    file: Path,
+    /,
+    *,
+    override: Override = None,
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=())] = False,
+) -> None:
+    """Run a broker from a server.properties, as kafka-server-start does.
+
+    Variables KAFKA_… win over the file, --override wins over both.
+
+    Parameters
+    ----------
+    file
+        The settings, as Apache Kafka reads them.
+    override
+        Any broker setting, as key=value; may be given many times.
+    verbose
+        Log everything.
+    """
+    _log_to_stderr(logging.INFO if verbose else logging.WARNING)
+    settings = read_settings(file, override or [])
+    _run(settings, _announce(settings), format_new=False)
+
+
+def _run(settings: BrokerSettings, ready: Callable[[Node], None], *, format_new: bool) -> None:
+    for warning in settings.warnings:
+        say(f"warning: {warning}")
+    from moldau.server.boot import NodeOptions, StartError
+    from moldau.server.run import serve
+
+    try:
+        serve(settings, NodeOptions(format_new=format_new), ready)
+    except StartError as error:
+        raise RefusedError(str(error), error.hint) from error
+
+
+def _announce_up(settings: BrokerSettings, data: Path | None) -> Callable[[Node], None]:
+    announce = _announce(settings)
+
+    def ready(node: Node) -> None:
+        announce(node)
+        if data is None:
+            say("         gone when it stops; --data DIR keeps it")
+        if any(not _is_loopback(endpoint.host) for endpoint in node.endpoints):
+            say("warning: everybody who can reach this address can read and write everything")
+        say("stop     Ctrl-C")
+
+    return ready
+
+
+def _announce(settings: BrokerSettings) -> Callable[[Node], None]:
+    def ready(node: Node) -> None:
+        for endpoint in node.endpoints:
+            # On stdout, alone on its line: scripts wait for it and read the port.
+            print(f"kafka    {_in_brackets(endpoint.host)}:{endpoint.port}", flush=True)
+        say(f"data     {', '.join(settings.log_directories)}")
+
+    return ready
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _in_brackets(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _log_to_stderr(level: int) -> None:
+    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)

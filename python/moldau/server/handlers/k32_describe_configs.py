@@ -1,0 +1,53 @@
+"""DescribeConfigs (KIP-133): synonyms (KIP-226), types and documentation (version 3, KIP-569)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moldau.control.metadata.describe_configs import describe_configs
+from moldau.control.metadata.effective import EffectiveConfig
+from moldau.control.metadata.image import ConfigResource
+from moldau.server.handlers import Api, RequestContext
+
+API = Api(32, "DescribeConfigs", (1, 4))
+
+
+async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    situation = shell.metadata.machine.situation(shell.clock.now_ms())
+    asked = [
+        (ConfigResource(resource.resource_type, resource.resource_name), resource.configuration_keys)
+        for resource in request.resources
+    ]
+    documented = getattr(request, "include_documentation", False)
+    return {
+        "results": [
+            {
+                "error_code": described.code,
+                "error_message": described.message,
+                "resource_type": described.resource.type,
+                "resource_name": described.resource.name,
+                "configs": [
+                    _answer(config, synonyms=request.include_synonyms, documented=documented)
+                    for config in described.configs
+                ],
+            }
+            for described in describe_configs(situation, asked)
+        ]
+    }
+
+
+def _answer(config: EffectiveConfig, *, synonyms: bool, documented: bool) -> dict[str, Any]:
+    return {
+        "name": config.key.name,
+        "value": config.text,
+        "read_only": config.read_only,
+        "config_source": config.source,
+        "is_sensitive": config.key.sensitive,
+        "synonyms": [
+            {"name": synonym.name, "value": synonym.text, "source": synonym.source} for synonym in config.synonyms
+        ]
+        if synonyms
+        else [],
+        "config_type": config.key.type,
+        "documentation": config.key.doc if documented else None,
+    }

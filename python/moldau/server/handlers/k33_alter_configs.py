@@ -1,0 +1,33 @@
+"""AlterConfigs (KIP-133): sets all configs of a resource at once. Clients have moved on to IncrementalAlterConfigs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moldau.control.metadata.configs import ReplaceConfigs
+from moldau.control.metadata.image import ConfigResource
+from moldau.server.handlers import Api, RequestContext
+
+API = Api(33, "AlterConfigs", (0, 2))
+
+
+async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    resources = tuple(
+        (
+            ConfigResource(resource.resource_type, resource.resource_name),
+            tuple((config.name, config.value) for config in resource.configs),
+        )
+        for resource in request.resources
+    )
+    outcomes = await shell.metadata.run(ReplaceConfigs(resources, validate_only=request.validate_only))
+    return {
+        "responses": [
+            {
+                "error_code": outcome.code,
+                "error_message": outcome.message,
+                "resource_type": resource.type,
+                "resource_name": resource.name,
+            }
+            for resource, outcome in outcomes
+        ]
+    }

@@ -1,0 +1,36 @@
+"""AlterPartitionReassignments (KIP-455); version 1 may forbid a change of the replication factor (KIP-860)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from moldau.control.metadata.elections import AlterReassignments, Reassignment
+from moldau.errors import ErrorCode
+from moldau.server.handlers import Api, RequestContext
+
+API = Api(45, "AlterPartitionReassignments", (0, 1))
+
+
+async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    reassignments = tuple(
+        Reassignment(
+            (topic.name, partition.partition_index),
+            None if partition.replicas is None else tuple(partition.replicas),
+        )
+        for topic in request.topics
+        for partition in topic.partitions
+    )
+    allowed = getattr(request, "allow_replication_factor_change", True)
+    outcomes = await shell.metadata.run(AlterReassignments(reassignments, allowed))
+    topics: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for (topic, index), outcome in outcomes:
+        topics[topic].append(
+            {"partition_index": index, "error_code": outcome.code, "error_message": outcome.message},
+        )
+    return {
+        "allow_replication_factor_change": allowed,
+        "error_code": ErrorCode.NONE,
+        "error_message": None,
+        "responses": [{"name": topic, "partitions": partitions} for topic, partitions in topics.items()],
+    }

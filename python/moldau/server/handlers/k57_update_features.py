@@ -1,0 +1,38 @@
+"""UpdateFeatures (KIP-584): version 0 says only whether a downgrade is allowed, version 1 of which kind it may be.
+
+Before version 2 each feature has its own result; since then the answer has one error for all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moldau.control.metadata.cluster import FeatureUpdate, UpdateFeatures, UpgradeType
+from moldau.control.metadata.situation import DONE
+from moldau.server.handlers import Api, RequestContext
+
+API = Api(57, "UpdateFeatures", (0, 2))
+
+
+async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    updates = tuple(
+        FeatureUpdate(update.feature, update.max_version_level, _upgrade_type(update))
+        for update in request.feature_updates
+    )
+    validate_only = getattr(request, "validate_only", False)
+    outcomes = await shell.metadata.run(UpdateFeatures(updates, validate_only))
+    first_refusal = next((outcome for _, outcome in outcomes if outcome.code), DONE)
+    return {
+        "error_code": first_refusal.code,
+        "error_message": first_refusal.message,
+        "results": [
+            {"feature": name, "error_code": outcome.code, "error_message": outcome.message}
+            for name, outcome in outcomes
+        ],
+    }
+
+
+def _upgrade_type(update: Any) -> int:
+    if hasattr(update, "upgrade_type"):
+        return int(update.upgrade_type)
+    return UpgradeType.SAFE_DOWNGRADE if update.allow_downgrade else UpgradeType.UPGRADE
