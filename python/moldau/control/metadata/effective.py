@@ -115,6 +115,8 @@ class Configs:
     def __init__(self, image: MetadataImage, settings: NodeSettings) -> None:
         self.image = image
         self.settings = settings
+        # The old name of node.id; tools that are older than KRaft look for it.
+        self._file_configs = {"broker.id": str(settings.node_id), **settings.file_configs}
 
     def broker(self, name: str) -> Value:
         """The value of a broker key on this node."""
@@ -193,7 +195,7 @@ class Configs:
         layers = (
             (self.image.configs_of(BROKER_RESOURCE, str(self.settings.node_id)), Source.BROKER),
             (self.image.configs_of(BROKER_RESOURCE, ""), Source.ALL_BROKERS),
-            (self.settings.file_configs, Source.FILE),
+            (self._file_configs, Source.FILE),
         )
         for values, source in layers:
             for name in names:
