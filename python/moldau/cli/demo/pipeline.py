@@ -152,9 +152,8 @@ class Pipeline:
             self._restart_everybody(group)
             self._finish_sending(sending)
             self._drain(group)
+            group.stop()
         finally:
-            if all(member.is_running() for member in group.members):
-                group.stop()
             group.kill()
         self.findings += check_processed(self.stream.checksums, read_entries(group.ledgers))
         self._replay()
