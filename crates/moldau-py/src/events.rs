@@ -91,17 +91,19 @@ impl Events {
 
     /// Make the descriptor readable.
     pub fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
+        if !self.woken.swap(true, Ordering::SeqCst) {
             // A full pipe is readable already; any other failure means that the loop is gone.
             let _ = (&self.sender).write(&[1]);
         }
     }
 
     fn clear_wake(&self) {
-        // The flag first: a push after this line writes a byte again, at worst one too many.
-        self.woken.store(false, Ordering::Release);
+        // The bytes first, then the flag. The other way round a push in between would have its byte read away while
+        // the flag says that it is on its way, and nobody would be woken again. A push before the flag is cleared is
+        // seen by the caller, who looks into the queue next; one after it writes a byte.
         let mut bytes = [0; 64];
         while matches!((&self.receiver).read(&mut bytes), Ok(count) if count == bytes.len()) {}
+        self.woken.store(false, Ordering::SeqCst);
     }
 }
 
