@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions, NewTopic
+from tests.integration.clients import admin, consume, consumer, create_topic, produce, read_partition
 
 import moldau
 from moldau.config.settings import SettingsError
 from moldau.server.boot import StartError
-from tests.integration.clients import admin, consume, consumer, create_topic, produce, read_partition
 
 
 def test_a_broker_is_ready_in_a_blink(tmp_path):
