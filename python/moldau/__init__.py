@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from moldau.client import AdminClient, Consumer, Producer
+    from moldau.client import AdminClient, AsyncConsumer, AsyncProducer, Consumer, Producer
     from moldau.server.embedded import Broker
 
-__all__ = ["AdminClient", "Broker", "Consumer", "Producer"]
+__all__ = ["AdminClient", "AsyncConsumer", "AsyncProducer", "Broker", "Consumer", "Producer"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
         from moldau.server.embedded import Broker
 
         return Broker
-    if name in {"AdminClient", "Consumer", "Producer"}:
+    if name in {"AdminClient", "AsyncConsumer", "AsyncProducer", "Consumer", "Producer"}:
         from moldau import client
 
         return getattr(client, name)

@@ -8,6 +8,8 @@ what their names say. Everything talks the public protocol: nothing here knows M
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from moldau.client.admin import AdminClient
+from moldau.client.async_consumer import AsyncConsumer
+from moldau.client.async_producer import AsyncProducer
 from moldau.client.consumer import Consumer
 from moldau.client.partitioner import Partitioner
 from moldau.client.producer import PartitioningProducer, Producer
@@ -15,6 +17,8 @@ from moldau.client.settings import ClientSettingsError
 
 __all__ = [
     "AdminClient",
+    "AsyncConsumer",
+    "AsyncProducer",
     "ClientSettingsError",
     "Consumer",
     "KafkaError",

@@ -53,6 +53,10 @@ class Rebalance:
         self.carried_out = False
         self.sought: dict[tuple[str, int], int] = {}
 
+    def awaits(self, partition: TopicPartition) -> bool:
+        """Whether the partition is to be assigned by this callback, and is not yet."""
+        return not (self.revoking or self.carried_out) and name_of(partition) in map(name_of, self.partitions)
+
     def placed(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
         """The partitions, each at the offset that `seek` asked for in this callback."""
         return [
@@ -82,7 +86,7 @@ class Consumer(confluent_kafka.Consumer):
         self._reset = str(native.get("auto.offset.reset", "latest"))
         self._commits_by_timer = is_true(native.get("enable.auto.commit", native.get("auto.commit.enable", True)))
         self._stores_by_itself = is_true(native.get("enable.auto.offset.store", True))
-        self._max_poll_records: int = translation.ours.get("max.poll.records", 1)
+        self.max_poll_records: int = translation.ours.get("max.poll.records", 1)
         self._subscribed = False
         self._sought = False
         self._rebalance: Rebalance | None = None
@@ -97,7 +101,7 @@ class Consumer(confluent_kafka.Consumer):
 
         Waits in slices, so that Ctrl-C and other signals are heard; what had arrived by then is returned next time.
         """
-        wanted = self._max_poll_records if num_messages is None else num_messages
+        wanted = self.max_poll_records if num_messages is None else num_messages
         if 0 <= timeout <= WAIT_SLICE_S and not self._held:
             return super().consume(wanted, timeout)
         deadline_s = time.monotonic() + timeout if timeout >= 0 else float("inf")
@@ -210,7 +214,9 @@ class Consumer(confluent_kafka.Consumer):
     def seek(self, partition: TopicPartition) -> None:
         """Go to an offset of a partition. Raises KafkaException if it belongs to another member of the group."""
         rebalance = self._rebalance
-        if rebalance is not None and not rebalance.revoking and self._seek_while_assigned(rebalance, partition):
+        if rebalance is not None and rebalance.awaits(partition):
+            # Assigned at the offset that is sought, not assigned and then sought.
+            rebalance.sought[name_of(partition)] = partition.offset
             return
         self._sought = True
         self._held = [message for message in self._held if not of_partition(message, partition)]
@@ -226,23 +232,10 @@ class Consumer(confluent_kafka.Consumer):
             code = reason(error).code()
             if code == KafkaError._UNKNOWN_PARTITION and not self._subscribed:  # noqa: SLF001
                 super().incremental_assign([partition])
-            elif code != KafkaError._STATE or last:  # noqa: SLF001
+            elif code != KafkaError._STATE or last or name_of(partition) not in map(name_of, self.assignment()):  # noqa: SLF001
                 raise
             else:
                 return False
-        return True
-
-    def _seek_while_assigned(self, rebalance: Rebalance, partition: TopicPartition) -> bool:
-        """In `on_assign`, a partition is assigned at the offset that is sought, not assigned and then sought."""
-        mine = [each for each in rebalance.partitions if name_of(each) == name_of(partition)]
-        if not mine:
-            return False
-        rebalance.sought[name_of(partition)] = partition.offset
-        if rebalance.carried_out and self._cooperative:
-            super().incremental_unassign(mine)
-            super().incremental_assign(rebalance.placed(mine))
-        elif rebalance.carried_out:
-            super().assign(rebalance.placed(self.assignment()))
         return True
 
     def seek_to_committed(self, partitions: Sequence[TopicPartition] | None = None, timeout: float = -1) -> None:
