@@ -6,7 +6,7 @@
 use bytes::BytesMut;
 
 /// Room for a read when no frame is under way.
-const READ_BYTES: usize = 16 * 1024;
+const READ_BYTES: usize = 64 * 1024;
 /// How much is reserved at once for a frame under way: batches of producers fit, so they are received without a copy.
 const RESERVE_MAX_BYTES: usize = 1024 * 1024;
 /// A connection keeps a buffer of this size while it is idle, a larger one is given back.

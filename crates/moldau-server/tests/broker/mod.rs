@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 use moldau_log::batch::BatchBuilder;
-use moldau_log::{LogConfig, LogManager, LogManagerConfig, PartitionSpec, TopicPartition};
+use moldau_log::{FileSystem, LogConfig, LogManager, LogManagerConfig, PartitionSpec, Storage, TopicPartition};
 use moldau_server::{
     Advertised, ApiRange, BrokerEndpoint, BrokerImage, ConnectionId, ControlPlane, ControlRequest, FinalizedFeature,
     ImageDelta, Listener, PartitionImage, Server, ServerConfig, SupportedFeature, TopicImage,
@@ -133,9 +133,14 @@ impl Broker {
     }
 
     pub fn start_with(config: ServerConfig) -> Broker {
+        Broker::start_on(Arc::new(FileSystem), config)
+    }
+
+    pub fn start_on(storage: Arc<dyn Storage>, config: ServerConfig) -> Broker {
         let directory = TempDir::new().unwrap();
         let settings = LogManagerConfig {
             directories: vec![directory.path().to_owned()],
+            storage,
             durable: false,
             ..LogManagerConfig::default()
         };
@@ -266,7 +271,7 @@ pub fn batch(values: &[&[u8]]) -> Bytes {
 /// A connection that sends what it is told.
 pub struct Client {
     pub stream: TcpStream,
-    next_correlation_id: i32,
+    pub next_correlation_id: i32,
 }
 
 impl Client {

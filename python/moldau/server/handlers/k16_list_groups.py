@@ -18,6 +18,8 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
         states=frozenset(getattr(request, "states_filter", None) or ()),
         types=frozenset(getattr(request, "types_filter", None) or ()),
     )
+    # Just after a start some groups are still being read. Few clients ask again for a list, so it comes complete.
+    await shell.groups.loaded()
     answers: list[ListGroupsResponse] = await shell.groups.run_everywhere(wanted)
     return {
         "error_code": next((answer.error for answer in answers if answer.error is not ErrorCode.NONE), ErrorCode.NONE),
