@@ -50,16 +50,16 @@ async def _group(shell: Any, asked: Any, context: RequestContext, *, require_sta
         fetched = OffsetFetchResponse(error.code)
     if fetched.error is not ErrorCode.NONE:
         return _failed(asked, fetched.error, context)
-    topics: dict[str, dict[str, Any]] = {}
-    if wanted is not None:
-        topics = {topic.topic: _topic(topic.topic, topic.topic_id) for topic in wanted}
+    partitions: dict[str, list[dict[str, Any]]] = {topic.topic: [] for topic in wanted or ()}
     for offset in fetched.offsets:
-        if offset.topic not in topics:
-            topics[offset.topic] = _topic(offset.topic, topic_id_of(shell, offset.topic))
-        topics[offset.topic]["partitions"].append(_partition(offset))
-    # Without an id a topic cannot be named in version 10: it is gone, and so are the partitions.
-    answered = [topic for topic in topics.values() if not uses_ids or topic["topic_id"] != ZERO_UUID]
-    return {"group_id": asked.group_id, "topics": answered + unknown, "error_code": ErrorCode.NONE}
+        partitions.setdefault(offset.topic, []).append(_partition(offset))
+    if not uses_ids:
+        topics = [{"name": name, "partitions": each} for name, each in partitions.items()]
+        return {"topics": topics, "error_code": ErrorCode.NONE}
+    ids = {name: topic_id_of(shell, name) for name in partitions}
+    # A topic without an id is gone, and cannot be named in version 10.
+    known = [{"topic_id": ids[name], "partitions": each} for name, each in partitions.items() if ids[name] != ZERO_UUID]
+    return {"topics": known + unknown, "error_code": ErrorCode.NONE}
 
 
 def _failed(asked: Any, error: ErrorCode, context: RequestContext) -> dict[str, Any]:
@@ -69,18 +69,12 @@ def _failed(asked: Any, error: ErrorCode, context: RequestContext) -> dict[str, 
         for topic in asked.topics or ():
             offsets = [FetchedOffset(topic.name, index, -1, -1, "", error) for index in topic.partition_indexes]
             topics.append({"name": topic.name, "partitions": [_partition(offset) for offset in offsets]})
-    return {"group_id": asked.group_id, "topics": topics, "error_code": error}
-
-
-def _topic(name: str, topic_id: Any) -> dict[str, Any]:
-    return {"name": name, "topic_id": topic_id, "partitions": []}
+    return {"topics": topics, "error_code": error}
 
 
 def _unknown_topic(topic: Any) -> dict[str, Any]:
-    answer = _topic("", topic.topic_id)
-    for index in topic.partition_indexes:
-        answer["partitions"].append(_partition(FetchedOffset("", index, -1, -1, "", ErrorCode.UNKNOWN_TOPIC_ID)))
-    return answer
+    unknown = [FetchedOffset("", index, -1, -1, "", ErrorCode.UNKNOWN_TOPIC_ID) for index in topic.partition_indexes]
+    return {"topic_id": topic.topic_id, "partitions": [_partition(offset) for offset in unknown]}
 
 
 def _partition(offset: FetchedOffset) -> dict[str, Any]:
