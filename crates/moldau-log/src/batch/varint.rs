@@ -51,7 +51,7 @@ pub(super) fn put_long(buffer: &mut Vec<u8>, value: i64) {
 /// How many bytes [`put_long`] appends.
 pub(super) fn long_bytes(value: i64) -> usize {
     let zigzag = ((value << 1) ^ (value >> 63)) as u64;
-    ((64 - (zigzag | 1).leading_zeros() as usize) + 6) / 7
+    (64 - (zigzag | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 #[cfg(test)]

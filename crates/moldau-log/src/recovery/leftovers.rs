@@ -38,15 +38,12 @@ pub(super) fn tidy(folder: &Folder) -> Result<Contents, ScanError> {
         finish_swaps(folder, &contents)?;
         contents = list(folder)?.0;
     }
-    let orphans: Vec<_> = contents
-        .segments
-        .extract_if(.., |_, files| files.log.is_none())
-        .collect();
-    for (base_offset, _) in orphans {
+    for (&base_offset, _) in contents.segments.iter().filter(|(_, files)| files.log.is_none()) {
         for suffix in [OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX] {
             folder.storage.remove_file(&folder.file(base_offset, suffix))?;
         }
     }
+    contents.segments.retain(|_, files| files.log.is_some());
     Ok(contents)
 }
 
