@@ -202,7 +202,8 @@ fn scan(
         }
         let (segment_end, cut) = scan_segment(&segment, config, &mut producers, epochs)?;
         end = segment_end;
-        if let Some(cut) = cut {
+        let next = segments.get(index + 1).map(|next| next.base_offset);
+        if let Some(cut) = cut.or_else(|| lost_end(&segment, end, next, config)) {
             let dropped = segments.split_off(index + 1);
             tracing::warn!(segment = %segment.log_path().display(), position = cut.position, bytes = cut.bytes,
                 reason = %cut.reason, segments_dropped = dropped.len(), log_end = %end,
@@ -216,6 +217,16 @@ fn scan(
         }
     }
     Ok((end, producers, snapshot_offset))
+}
+
+/// The end of this segment is gone although the next one is there: pages of either may reach the disk first. What
+/// follows the hole was not flushed, so it was not promised; a log is a prefix of what was sent.
+///
+/// Compaction makes such holes on purpose, so a compacted log keeps them.
+fn lost_end(segment: &Segment, end: Offset, next: Option<Offset>, config: &LogConfig) -> Option<Cut> {
+    let next = next.filter(|&next| next != end && !config.compact)?;
+    let reason = format!("the segment ends at offset {end}, the next begins at {next}");
+    Some(Cut { position: segment.size_bytes(), bytes: 0, reason })
 }
 
 /// Reads one segment whole, cuts it where it stops making sense, and makes its indexes anew.
