@@ -226,7 +226,11 @@ fn scan(
 fn lost_end(segment: &Segment, end: Offset, next: Option<Offset>, config: &LogConfig) -> Option<Cut> {
     let next = next.filter(|&next| next != end && !config.compact)?;
     let reason = format!("the segment ends at offset {end}, the next begins at {next}");
-    Some(Cut { position: segment.size_bytes(), bytes: 0, reason })
+    Some(Cut {
+        position: segment.size_bytes(),
+        bytes: 0,
+        reason,
+    })
 }
 
 /// Reads one segment whole, cuts it where it stops making sense, and makes its indexes anew.

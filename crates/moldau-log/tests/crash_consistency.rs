@@ -142,7 +142,11 @@ fn verify(log: &PartitionLog, promised: i64, what: &str) -> i64 {
     while next < end {
         let slice = log.read(next, 1000, Offset(i64::MAX), true).unwrap();
         let bytes = slice.to_bytes().unwrap();
-        assert!(slice.length > 0, "{what}: nothing at {next} of {start}..{end}, segments {:?}", log.segments());
+        assert!(
+            slice.length > 0,
+            "{what}: nothing at {next} of {start}..{end}, segments {:?}",
+            log.segments()
+        );
         for batch in batches(&bytes).map_while(Result::ok) {
             let number = batch.base_offset().0 / RECORDS;
             assert_eq!(batch.bytes(), stored(number), "{what}: batch {number}");

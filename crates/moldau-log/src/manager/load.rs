@@ -41,7 +41,14 @@ impl LogManager {
             drop(report);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
         });
-        report.into_inner()
+        let report = report.into_inner();
+        // A log that was cut may end before its old recovery point; what is appended next must not count as flushed.
+        if report.recovered > 0
+            && let Err(error) = self.checkpoint()
+        {
+            tracing::error!(%error, "the checkpoints were not written after recovery");
+        }
+        report
     }
 
     /// Lists the folders of all directories, sets aside the strays, and schedules what was deleted for removal.

@@ -1,1 +1,216 @@
+use super::*;
+use crate::batch::BatchBuilder;
+use crate::temporary::TemporaryFolder;
+use crate::types::{AppendOrigin, LeaderEpoch};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+const NOW: i64 = 1_700_000_000_000;
+
+fn open(directories: &[&Path]) -> Result<LogManager, LogError> {
+    let directories = directories.iter().map(|path| path.to_path_buf()).collect();
+    LogManager::open(LogManagerConfig {
+        directories,
+        ..LogManagerConfig::default()
+    })
+}
+
+fn spec(topic: &str, partition: i32, id: u128) -> PartitionSpec {
+    let config = LogConfig {
+        file_delete_delay_ms: 100,
+        ..LogConfig::default()
+    };
+    PartitionSpec {
+        topic_partition: TopicPartition::new(topic, partition),
+        topic_id: TopicId::from_u128(id),
+        config,
+    }
+}
+
+fn append(log: &PartitionLog, count: usize) {
+    for _ in 0..count {
+        let mut builder = BatchBuilder::new();
+        builder.append(NOW, None, Some(b"value"), &[]);
+        log.append(builder.finish(), LeaderEpoch(0), AppendOrigin::Client, NOW)
+            .unwrap();
+    }
+    log.advance_high_watermark(Offset(i64::MAX));
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_directory_belongs_to_one_manager_at_a_time() {
+    let temporary = TemporaryFolder::new();
+    let first = open(&[temporary.path()]).unwrap();
+    assert!(matches!(open(&[temporary.path()]), Err(LogError::DirectoryLocked(_))));
+    first.shutdown(NOW);
+    let second = open(&[temporary.path()]).unwrap();
+    drop(second);
+    assert!(open(&[temporary.path()]).is_ok());
+}
+
+#[test]
+fn partitions_are_spread_loaded_again_and_keep_their_files_where_they_were() {
+    let (one, two) = (TemporaryFolder::new(), TemporaryFolder::new());
+    let specs: Vec<_> = (0..10).map(|partition| spec("orders", partition, 1)).collect();
+    let manager = open(&[one.path(), two.path()]).unwrap();
+    let report = manager.load(specs.clone(), NOW, &|_, _| ());
+    assert_eq!((report.loaded, report.recovered, report.failures.len()), (10, 0, 0));
+    for log in manager.partitions() {
+        append(&log, log.topic_partition().partition as usize + 1);
+    }
+    let count = |path: &Path| names(path).iter().filter(|name| name.starts_with("orders-")).count();
+    assert_eq!((count(one.path()), count(two.path())), (5, 5));
+    manager.shutdown(NOW);
+    for clean in [true, false] {
+        let manager = open(&[one.path(), two.path()]).unwrap();
+        let calls = AtomicUsize::new(0);
+        let report = manager.load(specs.clone(), NOW, &|done, total| {
+            assert!(done <= total && total == 10);
+            calls.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(
+            (report.loaded, report.recovered),
+            (10, if clean { 0 } else { 10 }),
+            "clean {clean}"
+        );
+        assert_eq!(calls.into_inner(), 10);
+        for log in manager.partitions() {
+            let expected = Offset(i64::from(log.topic_partition().partition) + 1);
+            assert_eq!((log.log_end_offset(), log.high_watermark()), (expected, expected));
+        }
+    }
+}
+
+#[test]
+fn what_the_metadata_does_not_know_is_set_aside_and_an_older_topic_too() {
+    let temporary = TemporaryFolder::new();
+    let manager = open(&[temporary.path()]).unwrap();
+    for (name, id) in [
+        ("kept", 1),
+        ("forgotten", 2),
+        ("recreated", 3),
+        ("__cluster_metadata", 4),
+    ] {
+        append(&manager.create(spec(name, 0, id), NOW).unwrap(), 3);
+    }
+    manager.shutdown(NOW);
+    let manager = open(&[temporary.path()]).unwrap();
+    let metadata = manager.create(spec("__cluster_metadata", 0, 4), NOW).unwrap();
+    assert_eq!(metadata.log_end_offset(), Offset(3));
+    manager.checkpoint().unwrap();
+    let report = manager.load(vec![spec("kept", 0, 1), spec("recreated", 0, 33)], NOW, &|_, _| ());
+    assert_eq!(
+        (report.loaded, report.recovered, report.failures.len()),
+        (2, 0, 0),
+        "{report:?}"
+    );
+    assert_eq!(report.stray.len(), 2);
+    assert!(
+        report
+            .stray
+            .iter()
+            .all(|path| path.exists() && path.to_str().unwrap().ends_with("-stray"))
+    );
+    assert_eq!(
+        manager.get(&TopicPartition::new("kept", 0)).unwrap().log_end_offset(),
+        Offset(3)
+    );
+    assert_eq!(
+        manager
+            .get(&TopicPartition::new("recreated", 0))
+            .unwrap()
+            .log_end_offset(),
+        Offset(0)
+    );
+    assert!(manager.get(&TopicPartition::new("forgotten", 0)).is_none());
+}
+
+#[test]
+fn a_deleted_partition_is_offline_at_once_and_its_files_go_later() {
+    let temporary = TemporaryFolder::new();
+    let manager = open(&[temporary.path()]).unwrap();
+    let log = manager.create(spec("orders", 0, 1), NOW).unwrap();
+    append(&log, 3);
+    let slice = log.read(Offset(0), 1000, Offset(3), true).unwrap();
+    manager.delete(log.topic_partition(), NOW).unwrap();
+    assert!(matches!(
+        manager.delete(log.topic_partition(), NOW),
+        Err(LogError::UnknownPartition(_))
+    ));
+    assert!(log.is_offline());
+    assert!(log.read(Offset(0), 1000, Offset(3), true).is_err());
+    assert!(slice.to_bytes().is_ok());
+    let again = manager.create(spec("orders", 0, 9), NOW).unwrap();
+    assert_eq!(again.log_end_offset(), Offset(0));
+    manager.housekeeping(NOW + 99);
+    assert!(names(temporary.path()).iter().any(|name| name.ends_with("-delete")));
+    assert_eq!(manager.housekeeping(NOW + 100).files_removed, 1);
+    assert!(!names(temporary.path()).iter().any(|name| name.ends_with("-delete")));
+    // One that a crash left behind goes as well.
+    std::fs::create_dir(temporary.path().join("orders-7.abc-delete")).unwrap();
+    manager.load(Vec::new(), NOW, &|_, _| ());
+    manager.housekeeping(NOW);
+    assert!(!temporary.path().join("orders-7.abc-delete").exists());
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_offline_and_its_partitions_are_not_made_anew_elsewhere() {
+    let (one, two) = (TemporaryFolder::new(), TemporaryFolder::new());
+    let specs: Vec<_> = (0..4).map(|partition| spec("orders", partition, 1)).collect();
+    let manager = open(&[one.path(), two.path()]).unwrap();
+    manager.load(specs.clone(), NOW, &|_, _| ());
+    manager.shutdown(NOW);
+    std::fs::remove_dir_all(two.path()).unwrap();
+    std::fs::write(two.path(), b"a file where the folder was").unwrap();
+    let manager = open(&[one.path(), two.path()]).unwrap();
+    let report = manager.load(specs, NOW, &|_, _| ());
+    assert_eq!((report.loaded, report.failures.len()), (2, 2), "{report:?}");
+    let online: Vec<_> = manager.directories().iter().map(|directory| directory.online).collect();
+    assert_eq!(online, [true, false]);
+    assert!(matches!(open(&[two.path()]), Err(LogError::NoOnlineDirectory)));
+    std::fs::remove_file(two.path()).unwrap();
+}
+
+#[test]
+fn a_partition_in_two_directories_is_opened_in_neither() {
+    let (one, two) = (TemporaryFolder::new(), TemporaryFolder::new());
+    for path in [one.path(), two.path()] {
+        std::fs::create_dir(path.join("orders-0")).unwrap();
+    }
+    let manager = open(&[one.path(), two.path()]).unwrap();
+    let report = manager.load(vec![spec("orders", 0, 1)], NOW, &|_, _| ());
+    assert_eq!((report.loaded, report.failures.len()), (0, 1));
+}
+
+#[test]
+fn checkpoints_are_kafkas_and_garbage_in_them_is_survived() {
+    let temporary = TemporaryFolder::new();
+    let manager = open(&[temporary.path()]).unwrap();
+    let log = manager.create(spec("orders", 0, 1), NOW).unwrap();
+    append(&log, 5);
+    log.flush().unwrap();
+    log.delete_records_before(Offset(2)).unwrap();
+    manager.checkpoint().unwrap();
+    let read = |name: &str| std::fs::read_to_string(temporary.path().join(name)).unwrap();
+    assert_eq!(read("recovery-point-offset-checkpoint"), "0\n1\norders 0 5\n");
+    assert_eq!(read("log-start-offset-checkpoint"), "0\n1\norders 0 2\n");
+    assert_eq!(read("replication-offset-checkpoint"), "0\n1\norders 0 5\n");
+    manager.shutdown(NOW);
+    assert!(read(".kafka_cleanshutdown").contains("\"version\":0"));
+    for name in ["recovery-point-offset-checkpoint", "replication-offset-checkpoint"] {
+        std::fs::write(temporary.path().join(name), b"\xff\x00 nonsense").unwrap();
+    }
+    let manager = open(&[temporary.path()]).unwrap();
+    let log = manager.create(spec("orders", 0, 1), NOW).unwrap();
+    assert_eq!((log.log_start_offset(), log.log_end_offset()), (Offset(2), Offset(5)));
+    assert!(!temporary.path().join(".kafka_cleanshutdown").exists());
+}
