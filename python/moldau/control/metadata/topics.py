@@ -121,9 +121,15 @@ class _Planned:
 def create_topics(situation: Situation, request: CreateTopics) -> Decision[Message, tuple[CreatedTopic, ...]]:
     """Decide about `request`; the answers stand in the order of the request, repeated names once at the end.
 
-    Raises:
-        ApiError: POLICY_VIOLATION, too many partitions in one request.
+    A request that is too large is refused for every topic in it with POLICY_VIOLATION.
     """
+    try:
+        return _create_topics(situation, request)
+    except ApiError as error:
+        return Decision(tuple(CreatedTopic(topic.name, error.code, error.message) for topic in request.topics))
+
+
+def _create_topics(situation: Situation, request: CreateTopics) -> Decision[Message, tuple[CreatedTopic, ...]]:
     _check_size(situation, request.topics)
     named = Counter(topic.name for topic in request.topics)
     records: list[Message] = []
@@ -191,7 +197,8 @@ def _plan(situation: Situation, topic: NewTopic) -> _Planned:
         *config_records,
         *(_partition_record(situation, topic_id, index, replicas) for index, replicas in partitions.items()),
     ]
-    effective = [situation.configs.topic_config(key, own) for key in keys_of(TOPIC_RESOURCE).values()]
+    told = [key for key in keys_of(TOPIC_RESOURCE).values() if not key.internal]
+    effective = [situation.configs.topic_config(key, own) for key in told]
     answer = CreatedTopic(
         topic.name,
         topic_id=topic_id,

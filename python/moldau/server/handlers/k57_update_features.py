@@ -1,6 +1,6 @@
 """UpdateFeatures (KIP-584): version 0 says only whether a downgrade is allowed, version 1 of which kind it may be.
 
-Before version 2 each feature has its own result; since then the answer has one error for all of them.
+Levels change all or none, so a refusal is told for the whole request; before version 2 a success is told for each.
 """
 
 from __future__ import annotations
@@ -25,10 +25,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
     return {
         "error_code": first_refusal.code,
         "error_message": first_refusal.message,
-        "results": [
-            {"feature": name, "error_code": outcome.code, "error_message": outcome.message}
-            for name, outcome in outcomes
-        ],
+        "results": [] if first_refusal.code else [{"feature": name} for name, _ in outcomes],
     }
 
 
