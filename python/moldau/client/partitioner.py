@@ -36,6 +36,7 @@ class KnownPartitions:
     """The partitions of one topic, sorted, and when they were asked for (seconds, monotonic)."""
 
     every: tuple[int, ...]
+    members: frozenset[int]
     available: tuple[int, ...]
     asked_at_s: float
 
@@ -71,7 +72,7 @@ class PartitionChooser:
         if known is None or self._clock() - known.asked_at_s > self._max_age_s:
             known = self._known[topic] = self._ask(topic)
         partition = self._partitioner(key.encode() if isinstance(key, str) else key, known.every, known.available)
-        if partition not in known.every:
+        if partition not in known.members:
             raise ValueError(
                 f"the partitioner answered {partition!r} for topic {topic}, which has the partitions "
                 f"{known.every[0]} to {known.every[-1]}: it must return one of all_partitions"
@@ -87,7 +88,7 @@ class PartitionChooser:
             if metadata.error is None and metadata.partitions:
                 every = tuple(sorted(metadata.partitions))
                 available = tuple(number for number in every if metadata.partitions[number].leader >= 0)
-                return KnownPartitions(every, available, self._clock())
+                return KnownPartitions(every, frozenset(every), available, self._clock())
             if self._clock() + METADATA_RETRY_S >= deadline_s:
                 raise KafkaException(metadata.error or KafkaError(KafkaError.LEADER_NOT_AVAILABLE, topic))
             self._sleep(METADATA_RETRY_S)

@@ -1,0 +1,163 @@
+"""The pytest plugin, used as somebody's test suite uses it: in a pytest of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+PLUGIN = "moldau.testing.plugin"
+TIMEOUT_S = 100
+
+
+@pytest.fixture
+def suite(tmp_path: Path):
+    """Writes a test module and runs it; returns what pytest said."""
+
+    def run(source: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "test_it.py").write_text(source)
+        (tmp_path / "pytest.ini").write_text("[pytest]\n")
+        loaded = any(entry.value == PLUGIN for entry in entry_points(group="pytest11"))
+        given = [] if loaded else ["-p", PLUGIN]
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *given, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MOLDAU_TEST_BOOTSTRAP": "", **environment},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+    return run
+
+
+def passed(outcome: subprocess.CompletedProcess[str]) -> bool:
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    return True
+
+
+def test_a_test_sends_and_reads_with_nothing_but_the_fixtures(suite):
+    assert passed(
+        suite("""
+import pytest
+
+def test_round_trip(kafka_client, kafka_topic):
+    kafka_client.send(kafka_topic, "a", ("key", b"b"))
+    assert [(m.key(), m.value()) for m in kafka_client.read(kafka_topic, 2)] == [(None, b"a"), (b"key", b"b")]
+
+def test_the_topic_of_another_test_is_another(kafka_client, kafka_topic):
+    with pytest.raises(TimeoutError, match="0 of 1 records"):
+        kafka_client.read(kafka_topic, 1, timeout=0.3)
+
+@pytest.mark.kafka_topic(partitions=3, config={"retention.ms": "1000"})
+def test_a_marker_says_how_the_topic_is_made(kafka_client, kafka_topic):
+    assert len(kafka_client.admin.list_topics(kafka_topic, timeout=5).topics[kafka_topic].partitions) == 3
+
+def test_a_group_of_its_own(kafka_client, kafka_topic):
+    kafka_client.send(kafka_topic, "a")
+    assert kafka_client.consumer(kafka_topic).consume(1, timeout=15)[0].value() == b"a"
+
+def test_one_broker_for_the_session(kafka_broker, bootstrap_servers):
+    assert kafka_broker.get_bootstrap_server() == kafka_broker.bootstrap_servers == bootstrap_servers
+""")
+    )
+
+
+def test_settings_of_the_broker_are_overridden_by_a_fixture(suite):
+    assert passed(
+        suite("""
+import pytest
+from confluent_kafka import KafkaException
+
+@pytest.fixture(scope="session")
+def kafka_broker_settings():
+    return {"auto_create_topics_enable": False}
+
+def test_a_topic_is_not_created_by_use(kafka_client):
+    with pytest.raises(KafkaException):
+        kafka_client.send("nobody-made-me", "a", message_timeout_ms=2000)
+""")
+    )
+
+
+def test_workers_of_xdist_have_brokers_of_their_own(suite, tmp_path: Path):
+    outcome = suite(
+        """
+import os, pathlib, pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_each(kafka_client, kafka_topic, bootstrap_servers, number):
+    kafka_client.send(kafka_topic, "a")
+    pathlib.Path(f"worker-{os.environ['PYTEST_XDIST_WORKER']}").write_text(bootstrap_servers)
+""",
+        "-n2",
+        "--dist=each",
+    )
+    assert passed(outcome)
+    addresses = [path.read_text() for path in tmp_path.glob("worker-*")]
+    assert len(addresses) == 2
+    assert len(set(addresses)) == 2
+
+
+def test_the_tests_run_against_a_cluster_that_is_already_there(suite):
+    import moldau
+
+    with moldau.Broker() as broker:
+        outcome = suite(
+            """
+def test_it_is_that_one(kafka_broker, kafka_topic, kafka_client):
+    assert kafka_broker.get_bootstrap_server() == BOOTSTRAP
+    kafka_client.send(kafka_topic, "a")
+""".replace("BOOTSTRAP", repr(broker.bootstrap_servers)),
+            MOLDAU_TEST_BOOTSTRAP=broker.bootstrap_servers,
+        )
+        assert passed(outcome)
+        assert moldau.AdminClient(bootstrap_servers=broker.bootstrap_servers).list_topics(timeout=5).topics == {}
+
+
+def test_a_mark_that_says_nonsense_is_refused(suite):
+    outcome = suite("""
+import pytest
+
+@pytest.mark.kafka_topic(partition=3)
+def test_it(kafka_topic):
+    pass
+""")
+    assert outcome.returncode != 0
+    assert "takes partitions and config" in outcome.stdout
+
+
+def test_a_run_that_needs_no_broker_imports_no_client(suite):
+    assert passed(
+        suite("""
+import sys
+
+def test_it():
+    assert not {"confluent_kafka", "moldau.server", "kio"} & sys.modules.keys()
+""")
+    )
+
+
+def test_the_container_stands_where_the_one_of_testcontainers_stood():
+    from moldau.testing import KafkaContainer
+
+    with (
+        KafkaContainer("confluentinc/cp-kafka:7.6.0")
+        .with_kraft()
+        .with_env("KAFKA_NUM_PARTITIONS", "3")
+        .with_env("PATH", "/bin") as kafka
+    ):
+        host, port = kafka.get_bootstrap_server().split(":")
+        assert host == "127.0.0.1"
+        import moldau
+
+        producer = moldau.Producer(bootstrap_servers=f"{host}:{port}")
+        producer.produce("made-by-use", b"value")
+        assert producer.flush(timeout=10) == 0
+        assert len(producer.list_topics("made-by-use", timeout=5).topics["made-by-use"].partitions) == 3
+    kafka.stop()
