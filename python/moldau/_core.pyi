@@ -32,6 +32,8 @@ from moldau.server.core_types import (
     StoredRecord,
 )
 
+__all__ = ["Core", "CoreError", "Request", "take_log_lines", "version"]
+
 version: Final[str]
 """Version of the compiled crate; equal to the package's."""
 
