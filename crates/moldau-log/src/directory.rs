@@ -37,10 +37,13 @@ impl DirectoryHealth {
     }
 }
 
-/// Whether a failed write may go through later on the same disk: it is full, not broken.
+/// Whether what failed may go through later on the same disk: it is full, or we have too many files open, but nothing
+/// is broken.
 pub(crate) fn is_full_disk(error: &io::Error) -> bool {
-    matches!(
+    const TOO_MANY_OPEN_FILES: [i32; 2] = [libc::ENFILE, libc::EMFILE];
+    let full = matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
+    );
+    full || error.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code))
 }

@@ -74,7 +74,10 @@ class Publisher:
         for topic in touched.values():
             specs = self._missing_specs(topic)
             if specs:
-                self._report(self._core.create_partitions(specs, self._clock.now_ms()), "create")
+                failures = self._core.create_partitions(specs, self._clock.now_ms())
+                self._report(failures, "create")
+                # The next change of the topic tries again; until then clients get KAFKA_STORAGE_ERROR.
+                self._local[topic.id].difference_update(failure.partition for failure in failures)
         if delta.brokers_changed:
             self._push_brokers()
         if delta.features_changed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -33,6 +34,7 @@ def serve(
     Raises:
         StartError: a directory, the metadata log or an address cannot be used.
     """
+    raise_open_files_limit()
     asyncio.run(_serve(settings, options or NodeOptions(), ready))
 
 
@@ -62,6 +64,16 @@ async def _serve(settings: BrokerSettings, options: NodeOptions, ready: Callable
         await node.stop()
         for which in SIGNALS:
             loop.remove_signal_handler(which)
+
+
+def raise_open_files_limit() -> None:
+    """Let this process open as many files as it may: a partition takes up to three, a client one. Java does the same."""
+    lowest, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if lowest != highest:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+        except (OSError, ValueError) as error:
+            logger.warning("cannot raise the limit of open files above %d: %s", lowest, error)
 
 
 def notify_service_manager(state: str) -> None:
