@@ -9,7 +9,7 @@ use broker::{API_VERSIONS, Broker, Client, Event, FIND_COORDINATOR, HEARTBEAT, M
 use bytes::Bytes;
 use kafka_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatRequest,
-    HeartbeatResponse, MetadataRequest, MetadataResponse,
+    HeartbeatResponse, ListOffsetsRequest, MetadataRequest, MetadataResponse,
 };
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
@@ -212,6 +212,22 @@ fn requests_before_garbage_are_answered() {
     let mut client = broker.connect();
     let (id, mut bytes) = client.frame(API_VERSIONS, 4, &api_versions());
     bytes.extend_from_slice(&[0x7f; 64]);
+    client.stream.write_all(&bytes).unwrap();
+    assert_eq!(client.receive::<ApiVersionsResponse>(4).0, id);
+    client.expect_closed();
+}
+
+#[test]
+fn half_an_answer_is_never_sent() {
+    let broker = Broker::start();
+    let mut client = broker.connect();
+    let (id, mut bytes) = client.frame(API_VERSIONS, 4, &api_versions());
+    let (_, mut broken) = client.frame(broker::LIST_OFFSETS, 6, &ListOffsetsRequest::default());
+    broken.pop();
+    broken.pop();
+    let size = (broken.len() - 4) as i32;
+    broken[..4].copy_from_slice(&size.to_be_bytes());
+    bytes.extend_from_slice(&broken);
     client.stream.write_all(&bytes).unwrap();
     assert_eq!(client.receive::<ApiVersionsResponse>(4).0, id);
     client.expect_closed();

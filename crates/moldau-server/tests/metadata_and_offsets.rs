@@ -190,7 +190,7 @@ fn a_partition_without_a_leader_says_so() {
 }
 
 /// Three records, one batch each, at the times given.
-fn produce_at(client: &mut Client, times: &[i64]) {
+fn produce_at(client: &mut Client, acks: i16, times: &[i64]) {
     for time in times {
         let mut builder = BatchBuilder::new();
         builder.append(*time, None, Some(b"x"), &[]);
@@ -199,7 +199,7 @@ fn produce_at(client: &mut Client, times: &[i64]) {
             .with_name(name("orders"))
             .with_partition_data(vec![partition]);
         let request = ProduceRequest::default()
-            .with_acks(-1)
+            .with_acks(acks)
             .with_timeout_ms(1000)
             .with_topic_data(vec![topic]);
         let answer: ProduceResponse = client.ask(PRODUCE, 9, &request);
@@ -237,7 +237,7 @@ fn offsets_are_found_by_every_kind_of_timestamp() {
     let broker = Broker::start();
     broker.create_topic("orders", 1);
     let mut client = broker.connect();
-    produce_at(&mut client, &[1000, 3000, 2000]);
+    produce_at(&mut client, -1, &[1000, 3000, 2000]);
     for version in 1..=10 {
         let epoch = if version >= 4 { 0 } else { -1 };
         let find = |client: &mut Client, timestamp| list_offset(client, version, timestamp);
@@ -256,6 +256,22 @@ fn offsets_are_found_by_every_kind_of_timestamp() {
         );
         assert_eq!(find(&mut client, -7), (35, -1, -1, -1));
     }
+}
+
+#[test]
+fn a_consumer_is_not_pointed_at_what_is_not_committed() {
+    let broker = Broker::start();
+    let id = broker.create_topic("orders", 1);
+    let mut client = broker.connect();
+    produce_at(&mut client, -1, &[1000]);
+    let mut image = topic_image("orders", id, 1);
+    image.partitions[0].replicas = vec![NODE_ID, 2];
+    image.partitions[0].in_sync_replicas = vec![NODE_ID, 2];
+    broker.server.apply(ImageDelta::Topic(image));
+    produce_at(&mut client, 1, &[2000]);
+    assert_eq!(list_offset(&mut client, 7, -1), (0, -1, 1, 0));
+    assert_eq!(list_offset(&mut client, 7, 2000), (0, -1, -1, -1));
+    assert_eq!(list_offset(&mut client, 7, 1000), (0, 1000, 0, 0));
 }
 
 #[test]
@@ -283,11 +299,11 @@ fn the_end_of_an_epoch_is_found() {
     let broker = Broker::start();
     let id = broker.create_topic("orders", 1);
     let mut client = broker.connect();
-    produce_at(&mut client, &[1000, 2000]);
+    produce_at(&mut client, -1, &[1000, 2000]);
     let mut image = topic_image("orders", id, 1);
     image.partitions[0].leader_epoch = 4;
     broker.server.apply(ImageDelta::Topic(image));
-    produce_at(&mut client, &[3000]);
+    produce_at(&mut client, -1, &[3000]);
     for version in 2..=4 {
         let mut end = |current, epoch| {
             let asked = OffsetForLeaderPartition::default()

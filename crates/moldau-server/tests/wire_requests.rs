@@ -366,6 +366,9 @@ fn api_versions_requests_are_decoded_as_kafka_encodes_them() {
 fn a_hostile_array_length_is_refused_before_anything_is_allocated() {
     // Metadata version 1: an array of 2^31 - 1 topics in a request of four bytes.
     assert!(wire::metadata::MetadataRequest::decode(&i32::MAX.to_be_bytes(), 1).is_err());
+    // And one that would still fit in memory, many times over.
+    let error = wire::metadata::MetadataRequest::decode(&900_000i32.to_be_bytes(), 1).unwrap_err();
+    assert_eq!(error.0, "an array claims more elements than the request has bytes for");
     // Produce version 9: no transactional id, acks, timeout, then 2^32 - 2 topics.
     let hostile = [0, 0, 1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f];
     assert!(wire::produce::ProduceRequest::decode(&hostile, 9).is_err());
