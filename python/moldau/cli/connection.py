@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_PORT: Final = 9092
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:\[\]]+)(?::([0-9]{1,5}))?")
 _FAILED_ADDRESS: Final = re.compile(r"(?:^|//|: )([^\s/]+:[0-9]+)/[0-9]+: Connect to")
 # librdkafka's own codes: it could not resolve, connect, or find any broker; it waited in vain.
 _NOT_REACHED: Final = frozenset({-195, -193, -187})
@@ -48,21 +49,24 @@ class Connection:
 
     def admin(self) -> AdminClient:
         """A client for administration."""
+        configuration = self._configuration()
         from confluent_kafka.admin import AdminClient
 
-        return AdminClient(self._configuration())
+        return AdminClient(configuration)
 
     def consumer(self, group: str, **settings: Any) -> Consumer:
         """A consumer that commits nothing unless it is told to."""
+        configuration = self._configuration()
         from confluent_kafka import Consumer
 
-        return Consumer({**self._configuration(), "group.id": group, "enable.auto.commit": False, **settings})
+        return Consumer({**configuration, "group.id": group, "enable.auto.commit": False, **settings})
 
     def producer(self, **settings: Any) -> Producer:
         """A producer; `settings` come after those of `-X`."""
+        configuration = self._configuration()
         from confluent_kafka import Producer
 
-        return Producer({**self._configuration(), **settings})
+        return Producer({**configuration, **settings})
 
     def servers(self) -> list[tuple[str, int]]:
         """The bootstrap servers as host and port.
@@ -72,10 +76,10 @@ class Connection:
         """
         addresses = []
         for text in self.bootstrap_servers.split(","):
-            host, _, port = text.strip().rpartition(":") if _has_port(text.strip()) else (text.strip(), "", "")
-            if not host or (port and not port.isascii()) or int(port or DEFAULT_PORT) > 65535:
+            match = _ADDRESS.fullmatch(text.strip())
+            if match is None or int(match[2] or DEFAULT_PORT) > 65535:
                 raise UsageError(f"{text!r} is not an address", "write host:port, for example localhost:9092")
-            addresses.append((host.strip("[]"), int(port or DEFAULT_PORT)))
+            addresses.append((match[1].strip("[]"), int(match[2] or DEFAULT_PORT)))
         return addresses
 
     def knock(self) -> socket.socket:
@@ -136,9 +140,10 @@ class Connection:
     def explained(self, error: KafkaError) -> CommandError:
         """An error of librdkafka or of the broker as one of ours."""
         message = error.str() or error.name()
-        if error.code() in _NOT_REACHED:
+        if error.code() in _NOT_REACHED and self.unreachable:
             return NoConnectionError(message, self._hint())
-        if error.code() in _WAITED:
+        # Somebody opened the door before: without an address that refused, this is somebody who says nothing.
+        if error.code() in _WAITED | _NOT_REACHED:
             return TimedOutError(f"no answer within {self.timeout_s:g} s: {message}", self._hint())
         return RefusedError(f"{message} ({error.name()})" if error.name() not in message else message)
 
@@ -150,10 +155,6 @@ class Connection:
             f"{self.bootstrap_servers} answered and sent us on to {', '.join(sorted(elsewhere))}, which cannot be "
             "reached from here: see advertised.listeners of the broker"
         )
-
-
-def _has_port(text: str) -> bool:
-    return text.endswith("]") is False and text.rpartition(":")[2].isdigit()
 
 
 def _key_and_value(text: str) -> tuple[str, str]:

@@ -172,6 +172,18 @@ def create_topics(
         new, validate_only=validate_only, operation_timeout=connection.timeout_s, request_timeout=connection.timeout_s
     )
     _report(futures, done, connection, output)
+    if replicas > 1 and not validate_only:
+        _tell_fewer_replicas(admin, connection, topics, replicas)
+
+
+def _tell_fewer_replicas(admin: AdminClient, connection: Connection, topics: Sequence[str], replicas: int) -> None:
+    """A node that lowers the replication factor does so silently, because the protocol has no word for it."""
+    metadata = connection.carry_out(lambda: admin.list_topics(timeout=connection.timeout_s))
+    for topic in topics:
+        created = metadata.topics.get(topic)
+        given = max((len(partition.replicas) for partition in created.partitions.values()), default=0) if created else 0
+        if 0 < given < replicas:
+            say(f"note: {topic} has {given} replicas, not {replicas}: there are no more nodes")
 
 
 def delete_topics(
