@@ -133,6 +133,21 @@ def test_a_restart_keeps_topics_records_and_commits(tmp_path):
         reader.close()
 
 
+def test_several_directories_share_the_partitions_and_are_named_in_the_metadata(tmp_path, eventually):
+    folders = [tmp_path / name for name in "abc"]
+    settings = {"log.dirs": ",".join(map(str, folders))}
+    for _ in range(2):
+        with moldau.Broker(tmp_path / "a", **settings) as broker:
+            if not (folders[0] / "meta.properties").exists() or not list(tmp_path.glob("*/spread-*")):
+                create_topic(broker, "spread", 6)
+                produce(broker, "spread", [b"x"] * 20)
+            eventually(lambda: all(len(list(folder.glob("spread-*"))) == 2 for folder in folders))
+            node = broker._node
+            eventually(lambda reports=node._directory_reports: reports.assignments() == ())
+            partitions = node.shell.metadata.machine.image.topics["spread"].partitions.values()
+            assert {each.directories[0] for each in partitions} == set(node.shell.directory_ids.values())
+
+
 def test_many_restarts_do_not_wear_a_directory_out(tmp_path):
     for turn in range(5):
         with moldau.Broker(tmp_path) as broker:

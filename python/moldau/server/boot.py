@@ -40,6 +40,7 @@ from moldau.server import storage
 from moldau.server.clock import Clock, SystemClock
 from moldau.server.coordinators import OFFSETS_TOPIC, GroupCoordinators
 from moldau.server.core_types import Endpoint, ListenerSettings
+from moldau.server.directories import CHECK_INTERVAL_MS, DirectoryReports
 from moldau.server.dispatch import POLL_BATCH, Dispatcher
 from moldau.server.handlers import load as load_handlers
 from moldau.server.metadata_log import METADATA_TOPIC, MetadataCodec, metadata_log_settings
@@ -88,6 +89,7 @@ class Node:
         self._routes = load_handlers()
         self._periodic = PeriodicWork()
         self._broker_epoch = -1
+        self._directory_reports: DirectoryReports | None = None
         self._stopped = False
 
     async def start(self) -> None:
@@ -230,6 +232,10 @@ class Node:
         )
         self._broker_epoch = await self._metadata.run(request)
         await self._metadata.run(UnfenceBroker(identity.node_id, self._broker_epoch))
+        self._directory_reports = DirectoryReports(
+            self._core, self._metadata, identity.directory_ids, identity.node_id, self._broker_epoch
+        )
+        self._directory_reports.report_assignments()
 
     def _start_serving(self, listeners: list[ListenerSettings]) -> None:
         settings = server_settings(
@@ -249,10 +255,15 @@ class Node:
             "housekeeping",
             self._housekeeping,
         )
+        self._periodic.every(CHECK_INTERVAL_MS, "the look at the directories", self._look_at_directories)
         self._periodic.every(interval("log.flush.offset.checkpoint.interval.ms"), "checkpoint", self._checkpoint)
 
     async def _housekeeping(self) -> None:
         await asyncio.to_thread(self._core.housekeeping, self._clock.now_ms())
+
+    async def _look_at_directories(self) -> None:
+        if self._directory_reports is not None:
+            await self._directory_reports.report_failures()
 
     async def _checkpoint(self) -> None:
         await asyncio.to_thread(self._core.checkpoint)
@@ -286,6 +297,8 @@ class Node:
             return
         if any(topic.name == OFFSETS_TOPIC for topic in (*delta.created_topics, *delta.changed_topics)):
             self._lead_groups()
+        if self._directory_reports is not None and (delta.created_topics or delta.changed_topics):
+            self._directory_reports.report_assignments()
         if delta.deleted_topics:
             gone = tuple(DeletedTopic(topic.name, topic.id) for topic in delta.deleted_topics)
             self.shell.groups.submit_everywhere(TopicsDeleted(gone))

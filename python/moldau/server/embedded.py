@@ -60,6 +60,7 @@ class Broker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._failure: BaseException | None = None
+        self._node: Node | None = None
         self._owner = os.getpid()
         # What is wrong with the settings is said here and not by the thread later.
         self._settings(self._path or Path(tempfile.gettempdir()))
@@ -149,7 +150,7 @@ class Broker:
         assert self._path is not None
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        node = Node(self._settings(self._path), NodeOptions(format_new=True))
+        self._node = node = Node(self._settings(self._path), NodeOptions(format_new=True))
         await node.start()
         self._endpoints = node.endpoints
         ready.set()

@@ -67,7 +67,7 @@ async def _serve(settings: BrokerSettings, options: NodeOptions, ready: Callable
 
 
 def raise_open_files_limit() -> None:
-    """Let this process open as many files as it may: a partition takes up to three, a client one. Java does the same."""
+    """Let this process open as many files as it may: a partition takes up to three, a client one; Java does so too."""
     lowest, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
     if lowest != highest:
         try:
