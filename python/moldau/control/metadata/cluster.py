@@ -169,7 +169,7 @@ def _check_update(situation: Situation, update: FeatureUpdate, proposed: Mapping
         )
     else:
         needed = feature.needs_metadata_version.get(update.level, 0)
-        if proposed.get(METADATA_VERSION, 0) < needed:
+        if needed and proposed.get(METADATA_VERSION, 0) < needed:
             problem = f"it needs {METADATA_VERSION} {METADATA_VERSION_NAMES[needed]}"
     problem = problem or _unsupported_by(situation, update)
     if problem is not None:

@@ -166,3 +166,9 @@ def test_the_last_producer_ids_are_not_given_beyond_the_end():
     cluster.machine.apply(ProducerIdsRecord(1, 0, 2**63 - 500))
     with pytest.raises(ApiError):
         cluster.decide(AllocateProducerIds(1, cluster.image.brokers[1].epoch))
+
+
+def test_an_impossible_metadata_version_beside_another_feature_is_refused_and_not_stumbled_over():
+    updates = (FeatureUpdate("metadata.version", -1, 1), FeatureUpdate("group.version", 0, 2))
+    outcomes = dict(Cluster().run(UpdateFeatures(updates)))
+    assert outcomes["metadata.version"].code == ErrorCode.INVALID_UPDATE_VERSION
