@@ -101,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
 
     app = build()
     if not arguments or {"--help", "-h"} & set(arguments):
-        _import_every_command(app)
+        import_every_command(app)
     try:
         app(list(arguments), exit_on_error=False, print_error=False)
         sys.stdout.flush()
@@ -126,11 +126,11 @@ def run(arguments: Sequence[str]) -> int:
     return DONE
 
 
-def _import_every_command(app: App) -> None:
+def import_every_command(app: App) -> None:
     """Help shows the first sentence of each command, so they have to be there."""
     for name in app:
         if not name.startswith("-"):
-            _import_every_command(app[name])
+            import_every_command(app[name])
 
 
 def _help_for(arguments: Sequence[str]) -> str:
