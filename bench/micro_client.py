@@ -1,0 +1,147 @@
+"""What Moldau's clients cost beside bare confluent-kafka, on the same broker: `python -m bench.micro_client`.
+
+Rounds alternate between the two, so that what else the machine does falls on both, and the best round of each is
+compared: noise only ever adds. Seconds of CPU of this process are given too: they say more than the clock when the
+machine is busy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import confluent_kafka
+from confluent_kafka import TopicPartition
+
+import moldau
+from moldau.client import Partitioner
+
+VALUE = b"x" * 100
+BATCH = 500
+CHANGE_MAX = 1.05
+
+Clients = tuple[type[confluent_kafka.Producer], type[confluent_kafka.Consumer]]
+BARE: Clients = confluent_kafka.Producer, confluent_kafka.Consumer
+OURS: Clients = moldau.Producer, moldau.Consumer
+
+
+def first_partition(_key: bytes, every: Sequence[int], _available: Sequence[int]) -> int:
+    return every[0]
+
+
+def produce(clients: Clients, bootstrap: str, topic: str, count: int, partitioner: Partitioner | None = None) -> None:
+    """The guide's loop: produce, poll(0), and flush at the end."""
+    settings: dict[str, Any] = {
+        "bootstrap.servers": bootstrap,
+        "queue.buffering.max.messages": 0,
+        "linger.ms": 5,
+        "partitioner": partitioner or "murmur2_random",
+    }
+    producer = clients[0](settings)
+    for number in range(count):
+        producer.produce(topic=topic, key=b"%d" % number, value=VALUE)
+        producer.poll(0)
+    assert producer.flush(timeout=60) == 0
+
+
+def consume(clients: Clients, bootstrap: str, topic: str, count: int) -> None:
+    """The guide's loop: consume(500), look at error() and value() of each."""
+    consumer = assigned(clients, bootstrap, topic)
+    seen = 0
+    while seen < count:
+        for message in consumer.consume(num_messages=BATCH, timeout=1.0):
+            assert message.error() is None
+            seen += len(message.value() or b"") > 0
+    consumer.close()
+
+
+def poll(clients: Clients, bootstrap: str, topic: str, count: int) -> None:
+    """One message at a time."""
+    consumer = assigned(clients, bootstrap, topic)
+    seen = 0
+    while seen < count:
+        message = consumer.poll(1.0)
+        if message is not None:
+            assert message.error() is None
+            seen += 1
+    consumer.close()
+
+
+def assigned(clients: Clients, bootstrap: str, topic: str) -> confluent_kafka.Consumer:
+    consumer = clients[1]({"bootstrap.servers": bootstrap, "group.id": "bench", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, 0, confluent_kafka.OFFSET_BEGINNING)])
+    return consumer
+
+
+def measured(run: Callable[[], None]) -> tuple[float, float]:
+    """Seconds by the clock, and seconds of CPU."""
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - wall_s, time.process_time() - cpu_s
+
+
+def compare(name: str, bare: Callable[[], None], ours: Callable[[], None], count: int, rounds: int) -> bool:
+    """Print one line; whether ours is within the limit, by the clock or by CPU."""
+    bare(), ours()
+    pairs = [(measured(bare), measured(ours)) for _ in range(rounds)]
+    best = [[min(pair[who][what] for pair in pairs) for what in (0, 1)] for who in (0, 1)]
+    wall, cpu = (best[1][what] / best[0][what] for what in (0, 1))
+    print(
+        f"{name:22} bare {count / best[0][0]:>10,.0f}/s   ours {count / best[1][0]:>10,.0f}/s   "
+        f"time x{wall:.3f}   CPU x{cpu:.3f}"
+    )
+    return min(wall, cpu) <= CHANGE_MAX
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bootstrap", help="a running broker; without it a Moldau node is started")
+    parser.add_argument("--count", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=15)
+    given = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        bootstrap = given.bootstrap or stack.enter_context(moldau.Broker()).bootstrap_servers
+        count, rounds = given.count, given.rounds
+        topic = f"bench-{uuid.uuid4().hex[:8]}"
+        filled, spare = f"{topic}-filled", f"{topic}-spare"
+        produce(BARE, bootstrap, filled, count)
+        verdicts = [
+            compare(
+                "produce",
+                lambda: produce(BARE, bootstrap, spare, count),
+                lambda: produce(OURS, bootstrap, spare, count),
+                count,
+                rounds,
+            ),
+            compare(
+                f"consume({BATCH})",
+                lambda: consume(BARE, bootstrap, filled, count),
+                lambda: consume(OURS, bootstrap, filled, count),
+                count,
+                rounds,
+            ),
+            compare(
+                "poll()",
+                lambda: poll(BARE, bootstrap, filled, count),
+                lambda: poll(OURS, bootstrap, filled, count),
+                count,
+                rounds,
+            ),
+        ]
+        # For information: what asking a Python callable costs.
+        compare(
+            "produce, partitioner=f",
+            lambda: produce(BARE, bootstrap, spare, count),
+            lambda: produce(OURS, bootstrap, spare, count, first_partition),
+            count,
+            rounds,
+        )
+    return 0 if all(verdicts) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
