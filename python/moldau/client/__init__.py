@@ -5,7 +5,7 @@
 what their names say. Everything talks the public protocol: nothing here knows Moldau's own node.
 """
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition, murmur2
 
 from moldau.client.admin import AdminClient
 from moldau.client.async_consumer import AsyncConsumer
@@ -28,4 +28,5 @@ __all__ = [
     "PartitioningProducer",
     "Producer",
     "TopicPartition",
+    "murmur2",
 ]

@@ -1,0 +1,80 @@
+"""The table of Java's settings as a page shows it: printed from `java_settings`, never written by hand.
+
+`python -m moldau.client.reference FILE` replaces what stands between the two marks of a page; a test holds the page
+against the code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+
+from moldau.client.java_settings import JAVA_SETTINGS
+from moldau.client.settings import Fate, JavaSetting, Role
+
+BEGIN = "<!-- begin: printed by `python -m moldau.client.reference` -->"
+END = "<!-- end -->"
+
+HEADINGS = {
+    Fate.TRANSLATED: ("Translated", "becomes"),
+    Fate.OURS: ("Taken by Moldau", ""),
+    Fate.WITHOUT_EFFECT: ("Accepted without effect", ""),
+    Fate.REFUSED: ("Refused", ""),
+}
+INTRODUCTIONS = {
+    Fate.TRANSLATED: "",
+    Fate.OURS: "librdkafka has nothing like these.",
+    Fate.WITHOUT_EFFECT: "Said once in the log, when the client is made.",
+    Fate.REFUSED: "The error says what to do instead.",
+}
+
+
+def settings_table() -> str:
+    """Markdown: one table for each fate, in the order in which a reader asks."""
+    return "\n\n".join(section(fate) for fate in HEADINGS)
+
+
+def section(fate: Fate) -> str:
+    heading, column = HEADINGS[fate]
+    rows = [row for row in JAVA_SETTINGS if row.fate is fate]
+    lines = [f"### {heading}", ""]
+    if INTRODUCTIONS[fate]:
+        lines += [INTRODUCTIONS[fate], ""]
+    if column:
+        lines += [f"| Java | {column} | in | |", "| --- | --- | --- | --- |"]
+        lines += [f"| `{row.name}` | {row.becomes} | {clients(row)} | {row.note} |" for row in rows]
+    else:
+        lines += ["| Java | in | |", "| --- | --- | --- |"]
+        for note, same in groupby(rows, key=lambda row: (row.note, row.roles)):
+            together = list(same)
+            lines.append(f"| {names(together)} | {clients(together[0])} | {sentence(note[0])} |")
+    return "\n".join(lines)
+
+
+def clients(row: JavaSetting) -> str:
+    return "all" if len(row.roles) == len(Role) else ", ".join(role for role in Role if role in row.roles)
+
+
+def names(rows: Iterable[JavaSetting]) -> str:
+    return ", ".join(f"`{row.name}`" for row in rows)
+
+
+def sentence(note: str) -> str:
+    """A hint of an error message as a sentence of a page."""
+    return note[:1].upper() + note[1:] + ("" if note.endswith(".") else ".")
+
+
+def replaced(page: str) -> str:
+    """The page with the table as it is now between its marks. Raises ValueError if it has no marks."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has no lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{settings_table()}\n\n{END}{after}"
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        Path(name).write_text(replaced(Path(name).read_text()))

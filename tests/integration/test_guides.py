@@ -1,0 +1,63 @@
+"""The programs of the guides run as they stand there."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import moldau
+from moldau.client.reference import replaced, settings_table
+from moldau.testing.plugin import ExternalBroker
+
+GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
+PLUGIN = "moldau.testing.plugin"
+
+
+def programs(guide: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", (GUIDES / guide).read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_the_guide_on_the_client_runs(bootstrap_servers: str, kafka_broker):
+    transactions = isinstance(kafka_broker, ExternalBroker) or find_spec("moldau.server.handlers.k26_end_txn")
+    names: dict[str, object] = {"moldau": moldau}
+    ran = 0
+    for program in programs("client.md"):
+        if "transaction" in program and not transactions:
+            continue
+        exec(compile(program.replace("127.0.0.1:9092", bootstrap_servers), "client.md", "exec"), names)
+        ran += 1
+    assert ran >= 4
+
+
+@pytest.mark.parametrize("program", programs("testing.md"), ids=lambda program: program.split("(")[0].split()[-1])
+def test_the_guide_on_testing_passes(program: str, tmp_path: Path):
+    (tmp_path / "test_it.py").write_text(program)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    plugin = [] if any(entry.value == PLUGIN for entry in entry_points(group="pytest11")) else ["-p", PLUGIN]
+    outcome = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    # 5: there is no test in it, only a program that ran while the module was imported.
+    assert outcome.returncode == (0 if "def test" in program else 5), outcome.stdout + outcome.stderr
+
+
+def test_the_table_of_settings_in_the_guide_is_the_one_of_the_code():
+    page = (GUIDES / "client.md").read_text()
+    assert "`buffer.memory`" in settings_table()
+    assert replaced(page) == page, "run: python -m moldau.client.reference docs/guides/client.md"
+
+
+def test_a_page_without_marks_is_not_touched():
+    with pytest.raises(ValueError, match="no lines"):
+        replaced("# Page\n")
