@@ -23,8 +23,8 @@ def lag_of(connection: Connection, group: str, topic: str, partitions: int) -> d
 def draw(lag: Mapping[int, int]) -> list[str]:
     """Lines of `partition bar lag`, a few partitions each."""
     highest = max(lag.values(), default=0)
-    cells = [f"{partition:>3} {_bar(behind, highest)}{behind:>7,}" for partition, behind in lag.items()]
-    return ["".join(cells[start : start + PER_LINE]) for start in range(0, len(cells), PER_LINE)]
+    cells = [f"{partition:>2} {_bar(behind, highest)}{behind:>7,}" for partition, behind in lag.items()]
+    return [" ".join(cells[start : start + PER_LINE]) for start in range(0, len(cells), PER_LINE)]
 
 
 def _bar(behind: int, highest: int) -> str:

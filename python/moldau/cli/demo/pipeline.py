@@ -179,8 +179,8 @@ class Pipeline:
         metadata = self.connection.carry_out(lambda: admin.list_topics(self.topic, timeout=10))
         replicas = len(metadata.topics[self.topic].partitions[0].replicas)
         if replicas < REPLICAS:
-            note = f" (asked for {REPLICAS}: there is no further node)"
-        tell("topic", f"{self.topic}: {PARTITIONS} partitions, zstd, kept 7 days, replicas {replicas}{note}")
+            note = f" (asked for {REPLICAS}: too few nodes)"
+        tell("topic", f"{self.topic}: {PARTITIONS} partitions, zstd, 7 days, replicas {replicas}{note}")
 
     def _start_sending(self, per_second: int) -> threading.Thread:
         producer = self.connection.producer(**PRODUCER_SETTINGS)
@@ -224,11 +224,8 @@ class Pipeline:
 
     def _tell_restart(self, restart: Restart) -> None:
         same = "the same" if restart.before == restart.after else "OTHER"
-        tell(
-            "restart",
-            f"{restart.instance} away for {restart.seconds:.1f} s, back with {same} {len(restart.after)} partitions, "
-            f"generation {restart.generation_after}",
-        )
+        story = f"{restart.instance} was away {restart.seconds:.1f} s, has {same} {len(restart.after)} partitions"
+        tell("restart", f"{story}, generation {restart.generation_after}")
 
     def _finish_sending(self, thread: threading.Thread) -> None:
         total = len(self.stream.orders)
