@@ -179,7 +179,7 @@ class Pipeline:
         metadata = self.connection.carry_out(lambda: admin.list_topics(self.topic, timeout=10))
         replicas = len(metadata.topics[self.topic].partitions[0].replicas)
         if replicas < REPLICAS:
-            note = f" (asked for {REPLICAS}: too few nodes)"
+            note = f" of {REPLICAS}: no more nodes"
         tell("topic", f"{self.topic}: {PARTITIONS} partitions, zstd, 7 days, replicas {replicas}{note}")
 
     def _start_sending(self, per_second: int) -> threading.Thread:
