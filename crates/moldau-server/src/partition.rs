@@ -20,6 +20,9 @@ use crate::error_code::ErrorCode;
 use crate::image::PartitionImage;
 use crate::purgatory::Watchers;
 
+/// A topic that flushes after this many records or fewer is waited for on a thread of its own.
+const FLUSHES_OFTEN_MESSAGES: i64 = 10_000;
+
 /// What the controller decided about a partition.
 #[derive(Clone, Debug)]
 pub(crate) struct Leadership {

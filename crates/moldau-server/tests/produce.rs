@@ -309,6 +309,33 @@ fn log_append_time_is_told() {
 }
 
 #[test]
+fn a_topic_that_flushes_every_record_holds_nobody_else() {
+    let broker = Broker::start();
+    broker.create_topic_with(
+        "ledger",
+        4,
+        LogConfig {
+            flush_messages: 1,
+            ..LogConfig::default()
+        },
+    );
+    std::thread::scope(|scope| {
+        for partition in 0..4 {
+            let broker = &broker;
+            scope.spawn(move || {
+                let mut client = broker.connect();
+                for offset in 0..50 {
+                    let request = produce_request(broker, 9, -1, "ledger", &[(partition, batch(&[b"entry"]))]);
+                    let answer: ProduceResponse = client.ask(PRODUCE, 9, &request);
+                    let partition = &answer.responses[0].partition_responses[0];
+                    assert_eq!((partition.error_code, partition.base_offset), (0, offset));
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn the_control_plane_hears_when_its_records_are_committed() {
     let broker = Broker::start();
     broker.create_topic("__consumer_offsets", 1);

@@ -122,7 +122,7 @@ pub fn config() -> ServerConfig {
 pub struct Broker {
     pub server: Server,
     pub logs: Arc<LogManager>,
-    events: Receiver<Event>,
+    events: Mutex<Receiver<Event>>,
     ids: Mutex<HashMap<String, Uuid>>,
     _directory: TempDir,
 }
