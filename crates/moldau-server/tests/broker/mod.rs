@@ -164,7 +164,7 @@ impl Broker {
         Broker {
             server,
             logs,
-            events,
+            events: Mutex::new(events),
             ids: Mutex::default(),
             _directory: directory,
         }
@@ -217,6 +217,7 @@ impl Broker {
     /// The next event that is not about the end of a connection.
     pub fn next_event(&self) -> Event {
         self.events
+            .lock()
             .recv_timeout(PATIENCE)
             .expect("the control plane is told something")
     }
