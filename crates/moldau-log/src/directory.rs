@@ -37,13 +37,11 @@ impl DirectoryHealth {
     }
 }
 
-/// Whether what failed may go through later on the same disk: it is full, or we have too many files open, but nothing
-/// is broken.
-pub(crate) fn is_full_disk(error: &io::Error) -> bool {
-    const TOO_MANY_OPEN_FILES: [i32; 2] = [libc::ENFILE, libc::EMFILE];
-    let full = matches!(
+/// Whether the same may go through later on the same disk: something has run out, nothing is broken.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    let no_room = matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     );
-    full || error.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code))
+    no_room || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }

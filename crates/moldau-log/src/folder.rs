@@ -1,15 +1,15 @@
 //! A partition's folder and the files in it, opened only when needed.
 //!
 //! A node may hold 100,000 partitions: a file that nobody reads must cost neither a descriptor nor a path in memory.
-//! So a [`LazyFile`] knows only which file it would be; it opens on first use and is closed again when a round of
-//! housekeeping found it unused. Whoever still reads keeps their own reference.
+//! So a [`LazyFile`] knows only which file it would be; it opens on use, and the [`FilePool`] of the node decides how
+//! long it stays open.
 
+use crate::file_pool::{FilePool, PooledFile};
 use crate::storage::{OpenMode, Storage, StorageFile};
 use parking_lot::Mutex;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 /// Suffix of record files.
 pub(crate) const LOG: &str = "log";
@@ -31,6 +31,8 @@ pub(crate) struct Folder {
     pub path: PathBuf,
     /// `false` skips every flush.
     pub durable: bool,
+    /// The node's open files.
+    pub pool: Arc<FilePool>,
 }
 
 impl Folder {
@@ -64,8 +66,7 @@ pub(crate) struct LazyFile {
     folder: Arc<Folder>,
     base_offset: i64,
     suffix: &'static str,
-    handle: Mutex<Option<Arc<dyn StorageFile>>>,
-    used: AtomicBool,
+    handle: Mutex<Weak<PooledFile>>,
 }
 
 impl LazyFile {
@@ -74,8 +75,7 @@ impl LazyFile {
             folder,
             base_offset,
             suffix,
-            handle: Mutex::new(None),
-            used: AtomicBool::new(false),
+            handle: Mutex::new(Weak::new()),
         }
     }
 
@@ -94,15 +94,12 @@ impl LazyFile {
     }
 
     fn open(&self, mode: OpenMode) -> io::Result<Arc<dyn StorageFile>> {
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
-        }
         let mut handle = self.handle.lock();
-        if let Some(file) = &*handle {
-            return Ok(Arc::clone(file));
+        if let Some(pooled) = handle.upgrade() {
+            return Ok(pooled.file());
         }
         let file = self.folder.storage.open(&self.path(), mode)?;
-        *handle = Some(Arc::clone(&file));
+        *handle = self.folder.pool.admit(Arc::clone(&file));
         Ok(file)
     }
 
@@ -117,16 +114,11 @@ impl LazyFile {
         }
     }
 
-    /// Closes the file unless it was used since the last call.
-    pub fn close_if_idle(&self) {
-        if !self.used.swap(false, Ordering::Relaxed) {
-            *self.handle.lock() = None;
+    /// It will not be used again soon: it is closed at the pool's next turn.
+    pub fn release(&self) {
+        if let Some(pooled) = self.handle.lock().upgrade() {
+            pooled.release();
         }
-    }
-
-    /// Closes the file.
-    pub fn close(&self) {
-        *self.handle.lock() = None;
     }
 
     /// Renames the file so that it waits for its removal; returns the new path, or `None` when there is no file.

@@ -8,6 +8,7 @@ pub mod config;
 mod directory;
 mod epoch_cache;
 pub mod error;
+mod file_pool;
 mod folder;
 mod index;
 mod manager;

@@ -14,6 +14,7 @@ mod load;
 use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::error::LogError;
+use crate::file_pool::FilePool;
 use crate::folder::Folder;
 use crate::partition_log::{Identity, PartitionLog};
 use crate::recovery::{self, LoadParameters, Loaded};
@@ -39,6 +40,8 @@ pub struct LogManagerConfig {
     pub durable: bool,
     /// `producer.id.expiration.ms`
     pub producer_id_expiration_ms: i64,
+    /// How many files of partitions may be open at once.
+    pub max_open_files: usize,
 }
 
 impl Default for LogManagerConfig {
@@ -49,6 +52,8 @@ impl Default for LogManagerConfig {
             recovery_threads: 2,
             durable: true,
             producer_id_expiration_ms: 86_400_000,
+            // The other half is for sockets.
+            max_open_files: FileSystem::open_files_limit() / 2,
         }
     }
 }
@@ -126,6 +131,7 @@ pub struct LogManager {
     removals: Mutex<Vec<(i64, PathBuf)>>,
     /// One partition is made or deleted at a time.
     changing: Mutex<()>,
+    pool: Arc<FilePool>,
 }
 
 impl LogManager {
@@ -140,6 +146,7 @@ impl LogManager {
             return Err(LogError::NoOnlineDirectory);
         }
         Ok(LogManager {
+            pool: Arc::new(FilePool::new(config.max_open_files)),
             config,
             directories,
             logs: RwLock::new(HashMap::new()),
@@ -191,7 +198,7 @@ impl LogManager {
         let path = directory.path().join(spec.topic_partition.to_string());
         let storage = &self.config.storage;
         let failed = |source: io::Error| {
-            if !crate::directory::is_full_disk(&source) {
+            if !crate::directory::is_shortage(&source) {
                 directory.health.fail("opening a partition", &source);
             }
             LogError::Storage {
@@ -235,6 +242,7 @@ impl LogManager {
             storage: Arc::clone(storage),
             path,
             durable: self.config.durable,
+            pool: Arc::clone(&self.pool),
         });
         let parameters = LoadParameters {
             clean: directory.was_clean(),
@@ -244,7 +252,7 @@ impl LogManager {
         };
         let mut loaded = recovery::load(&folder, parameters, &spec.config).inspect_err(|error| {
             if let LogError::Storage { source, .. } = error
-                && !crate::directory::is_full_disk(source)
+                && !crate::directory::is_shortage(source)
             {
                 directory.health.fail("opening a partition", source);
             }
@@ -339,6 +347,7 @@ impl LogManager {
                 }
             }
         }
+        self.pool.close_idle();
         let due: Vec<_> = self
             .removals
             .lock()
@@ -370,7 +379,7 @@ impl LogManager {
                 (log.topic_partition().clone(), noted)
             });
             if let Err(error) = directory.write_checkpoints(open, self.config.durable) {
-                if !crate::directory::is_full_disk(&error) {
+                if !crate::directory::is_shortage(&error) {
                     directory.health.fail("writing checkpoints", &error);
                 }
                 result = Err(error);

@@ -439,17 +439,10 @@ impl Segment {
         self.aborted.file().sync()
     }
 
-    /// Closes descriptors that were not used since the last call.
-    pub fn close_idle_files(&self) {
+    /// Nobody will use the files soon.
+    pub fn release_files(&self) {
         for file in self.files() {
-            file.close_if_idle();
-        }
-    }
-
-    /// Closes all descriptors.
-    pub fn close(&self) {
-        for file in self.files() {
-            file.close();
+            file.release();
         }
     }
 
@@ -460,6 +453,7 @@ impl Segment {
     /// First step of deletion: the files get the suffix `.deleted`. Returns what must be removed later.
     pub fn mark_deleted(&self) -> io::Result<Vec<PathBuf>> {
         let mut marked = Vec::new();
+        self.release_files();
         for file in self.files() {
             marked.extend(file.mark_deleted()?);
         }

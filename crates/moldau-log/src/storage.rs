@@ -102,6 +102,25 @@ pub trait Storage: Send + Sync + Debug {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FileSystem;
 
+impl FileSystem {
+    /// How many files and sockets this process may have open.
+    #[must_use]
+    pub fn open_files_limit() -> usize {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: `limit` is writable for the length of the call.
+        let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+        // Every system grants at least so many.
+        if result == 0 {
+            usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
+        } else {
+            256
+        }
+    }
+}
+
 #[derive(Debug)]
 struct RealFile(File);
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::file_pool::FilePool;
 use crate::storage::{FileSystem, Storage};
 use crate::temporary::TemporaryFolder;
 use proptest::prelude::*;
@@ -8,6 +9,7 @@ fn folder(temporary: &TemporaryFolder) -> Arc<Folder> {
         storage: Arc::new(FileSystem),
         path: temporary.path().to_owned(),
         durable: false,
+        pool: Arc::new(FilePool::new(2)),
     })
 }
 

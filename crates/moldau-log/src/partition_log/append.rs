@@ -3,7 +3,7 @@
 use super::{Appender, PartitionLog};
 use crate::batch;
 use crate::config::LogConfig;
-use crate::directory::is_full_disk;
+use crate::directory::is_shortage;
 use crate::error::AppendError;
 use crate::producer_state::ProducerUpdate;
 use crate::types::{AppendInfo, AppendOrigin, LeaderEpoch, Offset};
@@ -91,9 +91,10 @@ impl PartitionLog {
         })
     }
 
-    /// A full disk refuses this append and may take a later one; any other failure ends the directory.
+    /// A full disk (or too many open files) refuses this append and may take a later one; any other failure ends the
+    /// directory.
     fn append_failed(&self, error: std::io::Error) -> AppendError {
-        if is_full_disk(&error) {
+        if is_shortage(&error) {
             AppendError::Storage(error)
         } else {
             AppendError::Offline(self.health.fail("writing records", &error))

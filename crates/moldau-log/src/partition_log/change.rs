@@ -215,7 +215,7 @@ impl PartitionLog {
             .and_then(|()| self.flush_to(self.log_end_offset()));
         self.closed.store(true, Ordering::Release);
         for segment in self.segment_list().iter() {
-            segment.close();
+            segment.release_files();
         }
         result.inspect_err(|error| {
             self.health.fail("closing a log", error);
@@ -246,5 +246,8 @@ impl PartitionLog {
         let _no_append = self.appender.lock();
         self.closed.store(true, Ordering::Release);
         self.first_unstable.store(ALL_STABLE, Ordering::Release);
+        for segment in self.segment_list().iter() {
+            segment.release_files();
+        }
     }
 }

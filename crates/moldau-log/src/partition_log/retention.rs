@@ -1,4 +1,4 @@
-//! What time does to a log: old segments go, old producers are forgotten, idle files are closed.
+//! What time does to a log: old segments go, old producers are forgotten.
 //!
 //! Deletion has two steps, as in Kafka: the files get the suffix `.deleted` at once and are removed
 //! `file.delete.delay.ms` later, so whoever opened one just before can still read it. A crash between the steps leaves
@@ -38,7 +38,7 @@ impl PartitionLog {
             .and_then(|()| self.flush_by_age(&config, now_ms, &mut report))
             .and_then(|()| self.remove_due_files(now_ms, &mut report))
             .inspect_err(|error| {
-                if !crate::directory::is_full_disk(error) {
+                if !crate::directory::is_shortage(error) {
                     self.health.fail("housekeeping", error);
                 }
             })?;
@@ -47,9 +47,6 @@ impl PartitionLog {
             if !appender.producers.is_empty() {
                 appender.producers.expire(now_ms, producer_id_expiration_ms);
             }
-        }
-        for segment in self.segment_list().iter() {
-            segment.close_idle_files();
         }
         Ok(report)
     }
