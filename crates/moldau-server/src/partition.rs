@@ -196,9 +196,13 @@ impl Partition {
         if acks_all && leadership.is_under_min_insync_replicas() {
             return Err(AppendFailure::NotEnoughReplicas(self.log.topic_partition().clone()));
         }
-        let info = self
-            .log
-            .append(records, LeaderEpoch(leadership.leader_epoch), origin, now_ms)?;
+        let epoch = LeaderEpoch(leadership.leader_epoch);
+        let info = if self.log.config().flush_messages <= FLUSHES_OFTEN_MESSAGES {
+            // This append may wait for the disk: let another thread serve the sockets meanwhile.
+            tokio::task::block_in_place(|| self.log.append(records, epoch, origin, now_ms))?
+        } else {
+            self.log.append(records, epoch, origin, now_ms)?
+        };
         self.advance_high_watermark(&leadership);
         drop(leadership);
         if self.log.high_watermark() > info.last_offset {
