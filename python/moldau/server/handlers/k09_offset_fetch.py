@@ -50,15 +50,15 @@ async def _group(shell: Any, asked: Any, context: RequestContext, *, require_sta
         fetched = OffsetFetchResponse(error.code)
     if fetched.error is not ErrorCode.NONE:
         return _failed(asked, fetched.error, context)
-    partitions: dict[str, list[dict[str, Any]]] = {topic.topic: [] for topic in wanted or ()}
+    by_topic: dict[str, list[dict[str, Any]]] = {topic.topic: [] for topic in wanted or ()}
     for offset in fetched.offsets:
-        partitions.setdefault(offset.topic, []).append(_partition(offset))
+        by_topic.setdefault(offset.topic, []).append(_partition(offset))
     if not uses_ids:
-        topics = [{"name": name, "partitions": each} for name, each in partitions.items()]
+        topics = [{"name": name, "partitions": each} for name, each in by_topic.items()]
         return {"topics": topics, "error_code": ErrorCode.NONE}
-    ids = {name: topic_id_of(shell, name) for name in partitions}
+    ids = {name: topic_id_of(shell, name) for name in by_topic}
     # A topic without an id is gone, and cannot be named in version 10.
-    known = [{"topic_id": ids[name], "partitions": each} for name, each in partitions.items() if ids[name] != ZERO_UUID]
+    known = [{"topic_id": ids[name], "partitions": each} for name, each in by_topic.items() if ids[name] != ZERO_UUID]
     return {"topics": known + unknown, "error_code": ErrorCode.NONE}
 
 
