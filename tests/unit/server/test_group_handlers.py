@@ -246,6 +246,8 @@ def test_fetch_of_everything(node, version):
     asked = [{"group_id": group_id, "topics": None} for group_id in ("billing", "nothing")]
     answer = node.ask(9, version, **({"groups": asked} if version >= 8 else asked[0]))
     groups = answer.groups if version >= 8 else (answer,)
+    if version >= 8:
+        assert [group.group_id for group in groups] == ["billing", "nothing"]
     (topic,) = groups[0].topics
     assert (topic.topic_id == ORDERS.id) if version >= 10 else (topic.name == "orders")
     assert [each.committed_offset for each in topic.partitions] == [41]

@@ -24,7 +24,11 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
     require_stable = getattr(request, "require_stable", False)
     if context.api_version < 8:
         return await _group(shell, request, context, require_stable=require_stable)
-    return {"groups": [await _group(shell, group, context, require_stable=require_stable) for group in request.groups]}
+    groups = []
+    for asked in request.groups:
+        answer = await _group(shell, asked, context, require_stable=require_stable)
+        groups.append({"group_id": asked.group_id, **answer})
+    return {"groups": groups}
 
 
 async def _group(shell: Any, asked: Any, context: RequestContext, *, require_stable: bool) -> dict[str, Any]:
