@@ -176,6 +176,13 @@ class Node:
     async def _open_metadata_log(self) -> None:
         now_ms = self._clock.now_ms()
         self._core.open_metadata_log(metadata_log_settings(self.settings), now_ms)
+        begin = self._core.log_start_offset(METADATA_TOPIC, 0)
+        if begin > 0:
+            # Going on would take the rest of the log for the whole of it, and write over what a snapshot holds.
+            raise StartError(
+                f"the metadata log begins at offset {begin}: the rest is in a snapshot, which is not read yet",
+                hint="open the directory with Apache Kafka, or start from one whose metadata log is complete",
+            )
         epoch = self._core.latest_leader_epoch(METADATA_TOPIC, 0)
         self._core.begin_leader_epoch(METADATA_TOPIC, 0, 1 if epoch is None else epoch + 1)
         self._commits = CommitWaiter(self._core)

@@ -1,0 +1,118 @@
+"""One data directory, two brokers: Apache Kafka goes on where Moldau stopped, and the other way round.
+
+It is the hardest question that can be asked about what is on disk, because both read everything that the other wrote:
+metadata, logs, indexes, producer state, offsets and checkpoints.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from bench.versus.apache_kafka import HEAP, java, prepare, server_properties
+from bench.versus.broker_process import BrokerProcess, free_port
+from bench.versus.jars import MissingToolError
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource
+from tests.integration.clients import consume, consumer, create_topic, produce, read_partition
+
+import moldau
+
+pytestmark = pytest.mark.timeout(400)
+TOPIC, GROUP = "orders", "billing"
+
+
+@pytest.fixture(autouse=True)
+def apache_kafka_is_there():
+    try:
+        java("kafka.Kafka")
+    except MissingToolError as missing:
+        pytest.skip(str(missing))
+
+
+def kafka_on(directory: Path, data: Path) -> BrokerProcess:
+    """Apache Kafka on a directory that is formatted already, as the only voter of its quorum."""
+    port, controller_port = free_port(), free_port()
+    directory.mkdir(exist_ok=True)
+    settings = {"log.dirs": str(data), "controller.quorum.voters": f"1@127.0.0.1:{controller_port}"}
+    file = directory / "server.properties"
+    file.write_text(server_properties(directory, port, controller_port, settings))
+    return BrokerProcess(java("kafka.Kafka", str(file), jvm_options=["-Xmx512m"]), port, directory / "server.log")
+
+
+def use(broker, values):
+    """Write `values`, and read and commit as a group whatever it has not read yet."""
+    produce(broker, TOPIC, values, **{"enable.idempotence": True})
+    reader = consumer(broker, GROUP)
+    reader.subscribe([TOPIC])
+    seen = [message.value() for message in consume(reader, len(values), within_s=60)]
+    reader.commit(asynchronous=False)
+    reader.close()
+    assert sorted(seen) == sorted(values)
+
+
+def everything_in(broker, partitions):
+    return sorted(message.value() for index in range(partitions) for message in read_partition(broker, TOPIC, index))
+
+
+def retention_of(broker):
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    (future,) = admin.describe_configs([ConfigResource("topic", TOPIC)]).values()
+    return future.result()["retention.ms"].value
+
+
+def committed(broker, partitions, within_s=60):
+    """Sum of the group's offsets. A Kafka that has just come up answers for a while that it coordinates nothing yet."""
+    reader = consumer(broker, GROUP)
+    asked = [TopicPartition(TOPIC, index) for index in range(partitions)]
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            offsets = [partition.offset for partition in reader.committed(asked, timeout=20)]
+            break
+        except KafkaException as error:
+            assert error.args[0].retriable() or error.args[0].code() == KafkaError.NOT_COORDINATOR, error
+            assert time.monotonic() < deadline, error
+            time.sleep(0.2)
+    reader.close()
+    return sum(offset for offset in offsets if offset > 0)
+
+
+def test_kafka_goes_on_where_moldau_stopped_and_moldau_where_kafka_did(tmp_path):
+    data = tmp_path / "data"
+    with moldau.Broker(data) as broker:
+        create_topic(broker, TOPIC, 3, config={"retention.ms": "123456789"})
+        use(broker, [b"moldau-%d" % number for number in range(60)])
+    with kafka_on(tmp_path / "kafka", data) as kafka:
+        assert retention_of(kafka) == "123456789"
+        assert committed(kafka, 3) == 60
+        assert len(everything_in(kafka, 3)) == 60
+        use(kafka, [b"kafka-%d" % number for number in range(40)])
+        create_topic(kafka, "made-by-kafka", 2)
+    with moldau.Broker(data) as broker:
+        assert committed(broker, 3) == 100
+        written = [b"moldau-%d" % number for number in range(60)] + [b"kafka-%d" % number for number in range(40)]
+        assert everything_in(broker, 3) == sorted(written)
+        produce(broker, "made-by-kafka", [b"by moldau"])
+
+
+def test_moldau_goes_on_after_kafka_was_killed_and_kafka_after_moldau(tmp_path):
+    kafka = prepare(tmp_path)
+    data = tmp_path / "data"
+    kafka.start()
+    create_topic(kafka, TOPIC, 2, config={"retention.ms": "99999999"})
+    use(kafka, [b"before-%d" % number for number in range(50)])
+    kafka.kill()
+    with moldau.Broker(data) as broker:
+        assert retention_of(broker) == "99999999"
+        assert len(everything_in(broker, 2)) == 50
+        use(broker, [b"between-%d" % number for number in range(30)])
+    # Formatted with --standalone, this directory knows its voter, and Kafka takes its own settings again.
+    again = BrokerProcess(
+        java("kafka.Kafka", str(tmp_path / "server.properties"), jvm_options=HEAP), kafka.port, tmp_path / "again.log"
+    )
+    with again:
+        assert committed(again, 2) == 80
+        assert len(everything_in(again, 2)) == 80
+        use(again, [b"after"])
