@@ -313,3 +313,52 @@ fn a_replica_that_nobody_knows_is_told_so() {
     let answer: FetchResponse = client.ask(FETCH, 12, &request);
     assert_eq!(only(&answer).error_code, 6);
 }
+
+#[test]
+fn no_wake_up_is_lost_between_producers_and_long_polls() {
+    let broker = Broker::start();
+    broker.create_topic("orders", 2);
+    let each = 1500;
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for producer in 0..4 {
+            let broker = &broker;
+            scope.spawn(move || {
+                let mut client = broker.connect();
+                let acks = if producer % 2 == 0 { -1 } else { 1 };
+                let request = produce_request(broker, 9, acks, "orders", &[(producer % 2, batch(&[b"x"]))]);
+                for _ in 0..each {
+                    let answer: ProduceResponse = client.ask(PRODUCE, 9, &request);
+                    assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+                }
+            });
+        }
+        for _ in 0..2 {
+            let broker = &broker;
+            scope.spawn(move || {
+                let mut client = broker.connect();
+                let mut offsets = [0i64; 2];
+                // A lost wake-up would cost the whole wait, once per poll that was behind.
+                while offsets != [2 * each, 2 * each] {
+                    let asked = [(0, offsets[0]), (1, offsets[1])];
+                    let ask = Ask {
+                        partitions: &asked,
+                        max_wait_ms: 15_000,
+                        ..Ask::default()
+                    };
+                    for partition in &fetch(&mut client, broker, &ask).responses[0].partitions {
+                        for (offset, _) in values(partition) {
+                            let expected = &mut offsets[partition.partition_index as usize];
+                            assert_eq!(offset, *expected, "every record once, in order");
+                            *expected += 1;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    assert!(
+        began.elapsed() < Duration::from_secs(14),
+        "a long poll slept although there was something to read"
+    );
+}
