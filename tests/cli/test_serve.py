@@ -160,3 +160,12 @@ def test_a_node_that_everybody_can_reach_says_so():
     with running("up", "--port", "0", "--host", "0.0.0.0") as (process, _servers):
         _code, err = stop(process)
     assert "everybody who can reach this address" in err
+
+
+def test_an_advertised_address_that_cannot_be_reached_is_named_with_the_setting_to_change():
+    with running("up", "--port", "0", "--override", "advertised.listeners=PLAINTEXT://127.0.0.1:1") as (_node, servers):
+        for command in (["group", "list"], ["topic", "create", "t"], ["cluster"]):
+            ended = moldau(*command, "-b", servers, "--timeout", "3")
+            assert ended.code == 3
+            assert ended.err.startswith("error: cannot connect to 127.0.0.1:1\nhint: ")
+            assert "advertised.listeners" in ended.err

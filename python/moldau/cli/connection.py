@@ -46,13 +46,16 @@ class Connection:
     timeout_s: Annotated[float, Parameter(name="--timeout")] = 15.0
     """Seconds to wait for an answer."""
     unreachable: Annotated[set[str], Parameter(parse=False)] = field(default_factory=set)
+    admins: Annotated[list[Any], Parameter(parse=False)] = field(default_factory=list)
 
     def admin(self) -> AdminClient:
         """A client for administration."""
         configuration = self._configuration()
         from confluent_kafka.admin import AdminClient
 
-        return AdminClient(configuration)
+        client = AdminClient(configuration)
+        self.admins.append(client)
+        return client
 
     def consumer(self, group: str, **settings: Any) -> Consumer:
         """A consumer that commits nothing unless it is told to."""
@@ -135,17 +138,26 @@ class Connection:
         except KafkaException as exception:
             raise self.explained(exception.args[0]) from exception
         except FutureTimeoutError as exception:
-            raise TimedOutError(f"no answer within {self.timeout_s:g} s", self._hint()) from exception
+            raise self._in_vain("") from exception
 
     def explained(self, error: KafkaError) -> CommandError:
         """An error of librdkafka or of the broker as one of ours."""
         message = error.str() or error.name()
-        if error.code() in _NOT_REACHED and self.unreachable:
-            return NoConnectionError(message, self._hint())
-        # Somebody opened the door before: without an address that refused, this is somebody who says nothing.
         if error.code() in _WAITED | _NOT_REACHED:
-            return TimedOutError(f"no answer within {self.timeout_s:g} s: {message}", self._hint())
+            return self._in_vain(f": {message}")
         return RefusedError(f"{message} ({error.name()})" if error.name() not in message else message)
+
+    def _in_vain(self, message: str) -> CommandError:
+        """No answer came: because somebody cannot be reached, or because somebody who was reached says nothing."""
+        self._collect_errors()
+        if not self.unreachable:
+            return TimedOutError(f"no answer within {self.timeout_s:g} s{message}")
+        return NoConnectionError(f"cannot connect to {', '.join(sorted(self.unreachable))}", self._hint())
+
+    def _collect_errors(self) -> None:
+        """Let the admin clients call `_note_error` for what went wrong so far; producers and consumers poll anyway."""
+        for client in self.admins:
+            client.poll(0)
 
     def _hint(self) -> str | None:
         elsewhere = self.unreachable - {f"{host}:{port}" for host, port in self.servers()}

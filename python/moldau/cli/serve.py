@@ -91,7 +91,7 @@ def broker(
     verbose
         Log everything.
     """
-    _log_to_stderr(logging.INFO if verbose else logging.WARNING)
+    _log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     settings = read_settings(file, override or [])
     _run(settings, _announce(settings), format_new=False)
 

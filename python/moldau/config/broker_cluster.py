@@ -137,7 +137,13 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         internal=True,
         no_effect="the controller keeps no such statistics",
     ),
-    row(STRING, "metadata.log.dir", None, "Directory of the metadata log; the first of log.dirs without it."),
+    row(
+        STRING,
+        "metadata.log.dir",
+        None,
+        "Directory of the metadata log; the first of log.dirs without it.",
+        no_effect="the metadata log lies in one of log.dirs",
+    ),
     row(
         INT,
         "metadata.log.segment.bytes",
@@ -276,7 +282,13 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         AtLeast(0),
         no_effect=ONE_NODE,
     ),
-    row(LONG, "replica.high.watermark.checkpoint.interval.ms", 5000, "How often high watermarks are written down."),
+    row(
+        LONG,
+        "replica.high.watermark.checkpoint.interval.ms",
+        5000,
+        "How often high watermarks are written down.",
+        no_effect="written with the recovery points: log.flush.offset.checkpoint.interval.ms",
+    ),
     row(
         STRING,
         "replica.selector.class",

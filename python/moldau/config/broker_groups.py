@@ -80,6 +80,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         5_242_880,
         "How much is read at a time when offsets are loaded at start.",
         AtLeast(1),
+        no_effect="offsets are read in pieces of a fixed size",
     ),
     row(
         SHORT,

@@ -181,7 +181,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         LIST,
         "log.cleanup.policy",
         ("delete",),
-        "What happens to old records: they are deleted, compacted by key, or both.",
+        "What happens to old records: they are deleted, compacted by key (not yet: they stay), or both.",
         ListOf(("compact", "delete")),
         dynamic=CLUSTER_WIDE,
     ),
@@ -235,6 +235,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         60_000,
         "How often the start offset of each partition is written down.",
         AtLeast(0),
+        no_effect="written with the recovery points: log.flush.offset.checkpoint.interval.ms",
     ),
     row(
         LONG,

@@ -198,6 +198,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         500,
         "How many requests may wait for the control plane before sockets are read no further.",
         AtLeast(1),
+        no_effect="there is no common queue: a connection is read on when its request was answered",
     ),
     row(
         LONG,

@@ -66,6 +66,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "A partition forgets an idempotent producer that is silent for this long.",
         AtLeast(1),
         dynamic=CLUSTER_WIDE,
+        no_effect="a silent producer is forgotten after a day",
     ),
     row(
         INT,

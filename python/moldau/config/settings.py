@@ -132,12 +132,6 @@ class BrokerSettings:
         """`log.dirs`, or `log.dir` when it is not set."""
         return self.words("log.dirs") if self.value("log.dirs") is not None else self.words("log.dir")
 
-    @property
-    def metadata_directory(self) -> str:
-        """Where the metadata log lies."""
-        named = self.value("metadata.log.dir")
-        return named if isinstance(named, str) else self.log_directories[0]
-
     def origin(self, name: str) -> Origin:
         """Where the value of a key came from."""
         return self.origins.get(name, Origin("default"))

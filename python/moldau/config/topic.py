@@ -171,7 +171,7 @@ TOPIC_KEYS: Final[dict[str, ConfigKey]] = table(
         LIST,
         "cleanup.policy",
         ("delete",),
-        "What happens to old records: they are deleted, compacted by key, or both; empty keeps them.",
+        "What happens to old records: deleted, compacted by key (not yet: they stay), or both; empty keeps them.",
         ListOf(("compact", "delete")),
         scope=Scope.TOPIC,
         synonyms=(Synonym("log.cleanup.policy"),),
