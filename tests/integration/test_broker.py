@@ -17,6 +17,7 @@ from tests.integration.clients import admin, consume, consumer, create_topic, pr
 
 import moldau
 from moldau.config.settings import SettingsError
+from moldau.observe import metrics
 from moldau.server.boot import StartError
 
 
@@ -190,6 +191,16 @@ def test_a_port_in_use_is_refused_and_leaves_nothing_open(tmp_path):
             moldau.Broker(tmp_path, port=port).start()
     with moldau.Broker(tmp_path, port=port) as broker:
         assert broker.bootstrap_servers == f"127.0.0.1:{port}"
+
+
+def test_every_number_that_a_broker_reports_is_declared(broker):
+    produce(broker, "counted", [b"x"] * 10)
+    numbers = broker.metrics()
+    assert {name for name in numbers if metrics.find(name) is None} == set()
+    assert set(metrics.METRICS) <= set(numbers)
+    assert numbers["produced_messages"] == 10
+    assert numbers["partitions"] == 2
+    assert numbers["requests_0"] >= 1
 
 
 def test_a_misspelled_setting_is_refused_at_once():

@@ -23,6 +23,7 @@ from moldau.config import Value
 from moldau.config.settings import EMBEDDED, BrokerSettings, Given, Origin, load
 from moldau.server.boot import Node, NodeOptions, StartError
 from moldau.server.core_types import Endpoint
+from moldau.server.measure import measure
 
 START_TIMEOUT_S: Final = 60.0
 STOP_GRACE_MS: Final = 500
@@ -86,6 +87,16 @@ class Broker:
         if self._path is None:
             raise RuntimeError("the broker was not started")
         return self._path
+
+    def metrics(self) -> dict[str, int]:
+        """What the broker counts and measures, by the names of `moldau.observe.metrics`.
+
+        Raises:
+            RuntimeError: the broker does not run.
+        """
+        if self._node is None or not self._endpoints:
+            raise RuntimeError("the broker does not run")
+        return measure(self._node.shell.core)
 
     def start(self) -> Self:
         """Start the broker and return when clients may connect.
