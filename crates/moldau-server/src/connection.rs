@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::ApiRange;
 use crate::control::{ClientSoftware, ConnectionId, ControlRequest, Outcome, Reply};
@@ -24,7 +24,6 @@ use crate::handlers::{DelayedOperation, api_versions, list_offsets, metadata, of
 use crate::input::{BadFrameSize, Input};
 use crate::node::{ClientContext, Node};
 use crate::output::Output;
-use crate::purgatory::Waiter;
 use crate::registry::{Activity, Registry};
 use crate::wire::header::{RequestPrefix, decode_client_id};
 use crate::wire::{self, DecodeError, api_key};
@@ -106,11 +105,6 @@ impl Request {
     fn has_tagged_response_header(&self) -> bool {
         self.is_flexible() && self.prefix.api_key != api_key::API_VERSIONS
     }
-}
-
-enum Parked {
-    Woken,
-    Expired,
 }
 
 /// The state of one connection.
@@ -338,20 +332,17 @@ impl Connection {
         let waiter = operation.waiter();
         self.flush().await?;
         while !operation.try_complete() {
-            match self.park(&waiter, deadline).await? {
-                Parked::Woken => {}
-                Parked::Expired => {
-                    operation.expire();
-                    break;
-                }
+            if self.wait_for(timeout_at(deadline, waiter.woken())).await?.is_err() {
+                operation.expire();
+                break;
             }
         }
         Ok(())
     }
 
-    async fn park(&mut self, waiter: &Waiter, deadline: Instant) -> Result<Parked, Disconnect> {
-        let sleep = sleep_until(deadline);
-        tokio::pin!(sleep);
+    /// Wait for something on our side, reading ahead meanwhile: the end of the client ends the wait.
+    async fn wait_for<T>(&mut self, awaited: impl Future<Output = T>) -> Result<T, Disconnect> {
+        tokio::pin!(awaited);
         loop {
             let reads_ahead = self.input.buffer.len() < READ_AHEAD_BYTES;
             if reads_ahead {
@@ -359,13 +350,12 @@ impl Connection {
             }
             tokio::select! {
                 biased;
-                () = waiter.woken() => return Ok(Parked::Woken),
+                done = &mut awaited => return Ok(done),
                 received = self.stream.read_buf(&mut self.input.buffer), if reads_ahead => {
                     if received? == 0 {
                         return Err(Disconnect::ByClient);
                     }
                 }
-                () = &mut sleep => return Ok(Parked::Expired),
             }
         }
     }
@@ -373,7 +363,7 @@ impl Connection {
     /// Hand a request to the control plane, and its answer to the client.
     async fn ask_control(&mut self, request: Request) -> Result<(), Disconnect> {
         self.flush().await?;
-        let (reply, mut outcome) = Reply::channel();
+        let (reply, outcome) = Reply::channel();
         self.known_to_control = true;
         self.node.control.submit(ControlRequest {
             connection_id: self.id,
@@ -388,21 +378,7 @@ impl Connection {
             body: request.body.clone().freeze(),
             reply,
         });
-        let outcome = loop {
-            let reads_ahead = self.input.buffer.len() < READ_AHEAD_BYTES;
-            if reads_ahead {
-                self.input.make_room();
-            }
-            tokio::select! {
-                biased;
-                outcome = &mut outcome => break outcome,
-                received = self.stream.read_buf(&mut self.input.buffer), if reads_ahead => {
-                    if received? == 0 {
-                        return Err(Disconnect::ByClient);
-                    }
-                }
-            }
-        };
+        let outcome = self.wait_for(outcome).await?;
         match outcome {
             Ok(Outcome::Body(body)) => {
                 self.begin_answer(&request);

@@ -2,13 +2,14 @@
 
 mod broker;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use broker::records::{Ask, fetch, only, produce, produce_request, values};
-use broker::{Broker, Event, NODE_ID, PRODUCE, batch, topic_image};
+use broker::records::{Ask, fetch, fetch_request, only, produce, produce_request, values};
+use broker::{Broker, Event, FETCH, NODE_ID, PRODUCE, batch, topic_image};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName, TransactionalId};
+use kafka_protocol::messages::{FetchResponse, ProduceRequest, ProduceResponse, TopicName, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
 use moldau_log::batch::BatchBuilder;
 use moldau_log::{AppendOrigin, LogConfig, Offset, ProducerEpoch, ProducerId, TimestampType, TopicPartition};
@@ -359,4 +360,32 @@ fn the_control_plane_hears_when_its_records_are_committed() {
             .on_committed(&TopicPartition::new("nowhere", 0), Offset(0), 1)
             .is_err()
     );
+}
+
+#[test]
+fn megabytes_behind_a_long_poll_are_answered_in_order_after_it() {
+    let broker = Broker::start();
+    broker.create_topic("orders", 2);
+    let mut client = broker.connect();
+    let poll = fetch_request(
+        &broker,
+        &Ask {
+            partitions: &[(1, 0)],
+            max_wait_ms: 300,
+            ..Ask::default()
+        },
+    );
+    let polled = client.send(FETCH, 12, &poll);
+    let large = produce_request(&broker, 9, -1, "orders", &[(0, batch(&[&[b'x'; 100_000]]))]);
+    let frames: Vec<_> = (0..60).map(|_| client.frame(PRODUCE, 9, &large)).collect();
+    let mut sender = client.stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| frames.iter().for_each(|(_, frame)| sender.write_all(frame).unwrap()));
+        assert_eq!(client.receive::<FetchResponse>(12).0, polled);
+        for (offset, (asked, _)) in frames.iter().enumerate() {
+            let (answered, answer) = client.receive::<ProduceResponse>(9);
+            assert_eq!(answered, *asked);
+            assert_eq!(answer.responses[0].partition_responses[0].base_offset, offset as i64);
+        }
+    });
 }
