@@ -203,11 +203,10 @@ def test_somebody_who_is_no_broker_is_refused(answer):
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def reply() -> None:
-            for _ in range(2):
-                connection, _address = server.accept()
-                with connection:
-                    if connection.recv(4096):
-                        connection.sendall(answer)
+            connection, _address = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
 
         thread = threading.Thread(target=reply, daemon=True)
         thread.start()
