@@ -46,7 +46,7 @@ def test_a_full_disk_refuses_records_and_keeps_what_it_acknowledged(small_disk: 
     assert errors, "a disk of 24 MiB does not take 40 MB"
     assert acknowledged
     assert node.is_running(), "the node does not end because one directory is full"
-    assert any(word in node.log_file.read_text().lower() for word in ("no space", "storage"))
+    assert any(word in node.log_file.read_text().lower() for word in ("no space", "no room"))
 
     values = numbered(50)
     assert produce(node.bootstrap_servers, "filling", values, on_sound[0]) == (values, [])

@@ -7,11 +7,13 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug)]
 pub(crate) struct DirectoryHealth {
     pub path: PathBuf,
     failure: OnceLock<String>,
+    short: AtomicBool,
 }
 
 impl DirectoryHealth {
@@ -19,6 +21,7 @@ impl DirectoryHealth {
         DirectoryHealth {
             path,
             failure: OnceLock::new(),
+            short: AtomicBool::new(false),
         }
     }
 
@@ -34,6 +37,20 @@ impl DirectoryHealth {
             tracing::error!(directory = %self.path.display(), %reason, "the log directory goes offline");
         }
         reason
+    }
+
+    /// Something has run out (see [`is_shortage`]) and records are refused. Told when it begins, not for each of them.
+    pub fn begin_shortage(&self, error: &io::Error) {
+        if !self.short.swap(true, Ordering::Relaxed) {
+            tracing::error!(directory = %self.path.display(), %error, "no room for more records; refusing them until there is");
+        }
+    }
+
+    /// Records go through (again).
+    pub fn end_shortage(&self) {
+        if self.short.load(Ordering::Relaxed) && self.short.swap(false, Ordering::Relaxed) {
+            tracing::warn!(directory = %self.path.display(), "there is room for records again");
+        }
     }
 }
 

@@ -80,6 +80,7 @@ impl PartitionLog {
                 Ok(error) => self.append_failed(error),
                 Err(error) => AppendError::Offline(self.health.fail("writing records", &error)),
             })?;
+        self.health.end_shortage();
         self.take_over(&mut appender, validated, updates, now_ms)?;
         Ok(AppendInfo {
             base_offset,
@@ -95,6 +96,7 @@ impl PartitionLog {
     /// directory.
     fn append_failed(&self, error: std::io::Error) -> AppendError {
         if is_shortage(&error) {
+            self.health.begin_shortage(&error);
             AppendError::Storage(error)
         } else {
             AppendError::Offline(self.health.fail("writing records", &error))
