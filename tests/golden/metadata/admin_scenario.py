@@ -78,6 +78,11 @@ def replace(resource_type: int, name: str, **values: str | None) -> tuple[int, i
     return ALTER, 2, {"resources": [resource], "validate_only": False}
 
 
+def twice(step: tuple[int, int, dict[str, Any]]) -> tuple[int, int, dict[str, Any]]:
+    api_key, version, values = step
+    return api_key, version, {**values, "resources": values["resources"] * 2}
+
+
 def describe(resource_type: int, name: str, *keys: str, synonyms: bool = True) -> tuple[int, int, dict[str, Any]]:
     resource = {"resource_type": resource_type, "resource_name": name, "configuration_keys": keys or None}
     return DESCRIBE_CONFIGS, 4, {"resources": [resource], "include_synonyms": synonyms, "include_documentation": False}
@@ -167,6 +172,7 @@ STEPS: dict[str, tuple[int, int, dict[str, Any]]] = {
     "grow by hand too few": grow("orders", 9, [[1]]),
     "grow by hand on a stranger": grow("orders", 7, [[9]]),
     "grow by hand on nobody": grow("orders", 7, [[]]),
+    "grow one twice": (GROW, 3, {"topics": [{"name": "orders", "count": 8}] * 2, "validate_only": False}),
     "set": incremental(TOPIC, "orders", ("retention.ms", SET, "70000"), ("segment.ms", SET, "100000")),
     "delete a config": incremental(TOPIC, "orders", ("segment.ms", REMOVE, None)),
     "delete what was never set": incremental(TOPIC, "orders", ("flush.ms", REMOVE, None)),
@@ -202,6 +208,12 @@ STEPS: dict[str, tuple[int, int, dict[str, Any]]] = {
     "replace by nonsense": replace(TOPIC, "manual", segment_ms="never"),
     "replace by null": replace(TOPIC, "manual", segment_ms=None),
     "replace a stranger": replace(TOPIC, "nope", segment_ms="5000"),
+    "replace on another node": replace(BROKER, "7", log_cleaner_threads="2"),
+    "replace on the node": replace(BROKER, "1", log_cleaner_threads="3"),
+    "replace a read-only key": replace(BROKER, "1", num_partitions="3"),
+    "replace on an unknown type": replace(77, "x", a="b"),
+    "the same resource twice": twice(incremental(TOPIC, "manual", ("retention.ms", SET, "5"))),
+    "replace the same resource twice": twice(replace(TOPIC, "manual", segment_ms="5")),
     "describe a topic": describe(TOPIC, "orders"),
     "describe a replaced topic": describe(TOPIC, "manual", "segment.ms", "retention.ms"),
     "describe one key": describe(TOPIC, "orders", "retention.ms"),
@@ -239,6 +251,10 @@ STEPS: dict[str, tuple[int, int, dict[str, Any]]] = {
     "the metadata version down": feature("metadata.version", 29, kind=2),
     "the metadata version too high": feature("metadata.version", 99),
     "the metadata version as it is": feature("metadata.version", 30, validate_only=True),
+    "a feature down": feature("group.version", 0, kind=2),
+    "a feature up again": feature("group.version", 1),
+    "a feature up by downgrade": feature("share.version", 1, kind=2),
+    "a feature only to see": feature("group.version", 0, kind=2, validate_only=True),
     "describe the cluster": (CLUSTER, 2, {"include_cluster_authorized_operations": True, "endpoint_type": 1}),
     "describe the controllers": (CLUSTER, 1, {"include_cluster_authorized_operations": False, "endpoint_type": 2}),
     "describe neither": (CLUSTER, 1, {"include_cluster_authorized_operations": False, "endpoint_type": 7}),
@@ -246,15 +262,22 @@ STEPS: dict[str, tuple[int, int, dict[str, Any]]] = {
     "resources of a group": (RESOURCES, 1, {"resource_types": [GROUP]}),
     "resources of metrics": (RESOURCES, 0, {}),
     "resources of nothing": (RESOURCES, 1, {"resource_types": [99]}),
+    "resources of everything": (RESOURCES, 1, {"resource_types": []}),
+    "resources of nodes": (RESOURCES, 1, {"resource_types": [BROKER, LOGGER]}),
     "partitions of one topic": partitions("orders", "nope", "not/legal"),
     "partitions in pages": partitions("orders", "manual", limit=3),
     "the next page": partitions("orders", "manual", limit=3, cursor=("orders", 1)),
     "a page of no topic": partitions("orders", cursor=("manual", 0)),
     "a page before the first": partitions("orders", cursor=("orders", -1)),
     "a page of nothing": partitions("orders", limit=0),
+    "partitions of everything": partitions(),
+    "everything in pages": partitions(limit=4),
     "log dirs of one": (LOG_DIRS, 5, {"topics": [{"topic": "manual", "partitions": [0, 1, 9]}]}),
+    "log dirs of all": (LOG_DIRS, 5, {"topics": None}),
     "an id for half a producer": producer(producer_id=5),
     "an id for no transaction": producer(""),
+    "an id for a producer": producer(),
+    "an id for a producer that has one": producer(None, 0, 0),
     "delete a stranger": delete("nope"),
     "delete nothing": delete(None),
     "delete by an unknown id": (DELETE, 6, {"topics": [{"name": None, "topic_id": UNKNOWN_ID}]}),
@@ -267,7 +290,7 @@ STEPS: dict[str, tuple[int, int, dict[str, Any]]] = {
 
 VARYING = {
     "throttle_time", "topic_id", "host", "port", "cluster_id", "rack", "log_dir", "total_bytes", "usable_bytes",
-    "partition_size", "high_watermark", "log_end_offset", "leader_epoch", "last_fetch_timestamp",
+    "partition_size", "high_watermark", "log_end_offset", "leader_epoch", "producer_id", "last_fetch_timestamp",
     "last_caught_up_timestamp",
 }  # fmt: skip
 """What differs from run to run, or from place to place."""
@@ -329,7 +352,11 @@ def ask(bootstrap_servers: str) -> dict[str, Any]:
     """Take every step in turn; a connection that the broker closes is told as None."""
     answers: dict[str, Any] = {}
     for name, (api_key, version, values) in STEPS.items():
-        answer = exchange(bootstrap_servers, encoded(api_key, version, values))
+        try:
+            answer = exchange(bootstrap_servers, encoded(api_key, version, values))
+        except TimeoutError:
+            answers[name] = "no answer"
+            continue
         answers[name] = None if answer is None else comparable(parse(api_key, version, answer))
     return answers
 

@@ -12,10 +12,16 @@ KAFKAS = json.loads((Path(__file__).parent / "kafka-4.3.1-answers.json").read_te
 
 BETTER = {
     # Kafka fails with UNKNOWN_SERVER_ERROR, because it does not check the number before it uses it.
-    "an unknown operation on a topic": 42,
+    "an unknown operation on a topic": {42},
     # Kafka closes the connection: its reader takes no string above 32767 bytes, and nobody learns why.
-    "set too much": 40,
+    "set too much": {40},
+    # Kafka never answers.
+    "replace the same resource twice": {42},
+    # Kafka says COORDINATOR_LOAD_IN_PROGRESS while it fetches its first block of ids; we let the producer wait for it.
+    "an id for a producer": {0},
+    "an id for a producer that has one": {0},
 }
+"""The error codes that we answer with where we do not want to be Kafka."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +60,7 @@ def without_words(value):
 @pytest.mark.parametrize("step", STEPS)
 def test_an_answer_is_what_kafka_answers(ours, step):
     if step in BETTER:
-        assert ours[step]["responses"][0]["error_code"] == BETTER[step]
+        assert set(_codes(ours[step])) == BETTER[step]
     else:
         assert settled(ours[step]) == settled(KAFKAS[step])
 

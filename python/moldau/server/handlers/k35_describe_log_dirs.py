@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from moldau.control.metadata.topic_names import CLUSTER_METADATA
 from moldau.errors import ErrorCode
 from moldau.server.core_types import DirectoryStatus, LogStatus
 from moldau.server.handlers import Api, RequestContext
@@ -20,7 +21,8 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
     directories: list[DirectoryStatus] = await shell.on_disk(shell.core.directories)
     logs: dict[str, list[LogStatus]] = defaultdict(list)
     for log in await shell.on_disk(shell.core.logs):
-        if asked is None or (log.topic, log.partition) in asked:
+        # The metadata log belongs to the quorum, not to the topics of the node: Kafka does not tell it here either.
+        if log.topic != CLUSTER_METADATA and (asked is None or (log.topic, log.partition) in asked):
             logs[log.directory].append(log)
     broker = shell.metadata.machine.image.brokers.get(shell.node_id)
     cordoned = set((broker.cordoned_log_dirs if broker is not None else None) or ())
