@@ -1,8 +1,7 @@
 //! What a connection is about to send: bytes, and ranges of files between them.
 //!
 //! Records go from file to socket with `sendfile`, so a consumer's megabyte never passes through this process. Short
-//! ranges are read into the bytes instead: one more copy costs less than two more system calls. Several answers may
-//! gather here before one flush.
+//! ranges are read into the bytes instead. Several answers may gather here before one flush.
 
 use std::io;
 
@@ -13,7 +12,8 @@ use tokio::net::TcpStream;
 
 use crate::wire::Writer;
 
-/// A range up to this long is copied. Measured on loopback: below it `sendfile` is the slower way.
+/// A range up to this long is copied, so that a small answer leaves in one piece and wakes its reader once. For the
+/// processor it makes no difference: with 24 ranges of 4 to 70 KB per answer both ways measured the same.
 const COPY_MAX_BYTES: usize = 16 * 1024;
 /// How much of a file is read at a time where there is no `sendfile`.
 const CHUNK_BYTES: usize = 256 * 1024;

@@ -200,7 +200,8 @@ async fn bind(listener: &Listener, config: &ServerConfig) -> io::Result<TcpListe
             TcpSocket::new_v6()?
         };
         socket.set_reuseaddr(true)?;
-        // Set on the listening socket, so that the window of every connection is right from its first packet on.
+        // Connections inherit these, so that a window is right from the first packet on.
+        socket.set_keepalive(true)?;
         if let Ok(size) = u32::try_from(config.socket_send_buffer_bytes) {
             socket.set_send_buffer_size(size)?;
         }
