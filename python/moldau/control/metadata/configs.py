@@ -30,7 +30,7 @@ from moldau.control.metadata.image import (
     ConfigResource,
 )
 from moldau.control.metadata.records import ClearElrRecord, ConfigRecord
-from moldau.control.metadata.situation import Outcome, Situation, outcome_of
+from moldau.control.metadata.situation import Outcome, Situation, check_request_size, outcome_of
 from moldau.control.metadata.topic_names import check_name
 from moldau.control.schema import Message
 from moldau.errors import ApiError, ErrorCode, InvalidConfigError
@@ -77,12 +77,22 @@ Outcomes = tuple[tuple[ConfigResource, Outcome], ...]
 
 
 def alter_configs(situation: Situation, request: AlterConfigs) -> Decision[Message, Outcomes]:
-    """Decide about `request`."""
+    """Decide about `request`.
+
+    Raises:
+        ApiError: POLICY_VIOLATION, too many changes in one request.
+    """
+    check_request_size(sum(1 + len(changes) for _, changes in request.resources), "changes")
     return _each(situation, request.resources, _altered, validate_only=request.validate_only)
 
 
 def replace_configs(situation: Situation, request: ReplaceConfigs) -> Decision[Message, Outcomes]:
-    """Decide about `request`."""
+    """Decide about `request`.
+
+    Raises:
+        ApiError: POLICY_VIOLATION, too many changes in one request.
+    """
+    check_request_size(sum(1 + len(values) for _, values in request.resources), "changes")
     changes = tuple(
         (resource, tuple(ConfigChange(name, Operation.SET, value) for name, value in values))
         for resource, values in request.resources

@@ -9,7 +9,7 @@ Source: KIP-133, KIP-226 (synonyms), KIP-569 (types and documentation), KIP-1142
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,7 +23,7 @@ from moldau.control.metadata.image import (
     TOPIC_RESOURCE,
     ConfigResource,
 )
-from moldau.control.metadata.situation import Situation
+from moldau.control.metadata.situation import Situation, check_request_size
 from moldau.control.metadata.topic_names import check_name
 from moldau.errors import ApiError, ErrorCode
 
@@ -43,9 +43,14 @@ class DescribedConfigs:
 
 
 def describe_configs(
-    situation: Situation, resources: Iterable[tuple[ConfigResource, Collection[str] | None]]
+    situation: Situation, resources: Collection[tuple[ConfigResource, Collection[str] | None]]
 ) -> list[DescribedConfigs]:
-    """Describe each resource, with only the keys that were asked for, or with all when none were named."""
+    """Describe each resource, with only the keys that were asked for, or with all when none were named.
+
+    Raises:
+        ApiError: POLICY_VIOLATION, too many resources in one request.
+    """
+    check_request_size(len(resources), "resources")
     described = []
     for resource, names in resources:
         try:

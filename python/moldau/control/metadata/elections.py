@@ -19,7 +19,7 @@ from moldau.control.machine import Decision
 from moldau.control.metadata.image import Partition, Topic
 from moldau.control.metadata.leadership import Election, Target, change_of, without
 from moldau.control.metadata.records import PartitionChangeRecord
-from moldau.control.metadata.situation import Outcome, Situation, outcome_of
+from moldau.control.metadata.situation import Outcome, Situation, check_request_size, outcome_of
 from moldau.control.metadata.topics import check_assignment
 from moldau.control.schema import Message
 from moldau.errors import ApiError, ErrorCode, UnknownPartitionError
@@ -70,12 +70,13 @@ def elect_leaders(situation: Situation, request: ElectLeaders) -> Decision[Messa
     """Decide about `request`. When everything was asked for, partitions that need no election are not answered.
 
     Raises:
-        ApiError: INVALID_REQUEST, an election type that does not exist.
+        ApiError: INVALID_REQUEST, an election type that does not exist, or POLICY_VIOLATION, too many elections.
     """
     if request.election_type not in ElectionType.__members__.values():
         raise ApiError(ErrorCode.INVALID_REQUEST, f"election type {request.election_type} is unknown")
     election_type = ElectionType(request.election_type)
     everything = request.partitions is None
+    check_request_size(len(request.partitions or ()), "elections")
     names = request.partitions if request.partitions is not None else tuple(_every_partition(situation))
     records: list[Message] = []
     outcomes = []
@@ -117,7 +118,12 @@ def _find(situation: Situation, name: PartitionName) -> tuple[Topic, Partition]:
 
 
 def alter_reassignments(situation: Situation, request: AlterReassignments) -> Decision[Message, Outcomes]:
-    """Decide about `request`; one outcome for each partition, in order."""
+    """Decide about `request`; one outcome for each partition, in order.
+
+    Raises:
+        ApiError: POLICY_VIOLATION, too many reassignments in one request.
+    """
+    check_request_size(len(request.reassignments), "reassignments")
     records: list[Message] = []
 
     def attempt(reassignment: Reassignment) -> None:

@@ -16,7 +16,7 @@ from moldau.control.metadata.records import UNASSIGNED_DIRECTORY
 from moldau.errors import ApiError, ErrorCode, UnknownTopicError
 
 RECORDS_PER_REQUEST_MAX: Final = 10_000
-"""More records than this in one decision are refused: they would be one batch in the log."""
+"""One request may ask for so much: what it writes is one batch in the log, and it is answered in one go."""
 
 P = ParamSpec("P")
 
@@ -39,6 +39,19 @@ def outcome_of(attempt: Callable[P, object], *args: P.args, **kwargs: P.kwargs) 
     except ApiError as error:
         return Outcome(error.code, error.message)
     return DONE
+
+
+def check_request_size(count: int, things: str) -> None:
+    """Refuse a request that would hold the event loop, or fill the log, by itself.
+
+    Raises:
+        ApiError: POLICY_VIOLATION.
+    """
+    if count > RECORDS_PER_REQUEST_MAX:
+        raise ApiError(
+            ErrorCode.POLICY_VIOLATION,
+            f"the request asks for {count} {things}, {RECORDS_PER_REQUEST_MAX} are possible at a time",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ from moldau.control.metadata.image import TOPIC_RESOURCE, Topic
 from moldau.control.metadata.records import PartitionRecord, RemoveTopicRecord, TopicRecord
 from moldau.control.metadata.situation import (
     DONE,
-    RECORDS_PER_REQUEST_MAX,
     Outcome,
     Situation,
+    check_request_size,
     has_uncordoned_directory,
 )
 from moldau.control.metadata.topic_names import CLUSTER_METADATA, check_name, colliding
@@ -149,7 +149,7 @@ def _create_topics(situation: Situation, request: CreateTopics) -> Decision[Mess
             answers.append(CreatedTopic(name, ErrorCode.INVALID_REQUEST, f"the request names topic {name!r} twice"))
         elif name == CLUSTER_METADATA:
             answers.append(CreatedTopic(name, ErrorCode.INVALID_REQUEST, f"{CLUSTER_METADATA} is not for clients"))
-    _check_record_count(records)
+    check_request_size(len(records), "records")
     return Decision(tuple(answers), () if request.validate_only else tuple(records))
 
 
@@ -159,19 +159,7 @@ def _check_size(situation: Situation, topics: Iterable[NewTopic]) -> None:
     for topic in topics:
         asked = default if topic.partition_count == UNSET else max(topic.partition_count, 0)
         total += len(topic.assignments) or asked
-    if total > RECORDS_PER_REQUEST_MAX:
-        raise ApiError(
-            ErrorCode.POLICY_VIOLATION,
-            f"the request asks for {total} partitions, {RECORDS_PER_REQUEST_MAX} are possible at a time",
-        )
-
-
-def _check_record_count(records: Sequence[Message]) -> None:
-    if len(records) > RECORDS_PER_REQUEST_MAX:
-        raise ApiError(
-            ErrorCode.POLICY_VIOLATION,
-            f"the request needs {len(records)} records, {RECORDS_PER_REQUEST_MAX} are possible at a time",
-        )
+    check_request_size(total, "partitions")
 
 
 def _plan(situation: Situation, topic: NewTopic) -> _Planned:
@@ -314,6 +302,7 @@ def create_partitions(
     Raises:
         ApiError: POLICY_VIOLATION, too many partitions in one request.
     """
+    check_request_size(len(request.topics), "topics")
     named = Counter(topic.name for topic in request.topics)
     records: list[Message] = []
     outcomes: list[tuple[str, Outcome]] = []
@@ -329,7 +318,7 @@ def create_partitions(
     for name, count in named.items():
         if count > 1:
             outcomes.append((name, Outcome(ErrorCode.INVALID_REQUEST, f"the request names topic {name!r} twice")))
-    _check_record_count(records)
+    check_request_size(len(records), "partitions")
     return Decision(tuple(outcomes), () if request.validate_only else tuple(records))
 
 
@@ -342,11 +331,7 @@ def _grow(situation: Situation, request: NewPartitions) -> list[PartitionRecord]
             ErrorCode.INVALID_PARTITIONS,
             f"topic {topic.name!r} has {present} partitions and {request.count} would not be more",
         )
-    if added > RECORDS_PER_REQUEST_MAX:
-        raise ApiError(
-            ErrorCode.POLICY_VIOLATION,
-            f"{added} partitions at once are too many, {RECORDS_PER_REQUEST_MAX} are possible",
-        )
+    check_request_size(added, "partitions")
     factor = len(topic.partitions[0].replicas)
     if request.assignments is None:
         placed = _place(situation, added, factor)
@@ -367,8 +352,9 @@ def delete_topics(situation: Situation, request: DeleteTopics) -> Decision[Messa
     """Decide about `request`. A topic that is named twice, in whatever way, is refused and stays.
 
     Raises:
-        ApiError: TOPIC_DELETION_DISABLED.
+        ApiError: TOPIC_DELETION_DISABLED, or POLICY_VIOLATION for too many topics in one request.
     """
+    check_request_size(len(request.topics), "topics")
     if not situation.configs.broker_bool("delete.topic.enable"):
         raise ApiError(ErrorCode.TOPIC_DELETION_DISABLED)
     counts = Counter(request.topics)

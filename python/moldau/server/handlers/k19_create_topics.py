@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
 
 from moldau.control.metadata.topics import CreatedTopic, CreateTopics, NewTopic
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(19, "CreateTopics", (2, 7))
+
+logger: Final = logging.getLogger("moldau.server.topics")
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
@@ -22,7 +26,20 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         for topic in request.topics
     )
     answers = await shell.metadata.run(CreateTopics(topics, validate_only=request.validate_only))
+    _note_what_was_lowered(topics, answers)
     return {"topics": [_answer(answer) for answer in answers]}
+
+
+def _note_what_was_lowered(topics: Iterable[NewTopic], answers: Iterable[CreatedTopic]) -> None:
+    asked = {topic.name: topic.replication_factor for topic in topics}
+    for answer in answers:
+        if 0 < answer.replication_factor < asked[answer.name]:
+            logger.warning(
+                "topic %r has replication factor %d instead of %d: there are no more brokers",
+                answer.name,
+                answer.replication_factor,
+                asked[answer.name],
+            )
 
 
 def _answer(topic: CreatedTopic) -> dict[str, Any]:
