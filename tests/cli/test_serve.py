@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import moldau, moldau_process
+from tests.unit.config.test_settings import GUIDE_COMBINED_NODE, GUIDE_TUNING, KAFKA_SAMPLE
 
 
 @contextlib.contextmanager
@@ -169,3 +170,22 @@ def test_an_advertised_address_that_cannot_be_reached_is_named_with_the_setting_
             assert ended.code == 3
             assert ended.err.startswith("error: cannot connect to 127.0.0.1:1\nhint: ")
             assert "advertised.listeners" in ended.err
+
+
+@pytest.mark.parametrize("text", [GUIDE_COMBINED_NODE, GUIDE_TUNING, KAFKA_SAMPLE], ids=["node", "tuning", "sample"])
+def test_a_broker_starts_from_the_files_of_the_guide_and_of_kafka(tmp_path, text):
+    file = tmp_path / "server.properties"
+    # Folders and ports are other ones here, and nobody is sent to port 9092; everything else is as it stands.
+    ours = f"listeners=PLAINTEXT://127.0.0.1:0\nlog.dirs={tmp_path}/a,{tmp_path}/b\n"
+    file.write_text(text.replace("advertised.listeners=", "# ") + ours)
+    cluster_id = moldau("storage", "random-uuid").out.strip()
+    assert moldau("storage", "format", "-t", cluster_id, "-c", str(file)).code == 0
+    with running("broker", str(file)) as (process, servers):
+        created = moldau("topic", "create", "t", "-p", "2", "-r", "1", "-b", servers)
+        assert created.code == 0, created.err
+        produced = moldau("produce", "t", "-b", servers, text="1\n2\n")
+        assert produced.code == 0, produced.err
+        assert moldau("consume", "t", "-g", "g", "-f", "earliest", "-c", "2", "-b", servers).code == 0
+        code, err = stop(process)
+    assert code == 0
+    assert "Traceback" not in err

@@ -25,13 +25,15 @@ STANDALONE: Final[Mapping[str, Value]] = {
     "process.roles": ("broker", "controller"),
     "node.id": 1,
     "controller.listener.names": ("CONTROLLER",),
+    "offsets.topic.replication.factor": 1,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
 }
-"""What Kafka insists on and what a node that stands alone need not be told."""
+"""What Kafka insists on, or sets for three nodes, and what a node that stands alone need not be told."""
 
 EMBEDDED: Final[Mapping[str, Value]] = {
     **STANDALONE,
     "group.initial.rebalance.delay.ms": 0,
-    "offsets.topic.replication.factor": 1,
     "moldau.replication.factor.clamp": True,
 }
 """How `moldau up` and an embedded broker differ from Kafka's defaults."""
@@ -272,12 +274,18 @@ def _without_effect(values: Mapping[str, Value], origins: Mapping[str, Origin]) 
 
 def _doubtful(values: Mapping[str, Value]) -> list[str]:
     """What Kafka would accept as well and what will surprise somebody on a single node."""
-    replicas = broker_value(values, "default.replication.factor")
-    assert isinstance(replicas, int)
-    if replicas == 1 or values.get("moldau.replication.factor.clamp"):
+    if values.get("moldau.replication.factor.clamp"):
         return []
-    trouble = f"default.replication.factor is {replicas} and there is one node: such topics are refused"
-    return [f"{trouble}; set moldau.replication.factor.clamp=true to lower it instead"]
+    consequences = {
+        "default.replication.factor": "topics are refused unless they are created with one replica",
+        "offsets.topic.replication.factor": "no consumer group can commit, because its topic cannot be created",
+    }
+    return [
+        f"{name} is {values[name]} and there is one node: {consequence}; "
+        f"{name}=1 or moldau.replication.factor.clamp=true changes that"
+        for name, consequence in consequences.items()
+        if values.get(name, 1) != 1
+    ]
 
 
 def _contradictions(values: Mapping[str, Value], origins: Mapping[str, Origin]) -> list[str]:

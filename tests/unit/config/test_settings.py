@@ -233,6 +233,12 @@ def test_an_embedded_node_waits_for_nobody_and_clamps_replicas():
     assert load().integer("group.initial.rebalance.delay.ms") == 3000
 
 
+def test_the_topics_of_the_coordinators_have_one_replica_unless_the_file_says_otherwise():
+    assert load().integer("offsets.topic.replication.factor") == 1
+    (warning,) = from_file("offsets.topic.replication.factor=3").warnings
+    assert "no consumer group can commit" in warning
+
+
 def test_more_replicas_than_nodes_are_warned_of_unless_they_are_clamped():
     assert any("clamp=true" in warning for warning in from_file("default.replication.factor=3").warnings)
     assert not any(
