@@ -62,7 +62,7 @@ format: $(VENV)/.installed ## format every source
 bench: ## side by side with Apache Kafka on this machine, then the micro benchmarks
 	$(MAKE) build PROFILE=release
 	$(PYTHON) -m bench.versus
-	cargo bench --locked -p moldau-log
+	cargo bench --locked -p moldau-log -p moldau-server
 
 .PHONY: docs
 docs: build ## write docs/reference from the code
