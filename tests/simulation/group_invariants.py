@@ -4,7 +4,7 @@ from collections import Counter
 
 from moldau.control.groups.classic.group import GroupState
 from moldau.control.groups.records import GroupRecord
-from moldau.control.groups.requests import OffsetCommit
+from moldau.control.groups.requests import DeleteGroup, OffsetCommit
 from moldau.control.groups.responses import JoinGroupResponse
 from moldau.errors import ErrorCode
 
@@ -16,16 +16,24 @@ class BrokenInvariantError(AssertionError):
 class Judge:
     def __init__(self):
         self.owners = {}
+        self.shares = {}
         self.durable_generation = 0
         self.told_generation = 0
         self.incarnation = 0
         self.sent = {}
         self.acknowledged = {}
+        self.deletions = []
+        """What had been sent for each partition when a deletion of the group was decided that is on its way."""
 
-    # One owner: no partition belongs to two members of one generation.
+    # One owner: no partition belongs to two members of one generation, and who asks again gets the same.
 
     def owns(self, world, member):
         identity = member.instance_id or member.member_id
+        share = self.shares.setdefault((self.incarnation, member.generation_id, identity), member.owned)
+        if share != member.owned:
+            raise BrokenInvariantError(
+                f"one owner: {identity} had {share} in generation {member.generation_id}, and now {member.owned}"
+            )
         for partition in member.owned:
             key = (self.incarnation, member.generation_id, partition)
             owner = self.owners.setdefault(key, identity)
@@ -52,13 +60,15 @@ class Judge:
 
     def answered(self, node, request, response):
         if isinstance(response, JoinGroupResponse) and response.error is ErrorCode.NONE:
-            if response.generation_id < self.durable_generation:
+            if response.generation_id < self.durable_generation and not self.deletions:
                 raise BrokenInvariantError(
                     f"generation goes up: told {response.generation_id}, durable {self.durable_generation}"
                 )
             self.told_generation = max(self.told_generation, response.generation_id)
         if isinstance(request, OffsetCommit):
             self._commit_answered(request, response)
+        if isinstance(request, DeleteGroup) and response.error is ErrorCode.NONE:
+            self._group_deleted()
 
     # No commit is lost: what is stored is the last acknowledged offset, or one that was sent after it.
 
@@ -66,12 +76,16 @@ class Judge:
         if isinstance(request, OffsetCommit) and decision.records:
             for offset in request.offsets:
                 self.sent.setdefault(offset.partition, []).append(offset.offset)
+        if isinstance(request, DeleteGroup) and decision.records:
+            self.deletions.append({partition: list(sent) for partition, sent in self.sent.items()})
         check_indices(node.machine)
 
     def append_failed(self, node, request):
         if isinstance(request, OffsetCommit):
             for offset in request.offsets:
                 self.sent[offset.partition].remove(offset.offset)
+        if isinstance(request, DeleteGroup):
+            self.deletions.pop(0)
 
     def _commit_answered(self, request, response):
         for _, partition, error in response.partitions:
@@ -81,6 +95,11 @@ class Judge:
             sent = self.sent[partition]
             del sent[: sent.index(offset) + 1]
             self.acknowledged[partition] = offset
+
+    def _group_deleted(self):
+        self.acknowledged.clear()
+        for partition, before in self.deletions.pop(0).items():
+            self.sent[partition] = [offset for offset in self.sent[partition] if offset not in before]
 
     def check_commits(self, node, group_id):
         for partition, sent in self.sent.items():
@@ -99,7 +118,18 @@ class Judge:
     def recovered(self, node):
         check_indices(node.machine)
         for group_id in node.machine.groups:
+            if self.deletions:
+                # The node died on a deletion: it happened or it did not, and what is there now is what counts.
+                self._take_as_it_is(node, group_id)
             self.check_commits(node, group_id)
+        self.deletions.clear()
+
+    def _take_as_it_is(self, node, group_id):
+        for partition, sent in self.sent.items():
+            stored = node.machine.offsets.get(group_id, "orders", partition)
+            if stored is None:
+                self.acknowledged.pop(partition, None)
+                sent.clear()
 
 
 def check_indices(machine):

@@ -152,6 +152,9 @@ class GroupMember:
             request = self._commit() if self.owned and self.random.random() < 0.5 else self._heartbeat()
             response = yield from self._call(request)
             if response is TIMED_OUT:
+                if self.random.random() < 0.5:
+                    # The connection is given up, and with it the belief in the generation.
+                    return
                 continue
             error = response.error
             if error is ErrorCode.NONE:

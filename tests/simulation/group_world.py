@@ -9,7 +9,7 @@ from tests.simulation.group_member import GroupMember, partitions_of
 from tests.simulation.scheduler import Scheduler
 
 from moldau.control.groups.classic.group import GroupState
-from moldau.control.groups.requests import DescribeGroup
+from moldau.control.groups.requests import DeleteGroup, DescribeGroup, LeaveGroup, LeavingMember
 from moldau.control.groups.settings import GroupSettings
 
 PEACE_MS = 420_000
@@ -107,10 +107,16 @@ class World:
             case 5 if name is not None:
                 self._two_of_the_same_instance(name)
             case 6:
+                self.send(DeleteGroup(self.group_id), lambda response: None)
+            case 7:
+                # An administrator removes a static member, whatever it is doing.
+                removed = LeavingMember("", f"instance-{self.random.randrange(3)}")
+                self.send(LeaveGroup(self.group_id, (removed,)), lambda response: None)
+            case 8:
                 self.node.crash()
                 self.scheduler.after(self.random.randint(0, 20_000), self.node.start)
                 return self.random.randint(20_000, 40_000)
-        return self.random.choice([100, 3_000, 10_000, 40_000])
+        return self.random.choice([10, 100, 1_000, 3_000, 10_000, 40_000])
 
     def _two_of_the_same_instance(self, name):
         """A second process with the instance id of one that still runs: one of them will be fenced."""

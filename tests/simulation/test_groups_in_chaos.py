@@ -13,7 +13,7 @@ import pytest
 from tests.simulation.group_world import run
 
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("groups-*.json"))
-SEEDS = range(60)
+SEEDS = range(25)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,7 +1,7 @@
 """Rounds and their timers: the first delay, the barrier, sessions, pending syncs, the hand-over of assignments."""
 
 import pytest
-from tests.unit.control.groups.driver import GROUP, TOPIC, Driver
+from tests.unit.control.groups.driver import GROUP, RANGE, ROUND_ROBIN, TOPIC, Driver
 
 from moldau.control.groups.requests import OffsetCommit, OffsetToCommit
 from moldau.control.machine import PARKED
@@ -218,3 +218,26 @@ def test_a_commit_of_a_member_that_just_lost_its_partitions_is_taken_during_the_
     offset = OffsetToCommit(TOPIC, ZERO_UUID, 0, 9, -1, "")
     response = driver.ask(OffsetCommit(GROUP, driver.generation, follower, None, (offset,)))
     assert response.partitions == ((TOPIC, 0, OK),)
+
+
+def test_a_timer_of_an_earlier_round_is_void(driver):
+    leader, follower = driver.stable(2)
+    driver.join(leader)
+    (_, old_event) = next(timer for key, timer in driver.timers.items() if key[0] == "join")
+    driver.join(follower)
+    driver.join(leader, protocols=RANGE + ROUND_ROBIN)
+    assert driver.group.state == "PreparingRebalance"
+    driver.ask(old_event)
+    assert driver.group.state == "PreparingRebalance"
+    assert follower in driver.group.members
+
+
+def test_timers_of_two_rounds_do_not_get_in_each_others_way(driver):
+    leader, follower = driver.stable(2)
+    keys = []
+    for _ in range(2):
+        driver.join(leader)
+        keys.append(next(key for key in driver.timers if key[0] == "join"))
+        driver.join(follower)
+        driver.sync(leader, driver.generation, {})
+    assert keys[0] != keys[1]
