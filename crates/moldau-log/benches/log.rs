@@ -63,6 +63,7 @@ impl Drop for Fixture {
 fn batch(size: usize, total: usize) -> bytes::BytesMut {
     let mut builder = BatchBuilder::new();
     let value = vec![b'x'; size];
+    builder.append(NOW, None, Some(&value), &[]);
     while builder.size_bytes() < total {
         builder.append(NOW, None, Some(&value), &[]);
     }

@@ -27,6 +27,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// From so many unflushed partitions on, a shutdown flushes the file system as a whole.
+const DIRTY_LOGS_FOR_A_COMMON_FLUSH: usize = 100;
+
 /// What the set of logs needs to know.
 #[derive(Clone, Debug)]
 pub struct LogManagerConfig {
@@ -131,6 +134,8 @@ pub struct LogManager {
     removals: Mutex<Vec<(i64, PathBuf)>>,
     /// One partition is made or deleted at a time.
     changing: Mutex<()>,
+    /// One directory is chosen at a time.
+    placing: Mutex<()>,
     pool: Arc<FilePool>,
 }
 
@@ -152,6 +157,7 @@ impl LogManager {
             logs: RwLock::new(HashMap::new()),
             removals: Mutex::new(Vec::new()),
             changing: Mutex::new(()),
+            placing: Mutex::new(()),
         })
     }
 
@@ -183,13 +189,31 @@ impl LogManager {
     }
 
     fn make_partition(&self, spec: &PartitionSpec, now_ms: i64) -> Result<(Arc<PartitionLog>, bool), LogError> {
-        let fewest = self.online().min_by_key(|directory| directory.partition_count());
-        let directory = fewest.ok_or(LogError::NoOnlineDirectory)?;
-        self.open_partition(directory, spec, now_ms)
+        let directory = {
+            let _one_at_a_time = self.placing.lock();
+            let fewest = self.online().min_by_key(|directory| directory.partition_count());
+            let directory = fewest.ok_or(LogError::NoOnlineDirectory)?;
+            directory.add_partition();
+            directory
+        };
+        self.open_counted(directory, spec, now_ms)
+            .inspect_err(|_| directory.remove_partition())
     }
 
-    /// Opens the partition in `directory`, where its folder may be or not. Also tells whether it had to be scanned.
+    /// Opens the partition whose folder is in `directory`. Also tells whether it had to be scanned.
     fn open_partition(
+        &self,
+        directory: &Directory,
+        spec: &PartitionSpec,
+        now_ms: i64,
+    ) -> Result<(Arc<PartitionLog>, bool), LogError> {
+        directory.add_partition();
+        self.open_counted(directory, spec, now_ms)
+            .inspect_err(|_| directory.remove_partition())
+    }
+
+    /// Opens the partition in `directory`, which counts it already; its folder may be there or not.
+    fn open_counted(
         &self,
         directory: &Directory,
         spec: &PartitionSpec,
@@ -308,7 +332,7 @@ impl LogManager {
         else {
             return Ok(());
         };
-        directory.closed(topic_partition);
+        directory.remove_partition();
         if directory.health.failure().is_some() {
             return Ok(());
         }
@@ -392,11 +416,23 @@ impl LogManager {
     /// that the next start need not scan. Appends are refused from then on. `now_ms` is not looked at yet.
     pub fn shutdown(&self, _now_ms: i64) {
         let logs = self.partitions();
+        let failed = |log: &PartitionLog, error: io::Error| {
+            tracing::error!(partition = %log.topic_partition(), %error, "a partition was not closed cleanly");
+        };
         load::in_parallel(self.config.recovery_threads, &logs, |log| {
-            if let Err(error) = log.close() {
-                tracing::error!(partition = %log.topic_partition(), %error, "a partition was not closed cleanly");
-            }
+            log.stop().unwrap_or_else(|error| failed(log, error));
         });
+        for directory in self.online() {
+            let mine: Vec<_> = logs
+                .iter()
+                .filter(|log| log.log_directory() == directory.path())
+                .cloned()
+                .collect();
+            let synced = self.sync_if_many_are_dirty(directory, &mine);
+            load::in_parallel(self.config.recovery_threads, &mine, |log| {
+                log.finish(synced).unwrap_or_else(|error| failed(log, error));
+            });
+        }
         if let Err(error) = self.checkpoint() {
             tracing::error!(%error, "the checkpoints were not written");
             return;
@@ -409,6 +445,22 @@ impl LogManager {
         for directory in &self.directories {
             directory.unlock();
         }
+    }
+
+    /// Thousands of small flushes take far longer than one of the whole file system; a few are better on their own,
+    /// because the file system may hold much that is not ours.
+    fn sync_if_many_are_dirty(&self, directory: &Directory, logs: &[Arc<PartitionLog>]) -> bool {
+        let dirty = logs.iter().filter(|log| log.is_dirty()).count();
+        if !self.config.durable || dirty < DIRTY_LOGS_FOR_A_COMMON_FLUSH {
+            return false;
+        }
+        self.config
+            .storage
+            .sync_file_system(directory.path())
+            .unwrap_or_else(|error| {
+                directory.health.fail("flushing the file system", &error);
+                false
+            })
     }
 
     /// State of every directory.

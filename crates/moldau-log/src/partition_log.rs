@@ -64,6 +64,8 @@ pub struct PartitionLog {
     flushing: Mutex<()>,
     /// Files were made whose names are not durable yet.
     names_unsynced: AtomicBool,
+    /// The leader epochs were written and not flushed.
+    epochs_unsynced: AtomicBool,
     /// When `flush.ms` began to count; -1 while all is flushed.
     unflushed_since_ms: AtomicI64,
     removals: Mutex<Vec<Removal>>,
@@ -123,6 +125,7 @@ impl PartitionLog {
             epochs: Mutex::new(loaded.epochs),
             flushing: Mutex::new(()),
             names_unsynced: AtomicBool::new(true),
+            epochs_unsynced: AtomicBool::new(false),
             unflushed_since_ms: AtomicI64::new(-1),
             removals: Mutex::new(Vec::new()),
         };
@@ -280,10 +283,17 @@ impl PartitionLog {
         }
     }
 
+    /// Writes the leader epochs without waiting for the disk: the next flush makes them durable, and what lies behind
+    /// it has its epochs in the batches.
     fn write_epochs(&self, epochs: &EpochCache) -> io::Result<()> {
+        self.epochs_unsynced.store(true, Ordering::Release);
+        self.replace_epochs(epochs, false)
+    }
+
+    fn replace_epochs(&self, epochs: &EpochCache, durable: bool) -> io::Result<()> {
         let path = self.folder.path.join(checkpoint::LEADER_EPOCHS);
         let bytes = checkpoint::format_epochs(epochs.entries());
-        self.folder.storage.replace_file(&path, &bytes, self.folder.durable)
+        self.folder.storage.replace_file(&path, &bytes, durable)
     }
 
     /// Notes that the records from the log end on belong to `epoch`.

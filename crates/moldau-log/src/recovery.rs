@@ -72,7 +72,7 @@ fn load_or_scan(folder: &Arc<Folder>, parameters: LoadParameters, config: &LogCo
         segments.push(Arc::new(first));
     }
     let log_start = parameters.log_start.max(segments[0].base_offset);
-    let mut epochs = read_epochs(folder)?;
+    let mut epochs = read_epochs(folder, &segments)?;
     let known_epochs = epochs.clone();
 
     let active = &segments[segments.len() - 1];
@@ -80,7 +80,8 @@ fn load_or_scan(folder: &Arc<Folder>, parameters: LoadParameters, config: &LogCo
     let recovered = clean_end.is_none() && segments.iter().any(|segment| segment.size_bytes() > 0);
     let (log_end, producers, snapshot_offset) = match clean_end {
         Some(log_end) => {
-            let (producers, snapshot_offset) = load_producers(folder, &segments, log_start, log_end)?;
+            let (producers, snapshot_offset) =
+                load_producers(folder, &contents.snapshots, &segments, log_start, log_end)?;
             (log_end, producers, snapshot_offset)
         }
         None => scan(folder, &mut segments, parameters, config, log_start, &mut epochs)?,
@@ -189,7 +190,8 @@ fn scan(
         .saturating_sub(1);
     let mut end = segments[first].base_offset;
     remove_snapshots_after(folder, end)?;
-    let (mut producers, mut snapshot_offset) = load_producers(folder, &segments[..first], log_start, end)?;
+    let (mut producers, mut snapshot_offset) =
+        load_producers(folder, &snapshots(folder)?, &segments[..first], log_start, end)?;
     for index in first..segments.len() {
         let segment = Arc::clone(&segments[index]);
         if index > first {
@@ -293,29 +295,41 @@ fn scan_segment(
     Ok((end, cut))
 }
 
-fn read_epochs(folder: &Folder) -> io::Result<EpochCache> {
+/// The leader epochs as noted; from the batches where the file was torn by a crash.
+fn read_epochs(folder: &Folder, segments: &[Arc<Segment>]) -> Result<EpochCache, ScanError> {
     let path = folder.path.join(checkpoint::LEADER_EPOCHS);
-    match folder.storage.read_file(&path, checkpoint::LIMIT_BYTES) {
-        Ok(bytes) => match checkpoint::parse_epochs(&bytes) {
-            Ok(entries) => Ok(EpochCache::from_entries(entries)),
-            Err(error) => {
-                tracing::warn!(file = %path.display(), %error, "the leader epochs cannot be read; starting without");
-                Ok(EpochCache::default())
+    let bytes = match folder.storage.read_file(&path, checkpoint::LIMIT_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(EpochCache::default()),
+        other => other?,
+    };
+    match checkpoint::parse_epochs(&bytes) {
+        Ok(entries) => Ok(EpochCache::from_entries(entries)),
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "finding the leader epochs anew in the log");
+            let mut epochs = EpochCache::default();
+            for segment in segments {
+                // What does not scan is cut in a moment, or lies before the recovery point and is as it is.
+                for batch in segment.headers_from(0)?.map_while(Result::ok) {
+                    if epochs.latest().is_none_or(|latest| batch.header.leader_epoch > latest) {
+                        epochs.assign(batch.header.leader_epoch, batch.header.base_offset);
+                    }
+                }
             }
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(EpochCache::default()),
-        Err(error) => Err(error),
+            Ok(epochs)
+        }
     }
 }
 
-/// The producers at `end`: the newest good snapshot, and the log from there on. Also gives the snapshot's offset.
+/// The producers at `end`: the newest good one of `snapshots` (ascending), and the log from there on. Also gives the
+/// snapshot's offset.
 pub(crate) fn load_producers(
     folder: &Folder,
+    snapshots: &[i64],
     segments: &[Arc<Segment>],
     log_start: Offset,
     end: Offset,
 ) -> Result<(ProducerStates, i64), ScanError> {
-    let (mut producers, snapshot_offset) = read_newest_snapshot(folder, end)?;
+    let (mut producers, snapshot_offset) = read_newest_snapshot(folder, snapshots, end)?;
     let snapshot_offset = snapshot_offset.unwrap_or(log_start.0);
     let from = log_start.max(Offset(snapshot_offset));
     if from >= end {
@@ -348,8 +362,8 @@ pub(crate) fn load_producers(
 }
 
 /// The newest snapshot at or before `end` that can be read; those that cannot are removed.
-fn read_newest_snapshot(folder: &Folder, end: Offset) -> io::Result<(ProducerStates, Option<i64>)> {
-    for offset in snapshots(folder)?.into_iter().rev().filter(|&offset| offset <= end.0) {
+fn read_newest_snapshot(folder: &Folder, snapshots: &[i64], end: Offset) -> io::Result<(ProducerStates, Option<i64>)> {
+    for offset in snapshots.iter().rev().copied().filter(|&offset| offset <= end.0) {
         let path = folder.file(offset, SNAPSHOT);
         let bytes = folder.storage.read_file(&path, SNAPSHOT_LIMIT_BYTES)?;
         match producer_state::decode_snapshot(&bytes) {
@@ -363,7 +377,8 @@ fn read_newest_snapshot(folder: &Folder, end: Offset) -> io::Result<(ProducerSta
     Ok((ProducerStates::default(), None))
 }
 
-fn snapshots(folder: &Folder) -> io::Result<Vec<i64>> {
+/// Offsets of the snapshots in the folder, ascending.
+pub(crate) fn snapshots(folder: &Folder) -> io::Result<Vec<i64>> {
     let names = folder.storage.list(&folder.path)?;
     Ok(names
         .iter()

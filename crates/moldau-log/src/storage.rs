@@ -90,6 +90,8 @@ pub trait Storage: Send + Sync + Debug {
     fn remove_directory(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    /// Makes everything durable that was written to the file system of `path`; `false` where that cannot be asked for.
+    fn sync_file_system(&self, path: &Path) -> io::Result<bool>;
     /// Takes the lock file `path`; `None` when another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn StorageLock>>>;
     /// Total and usable bytes of the file system that holds `path`.
@@ -247,6 +249,21 @@ impl Storage for FileSystem {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn sync_file_system(&self, path: &Path) -> io::Result<bool> {
+        let directory = File::open(path)?;
+        // SAFETY: the descriptor is open for the length of the call.
+        match unsafe { libc::syncfs(directory.as_raw_fd()) } {
+            0 => Ok(true),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn sync_file_system(&self, _path: &Path) -> io::Result<bool> {
+        Ok(false)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn StorageLock>>> {

@@ -333,3 +333,29 @@ fn a_broken_disk_takes_its_own_partitions_offline_and_no_others() {
     }
     assert!(offline > 50, "{offline}");
 }
+
+#[test]
+fn a_clean_shutdown_of_many_partitions_survives_a_loss_of_power() {
+    let names: Vec<_> = (0..120).map(|number| format!("many-{number}")).collect();
+    let disk = Disk::default();
+    let manager = open(&disk, &["/data"]).unwrap();
+    for name in &names {
+        let log = manager.create(spec(name), NOW).unwrap();
+        for number in 0..3 {
+            append(&log, number).unwrap();
+        }
+    }
+    manager.shutdown(NOW);
+    let left = disk.after_power_loss(&mut Choices::new(3));
+    let manager = open(&left, &["/data"]).unwrap();
+    let report = manager.load(names.iter().map(|name| spec(name)).collect(), NOW, &|_, _| ());
+    assert_eq!(
+        (report.loaded, report.recovered),
+        (120, 0),
+        "{:?}",
+        report.failures.first()
+    );
+    for log in manager.partitions() {
+        verify(&log, 3, "many");
+    }
+}

@@ -123,10 +123,15 @@ impl Directory {
     /// From now on the partition itself knows its offsets.
     pub fn opened(&self, partition: &TopicPartition) {
         self.unopened.lock().remove(partition);
+    }
+
+    /// One more partition is, or is about to be, in this directory.
+    pub fn add_partition(&self) {
         self.partitions.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn closed(&self, _partition: &TopicPartition) {
+    /// One partition less.
+    pub fn remove_partition(&self) {
         self.partitions.fetch_sub(1, Ordering::Relaxed);
     }
 

@@ -96,6 +96,10 @@ impl PartitionLog {
                 segment.flush()?;
             }
         }
+        if self.epochs_unsynced.swap(false, Ordering::AcqRel) {
+            let epochs = self.epochs.lock();
+            self.replace_epochs(&epochs, true)?;
+        }
         if self.names_unsynced.swap(false, Ordering::AcqRel) {
             self.folder.sync_names()?;
         }
@@ -194,7 +198,8 @@ impl PartitionLog {
             }
         }
         let start = self.log_start_offset();
-        let (producers, snapshot_offset) = recovery::load_producers(&self.folder, kept, start, offset)?;
+        let (producers, snapshot_offset) =
+            recovery::load_producers(&self.folder, &recovery::snapshots(&self.folder)?, kept, start, offset)?;
         appender.active = active;
         appender.progress = IndexProgress::default();
         appender.producers = producers;
@@ -204,22 +209,40 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Ends the partition's life in this process: no more appends, everything written and flushed, files closed.
-    pub(crate) fn close(&self) -> io::Result<()> {
+    /// First step of a shutdown: no more appends, and everything is written, though not flushed.
+    pub(crate) fn stop(&self) -> io::Result<()> {
         let mut appender = self.appender.lock();
         if self.offline_reason().is_some() {
             return Ok(());
         }
-        let result = self
-            .write_out(&mut appender)
-            .and_then(|()| self.flush_to(self.log_end_offset()));
+        let result = self.write_out(&mut appender);
         self.closed.store(true, Ordering::Release);
-        for segment in self.segment_list().iter() {
-            segment.release_files();
-        }
         result.inspect_err(|error| {
             self.health.fail("closing a log", error);
         })
+    }
+
+    /// Whether a stopped log has something that is not on the disk yet.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.recovery_point() < self.log_end_offset() || self.epochs_unsynced.load(Ordering::Acquire)
+    }
+
+    /// Second step of a shutdown, after [`PartitionLog::stop`]: what was written becomes durable. `file_system_synced`
+    /// says that all of the directory's file system was flushed in between.
+    pub(crate) fn finish(&self, file_system_synced: bool) -> io::Result<()> {
+        if self.health.failure().is_some() {
+            return Ok(());
+        }
+        let end = self.log_end_offset();
+        if file_system_synced {
+            self.recovery_point.fetch_max(end.0, Ordering::AcqRel);
+        } else {
+            self.flush_to(end)?;
+        }
+        for segment in self.segment_list().iter() {
+            segment.release_files();
+        }
+        Ok(())
     }
 
     fn write_out(&self, appender: &mut Appender) -> io::Result<()> {

@@ -579,6 +579,32 @@ fn leader_epochs_are_kept_and_answer_where_they_end() {
 }
 
 #[test]
+fn leader_epochs_are_found_anew_when_their_file_is_torn() {
+    let fixture = Fixture::new(small_segments());
+    for epoch in [3, 8] {
+        let end = fixture.log.log_end_offset().0;
+        for number in end / 2..end / 2 + 20 {
+            fixture
+                .log
+                .append(numbered(number), LeaderEpoch(epoch), AppendOrigin::Client, NOW)
+                .unwrap();
+        }
+    }
+    fixture.log.flush().unwrap();
+    fixture.manager.checkpoint().unwrap();
+    let mut fixture = fixture;
+    for torn in [&b""[..], b"0\n2\n3 0\n", b"0\n2"] {
+        std::fs::write(fixture.file("leader-epoch-checkpoint"), torn).unwrap();
+        fixture = fixture.killed();
+        assert_eq!(fixture.log.latest_leader_epoch(), Some(LeaderEpoch(8)));
+        assert_eq!(
+            fixture.log.end_offset_for_epoch(LeaderEpoch(3)),
+            Some((LeaderEpoch(3), Offset(40)))
+        );
+    }
+}
+
+#[test]
 fn leftovers_of_a_crash_are_tidied() {
     let fixture = Fixture::new(small_segments());
     fixture.fill(40);

@@ -25,10 +25,12 @@ pub(super) struct Files {
     pub transaction_index: Option<u64>,
 }
 
-/// The segments in a folder by base offset.
+/// The segments in a folder by base offset, and the snapshots.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub segments: BTreeMap<i64, Files>,
+    /// Offsets of the producers' snapshots, ascending.
+    pub snapshots: Vec<i64>,
 }
 
 /// Tidies the folder and lists what is left.
@@ -68,6 +70,9 @@ fn list(folder: &Folder) -> io::Result<(Contents, bool)> {
         if suffix.ends_with(SWAP) {
             found_swap = true;
             continue;
+        }
+        if suffix == SNAPSHOT {
+            contents.snapshots.push(base_offset);
         }
         if ![LOG, OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX].contains(&suffix) {
             continue;
