@@ -258,7 +258,7 @@ fn resident_bytes() -> u64 {
 #[test]
 fn idle_connections_are_closed_and_busy_ones_are_not() {
     let broker = Broker::start_with(moldau_server::ServerConfig {
-        connections_max_idle_ms: 300,
+        connections_max_idle_ms: 1_500,
         ..config()
     });
     let mut idle = broker.connect();

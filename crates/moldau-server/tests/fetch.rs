@@ -319,7 +319,6 @@ fn no_wake_up_is_lost_between_producers_and_long_polls() {
     let broker = Broker::start();
     broker.create_topic("orders", 2);
     let each = 1500;
-    let began = Instant::now();
     std::thread::scope(|scope| {
         for producer in 0..4 {
             let broker = &broker;
@@ -338,12 +337,12 @@ fn no_wake_up_is_lost_between_producers_and_long_polls() {
             scope.spawn(move || {
                 let mut client = broker.connect();
                 let mut offsets = [0i64; 2];
-                // A lost wake-up would cost the whole wait, once per poll that was behind.
+                // A lost wake-up would cost the whole wait, and that is more than the client's patience.
                 while offsets != [2 * each, 2 * each] {
                     let asked = [(0, offsets[0]), (1, offsets[1])];
                     let ask = Ask {
                         partitions: &asked,
-                        max_wait_ms: 15_000,
+                        max_wait_ms: 60_000,
                         ..Ask::default()
                     };
                     for partition in &fetch(&mut client, broker, &ask).responses[0].partitions {
@@ -357,8 +356,4 @@ fn no_wake_up_is_lost_between_producers_and_long_polls() {
             });
         }
     });
-    assert!(
-        began.elapsed() < Duration::from_secs(14),
-        "a long poll slept although there was something to read"
-    );
 }
