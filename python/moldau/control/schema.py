@@ -37,33 +37,40 @@ class SchemaError(MoldauError):
 class Reader:
     """A cursor over bytes that refuses to move past their end."""
 
-    __slots__ = ("data", "position")
+    __slots__ = ("data", "position", "size")
 
     def __init__(self, data: bytes | memoryview) -> None:
         self.data = memoryview(data)
+        self.size = len(self.data)
         self.position = 0
 
     @property
     def remaining(self) -> int:
-        return len(self.data) - self.position
+        return self.size - self.position
 
     def take(self, length: int) -> memoryview:
-        if length < 0 or length > self.remaining:
-            raise SchemaError(f"needs {length} bytes at position {self.position}, {self.remaining} are left")
         start = self.position
-        self.position += length
-        return self.data[start : self.position]
+        end = start + length
+        if length < 0 or end > self.size:
+            raise SchemaError(f"needs {length} bytes at position {start}, {self.size - start} are left")
+        self.position = end
+        return self.data[start:end]
 
     def unsigned_varint(self) -> int:
+        # Replaying a log is mostly this function: no slice is made for a byte.
+        data, position, size = self.data, self.position, self.size
         value = shift = 0
-        while True:
-            byte = self.take(1)[0]
+        while position < size:
+            byte = data[position]
+            position += 1
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
+                self.position = position
                 return value
             shift += 7
             if shift > 28:
-                raise SchemaError(f"varint at position {self.position} is longer than five bytes")
+                raise SchemaError(f"varint at position {position} is longer than five bytes")
+        raise SchemaError(f"varint at position {self.position} goes past the end")
 
 
 def write_unsigned_varint(out: bytearray, value: int) -> None:
@@ -93,7 +100,11 @@ def _fixed(name: str, form: str, default: object) -> WireType:
             raise SchemaError(f"{value!r} is not an {name}: {error}") from None
 
     def read(reader: Reader, flexible: bool, version: int, nullable: bool) -> Any:
-        return packer.unpack(reader.take(packer.size))[0]
+        start = reader.position
+        if start + packer.size > reader.size:
+            reader.take(packer.size)  # raises, and says what is missing
+        reader.position = start + packer.size
+        return packer.unpack_from(reader.data, start)[0]
 
     return WireType(name, write, read, default)
 
