@@ -81,9 +81,10 @@ class Consumer(confluent_kafka.Consumer):
         native = translation.native
         strategy = str(native.get("partition.assignment.strategy", EAGER_ASSIGNORS[0]))
         self._cooperative = (
-            native.get("group.protocol") == "consumer" or strategy.partition(",")[0] not in EAGER_ASSIGNORS
+            str(native.get("group.protocol")).lower() == "consumer" or strategy.partition(",")[0] not in EAGER_ASSIGNORS
         )
-        self._reset = str(native.get("auto.offset.reset", "latest"))
+        legacy = native.get("default.topic.config", {})
+        self._reset = str(native.get("auto.offset.reset", legacy.get("auto.offset.reset", "latest"))).lower()
         self._commits_by_timer = is_true(native.get("enable.auto.commit", native.get("auto.commit.enable", True)))
         self._stores_by_itself = is_true(native.get("enable.auto.offset.store", True))
         self.max_poll_records: int = translation.ours.get("max.poll.records", 1)
