@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from moldau import config
+from moldau.client.reference import settings_table
 from moldau.config import ConfigKey, Dynamic, Support
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -56,7 +57,17 @@ def pages() -> dict[str, str]:
         "broker-configs.md": broker_configs(),
         "topic-configs.md": topic_configs(),
         "cli.md": command_line(),
+        "client-settings.md": client_settings(),
     }
+
+
+def client_settings() -> str:
+    return (
+        f"# Java's settings in the Python clients\n\n{GENERATED}\n"
+        "What `moldau.Producer`, `Consumer` and `AdminClient` do with the settings of Kafka's Java clients. What has\n"
+        "the same name and meaning in librdkafka is passed on and does not stand here.\n\n"
+        f"{settings_table()}\n"
+    )
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

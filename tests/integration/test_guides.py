@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import moldau
-from moldau.client.reference import replaced, settings_table
 from moldau.testing.plugin import ExternalBroker
 
 GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
@@ -50,14 +49,3 @@ def test_the_guide_on_testing_passes(program: str, tmp_path: Path):
     )
     # 5: there is no test in it, only a program that ran while the module was imported.
     assert outcome.returncode == (0 if "def test" in program else 5), outcome.stdout + outcome.stderr
-
-
-def test_the_table_of_settings_in_the_guide_is_the_one_of_the_code():
-    page = (GUIDES / "client.md").read_text()
-    assert "`buffer.memory`" in settings_table()
-    assert replaced(page) == page, "run: python -m moldau.client.reference docs/guides/client.md"
-
-
-def test_a_page_without_marks_is_not_touched():
-    with pytest.raises(ValueError, match="no lines"):
-        replaced("# Page\n")

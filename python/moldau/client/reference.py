@@ -1,21 +1,12 @@
-"""The table of Java's settings as a page shows it: printed from `java_settings`, never written by hand.
-
-`python -m moldau.client.reference FILE` replaces what stands between the two marks of a page; a test holds the page
-against the code.
-"""
+"""The table of Java's settings as docs/reference shows it: printed from `java_settings`, never written by hand."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from itertools import groupby
-from pathlib import Path
 
 from moldau.client.java_settings import JAVA_SETTINGS
 from moldau.client.settings import Fate, JavaSetting, Role
-
-BEGIN = "<!-- begin: printed by `python -m moldau.client.reference` -->"
-END = "<!-- end -->"
 
 HEADINGS = {
     Fate.TRANSLATED: ("Translated", "becomes"),
@@ -39,7 +30,7 @@ def settings_table() -> str:
 def section(fate: Fate) -> str:
     heading, column = HEADINGS[fate]
     rows = [row for row in JAVA_SETTINGS if row.fate is fate]
-    lines = [f"### {heading}", ""]
+    lines = [f"## {heading}", ""]
     if INTRODUCTIONS[fate]:
         lines += [INTRODUCTIONS[fate], ""]
     if column:
@@ -64,17 +55,3 @@ def names(rows: Iterable[JavaSetting]) -> str:
 def sentence(note: str) -> str:
     """A hint of an error message as a sentence of a page."""
     return note[:1].upper() + note[1:] + ("" if note.endswith(".") else ".")
-
-
-def replaced(page: str) -> str:
-    """The page with the table as it is now between its marks. Raises ValueError if it has no marks."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page has no lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{settings_table()}\n\n{END}{after}"
-
-
-if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        Path(name).write_text(replaced(Path(name).read_text()))
