@@ -22,6 +22,13 @@ def test_invariants_hold_in_a_run_of_chance(seed):
     run(seed)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("hundred", range(20))
+def test_invariants_hold_in_thousands_of_runs(hundred):
+    assert not main(hundred * 100, hundred * 100 + 100)
+
+
 @pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
 def test_invariants_hold_where_they_once_did_not(path):
     found = json.loads(path.read_text())
