@@ -67,7 +67,9 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         while _goes_on(line) and index < len(natural_lines):
             line = line[:-1] + natural_lines[index].lstrip(_WHITE_SPACE)
             index += 1
-        yield first + 1, line.removesuffix("\\") if _goes_on(line) else line
+        line = line.removesuffix("\\") if _goes_on(line) else line
+        if line or index == first + 1:
+            yield first + 1, line
 
 
 def _goes_on(line: str) -> bool:

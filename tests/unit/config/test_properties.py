@@ -25,6 +25,7 @@ from moldau.config.properties import Entry, PropertiesError, decode, parse_prope
         ("a=b\\\\\nc=d", [("a", "b\\", 1), ("c", "d", 2)]),
         ("a=\\\n# still the value", [("a", "# still the value", 1)]),
         ("a=b\\", [("a", "b", 1)]),
+        ("\\\n\na=b", [("a", "b", 3)]),
         ("# comment \\\na=b", [("a", "b", 2)]),
         (r"a\=b=c", [("a=b", "c", 1)]),
         (r"a\ b=c", [("a b", "c", 1)]),
