@@ -50,6 +50,10 @@ pub fn read_records(log: &PartitionLog, from: Offset, max_bytes: usize) -> Resul
         let start = position;
         for batch in batches(&bytes) {
             let batch = batch.map_err(|error| corrupt(log, position, &error))?;
+            // A bit that flipped on the disk must not become a decision that nobody took.
+            if !batch.crc_matches() {
+                return Err(corrupt(log, position, &"the checksum of a batch is wrong"));
+            }
             position = batch.last_offset().plus(1);
             if batch.is_control() {
                 continue;

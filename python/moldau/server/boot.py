@@ -119,8 +119,11 @@ class Node:
             await self._open(identity, previous_epoch)
         except BaseException as error:
             self._core.shutdown(self._clock.now_ms())
+            pass_on_log_lines()
             if isinstance(error, CoreError):
                 raise StartError(error.message) from error
+            if isinstance(error, MoldauError) and not isinstance(error, StartError):
+                raise StartError(f"the metadata log cannot be followed: {error}") from error
             raise
 
     async def stop(self, grace_ms: int = STOP_GRACE_MS) -> None:
