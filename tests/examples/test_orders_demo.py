@@ -1,6 +1,7 @@
 """The demo proves what it says, and fails when it cannot."""
 
 import json
+import signal
 import subprocess
 import sys
 from array import array
@@ -129,6 +130,21 @@ def test_the_demo_runs_on_its_own_node_with_a_file_of_the_user():
     assert [line for line in done.stdout.splitlines() if line.startswith("restart ")][2].startswith(
         "restart  processor-3"
     )
+
+
+def test_a_demo_that_is_told_to_stop_leaves_nothing_running():
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "moldau", "demo", "orders"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in demo.stdout:
+        if line.startswith("group "):
+            break
+    children = {int(pid) for pid in Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()}
+    assert len(children) == 4
+    demo.send_signal(signal.SIGTERM)
+    _out, err = demo.communicate(timeout=60)
+    assert (demo.returncode, err) == (130, "")
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
 def test_the_demo_fails_when_an_order_is_missing(servers, monkeypatch, capsys):

@@ -6,6 +6,7 @@ command fails.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,8 @@ def run_orders(
     from moldau.cli.demo import orders as source
     from moldau.cli.demo.pipeline import Pipeline, tell
 
+    # A demo that is told to stop takes its node and its processors with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     if file is not None:
         orders, column = source.read(file, key)
