@@ -22,7 +22,7 @@ from typing import Final
 from uuid import UUID
 
 from moldau.control.machine import Decision
-from moldau.control.metadata.features import FEATURES, METADATA_VERSION
+from moldau.control.metadata.features import DIRECTORIES_SINCE, FEATURES, METADATA_VERSION
 from moldau.control.metadata.image import NO_LEADER, Broker, Partition
 from moldau.control.metadata.leadership import Target, change_of, without
 from moldau.control.metadata.records import (
@@ -146,7 +146,7 @@ def register_broker(situation: Situation, request: RegisterBroker) -> Decision[M
             rack=request.rack,
             fenced=existing.fenced if existing is not None and same_process else True,
             in_controlled_shutdown=existing is not None and same_process and existing.in_controlled_shutdown,
-            log_dirs=request.log_dirs,
+            log_dirs=request.log_dirs if situation.image.metadata_version >= DIRECTORIES_SINCE else (),
         )
     )
     return Decision(epoch, tuple(records))
@@ -252,6 +252,8 @@ def fail_directories(situation: Situation, request: FailDirectories) -> Decision
 def assign_directories(situation: Situation, request: AssignDirectories) -> Decision[Message, None]:
     """Write down where replicas live. What names a partition that is gone, or not on the broker, is passed over."""
     broker = _current(situation, request.broker_id, request.epoch)
+    if situation.image.metadata_version < DIRECTORIES_SINCE:
+        return Decision(None)
     records = []
     for topic_id, index, directory in request.assignments:
         topic = situation.image.topics_by_id.get(topic_id)

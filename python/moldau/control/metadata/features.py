@@ -80,7 +80,8 @@ METADATA_VERSION_NAMES: Final[Mapping[int, str]] = {
 }
 
 _LEVELS_THAT_CHANGED_RECORDS: Final = frozenset({7, 8, 11, 13, 14, 15, 17, 23, 30})
-_DIRECTORIES_SINCE: Final = 17
+DIRECTORIES_SINCE: Final = 17
+"""Before this `metadata.version` no record says in which directory a replica lives, so no image may know it."""
 _ELIGIBLE_LEADER_REPLICAS_SINCE: Final = 23
 _CORDONED_DIRECTORIES_SINCE: Final = 30
 TRANSACTIONS_SINCE: Final = 13
@@ -106,13 +107,13 @@ def record_version(record: Message, metadata_version: int) -> int:
         case RegisterBrokerRecord():
             if metadata_version >= _CORDONED_DIRECTORIES_SINCE:
                 return 4
-            if metadata_version >= _DIRECTORIES_SINCE:
+            if metadata_version >= DIRECTORIES_SINCE:
                 return 3
             return 2 if metadata_version >= 8 else 1
         case PartitionRecord() | PartitionChangeRecord():
             if metadata_version >= _ELIGIBLE_LEADER_REPLICAS_SINCE:
                 return 2
-            return 1 if metadata_version >= _DIRECTORIES_SINCE else 0
+            return 1 if metadata_version >= DIRECTORIES_SINCE else 0
         case BrokerRegistrationChangeRecord():
             # The lowest version that can carry what the record says, as Kafka writes it.
             if record.cordoned_log_dirs is not None:

@@ -9,10 +9,10 @@ from typing import Final, ParamSpec
 from uuid import UUID
 
 from moldau.control.metadata.effective import Configs, NodeSettings
-from moldau.control.metadata.features import ELIGIBLE_LEADER_REPLICAS_VERSION
+from moldau.control.metadata.features import DIRECTORIES_SINCE, ELIGIBLE_LEADER_REPLICAS_VERSION
 from moldau.control.metadata.image import Broker, MetadataImage, Topic
 from moldau.control.metadata.leadership import Election, Rules
-from moldau.control.metadata.records import UNASSIGNED_DIRECTORY
+from moldau.control.metadata.records import MIGRATING_DIRECTORY, UNASSIGNED_DIRECTORY
 from moldau.errors import ApiError, ErrorCode, UnknownTopicError
 
 RECORDS_PER_REQUEST_MAX: Final = 10_000
@@ -89,6 +89,8 @@ class Situation:
 
     def default_directory(self, broker_id: int) -> UUID:
         """Where the broker puts a new replica: known only when it has a single directory."""
+        if self.image.metadata_version < DIRECTORIES_SINCE:
+            return MIGRATING_DIRECTORY
         broker = self.image.brokers.get(broker_id)
         if broker is not None and len(broker.log_dirs) == 1:
             return broker.log_dirs[0]

@@ -7,7 +7,7 @@ from moldau.control.metadata.brokers import RegisterBroker, UnfenceBroker
 from moldau.control.metadata.cluster import Activate
 from moldau.control.metadata.effective import NodeSettings
 from moldau.control.metadata.machine import MetadataMachine
-from moldau.control.metadata.records import Endpoint
+from moldau.control.metadata.records import Endpoint, FeatureLevelRecord
 from moldau.control.metadata.topics import CreateTopics, NewTopic
 
 CLUSTER = "4L6g3nShT-eMCtK--X86sw"
@@ -16,7 +16,7 @@ CLUSTER = "4L6g3nShT-eMCtK--X86sw"
 class Cluster:
     """What was written, and the machine that has applied it."""
 
-    def __init__(self, *broker_ids, clamp=False, **file_configs):
+    def __init__(self, *broker_ids, clamp=False, metadata_version=30, **file_configs):
         settings = NodeSettings(
             1, CLUSTER, {name.replace("_", "."): value for name, value in file_configs.items()}, clamp
         )
@@ -24,6 +24,9 @@ class Cluster:
         self.machine = MetadataMachine(settings, random.Random(7))
         self.log = []
         self.run(Activate())
+        if metadata_version < 30:
+            self.write(FeatureLevelRecord("eligible.leader.replicas.version", 0))
+            self.write(FeatureLevelRecord("metadata.version", metadata_version))
         for broker_id in broker_ids or (1,):
             self.join(broker_id)
 
@@ -47,6 +50,10 @@ class Cluster:
         if unfence:
             self.run(UnfenceBroker(broker_id, epoch))
         return epoch
+
+    def write(self, record):
+        self.log.append(self.machine.encode(record))
+        self.machine.apply(record)
 
     def run(self, request):
         decision = self.machine.decide(request, 0)
