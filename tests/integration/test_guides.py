@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,9 +36,8 @@ def test_the_guide_on_the_client_runs(bootstrap_servers: str, kafka_broker):
 def test_the_guide_on_testing_passes(program: str, tmp_path: Path):
     (tmp_path / "test_it.py").write_text(program)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    plugin = [] if any(entry.value == PLUGIN for entry in entry_points(group="pytest11")) else ["-p", PLUGIN]
     outcome = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", PLUGIN],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -21,10 +20,8 @@ def suite(tmp_path: Path):
     def run(source: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "test_it.py").write_text(source)
         (tmp_path / "pytest.ini").write_text("[pytest]\n")
-        loaded = any(entry.value == PLUGIN for entry in entry_points(group="pytest11"))
-        given = [] if loaded else ["-p", PLUGIN]
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *given, *arguments],
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", PLUGIN, *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MOLDAU_TEST_BOOTSTRAP": "", **environment},
             capture_output=True,
