@@ -375,7 +375,10 @@ impl Core {
                 _ => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
             };
             deleted.map(|start| start.0).map_err(|code| {
-                Refusal::new(code, format!("cannot delete the records of {topic_partition} before {before_offset}"))
+                Refusal::new(
+                    code,
+                    format!("cannot delete the records of {topic_partition} before {before_offset}"),
+                )
             })
         })?)
     }
