@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -24,6 +25,8 @@ from moldau.config.settings import EMBEDDED, BrokerSettings, Given, Origin, load
 from moldau.server.boot import Node, NodeOptions, StartError
 from moldau.server.core_types import Endpoint
 from moldau.server.measure import measure
+
+logger: Final = logging.getLogger("moldau.server.embedded")
 
 START_TIMEOUT_S: Final = 60.0
 STOP_GRACE_MS: Final = 500
@@ -152,8 +155,11 @@ class Broker:
     def _run(self, ready: threading.Event) -> None:
         try:
             asyncio.run(self._serve(ready))
-        except BaseException as error:  # noqa: BLE001 -- start() raises it in the caller's thread
+        except BaseException as error:
             self._failure = error
+            if ready.is_set():
+                logger.exception("the broker at %s has died", self._path)
+            # Otherwise start() raises it in the caller's thread.
         finally:
             ready.set()
 

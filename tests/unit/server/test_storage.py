@@ -4,14 +4,17 @@ from uuid import UUID
 import pytest
 
 from moldau.server.storage import (
+    CLEAN_SHUTDOWN,
     META_PROPERTIES,
     StorageError,
     format_directories,
     open_directories,
     random_uuid,
+    read_clean_shutdown_epoch,
     read_meta_properties,
     uuid_from_text,
     uuid_to_text,
+    write_clean_shutdown_epoch,
 )
 
 CLUSTER = "4L6g3nShT-eMCtK--X86sw"
@@ -112,3 +115,28 @@ def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
         open_directories([Path(tmp_path / "file" / "below")], 1, format_new=True)
+
+
+def test_the_broker_epoch_of_a_clean_shutdown_is_found_by_the_next_start(tmp_path):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / CLEAN_SHUTDOWN).write_text("")
+    write_clean_shutdown_epoch(folders, 42)
+    assert read_clean_shutdown_epoch(folders) == 42
+
+
+def test_one_directory_without_a_mark_means_that_the_shutdown_was_not_clean(tmp_path):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    (folders[0] / CLEAN_SHUTDOWN).write_text("")
+    write_clean_shutdown_epoch(folders, 42)
+    assert not (folders[1] / CLEAN_SHUTDOWN).exists()
+    assert read_clean_shutdown_epoch(folders) == -1
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"brokerEpoch": "x"}', '{"brokerEpoch": null}', "\x00"])
+def test_a_mark_that_says_nothing_is_no_clean_shutdown(tmp_path, text):
+    (tmp_path / CLEAN_SHUTDOWN).write_text(text)
+    assert read_clean_shutdown_epoch([tmp_path]) == -1
