@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 
 from bench.versus import peers
@@ -18,8 +17,10 @@ Written by `{command}`; do not edit. {moldau} and {kafka}, on one machine ({core
 
 Both brokers run with the settings of Kafka's own `server.properties` and keep records in the page cache, as Kafka does
 by default. Kafka has the heap and the collector of its start script (`-Xmx1G -Xms1G`, G1). Every row is measured on
-both within seconds, {rounds} rounds, after one that is thrown away. A ratio over 1 says that Moldau is better, whatever
-the unit; the range is over the rounds. `MB` is a million bytes of record values.
+both within seconds, {rounds} rounds, after one that is thrown away, on brokers that stay up. A ratio over 1 says that
+Moldau is better, whatever the unit; the range is over the rounds. `MB` is a million bytes of record values. The load
+average of the machine was {load_before:.1f} before the run and {load_after:.1f} after it;
+what is over 1 before the run is the work of others, and then the broker CPU tells more than the rates.
 
 Clients: `wire` sends batches of 16 KiB that were encoded before the clock started, five requests in flight, acks=all,
 and walks what it fetches batch by batch: it leaves the machine to the broker. `librdkafka` is the library inside
@@ -59,7 +60,7 @@ def _row(results: Results, row: str) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def markdown(results: Results, plan: Plan, command: str) -> str:
+def markdown(results: Results, plan: Plan, command: str, load_before: float) -> str:
     """The page."""
     head = INTRODUCTION.format(
         command=command,
@@ -70,6 +71,8 @@ def markdown(results: Results, plan: Plan, command: str) -> str:
         system=f"{platform.system()} {platform.release()}",
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         rounds=plan.rounds,
+        load_before=load_before,
+        load_after=os.getloadavg()[0],
     )
     title = "| row | unit | Moldau | Apache Kafka | ratio | broker CPU s/GB: Moldau | Apache Kafka |"
     rows = results.rows()
@@ -80,9 +83,3 @@ def markdown(results: Results, plan: Plan, command: str) -> str:
     parts += [_row(results, row) for row in once]
     parts += ["", "Rows in which Moldau is behind: " + ("; ".join(lost) + "." if lost else "none."), ""]
     return "\n".join(parts)
-
-
-def write(results: Results, plan: Plan, command: str, file: Path) -> None:
-    """Write the page."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(markdown(results, plan, command))

@@ -1,8 +1,9 @@
 """What is measured, on whom, in which order.
 
-Both brokers run for the whole of a round; the one that is not asked is idle. Each row is measured on one and at once on
-the other, in an order that changes from round to round, so that a slow minute of the machine falls on both. A first
-round of every row is thrown away: it is the time in which the JVM compiles, and it would flatter us.
+Both brokers run all the time; the one that is not asked is idle. Each row is measured on one and at once on the other,
+in an order that changes from round to round, so that a slow minute of the machine falls on both. A first round of every
+row is thrown away: it is the time in which the JVM compiles, and it would flatter us. What a start costs is measured
+afterwards, on brokers of their own, with nothing else running.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from bench.versus import peers
 from bench.versus.broker_process import BrokerProcess
@@ -63,6 +64,10 @@ class Results:
         return list(dict.fromkeys(sample.row for one_round in first for sample in one_round))
 
 
+def _order(number: int) -> tuple[str, ...]:
+    return peers.PEERS if number % 2 else tuple(reversed(peers.PEERS))
+
+
 def _load(module: str, *arguments: str) -> dict[str, float]:
     command = [sys.executable, "-m", f"bench.versus.load.{module}", *arguments]
     environment = peers.moldau_environment()
@@ -87,37 +92,41 @@ class Bench:
         self._topics = 0
 
     def run(self) -> Results:
-        """All rounds, after one that warms up."""
-        for number in range(self.plan.rounds + 1):
-            self.say("warm-up" if number == 0 else f"round {number} of {self.plan.rounds}")
-            order = peers.PEERS if number % 2 else tuple(reversed(peers.PEERS))
-            found = self._round(order)
-            if number > 0:
-                for peer, samples in found.items():
-                    self.results.samples[peer].append(samples)
-        return self.results
-
-    def _round(self, order: tuple[str, ...]) -> dict[str, list[Sample]]:
-        folder = self.directory / f"{time.monotonic_ns()}"
+        """All rounds, after one that warms up; then the starts."""
         nodes: dict[str, BrokerProcess] = {}
-        found: dict[str, list[Sample]] = {peer: [] for peer in order}
         try:
-            for peer in order:
-                nodes[peer] = peers.start(peer, folder / peer)
-                start_ms = nodes[peer].ready_after_s * 1000
-                found[peer].append(Sample("start to first answer", "ms", start_ms, lower_is_better=True))
-                resident = nodes[peer].usage().resident_bytes / 2**20
-                found[peer].append(Sample("resident memory, idle", "MiB", resident, lower_is_better=True))
-            self._rows(order, nodes, found)
-            for peer in order:
-                peak = nodes[peer].usage().peak_resident_bytes / 2**20
-                found[peer].append(Sample("resident memory, peak", "MiB", peak, lower_is_better=True))
+            for peer in peers.PEERS:
+                nodes[peer] = peers.start(peer, self.directory / peer)
+            for number in range(self.plan.rounds + 1):
+                self.say("warm-up" if number == 0 else f"round {number} of {self.plan.rounds}")
+                order = _order(number)
+                found: dict[str, list[Sample]] = {peer: [] for peer in order}
+                self._rows(order, nodes, found)
+                for peer in order if number > 0 else ():
+                    peak = nodes[peer].usage().peak_resident_bytes / 2**20
+                    found[peer].append(Sample("resident memory, peak under load", "MiB", peak, lower_is_better=True))
+                    self.results.samples[peer].append(found[peer])
         finally:
             for node in nodes.values():
                 if node.is_running():
                     node.stop()
+        for number in range(self.plan.rounds):
+            for peer in _order(number):
+                self.results.samples[peer][number].extend(self._start(peer, number))
+        return self.results
+
+    def _start(self, peer: str, number: int) -> Iterator[Sample]:
+        folder = self.directory / f"start-{number}" / peer
+        node = peers.start(peer, folder)
+        try:
+            start_ms = node.ready_after_s * 1000
+            self.say(f"  {peer} answered {start_ms:.0f} ms after its start")
+            yield Sample("start to first answer, empty directory", "ms", start_ms, lower_is_better=True)
+            resident = node.usage().resident_bytes / 2**20
+            yield Sample("resident memory, idle", "MiB", resident, lower_is_better=True)
+        finally:
+            node.stop()
             shutil.rmtree(folder, ignore_errors=True)
-        return found
 
     def _rows(self, order: tuple[str, ...], nodes: dict[str, BrokerProcess], found: dict[str, list[Sample]]) -> None:
         for what in LATENCIES:

@@ -115,7 +115,8 @@ def consume(bootstrap_servers: str, topic: str, partitions: int, records: int) -
     found = 0
     started = time.perf_counter()
     while found < records:
-        for message in consumer.consume(LOT, 1.0):
+        # Never more than there is left: consume() would wait its second for the rest.
+        for message in consumer.consume(min(LOT, records - found), 1.0):
             error = message.error()
             if error is not None:
                 raise RuntimeError(error.str())
