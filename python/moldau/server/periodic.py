@@ -9,6 +9,9 @@ from typing import Final
 
 logger: Final = logging.getLogger("moldau.server.periodic")
 
+SHORTEST_INTERVAL_MS: Final = 100
+"""Some of Kafka's intervals may be 0; work without a pause between would leave nothing for anybody else."""
+
 FIRST_DELAY_MS: Final = 30_000
 """A node that has just started has better things to do (Kafka waits as long)."""
 
@@ -30,6 +33,7 @@ class PeriodicWork:
         await asyncio.gather(*self._tasks)
 
     async def _repeat(self, interval_ms: int, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        interval_ms = max(interval_ms, SHORTEST_INTERVAL_MS)
         delay_ms = min(interval_ms, FIRST_DELAY_MS)
         while not await self._stopped_within(delay_ms):
             delay_ms = interval_ms

@@ -41,3 +41,19 @@ def test_stopping_waits_for_what_runs_and_begins_nothing_new():
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
     assert ended == [True]
+
+
+def test_an_interval_of_nothing_leaves_time_for_others():
+    done = []
+
+    async def work():
+        done.append(True)
+
+    async def scenario():
+        periodic = PeriodicWork()
+        periodic.every(0, "the work", work)
+        await asyncio.sleep(0.05)
+        await periodic.stop()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+    assert len(done) <= 1
