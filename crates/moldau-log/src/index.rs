@@ -117,6 +117,9 @@ struct State<E> {
     window_start: u64,
     /// The file was made by us, or was looked at and is in order.
     checked: bool,
+    /// Behind the persisted entries the file holds old ones, which the next write cuts off. Cutting first would make
+    /// some file systems flush each file of a recovery on its own.
+    stale: bool,
 }
 
 impl<E: IndexEntry> SparseIndex<E> {
@@ -130,6 +133,7 @@ impl<E: IndexEntry> SparseIndex<E> {
                 window: Vec::new(),
                 window_start: persisted,
                 checked: persisted == 0,
+                stale: false,
             }),
         }
     }
@@ -183,6 +187,10 @@ impl<E: IndexEntry> SparseIndex<E> {
         if !bytes.is_empty() {
             file.write_all_at(&bytes, state.persisted * E::BYTES as u64)?;
             state.persisted = state.len();
+        }
+        if state.stale {
+            file.set_length(state.persisted * E::BYTES as u64)?;
+            state.stale = false;
         }
         Ok(())
     }
@@ -264,8 +272,16 @@ impl<E: IndexEntry> SparseIndex<E> {
     }
 
     /// Forgets everything; the entries are about to be made anew.
-    pub fn reset(&self) -> io::Result<()> {
-        self.truncate_to_entries(0)
+    pub fn reset(&self) {
+        let mut state = self.state.lock();
+        // The file may hold a part of an entry even when it holds no whole one.
+        *state = State {
+            persisted: 0,
+            window: Vec::new(),
+            window_start: 0,
+            checked: true,
+            stale: true,
+        };
     }
 
     fn truncate_to_entries(&self, count: u64) -> io::Result<()> {
@@ -282,6 +298,7 @@ impl<E: IndexEntry> SparseIndex<E> {
             .set_length(state.persisted.min(count) * E::BYTES as u64)?;
         state.persisted = state.persisted.min(count);
         state.checked |= count == 0;
+        state.stale = false;
         Ok(())
     }
 

@@ -24,7 +24,7 @@ use directories::{Checkpointed, Directory, FolderName};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// From so many unflushed partitions on, a shutdown flushes the file system as a whole.
@@ -231,36 +231,7 @@ impl LogManager {
             }
         };
         storage.create_directory(&path).map_err(failed)?;
-        let metadata = path.join(checkpoint::PARTITION_METADATA);
-        match storage.read_file(&metadata, 4096) {
-            Ok(bytes) => match checkpoint::parse_partition_metadata(&bytes) {
-                Some(found) if found == spec.topic_id => {}
-                Some(found) => {
-                    let expected = spec.topic_id;
-                    return Err(LogError::TopicIdMismatch {
-                        directory: path,
-                        found,
-                        expected,
-                    });
-                }
-                None => {
-                    return Err(LogError::Invalid {
-                        path: metadata,
-                        message: "not a partition.metadata".to_owned(),
-                    });
-                }
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let bytes = checkpoint::format_partition_metadata(spec.topic_id);
-                storage
-                    .replace_file(&metadata, &bytes, self.config.durable)
-                    .map_err(failed)?;
-                if self.config.durable {
-                    storage.sync_directory(directory.path()).map_err(failed)?;
-                }
-            }
-            Err(error) => return Err(failed(error)),
-        }
+        self.check_topic_id(directory, spec, &path, &failed)?;
         let noted = directory.checkpointed(&spec.topic_partition);
         let folder = Arc::new(Folder {
             storage: Arc::clone(storage),
@@ -283,6 +254,44 @@ impl LogManager {
         })?;
         loaded.producers.expire(now_ms, self.config.producer_id_expiration_ms);
         Ok(self.insert(directory, spec, folder, loaded, noted.high_watermark))
+    }
+
+    /// The folder must belong to this very topic, not to an older one of the same name. A folder without
+    /// `partition.metadata` is new, and gets it.
+    fn check_topic_id(
+        &self,
+        directory: &Directory,
+        spec: &PartitionSpec,
+        path: &Path,
+        failed: &dyn Fn(io::Error) -> LogError,
+    ) -> Result<(), LogError> {
+        let storage = &self.config.storage;
+        let metadata = path.join(checkpoint::PARTITION_METADATA);
+        let bytes = match storage.read_file(&metadata, 4096) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let bytes = checkpoint::format_partition_metadata(spec.topic_id);
+                storage
+                    .replace_file(&metadata, &bytes, self.config.durable)
+                    .map_err(failed)?;
+                if self.config.durable {
+                    storage.sync_directory(directory.path()).map_err(failed)?;
+                }
+                return Ok(());
+            }
+            other => other.map_err(failed)?,
+        };
+        match checkpoint::parse_partition_metadata(&bytes) {
+            Some(found) if found == spec.topic_id => Ok(()),
+            Some(found) => Err(LogError::TopicIdMismatch {
+                directory: path.to_owned(),
+                found,
+                expected: spec.topic_id,
+            }),
+            None => Err(LogError::Invalid {
+                path: metadata,
+                message: "not a partition.metadata".to_owned(),
+            }),
+        }
     }
 
     fn insert(

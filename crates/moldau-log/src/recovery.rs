@@ -243,7 +243,7 @@ fn scan_segment(
     epochs: &mut EpochCache,
 ) -> Result<(Offset, Option<Cut>), ScanError> {
     let size = segment.size_bytes();
-    segment.reset_indexes()?;
+    segment.reset_indexes();
     segment.aborted.truncate(segment.base_offset)?;
     let mut scan = BatchScan::new(segment.log_file()?, size, segment.base_offset);
     let mut end = segment.base_offset;

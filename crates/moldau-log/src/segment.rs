@@ -280,7 +280,7 @@ impl Segment {
     pub fn rebuild_indexes(&self, index_interval_bytes: u32) -> Result<(), ScanError> {
         // The log itself must be there; an index must not be made for a segment that is being deleted.
         let file = self.log.get()?;
-        self.reset_indexes()?;
+        self.reset_indexes();
         let mut since = 0;
         for batch in HeaderScan::new(file, 0, self.size_bytes()) {
             let Located { position, header } = batch?;
@@ -296,11 +296,10 @@ impl Segment {
     }
 
     /// Forgets both indexes and the timestamps; they are about to be noted anew.
-    pub fn reset_indexes(&self) -> io::Result<()> {
-        self.offsets.reset()?;
-        self.times.reset()?;
+    pub fn reset_indexes(&self) {
+        self.offsets.reset();
+        self.times.reset();
         *self.timestamps.lock() = Timestamps::default();
-        Ok(())
     }
 
     /// Writes out what waits in memory.
