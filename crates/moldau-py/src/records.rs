@@ -1,7 +1,7 @@
 //! Records in and out of internal partitions: what a machine wrote, and what it reads back at the next start.
 
 use bytes::BytesMut;
-use moldau_log::batch::{BatchBuilder, batches};
+use moldau_log::batch::{BatchBuilder, BatchError, batches};
 use moldau_log::{Offset, PartitionLog};
 use moldau_server::ErrorCode;
 use pyo3::prelude::*;
@@ -49,7 +49,11 @@ pub fn read_records(log: &PartitionLog, from: Offset, max_bytes: usize) -> Resul
         let bytes = slice.to_bytes()?;
         let start = position;
         for batch in batches(&bytes) {
-            let batch = batch.map_err(|error| corrupt(log, position, &error))?;
+            let batch = match batch {
+                // The read ended inside a batch; the next one begins there.
+                Err(BatchError::Truncated { .. }) if position > start => break,
+                other => other.map_err(|error| corrupt(log, position, &error))?,
+            };
             // A bit that flipped on the disk must not become a decision that nobody took.
             if !batch.crc_matches() {
                 return Err(corrupt(log, position, &"the checksum of a batch is wrong"));
@@ -72,7 +76,7 @@ pub fn read_records(log: &PartitionLog, from: Offset, max_bytes: usize) -> Resul
             }
         }
         if position == start {
-            break;
+            return Err(corrupt(log, position, &"there is no batch before the high watermark"));
         }
     }
     Ok(found)
