@@ -72,6 +72,9 @@ impl Storage for NoDescriptors {
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         FileSystem.sync_directory(path)
     }
+    fn sync_file_system(&self, path: &Path) -> io::Result<bool> {
+        FileSystem.sync_file_system(path)
+    }
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn StorageLock>>> {
         FileSystem.lock(path)
     }
