@@ -22,6 +22,9 @@ REQUESTS_IN_FLIGHT = 5
 FETCH_MAX_BYTES = 50 << 20
 PARTITION_MAX_BYTES = 1 << 20
 REQUEST_MAX_BYTES = 1 << 20
+LEADER_TIMEOUT_S = 30
+# UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER
+RETRIED = {3, 5, 6}
 
 
 def _varint(number: int) -> bytes:
@@ -93,8 +96,16 @@ class Reader:
         return self.buffer[:size]
 
 
+class RefusedError(RuntimeError):
+    """A partition of a Produce answer has an error code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the broker refused a batch with error code {code}")
+        self.code = code
+
+
 def check_produced(answer: memoryview) -> None:
-    """Raise when any partition of a Produce v8 answer has an error code."""
+    """Raise `RefusedError` when any partition of a Produce v8 answer has an error code."""
     position = 4
     (topics,) = struct.unpack_from(">i", answer, position)
     position += 4
@@ -106,13 +117,28 @@ def check_produced(answer: memoryview) -> None:
         for _ in range(partitions):
             _partition, error_code = struct.unpack_from(">ih", answer, position)
             if error_code != 0:
-                raise RuntimeError(f"the broker refused a batch with error code {error_code}")
+                raise RefusedError(error_code)
             position += 4 + 2 + 8 + 8 + 8
             (errors,) = struct.unpack_from(">i", answer, position)
             assert errors == 0
             position += 4
             (message,) = struct.unpack_from(">h", answer, position)
             position += 2 + max(message, 0)
+
+
+def wait_for_leaders(reader: Reader, topic: str, partitions: int) -> None:
+    """Send single records until every partition takes one: Kafka names a new partition before it can lead it."""
+    deadline = time.monotonic() + LEADER_TIMEOUT_S
+    for partition in range(partitions):
+        while True:
+            reader.connection.sendall(produce_frame(topic, range(partition, partition + 1), record_batch(1, 1)))
+            try:
+                check_produced(reader.answer())
+                break
+            except RefusedError as refused:
+                if refused.code not in RETRIED or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
 
 def produce(
@@ -129,6 +155,7 @@ def produce(
     sent = 0
     with connect(bootstrap_servers) as connection:
         reader = Reader(connection)
+        wait_for_leaders(reader, topic, partitions)
         started = time.perf_counter()
         turn = 0
         while sent < records or waiting:
@@ -200,6 +227,7 @@ def produce_latencies_s(bootstrap_servers: str, topic: str, count: int, record_b
     found = []
     with connect(bootstrap_servers) as connection:
         reader = Reader(connection)
+        wait_for_leaders(reader, topic, 1)
         for _ in range(count):
             started = time.perf_counter()
             connection.sendall(frame)
