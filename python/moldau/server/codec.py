@@ -289,7 +289,11 @@ def _struct_writer(layout: StructLayout) -> WriteFunction:
 
 
 def _is_set(field: FieldLayout, value: Mapping[str, Any]) -> bool:
+    """Whether `value` says something else about `field` than its default: only then a tagged field is written."""
     item = value.get(field.name, field.default)
+    if field.struct is not None and not field.is_array and item is not None:
+        inner = (*field.struct.fields, *field.struct.tagged.values())
+        return field.nullable or any(_is_set(each, item) for each in inner)
     return bool(item != field.default and not (field.is_array and not item and not field.default))
 
 

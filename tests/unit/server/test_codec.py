@@ -170,6 +170,12 @@ def test_an_answer_that_no_version_can_carry_is_an_encode_error(answer):
         encode_response(12, 4, answer)
 
 
+def test_a_tagged_structure_that_says_nothing_is_not_written():
+    plain = encode_response(82, 0, {})
+    assert encode_response(82, 0, {"current_leader": {"host": ""}}) == plain
+    assert encode_response(82, 0, {"current_leader": {"host": "a"}}) != plain
+
+
 def test_a_misspelled_field_inside_a_structure_is_an_encode_error():
     with pytest.raises(EncodeError, match="memberid"):
         encode_response(11, 5, {"members": [{"memberid": "a"}]})
