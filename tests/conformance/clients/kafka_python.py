@@ -39,7 +39,9 @@ class _Member(PollingMember, ConsumerRebalanceListener):
         self.partitions = frozenset()
 
     def poll(self) -> int:
-        return sum(len(records) for records in self.consumer.poll(100).values())
+        # kafka-python 3.0.12 drops a good SyncGroup answer, and stops heartbeating, when a poll times out while it
+        # joins; so no short polls.
+        return sum(len(records) for records in self.consumer.poll(1_000).values())
 
     def commit(self) -> None:
         self.consumer.commit()
