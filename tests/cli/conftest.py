@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -71,6 +72,8 @@ def moldau_process(*arguments: str, **environment: str) -> subprocess.Popen[str]
         stderr=subprocess.PIPE,
         text=True,
         env={**variables, **environment},
+        # Tests that run in the background of a shell inherit an ignored SIGINT; a user's terminal ignores nothing.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - touches nothing shared
     )
 
 

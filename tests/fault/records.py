@@ -26,7 +26,8 @@ def produce(
     bootstrap_servers: str, topic: str, values: list[str], partition: int = 0, timeout_ms: int = 20_000
 ) -> tuple[list[str], list[str]]:
     """Send in lots of ten, each a batch of its own; the values acknowledged and the names of errors."""
-    settings = {"bootstrap.servers": bootstrap_servers, "linger.ms": 0, "delivery.timeout.ms": timeout_ms, **PATIENT}
+    # The lot waits for its flush: without a linger its first record may leave alone.
+    settings = {"bootstrap.servers": bootstrap_servers, "linger.ms": 500, "delivery.timeout.ms": timeout_ms, **PATIENT}
     producer = Producer({**settings, "enable.idempotence": True})
     acknowledged: list[str] = []
     errors: list[str] = []
