@@ -1,6 +1,6 @@
 """What a request or response looks like on the wire: kio's generated classes, turned into tables once.
 
-kio (https://pypi.org/project/kio/) carries every message of the protocol as annotated dataclasses generated from
+kio carries every message of the protocol as annotated dataclasses generated from
 Apache Kafka's own schemas; they are the one description of the messages in this package. Its reader is not used: it
 reserves memory from an array length before looking at what is there (a length of 2^31 ends the process), and it
 refuses tagged fields it does not know, which the protocol says to skip (KIP-482). So this module keeps the schema,
