@@ -1,7 +1,8 @@
 //! Apache Kafka's own DumpLogSegments reads every kind of file that we write, and finds nothing to complain about.
 //!
-//! Needs Java and Kafka's jars; `MOLDAU_KAFKA_LIBS` names the folder with the jars (4.3). Without it there is nothing
-//! to compare with and the test says so.
+//! Needs Java and Kafka's jars; `MOLDAU_KAFKA_LIBS` names the folder with the jars (4.3). A test that did nothing must
+//! not pass, so it is ignored unless asked for:
+//! `cargo test -p moldau-log --test kafka_reads_our_files -- --ignored`.
 
 use moldau_log::batch::{BatchBuilder, Codec, EndTransaction};
 use moldau_log::{
@@ -76,11 +77,9 @@ fn dump(jars: &str, files: &[PathBuf]) -> String {
 }
 
 #[test]
+#[ignore = "needs Java and MOLDAU_KAFKA_LIBS"]
 fn dump_log_segments_has_no_complaint() {
-    let Ok(jars) = std::env::var("MOLDAU_KAFKA_LIBS") else {
-        eprintln!("skipped: MOLDAU_KAFKA_LIBS does not name a folder with Kafka's jars");
-        return;
-    };
+    let jars = std::env::var("MOLDAU_KAFKA_LIBS").expect("MOLDAU_KAFKA_LIBS names a folder with Kafka's jars");
     let root = std::env::temp_dir().join(format!("moldau-dump-{}", std::process::id()));
     let config = LogConfig {
         segment_bytes: 60_000,
