@@ -1,0 +1,68 @@
+"""An application is served where it was asked to be, and let go when it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from moldau.http import HttpAddressError, HttpServer
+
+
+async def greet(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+APP = Starlette(routes=[Route("/", greet)])
+
+
+def test_requests_are_answered_as_soon_as_start_returns_and_not_after_stop():
+    async def scenario() -> None:
+        server = HttpServer(APP)
+        await server.start()
+        url = server.url
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(url)).text == "hello"
+        await server.stop()
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get(url)
+
+    asyncio.run(scenario())
+
+
+def test_an_address_in_use_is_named_in_the_error():
+    async def scenario() -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            with pytest.raises(HttpAddressError, match=f"127.0.0.1:{port}.*in use"):
+                await HttpServer(APP, port=port).start()
+
+    asyncio.run(scenario())
+
+
+def test_signal_handlers_are_left_alone():
+    async def scenario() -> None:
+        before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+        server = HttpServer(APP)
+        await server.start()
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+        await server.stop()
+
+    asyncio.run(scenario())
+
+
+def test_stop_without_start_does_nothing():
+    async def scenario() -> None:
+        await HttpServer(APP).stop()
+
+    asyncio.run(scenario())
