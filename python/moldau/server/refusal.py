@@ -16,7 +16,8 @@ from moldau.server.layout import StructLayout, message_layout
 
 ASKED_IN: Final[dict[str, tuple[str, ...]]] = {
     "responses": ("topics", "topic_names", "resources"),
-    "results": ("resources", "topics", "groups_names"),
+    "results": ("resources", "topics", "groups_names", "creations"),
+    "filter_results": ("filters",),
     "coordinators": ("coordinator_keys",),
     "groups": ("groups", "group_ids"),
     "transaction_states": ("transactional_ids",),

@@ -12,8 +12,10 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import math
 import sys
 import uuid
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -307,7 +309,9 @@ def from_values(kind: type[Any], values: dict[str, Any]) -> Any:
         value = values.get(field.name, MISSING)
         if value is MISSING:
             if field.default is MISSING:
-                arguments[field.name] = dt.timedelta(seconds=30) if "timedelta" in str(hints[field.name]) else ()
+                arguments[field.name] = (
+                    dt.timedelta(seconds=30) if "timedelta" in str(hints[field.name]).lower() else ()
+                )
         elif value is None:
             arguments[field.name] = None
         elif tuple_hint is not None:
@@ -343,15 +347,21 @@ def comparable(value: Any) -> Any:
         return found
     if isinstance(value, tuple):
         return [comparable(each) for each in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dt.timedelta):
+        return round(value.total_seconds() * 1000)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, bool) or value is None or isinstance(value, str | float):
         return value
     return int(value)
 
 
-def ask(bootstrap_servers: str) -> dict[str, Any]:
+def ask(bootstrap_servers: str, steps: Mapping[str, tuple[int, int, dict[str, Any]]] = STEPS) -> dict[str, Any]:
     """Take every step in turn; a connection that the broker closes is told as None."""
     answers: dict[str, Any] = {}
-    for name, (api_key, version, values) in STEPS.items():
+    for name, (api_key, version, values) in steps.items():
         try:
             answer = exchange(bootstrap_servers, encoded(api_key, version, values))
         except TimeoutError:
@@ -361,8 +371,11 @@ def ask(bootstrap_servers: str) -> dict[str, Any]:
     return answers
 
 
+def printed(bootstrap_servers: str, steps: Mapping[str, tuple[int, int, dict[str, Any]]]) -> str:
+    """The answers to all steps as the text of a golden file: one line each."""
+    answers = ask(bootstrap_servers, steps)
+    return "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(answer)}" for name, answer in answers.items()) + "\n}"
+
+
 if __name__ == "__main__":
-    print("{")
-    lines = [f"{json.dumps(name)}: {json.dumps(answer)}" for name, answer in ask(sys.argv[1]).items()]
-    print(",\n".join(lines))
-    print("}")
+    print(printed(sys.argv[1], STEPS))

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from moldau.control.machine import Decision
-from moldau.control.metadata import brokers, cluster, configs, elections, topics
+from moldau.control.metadata import brokers, cluster, configs, elections, quotas, scram, topics
 from moldau.control.metadata.effective import Configs, NodeSettings
 from moldau.control.metadata.features import record_version
 from moldau.control.metadata.image import MetadataDelta, MetadataImage
@@ -55,6 +55,8 @@ class MetadataMachine:
         configs.ReplaceConfigs: configs.replace_configs,
         elections.ElectLeaders: elections.elect_leaders,
         elections.AlterReassignments: elections.alter_reassignments,
+        quotas.AlterQuotas: quotas.alter_quotas,
+        scram.AlterCredentials: scram.alter_credentials,
     }
 
     def __init__(self, settings: NodeSettings, chance: random.Random) -> None:
