@@ -40,6 +40,8 @@ class Ended:
 def moldau(*arguments: str, text: str = "", servers: str | None = None, **environment: str) -> Ended:
     """Run `moldau …` to its end, in this process: a hundred interpreters would take minutes to start."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("MOLDAU_", "KAFKA_"))}
+    # Not the profiles of whoever runs the tests.
+    variables["MOLDAU_PROFILES"] = "/nonexistent/profiles.toml"
     if servers is not None:
         variables["MOLDAU_BOOTSTRAP_SERVERS"] = servers
     stdin, stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(3))

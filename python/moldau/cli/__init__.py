@@ -7,6 +7,7 @@ nothing and prints through `output`; when it cannot do what was asked it raises 
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -31,18 +32,37 @@ NOUNS: Final = {
             "delete": "delete_topics",
             "grow": "grow_topic",
             "config": "configure_topic",
+            "offsets": "moldau.cli.topic_offsets:show_offsets",
+            "trim": "moldau.cli.topic_offsets:trim_topic",
         },
     ),
     "group": (
         "See consumer groups, move their offsets, delete them.",
-        {"list": "list_groups", "describe": "describe_group", "delete": "delete_groups", "seek": "seek_group"},
+        {
+            "list": "list_groups",
+            "describe": "describe_group",
+            "delete": "delete_groups",
+            "seek": "moldau.cli.group_offsets:seek_group",
+            "delete-offsets": "moldau.cli.group_offsets:delete_offsets",
+        },
+    ),
+    "profile": (
+        "Name the clusters you work with, and choose one.",
+        {
+            "list": "list_profiles",
+            "show": "show_profile",
+            "create": "create_profile",
+            "use": "use_profile",
+            "delete": "delete_profile",
+        },
     ),
     "storage": (
         "Prepare the directories of a broker, as kafka-storage does.",
         {"format": "format_storage", "random-uuid": "random_uuid", "info": "show_storage"},
     ),
 }
-"""Commands of two words: the noun, its help, and the function behind each verb in `moldau.cli.<noun>`."""
+"""Commands of two words: the noun, its help, and the function behind each verb, in `moldau.cli.<noun>` unless it says
+where."""
 
 VERBS: Final = {
     "up": "moldau.cli.serve:up",
@@ -61,23 +81,28 @@ def build() -> App:
     """The whole tree of commands, none of them imported."""
     from cyclopts import App, Parameter
 
+    from moldau.cli.profiles import fill_in
+
+    plain = Parameter(negative=())
     app = App(
         name="moldau",
         help="The whole event-streaming platform in one install.",
         help_epilogue=EXIT_CODES,
         help_format="plaintext",
         version=VERSION,
-        default_parameter=Parameter(negative_iterable=(), negative_none=()),
+        default_parameter=plain,
+        config=fill_in,
         result_action="return_value",
     )
     for verb, place in VERBS.items():
         app.command(place, name=verb)
     for noun, (text, verbs) in NOUNS.items():
-        group = App(name=noun, help=text)
+        group = App(name=noun, help=text, default_parameter=plain)
         for verb, function in verbs.items():
-            group.command(f"moldau.cli.{noun}:{function}", name=verb)
+            place = function if ":" in function else f"moldau.cli.{noun}:{function}"
+            group.command(place, name=verb)
         app.command(group)
-    demo = App(name="demo", help="See it work.")
+    demo = App(name="demo", help="See it work.", default_parameter=plain)
     for name, place in DEMOS.items():
         demo.command(place, name=name)
     app.command(demo)
@@ -100,6 +125,8 @@ def run(arguments: Sequence[str]) -> int:
     from moldau.cli.output import say, say_error
 
     app = build()
+    if "schema" in arguments and _asks_for_the_shape(arguments):
+        return _print_shape(app, arguments)
     if not arguments or {"--help", "-h"} & set(arguments):
         import_every_command(app)
     try:
@@ -126,6 +153,27 @@ def run(arguments: Sequence[str]) -> int:
     return DONE
 
 
+def _asks_for_the_shape(arguments: Sequence[str]) -> bool:
+    flags = ("-o", "--output")
+    return any(flag in flags and value == "schema" for flag, value in itertools.pairwise(arguments))
+
+
+def _print_shape(app: App, arguments: Sequence[str]) -> int:
+    """`-o schema`: what the command would print for programs. Nothing is asked of a cluster for it."""
+    import json
+
+    from moldau.cli.output import say_error
+    from moldau.cli.shapes import SHAPES
+
+    words, _apps, _rest = app.parse_commands(list(arguments))
+    shape = SHAPES.get(" ".join(words))
+    if shape is None:
+        say_error(f"moldau {' '.join(words)} has no shape to show")
+        return 2
+    print(json.dumps(shape, indent=2, ensure_ascii=False))
+    return 0
+
+
 def import_every_command(app: App) -> None:
     """Help shows the first sentence of each command, so they have to be there."""
     for name in app:
@@ -134,5 +182,8 @@ def import_every_command(app: App) -> None:
 
 
 def _help_for(arguments: Sequence[str]) -> str:
-    words = [word for word in arguments[:2] if word in VERBS or word in NOUNS or word.isalpha()]
-    return " ".join(["moldau", *words[: 2 if words and words[0] in NOUNS else 1], "--help"])
+    """The help that would have told: of the command if there is one, else of the noun, else the whole."""
+    words = list(arguments[:1]) if arguments[0] in VERBS or arguments[0] in NOUNS else []
+    if words and words[0] in NOUNS and len(arguments) > 1 and arguments[1] in NOUNS[words[0]][1]:
+        words.append(arguments[1])
+    return " ".join(["moldau", *words, "--help"])

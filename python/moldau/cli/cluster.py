@@ -22,7 +22,7 @@ def describe_cluster(*, connection: Connection = Connection(), output: Output = 
         for node in sorted(description.nodes, key=lambda node: int(node.id))
     ]
     record = {"cluster_id": description.cluster_id, "controller": controller, "brokers": brokers}
-    if output.output != "table":
+    if not output.for_eyes:
         output.record(record, ())
         return
     output.record(record, ("cluster_id", "controller"))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Producer
     from confluent_kafka.admin import AdminClient
 
+    from moldau.cli.protocol import Channel
+
 T = TypeVar("T")
 
 DEFAULT_PORT: Final = 9092
+LOOK_EVERY_S: Final = 0.25
+PATIENCE_S: Final = 2.0
+"""How long librdkafka may try an address that refuses before a command says so: a restart takes about that long."""
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:\[\]]+)(?::([0-9]{1,5}))?")
 _FAILED_ADDRESS: Final = re.compile(r"(?:^|//|: )([^\s/]+:[0-9]+)/[0-9]+: Connect to")
 # librdkafka's own codes: it could not resolve, connect, or find any broker; it waited in vain.
@@ -38,12 +44,15 @@ class Connection:
     """Where the cluster is."""
 
     bootstrap_servers: Annotated[
-        str, Parameter(name=["--bootstrap-servers", "-b"], env_var="MOLDAU_BOOTSTRAP_SERVERS")
+        str,
+        Parameter(name=["--bootstrap-servers", "-b"], env_var="MOLDAU_BOOTSTRAP_SERVERS", group="Connection"),
     ] = "localhost:9092"
     """Brokers to ask first, as host:port, separated by commas."""
-    setting: Annotated[list[str] | None, Parameter(name=["--setting", "-X"], negative=())] = None
+    setting: Annotated[list[str] | None, Parameter(name=["--setting", "-X"], negative=(), group="Connection")] = None
     """Any librdkafka setting, as key=value; may be given many times."""
-    timeout_s: Annotated[float, Parameter(name="--timeout")] = 15.0
+    profile: Annotated[str | None, Parameter(name="--profile", env_var="MOLDAU_PROFILE", group="Connection")] = None
+    """Take what is not said here from this profile (moldau profile)."""
+    timeout_s: Annotated[float, Parameter(name="--timeout", group="Connection")] = 15.0
     """Seconds to wait for an answer."""
     unreachable: Annotated[set[str], Parameter(parse=False)] = field(default_factory=set)
     admins: Annotated[list[Any], Parameter(parse=False)] = field(default_factory=list)
@@ -71,6 +80,27 @@ class Connection:
 
         return Producer({**configuration, **settings})
 
+    def channel(self, address: tuple[str, int] | None = None) -> Channel:
+        """A connection that speaks the protocol itself, to the first server that answers, or to `address`.
+
+        Raises:
+            CommandError: nobody answers, or security is asked for that these few lines do not know.
+        """
+        from moldau.cli.protocol import Channel, log_in
+
+        settings = self.settings()
+        protocol = settings.get("security.protocol", "plaintext").lower()
+        plain, host = self._first_answer() if address is None else (self.reach(*address), address[0])
+        secured = _with_tls(plain, host, settings) if protocol.endswith("ssl") else plain
+        channel = Channel(secured, self.timeout_s)
+        if protocol.startswith("sasl"):
+            log_in(channel, settings)
+        return channel
+
+    def settings(self) -> dict[str, str]:
+        """What `-X` and the profile say."""
+        return pairs(self.setting)
+
     def servers(self) -> list[tuple[str, int]]:
         """The bootstrap servers as host and port.
 
@@ -91,10 +121,13 @@ class Connection:
         Raises:
             NoConnectionError: none does.
         """
+        return self._first_answer()[0]
+
+    def _first_answer(self) -> tuple[socket.socket, str]:
         reasons = []
         for host, port in self.servers():
             try:
-                return socket.create_connection((host, port), timeout=min(self.timeout_s, 5.0))
+                return socket.create_connection((host, port), timeout=min(self.timeout_s, 5.0)), host
             except OSError as error:
                 reasons.append(f"{host}:{port} ({error.strerror or error})")
         raise NoConnectionError(
@@ -102,9 +135,22 @@ class Connection:
             "`moldau up` starts a node on this machine; -b says where another one is",
         )
 
+    def reach(self, host: str, port: int) -> socket.socket:
+        """A plain connection to a broker that another one named.
+
+        Raises:
+            NoConnectionError: there is none, with the trap explained.
+        """
+        try:
+            return socket.create_connection((host, port), timeout=min(self.timeout_s, 5.0))
+        except OSError as error:
+            self.unreachable.add(f"{host}:{port}")
+            reason = error.strerror or str(error)
+            raise NoConnectionError(f"cannot connect to {host}:{port} ({reason})", self._hint()) from error
+
     def _configuration(self) -> dict[str, Any]:
         self.knock().close()
-        settings = dict(_key_and_value(text) for text in self.setting or ())
+        settings = self.settings()
         return {
             "bootstrap.servers": self.bootstrap_servers,
             "client.id": "moldau-cli",
@@ -125,7 +171,33 @@ class Connection:
         Raises:
             CommandError: it was an error, or did not come.
         """
-        return self.carry_out(lambda: future.result(self.timeout_s))
+        return self.carry_out(lambda: self._result(future))
+
+    def _result(self, future: Future[T]) -> T:
+        """The result, or an early end: who was sent on to an address that refuses will wait in vain."""
+        from concurrent.futures import TimeoutError as FutureTimeoutError
+
+        started = time.monotonic()
+        while True:
+            passed = time.monotonic() - started
+            try:
+                return future.result(max(min(LOOK_EVERY_S, self.timeout_s - passed), 0.001))
+            except FutureTimeoutError:
+                if future.done() or passed >= self.timeout_s:
+                    raise
+                if passed >= PATIENCE_S:
+                    self.watch()
+
+    def watch(self) -> None:
+        """Give up early when a broker that this machine was sent on to cannot be reached.
+
+        Raises:
+            NoConnectionError: it is so.
+        """
+        self._collect_errors()
+        hint = self._hint()
+        if hint is not None:
+            raise NoConnectionError(f"cannot connect to {', '.join(sorted(self.unreachable))}", hint)
 
     def carry_out(self, call: Callable[[], T]) -> T:
         """Call something of confluent-kafka and give its errors their exit codes."""
@@ -165,8 +237,28 @@ class Connection:
             return None
         return (
             f"{self.bootstrap_servers} answered and sent us on to {', '.join(sorted(elsewhere))}, which cannot be "
-            "reached from here: see advertised.listeners of the broker"
+            "reached from here: set advertised.listeners of that broker to an address that this machine can reach"
         )
+
+
+def _with_tls(plain: socket.socket, host: str, settings: Mapping[str, str]) -> socket.socket:
+    import ssl
+
+    context = ssl.create_default_context(cafile=settings.get("ssl.ca.location"))
+    if settings.get("ssl.endpoint.identification.algorithm", "https").lower() == "none":
+        context.check_hostname = False
+    if settings.get("enable.ssl.certificate.verification", "true").lower() == "false":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if "ssl.certificate.location" in settings:
+        context.load_cert_chain(
+            settings["ssl.certificate.location"], settings.get("ssl.key.location"), settings.get("ssl.key.password")
+        )
+    try:
+        return context.wrap_socket(plain, server_hostname=host)
+    except (OSError, ssl.SSLError) as error:
+        plain.close()
+        raise RefusedError(f"no TLS connection: {error}", "-X ssl.ca.location=FILE names who signed") from error
 
 
 def _key_and_value(text: str) -> tuple[str, str]:

@@ -60,7 +60,7 @@ def consume(
     """
     if count is not None and count < 1:
         raise UsageError("--count needs at least 1")
-    write = compile_format(format_) if output.output == "table" else _json_line
+    write = compile_format(format_) if output.for_eyes else _json_line
     if group is not None:
         if partition or end or from_ not in ("earliest", "latest"):
             raise UsageError("a group decides itself which partitions it reads and where: leave out -p, -e and offsets")

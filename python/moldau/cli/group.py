@@ -1,4 +1,4 @@
-"""`moldau group`: see consumer groups with their lag, move their offsets, delete them."""
+"""`moldau group`: see consumer groups with their lag, and delete them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from moldau.cli.connection import Connection
-from moldau.cli.outcome import CommandError, PartlyDoneError, RefusedError, UsageError
-from moldau.cli.output import Output, say
-from moldau.cli.places import Place, end_offsets, partitions_of, resolve
-from moldau.cli.topic import confirm
+from moldau.cli.outcome import PartlyDoneError, RefusedError
+from moldau.cli.output import Output
+from moldau.cli.places import Place, end_offsets
+from moldau.cli.several import Yes, confirm, report, require
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
@@ -64,7 +64,7 @@ def describe_group(group: str, /, *, connection: Connection = Connection(), outp
         Its name.
     """
     admin = connection.admin()
-    description = _describe(admin, connection, group)
+    description = describe(admin, connection, group)
     members = [_member(member) for member in description.members]
     owners = {place: member["member_id"] for member in members for place in _places(member)}
     lag = _lag(admin, connection, group, owners)
@@ -78,7 +78,7 @@ def describe_group(group: str, /, *, connection: Connection = Connection(), outp
         "members": members,
         "partitions": lag,
     }
-    if output.output != "table":
+    if not output.for_eyes:
         output.record(record, ())
         return
     output.record(record, ("group", "state", "protocol", "assignor", "coordinator", "lag"))
@@ -93,7 +93,7 @@ def describe_group(group: str, /, *, connection: Connection = Connection(), outp
         output.records(lag, ("topic", "partition", "committed", "end_offset", "lag", "member_id"))
 
 
-def _describe(admin: AdminClient, connection: Connection, group: str) -> ConsumerGroupDescription:
+def describe(admin: AdminClient, connection: Connection, group: str) -> ConsumerGroupDescription:
     futures: Mapping[str, Future[ConsumerGroupDescription]] = admin.describe_consumer_groups(
         [group], request_timeout=connection.timeout_s
     )
@@ -151,7 +151,7 @@ def committed_offsets(admin: AdminClient, connection: Connection, group: str) ->
 
 def delete_groups(
     *groups: str,
-    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=())] = False,
+    yes: Yes = False,
     connection: Connection = Connection(),
     output: Output = Output(),
 ) -> None:
@@ -164,76 +164,8 @@ def delete_groups(
     yes
         Do not ask.
     """
-    if not groups:
-        raise UsageError("no group was named")
+    require(groups, "group")
     confirm(f"delete {', '.join(groups)} and what they committed", yes=yes)
     admin = connection.admin()
     futures = admin.delete_consumer_groups(list(groups), request_timeout=connection.timeout_s)
-    records, failures = [], []
-    for name, future in futures.items():
-        try:
-            connection.answer(future)
-            records.append({"group": name, "result": "deleted"})
-        except CommandError as error:
-            failures.append(error)
-            records.append({"group": name, "result": str(error)})
-    if len(failures) == len(groups) == 1:
-        raise failures[0]
-    output.records(records, ("group", "result"))
-    if failures:
-        raise (
-            failures[0] if len(failures) == len(groups) else PartlyDoneError(f"{len(failures)} of {len(groups)} failed")
-        )
-
-
-def seek_group(
-    group: str,
-    /,
-    *,
-    to: str,
-    topic: Annotated[list[str] | None, Parameter(name=["--topic", "-t"])] = None,
-    execute: Annotated[bool, Parameter(negative=())] = False,
-    connection: Connection = Connection(),
-    output: Output = Output(),
-) -> None:
-    """Move the committed offsets of a group without members. Shows what it would do; --execute does it.
-
-    Parameters
-    ----------
-    group
-        Its name. A group that does not exist yet is created by --execute.
-    to
-        Where to: earliest, latest, an offset, +N or -N from where it is, or a time as 2026-01-31T12:00 (UTC unless it
-        says otherwise) or as @milliseconds.
-    topic
-        Only this topic (or topic:0,2,5 for some partitions); may be given many times. Every topic that the group has
-        committed to without it.
-    execute
-        Do it.
-    """
-    admin = connection.admin()
-    committed = committed_offsets(admin, connection, group)
-    places = partitions_of(admin, connection, topic) if topic else sorted(committed)
-    if not places:
-        raise UsageError(f"{group} has committed nothing", "--topic names the topics to move it in")
-    targets = resolve(admin, connection, places, to, committed)
-    records = [
-        {"topic": place[0], "partition": place[1], "from": committed.get(place), "to": targets[place]}
-        for place in places
-    ]
-    if execute:
-        _commit(admin, connection, group, targets)
-    output.records(records, ("topic", "partition", "from", "to"))
-    say(f"moved {len(places)} partitions" if execute else "nothing was moved; --execute does it")
-
-
-def _commit(admin: AdminClient, connection: Connection, group: str, targets: Mapping[Place, int]) -> None:
-    from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-
-    wishes = [TopicPartition(topic, partition, offset) for (topic, partition), offset in targets.items()]
-    request = [ConsumerGroupTopicPartitions(group, wishes)]
-    futures: Mapping[str, Future[ConsumerGroupTopicPartitions]] = admin.alter_consumer_group_offsets(request)
-    answer = connection.answer(futures[group])
-    for place in answer.topic_partitions or ():
-        if place.error is not None:
-            raise connection.explained(place.error)
+    report("group", futures, "deleted", connection, output)

@@ -1,24 +1,31 @@
 """What a command prints: data on stdout, everything else on stderr.
 
 Data is a list of records (plain mappings with the same keys) or one record. `table` is for eyes and may change;
-`json` (one document) and `jsonl` (one record per line) are for programs: names and types stay, 64-bit numbers are
-written whole. Colour only at a terminal and not with NO_COLOR; a progress bar only at a terminal.
+`json` and `yaml` (one document) and `jsonl` (one record per line) are for programs: names and types stay
+(`moldau.cli.shapes`), 64-bit numbers are written whole. Colour only at a terminal and not with NO_COLOR; a progress
+bar only at a terminal. A table that is wider than the terminal shortens its longest cells instead of wrapping.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self, TextIO
+from typing import Annotated, Any, Final, Literal, Self, TextIO
 
 from cyclopts import Parameter
 
-Format = Literal["table", "json", "jsonl"]
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What could move the cursor or end the line: a name from the cluster must not write over the table."""
+CELL_WIDTH_MIN: Final = 12
+
+Format = Literal["table", "json", "jsonl", "yaml", "schema"]
 Record = Mapping[str, Any]
 
 
@@ -27,8 +34,13 @@ Record = Mapping[str, Any]
 class Output:
     """How to print."""
 
-    output: Annotated[Format, Parameter(name=["--output", "-o"])] = "table"
-    """For eyes (table), or for programs: one JSON document, or one JSON record per line."""
+    output: Annotated[Format, Parameter(name=["--output", "-o"], group="Output")] = "table"
+    """For eyes (table), or for programs; schema prints the shape of what they get."""
+
+    @property
+    def for_eyes(self) -> bool:
+        """Whether a person reads it."""
+        return self.output == "table"
 
     def records(self, records: Iterable[Record], columns: Sequence[str]) -> None:
         """Print many records; a table shows `columns` only."""
@@ -37,6 +49,8 @@ class Output:
         elif self.output == "jsonl":
             for record in records:
                 print(_json(record))
+        elif self.output == "yaml":
+            print(as_yaml(list(records)), end="")
         else:
             print(_json(list(records), indent=2))
 
@@ -46,12 +60,22 @@ class Output:
             width = max(map(len, columns))
             for column in columns:
                 print(f"{column.replace('_', ' '):{width}}  {_cell(record[column])}")
+        elif self.output == "yaml":
+            print(as_yaml(record), end="")
         else:
             print(_json(record, indent=None if self.output == "jsonl" else 2))
 
 
 def _json(value: Any, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def as_yaml(value: Any) -> str:
+    """One YAML document. Numbers of any size are written whole, as in JSON."""
+    import yaml
+
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=2**31 - 1)
+    return text
 
 
 def _cell(value: Any) -> str:
@@ -61,7 +85,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ",".join(map(_cell, value)) or "-"
-    return str(value)
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", str(value))
 
 
 def _print_table(records: Sequence[Record], columns: Sequence[str]) -> None:
@@ -71,13 +95,30 @@ def _print_table(records: Sequence[Record], columns: Sequence[str]) -> None:
     rows = [[column.replace("_", " ") for column in columns]]
     rows += [[_cell(record[column]) for column in columns] for record in records]
     widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
+    if sys.stdout.isatty():
+        widths = _narrowed(widths, shutil.get_terminal_size().columns)
     for number, row in enumerate(rows):
         cells = [
-            f"{cell:>{width}}" if right else f"{cell:{width}}"
+            f"{_cut(cell, width):>{width}}" if right else f"{_cut(cell, width):{width}}"
             for cell, width, right in zip(row, widths, numeric, strict=True)
         ]
         line = "  ".join(cells).rstrip()
         print(emphasised(line, sys.stdout) if number == 0 else line)
+
+
+def _narrowed(widths: Sequence[int], room: int) -> list[int]:
+    """The widths of columns so that a line fits into `room`; the widest give first, none below what can be read."""
+    narrowed = list(widths)
+    while sum(narrowed) + 2 * (len(narrowed) - 1) > room:
+        widest = max(range(len(narrowed)), key=narrowed.__getitem__)
+        if narrowed[widest] <= CELL_WIDTH_MIN:
+            break
+        narrowed[widest] -= 1
+    return narrowed
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if len(cell) <= width else cell[: width - 1] + "…"
 
 
 def emphasised(text: str, stream: TextIO) -> str:

@@ -196,7 +196,7 @@ def _report(topic: str, delivery: Delivery, connection: Connection, output: Outp
     delivered = delivery.by_partition.total()
     if delivery.first_error is not None and delivered == 0:
         raise connection.explained(delivery.first_error)
-    if output.output != "table":
+    if not output.for_eyes:
         partitions = [
             {"partition": partition, "records": count} for partition, count in sorted(delivery.by_partition.items())
         ]

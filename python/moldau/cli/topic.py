@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
 from moldau.cli.connection import Connection, pairs
-from moldau.cli.outcome import CommandError, PartlyDoneError, RefusedError, UsageError
-from moldau.cli.output import Output, emphasised, say
+from moldau.cli.output import Output, say
+from moldau.cli.resource_settings import SETTING_COLUMNS, change, settings_of, warn_of_unknown
+from moldau.cli.several import Yes, confirm, report, require
+from moldau.config import Scope
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient, ConfigEntry, TopicDescription
+    from confluent_kafka.admin import AdminClient, TopicDescription
 
 INTERNAL_PREFIX: Final = "__"
-RESULT_COLUMNS: Final = ("topic", "result")
 
 
 def list_topics(*, internal: bool = False, connection: Connection = Connection(), output: Output = Output()) -> None:
@@ -64,8 +64,10 @@ def describe_topic(
         "internal": description.is_internal,
     }
     partitions = _partitions(admin, connection, description)
-    settings = [one for one in _settings(admin, connection, topic) if every_setting or not one["default"]]
-    if output.output != "table":
+    settings = [
+        one for one in settings_of(admin, connection, Scope.TOPIC, topic) if every_setting or not one["default"]
+    ]
+    if not output.for_eyes:
         output.record({**summary, "partitions": partitions, "settings": settings}, ())
         return
     output.record(summary, tuple(summary))
@@ -73,7 +75,7 @@ def describe_topic(
     output.records(partitions, ("partition", "leader", "replicas", "in_sync_replicas", "start_offset", "end_offset"))
     if settings:
         print()
-        output.records(settings, ("setting", "value", "source"))
+        output.records(settings, SETTING_COLUMNS)
 
 
 def _describe(admin: AdminClient, connection: Connection, topic: str) -> TopicDescription:
@@ -105,42 +107,13 @@ def _partitions(admin: AdminClient, connection: Connection, description: TopicDe
     ]
 
 
-def _settings(admin: AdminClient, connection: Connection, topic: str) -> list[dict[str, Any]]:
-    from confluent_kafka.admin import ConfigResource, ResourceType
-
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    entries: Mapping[str, ConfigEntry] = connection.answer(admin.describe_configs([resource])[resource])
-    return [
-        {
-            "setting": name,
-            "value": None if entry.is_sensitive else entry.value,
-            "source": _source(entry),
-            "default": _source(entry) != "topic",
-        }
-        for name, entry in sorted(entries.items())
-    ]
-
-
-def _source(entry: ConfigEntry) -> str:
-    from confluent_kafka.admin import ConfigSource
-
-    names = {
-        ConfigSource.DYNAMIC_TOPIC_CONFIG.value: "topic",
-        ConfigSource.DYNAMIC_BROKER_CONFIG.value: "broker, changed",
-        ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG.value: "cluster, changed",
-        ConfigSource.STATIC_BROKER_CONFIG.value: "broker",
-        ConfigSource.DEFAULT_CONFIG.value: "default",
-    }
-    # The library's stub says ConfigSource, its C code gives the number.
-    return names.get(ConfigSource(entry.source).value, "unknown")
-
-
 def create_topics(
     *topics: str,
     partitions: Annotated[int, Parameter(name=["--partitions", "-p"])] = -1,
     replicas: Annotated[int, Parameter(name=["--replicas", "-r"])] = -1,
     config: Annotated[list[str] | None, Parameter(name=["--config", "-c"])] = None,
     validate_only: bool = False,
+    if_absent: bool = False,
     connection: Connection = Connection(),
     output: Output = Output(),
 ) -> None:
@@ -158,20 +131,29 @@ def create_topics(
         A setting of the topics, as key=value; may be given many times.
     validate_only
         Check everything, create nothing.
+    if_absent
+        A topic that is there already is no failure.
     """
     from confluent_kafka.admin import NewTopic
 
-    _require(topics)
-    _warn_of_unknown_settings(config)
+    require(topics, "topic")
+    warn_of_unknown(Scope.TOPIC, pairs(config))
+    done = "could be created" if validate_only else "created"
+    admin = connection.admin()
+    if if_absent:
+        there = connection.carry_out(lambda: admin.list_topics(timeout=connection.timeout_s)).topics
+        for name in set(topics) & there.keys():
+            say(f"{name} is there already")
+        topics = tuple(name for name in topics if name not in there)
+        if not topics:
+            return
     new = [
         NewTopic(name, num_partitions=partitions, replication_factor=replicas, config=pairs(config)) for name in topics
     ]
-    done = "could be created" if validate_only else "created"
-    admin = connection.admin()
     futures = admin.create_topics(
         new, validate_only=validate_only, operation_timeout=connection.timeout_s, request_timeout=connection.timeout_s
     )
-    _report(futures, done, connection, output)
+    report("topic", futures, done, connection, output)
     if replicas > 1 and not validate_only:
         _tell_fewer_replicas(admin, connection, topics, replicas)
 
@@ -188,7 +170,7 @@ def _tell_fewer_replicas(admin: AdminClient, connection: Connection, topics: Seq
 
 def delete_topics(
     *topics: str,
-    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=())] = False,
+    yes: Yes = False,
     connection: Connection = Connection(),
     output: Output = Output(),
 ) -> None:
@@ -201,11 +183,11 @@ def delete_topics(
     yes
         Do not ask.
     """
-    _require(topics)
+    require(topics, "topic")
     confirm(f"delete {', '.join(topics)} and every record in it", yes=yes)
     admin = connection.admin()
     futures = admin.delete_topics(list(topics), operation_timeout=connection.timeout_s)
-    _report(futures, "deleted", connection, output)
+    report("topic", futures, "deleted", connection, output)
 
 
 def grow_topic(
@@ -224,7 +206,7 @@ def grow_topic(
 
     admin = connection.admin()
     futures = admin.create_partitions([NewPartitions(topic, partitions)])
-    _report(futures, f"has {partitions} partitions", connection, output)
+    report("topic", futures, f"has {partitions} partitions", connection, output)
 
 
 def configure_topic(
@@ -249,65 +231,7 @@ def configure_topic(
     """
     admin = connection.admin()
     if not set_ and not unset:
-        output.records(_settings(admin, connection, topic), ("setting", "value", "source"))
+        output.records(settings_of(admin, connection, Scope.TOPIC, topic), SETTING_COLUMNS)
         return
-    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-
-    _warn_of_unknown_settings(set_)
-    changes = [
-        ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in pairs(set_).items()
-    ]
-    changes += [ConfigEntry(key, "", incremental_operation=AlterConfigOpType.DELETE) for key in unset or ()]
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=changes)
-    futures = admin.incremental_alter_configs([resource])
-    _report({topic: futures[resource]}, "changed", connection, output)
-
-
-def _require(topics: Sequence[str]) -> None:
-    if not topics:
-        raise UsageError("no topic was named")
-
-
-def _warn_of_unknown_settings(texts: list[str] | None) -> None:
-    """Say which setting was probably meant. It is sent all the same: a newer broker may know more than we do."""
-    from moldau.config import Scope, find, nearest
-
-    for name in pairs(texts):
-        if find(Scope.TOPIC, name) is None:
-            close = nearest(name, Scope.TOPIC)
-            say(f"note: {name} is no topic setting of Kafka 4.3" + (f", did you mean {close}?" if close else ""))
-
-
-def confirm(deed: str, *, yes: bool, ask: Callable[[str], str] = input) -> None:
-    """Ask before something that cannot be taken back; without a terminal there is nobody to ask.
-
-    Raises:
-        UsageError: there is nobody to ask.
-        RefusedError: the answer was no.
-    """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError(f"this would {deed}", "add --yes when that is what you want")
-    if ask(emphasised(f"{deed}? [y/N] ", sys.stdout)).strip().lower() not in ("y", "yes"):
-        raise RefusedError("nothing was done")
-
-
-def _report(futures: Mapping[str, Future[Any]], done: str, connection: Connection, output: Output) -> None:
-    """Print what became of each; a failure of one is no failure of the others."""
-    records: list[dict[str, str]] = []
-    failures: list[CommandError] = []
-    for topic, future in futures.items():
-        try:
-            connection.answer(future)
-            records.append({"topic": topic, "result": done})
-        except CommandError as error:
-            failures.append(error)
-            records.append({"topic": topic, "result": str(error)})
-    if len(futures) == 1 and failures:
-        raise failures[0]
-    output.records(records, RESULT_COLUMNS)
-    if len(failures) == len(futures):
-        raise failures[0]
-    if failures:
-        raise PartlyDoneError(f"{len(failures)} of {len(futures)} failed")
+    future = change(admin, Scope.TOPIC, topic, pairs(set_), unset or ())
+    report("topic", {topic: future}, "changed", connection, output)

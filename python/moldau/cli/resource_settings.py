@@ -1,0 +1,85 @@
+"""The settings of a broker, a topic or a group as the cluster has them: read with their origin, changed one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Final
+
+from moldau.cli.connection import Connection
+from moldau.cli.output import say
+from moldau.config import Scope, find, nearest
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource
+
+SETTING_COLUMNS: Final = ("setting", "value", "source")
+
+
+def settings_of(admin: AdminClient, connection: Connection, scope: Scope, name: str) -> list[dict[str, Any]]:
+    """Every setting of one resource: value, where it came from, whether that is a default."""
+    resource = _resource(scope, name)
+    entries: Mapping[str, ConfigEntry] = connection.answer(admin.describe_configs([resource])[resource])
+    return [
+        {
+            "setting": setting,
+            "value": None if entry.is_sensitive else entry.value,
+            "source": _source(entry),
+            "default": _source(entry) in _INHERITED[scope],
+        }
+        for setting, entry in sorted(entries.items())
+    ]
+
+
+_INHERITED: Final[Mapping[Scope, frozenset[str]]] = {
+    Scope.TOPIC: frozenset({"broker, changed", "cluster, changed", "broker", "default", "unknown"}),
+    Scope.GROUP: frozenset({"broker, changed", "cluster, changed", "broker", "default", "unknown"}),
+    Scope.BROKER: frozenset({"default", "unknown"}),
+}
+"""The sources that are not the resource's own."""
+
+
+def change(
+    admin: AdminClient, scope: Scope, name: str, wanted: Mapping[str, str], unwanted: Iterable[str]
+) -> Future[Any]:
+    """Set and unset settings of one resource; what is not named stays as it is."""
+    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry
+
+    warn_of_unknown(scope, wanted)
+    changes = [ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in wanted.items()]
+    changes += [ConfigEntry(key, "", incremental_operation=AlterConfigOpType.DELETE) for key in unwanted]
+    resource = _resource(scope, name, changes)
+    future: Future[Any] = admin.incremental_alter_configs([resource])[resource]
+    return future
+
+
+def warn_of_unknown(scope: Scope, names: Iterable[str]) -> None:
+    """Say which setting was probably meant. It is sent all the same: a newer broker may know more than we do."""
+    for name in names:
+        if find(scope, name) is None:
+            close = nearest(name, scope)
+            say(
+                f"note: {name} is no {scope.value} setting of Kafka 4.3" + (f", did you mean {close}?" if close else "")
+            )
+
+
+def _resource(scope: Scope, name: str, changes: list[ConfigEntry] | None = None) -> ConfigResource:
+    from confluent_kafka.admin import ConfigResource, ResourceType
+
+    kinds = {Scope.TOPIC: ResourceType.TOPIC, Scope.GROUP: ResourceType.GROUP, Scope.BROKER: ResourceType.BROKER}
+    return ConfigResource(kinds[scope], name, incremental_configs=changes)
+
+
+def _source(entry: ConfigEntry) -> str:
+    from confluent_kafka.admin import ConfigSource
+
+    names = {
+        ConfigSource.DYNAMIC_TOPIC_CONFIG.value: "topic",
+        ConfigSource.DYNAMIC_BROKER_CONFIG.value: "broker, changed",
+        ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG.value: "cluster, changed",
+        ConfigSource.STATIC_BROKER_CONFIG.value: "broker",
+        ConfigSource.DEFAULT_CONFIG.value: "default",
+        ConfigSource.GROUP_CONFIG.value: "group",
+    }
+    # The library's stub says ConfigSource, its C code gives the number.
+    return names.get(ConfigSource(entry.source).value, "unknown")

@@ -1,0 +1,129 @@
+"""What each command prints for programs, once: `-o schema` shows it, a test holds the commands against it.
+
+A shape is `text`, `integer`, `number`, `boolean` or `any`, with `or null` behind it where nothing may stand; a mapping
+from names to shapes; a list with the shape of its entries; and `{"*": shape}` for a mapping with names of its own.
+With `-o jsonl` a list is printed as one entry per line. Names and types stay; new names may be added.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+TEXT: Final = "text"
+TEXT_OR_NULL: Final = "text or null"
+INTEGER: Final = "integer"
+INTEGER_OR_NULL: Final = "integer or null"
+BOOLEAN: Final = "boolean"
+
+Shape = Any
+
+_SETTING: Final = {"setting": TEXT, "value": TEXT_OR_NULL, "source": TEXT, "default": BOOLEAN}
+_PLACE: Final = {"topic": TEXT, "partition": INTEGER}
+_MOVE: Final = {**_PLACE, "from": INTEGER_OR_NULL, "to": INTEGER}
+
+SHAPES: Final[dict[str, Shape]] = {
+    "api-versions": [{"key": INTEGER, "name": TEXT_OR_NULL, "lowest": INTEGER, "highest": INTEGER}],
+    "topic list": [{"topic": TEXT, "partitions": INTEGER, "replicas": INTEGER, "internal": BOOLEAN}],
+    "topic describe": {
+        "topic": TEXT,
+        "topic_id": TEXT,
+        "internal": BOOLEAN,
+        "partitions": [
+            {
+                "partition": INTEGER,
+                "leader": INTEGER_OR_NULL,
+                "replicas": [INTEGER],
+                "in_sync_replicas": [INTEGER],
+                "start_offset": INTEGER,
+                "end_offset": INTEGER,
+            }
+        ],
+        "settings": [_SETTING],
+    },
+    "topic create": [{"topic": TEXT, "result": TEXT}],
+    "topic delete": [{"topic": TEXT, "result": TEXT}],
+    "topic grow": [{"topic": TEXT, "result": TEXT}],
+    "topic config": [_SETTING],
+    "topic offsets": [
+        {
+            **_PLACE,
+            "start_offset": INTEGER,
+            "end_offset": INTEGER,
+            "youngest_offset": INTEGER_OR_NULL,
+            "youngest_timestamp_ms": INTEGER_OR_NULL,
+            "at_offset": INTEGER_OR_NULL,
+        }
+    ],
+    "topic trim": [{**_MOVE, "records": INTEGER, "result": TEXT}],
+    "group list": [{"group": TEXT, "state": TEXT, "protocol": TEXT, "simple": BOOLEAN}],
+    "group describe": {
+        "group": TEXT,
+        "state": TEXT,
+        "protocol": TEXT,
+        "assignor": TEXT_OR_NULL,
+        "coordinator": INTEGER_OR_NULL,
+        "lag": INTEGER,
+        "members": [
+            {
+                "member_id": TEXT,
+                "instance_id": TEXT_OR_NULL,
+                "client_id": TEXT,
+                "host": TEXT,
+                "assigned": {"*": [INTEGER]},
+            }
+        ],
+        "partitions": [
+            {
+                **_PLACE,
+                "committed": INTEGER_OR_NULL,
+                "end_offset": INTEGER,
+                "lag": INTEGER_OR_NULL,
+                "member_id": TEXT_OR_NULL,
+            }
+        ],
+    },
+    "group delete": [{"group": TEXT, "result": TEXT}],
+    "group seek": [_MOVE],
+    "group delete-offsets": [{**_PLACE, "result": TEXT}],
+    "profile list": [
+        {"profile": TEXT, "bootstrap_servers": TEXT_OR_NULL, "registry": TEXT_OR_NULL, "current": BOOLEAN}
+    ],
+    "profile show": {
+        "profile": TEXT,
+        "bootstrap_servers": TEXT_OR_NULL,
+        "registry": TEXT_OR_NULL,
+        "current": BOOLEAN,
+        "settings": [{"setting": TEXT, "value": TEXT}],
+    },
+}
+"""The shape behind each command, by its words."""
+
+_TYPES: Final[dict[str, type | tuple[type, ...]]] = {TEXT: str, INTEGER: int, "number": (int, float), BOOLEAN: bool}
+
+
+def complaint(value: Any, shape: Shape, path: str = "") -> str | None:
+    """Where `value` differs from `shape`, or `None`: the check behind the tests, and for whoever parses our output."""
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{path or 'it'} is no list"
+        found = (complaint(entry, shape[0], f"{path}[{index}]") for index, entry in enumerate(value))
+        return next(filter(None, found), None)
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return f"{path or 'it'} is no mapping"
+        if "*" in shape:
+            return next(
+                filter(None, (complaint(one, shape["*"], f"{path}.{name}") for name, one in value.items())), None
+            )
+        if value.keys() != shape.keys():
+            return f"{path or 'it'} differs in {', '.join(sorted(value.keys() ^ shape.keys()))}"
+        return next(filter(None, (complaint(value[name], one, f"{path}.{name}") for name, one in shape.items())), None)
+    return _complaint_of_a_leaf(value, shape, path)
+
+
+def _complaint_of_a_leaf(value: Any, shape: str, path: str) -> str | None:
+    name = shape.removesuffix(" or null")
+    if name == "any" or (value is None and name != shape):
+        return None
+    fits = isinstance(value, _TYPES[name]) and (name == BOOLEAN or not isinstance(value, bool))
+    return None if fits else f"{path or 'it'} is {value!r}, not {shape}"
