@@ -15,6 +15,7 @@ from pathlib import Path
 from moldau import config
 from moldau.client.reference import settings_table
 from moldau.config import ConfigKey, Dynamic, Support
+from moldau.observe.families import ALL
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 GENERATED = "<!-- Written by `make docs` from the code. Change it there. -->\n"
@@ -58,6 +59,7 @@ def pages() -> dict[str, str]:
         "topic-configs.md": topic_configs(),
         "cli.md": command_line(),
         "client-settings.md": client_settings(),
+        "metrics.md": metrics(),
     }
 
 
@@ -67,6 +69,14 @@ def client_settings() -> str:
         "What `moldau.Producer`, `Consumer` and `AdminClient` do with the settings of Kafka's Java clients. What has\n"
         "the same name and meaning in librdkafka is passed on and does not stand here.\n\n"
         f"{settings_table()}\n"
+    )
+
+
+def metrics() -> str:
+    return (
+        f"# Metrics\n\n{GENERATED}\n"
+        "What `/metrics` shows, in Prometheus' text format; [monitoring](../guides/monitoring.md) says how to use it.\n"
+        "\n" + table(("name", "kind", "what it says"), [(f"`{each.name}`", each.kind.value, each.doc) for each in ALL])
     )
 
 

@@ -25,6 +25,7 @@ from moldau.server.core_types import (
     LoadFailure,
     LogSettings,
     LogStatus,
+    MetricFamily,
     PartitionSpec,
     PartitionState,
     ProducerStatus,
@@ -265,3 +266,27 @@ class Core:
         """The producers that a partition remembers. Raises CoreError when the partition has no log here."""
     def counters(self) -> dict[str, int]:
         """Totals since the start, by the names of `moldau.observe.metrics`."""
+    REQUEST_TIME_BOUNDS_US: Final[list[int]]
+    """Upper bounds of the buckets of `request_times`, in microseconds; one more bucket holds what took longer."""
+    def request_times(self) -> list[tuple[int, list[int], int]]:
+        """How long requests took since the start: API key, requests in each bucket, and all times added up in µs.
+
+        A time goes from when a request was read until its answer is written down, waiting included.
+        """
+    def render_metrics(
+        self,
+        metric_families: Sequence[MetricFamily],
+        groups: Sequence[tuple[str, Sequence[tuple[str, int, int]]]],
+        limit: int,
+    ) -> tuple[bytes, int]:
+        """Everything about partitions, topics and groups in Prometheus' text format, rendered without the GIL.
+
+        Args:
+            groups: what each group has committed: topic, partition, offset.
+            limit: how many partitions are shown, and how many committed offsets.
+
+        Returns the text, which is empty before `start`, and how many of both were left out.
+
+        Raises:
+            ValueError: a family measures something that there is not.
+        """

@@ -9,16 +9,17 @@ use std::time::Duration;
 use moldau_log::{
     AppendOrigin, LeaderEpoch, LogManager, LogManagerConfig, Offset, PartitionLog, PartitionSpec, TopicPartition,
 };
-use moldau_server::{BrokerImage, ErrorCode, ImageDelta, Server, TopicImage};
+use moldau_server::{BrokerImage, ErrorCode, GroupOffsets, ImageDelta, Server, TIME_BOUNDS_US, TopicImage};
 use parking_lot::{Mutex, RwLock};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 use uuid::Uuid;
 
 use crate::error::Refusal;
 use crate::events::Events;
 use crate::logging;
+use crate::metrics::{PythonFamily, families};
 use crate::records::{KeyAndValue, build_batch, read_records};
 use crate::request::Request;
 use crate::settings::{self, PythonEndpoint, PythonPartitionSpec, PythonPartitionState};
@@ -496,6 +497,34 @@ impl Core {
                 named(py, "ProducerStatus", fields.into_pyobject(py)?)
             })
             .collect()
+    }
+
+    #[classattr]
+    const REQUEST_TIME_BOUNDS_US: [u64; TIME_BOUNDS_US.len()] = TIME_BOUNDS_US;
+
+    fn request_times(&self) -> Vec<(i16, Vec<u64>, u64)> {
+        match &*self.stage.read() {
+            Stage::Serving(server) => server.request_times(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn render_metrics<'py>(
+        &self,
+        py: Python<'py>,
+        metric_families: Vec<PythonFamily>,
+        groups: Vec<GroupOffsets>,
+        limit: usize,
+    ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
+        let metric_families = families(metric_families)?;
+        let (text, left_out) = py.detach(|| match &*self.stage.read() {
+            Stage::Serving(server) => {
+                let rendered = server.render_metrics(&metric_families, &groups, limit);
+                (rendered.text, rendered.left_out)
+            }
+            _ => (String::new(), 0),
+        });
+        Ok((PyBytes::new(py, text.as_bytes()), left_out))
     }
 
     fn counters(&self) -> HashMap<String, u64> {

@@ -7,6 +7,7 @@ mod core;
 mod error;
 mod events;
 mod logging;
+mod metrics;
 mod records;
 mod request;
 mod settings;

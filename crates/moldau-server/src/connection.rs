@@ -250,6 +250,14 @@ impl Connection {
             )));
         }
         let request = Request::parse(prefix, api, frame)?;
+        let (api_key, started) = (request.prefix.api_key, Instant::now());
+        self.answer(request).await?;
+        self.node.counters.time_request(api_key, started.elapsed());
+        Ok(())
+    }
+
+    async fn answer(&mut self, request: Request) -> Result<(), Disconnect> {
+        let api = request.api;
         match request.prefix.api_key {
             api_key::PRODUCE if api.hot => self.produce(request).await,
             api_key::FETCH if api.hot => self.fetch(request).await,

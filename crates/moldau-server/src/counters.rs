@@ -2,9 +2,48 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// API keys are far below this.
 const KEYS: usize = 128;
+
+/// Upper bounds of the buckets in which times of requests are counted, in microseconds; what took longer is in one
+/// more bucket.
+pub const TIME_BOUNDS_US: [u64; 16] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
+];
+
+/// How long the requests of one API took.
+#[derive(Debug)]
+pub(crate) struct Times {
+    buckets: [AtomicU64; TIME_BOUNDS_US.len() + 1],
+    sum_us: AtomicU64,
+}
+
+impl Times {
+    const fn new() -> Times {
+        Times {
+            buckets: [const { AtomicU64::new(0) }; TIME_BOUNDS_US.len() + 1],
+            sum_us: AtomicU64::new(0),
+        }
+    }
+
+    fn add(&self, taken: Duration) {
+        let taken_us = taken.as_micros() as u64;
+        let bucket = TIME_BOUNDS_US.partition_point(|bound| *bound < taken_us);
+        add(&self.buckets[bucket], 1);
+        add(&self.sum_us, taken_us);
+    }
+}
+
+/// What went through one partition since it was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) messages_in: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+}
 
 /// Atomic counts, one set per server.
 #[derive(Debug)]
@@ -29,6 +68,7 @@ pub(crate) struct Counters {
     /// Fetch sessions that made room for others.
     pub(crate) sessions_evicted: AtomicU64,
     requests: [AtomicU64; KEYS],
+    times: [Times; KEYS],
 }
 
 impl Default for Counters {
@@ -47,6 +87,7 @@ impl Default for Counters {
             failed_fetch_partitions: AtomicU64::new(0),
             sessions_evicted: AtomicU64::new(0),
             requests: [const { AtomicU64::new(0) }; KEYS],
+            times: [const { Times::new() }; KEYS],
         }
     }
 }
@@ -60,6 +101,25 @@ impl Counters {
         if let Some(counter) = usize::try_from(api_key).ok().and_then(|key| self.requests.get(key)) {
             add(counter, 1);
         }
+    }
+
+    /// From when a request was read until its answer is written down, waiting included.
+    pub(crate) fn time_request(&self, api_key: i16, taken: Duration) {
+        if let Some(times) = usize::try_from(api_key).ok().and_then(|key| self.times.get(key)) {
+            times.add(taken);
+        }
+    }
+
+    /// How many requests of each API took how long: the key, a count per bucket of [`TIME_BOUNDS_US`] and one for what
+    /// took longer, and all times added up in microseconds. APIs never asked for are left out.
+    pub(crate) fn request_times(&self) -> Vec<(i16, Vec<u64>, u64)> {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let each = self.times.iter().enumerate().map(|(key, times)| {
+            let buckets: Vec<u64> = times.buckets.iter().map(read).collect();
+            (key as i16, buckets, read(&times.sum_us))
+        });
+        each.filter(|(_, buckets, _)| buckets.iter().any(|count| *count > 0))
+            .collect()
     }
 
     /// Every count by its name; requests as `requests_<key>`, keys never asked for left out.

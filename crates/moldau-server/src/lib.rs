@@ -12,6 +12,7 @@ mod connection;
 mod control;
 mod counters;
 mod error_code;
+mod exposition;
 mod fetch_session;
 mod handlers;
 mod image;
@@ -27,7 +28,9 @@ pub mod wire;
 
 pub use config::{Advertised, ApiRange, FinalizedFeature, Listener, ServerConfig, SupportedFeature};
 pub use control::{ClientSoftware, ConnectionId, ControlPlane, ControlRequest, Reply};
+pub use counters::TIME_BOUNDS_US;
 pub use error_code::ErrorCode;
+pub use exposition::{Exposition, Family, GroupOffsets, Measure};
 pub use image::{BrokerEndpoint, BrokerImage, ImageDelta, PartitionImage, TopicImage};
 pub use partition::AppendFailure;
 pub use server::{Server, StartError};

@@ -16,6 +16,7 @@ use moldau_log::{
 use parking_lot::{Mutex, RwLock};
 
 use crate::control::ControlPlane;
+use crate::counters::Traffic;
 use crate::error_code::ErrorCode;
 use crate::image::PartitionImage;
 use crate::purgatory::Watchers;
@@ -103,6 +104,7 @@ pub struct Partition {
     leadership: RwLock<Leadership>,
     control: Arc<dyn ControlPlane>,
     watchers: Watchers,
+    pub(crate) traffic: Traffic,
     awaited_commits: Mutex<Vec<(Offset, u64)>>,
     awaited_commit_count: AtomicUsize,
     closed: AtomicBool,
@@ -134,6 +136,7 @@ impl Partition {
             }),
             control,
             watchers: Watchers::default(),
+            traffic: Traffic::default(),
             awaited_commits: Mutex::new(Vec::new()),
             awaited_commit_count: AtomicUsize::new(0),
             closed: AtomicBool::new(false),

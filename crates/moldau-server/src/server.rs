@@ -18,6 +18,7 @@ use crate::connection::{Connection, Origin};
 use crate::control::ControlPlane;
 use crate::counters::add;
 use crate::error_code::ErrorCode;
+use crate::exposition::{self, Exposition, Family, GroupOffsets};
 use crate::image::ImageDelta;
 use crate::node::Node;
 use crate::partition::AppendFailure;
@@ -160,6 +161,17 @@ impl Server {
         let mut counts = self.node.counters.snapshot();
         counts.insert("connections_open".to_owned(), self.registry.open_count() as u64);
         counts
+    }
+
+    /// How long requests took, by API: see [`crate::TIME_BOUNDS_US`].
+    pub fn request_times(&self) -> Vec<(i16, Vec<u64>, u64)> {
+        self.node.counters.request_times()
+    }
+
+    /// Everything about partitions, topics and committed offsets in Prometheus' text format, at most `limit` partitions
+    /// and as many committed offsets.
+    pub fn render_metrics(&self, families: &[Family], groups: &[GroupOffsets], limit: usize) -> Exposition {
+        exposition::render(&self.node, families, groups, limit)
     }
 
     /// Stop accepting, let running requests end for at most `grace`, then end everything. Idempotent.

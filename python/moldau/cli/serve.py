@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from moldau.server.boot import Node
 
 LOOPBACK: Final = "127.0.0.1"
+HTTP_PORT: Final = 9644
+"""Where `moldau up` serves metrics; Redpanda's nodes have theirs there too."""
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 Override = Annotated[list[str] | None, Parameter(name="--override")]
@@ -62,6 +65,7 @@ def up(
             "listeners": (listener,),
             "log.dirs": (str(folder),),
             "moldau.fsync.enable": data is not None,
+            "moldau.http.listener": _http_address(host or LOOPBACK),
         }
         # What was said on the command line wins over the environment, what was not said does not.
         flags = [Given("log.dirs", str(data), Origin("flag", "--data"))] if data is not None else []
@@ -127,9 +131,23 @@ def _announce(settings: BrokerSettings) -> Callable[[Node], None]:
         for endpoint in node.endpoints:
             # On stdout, alone on its line: scripts wait for it and read the port.
             print(f"kafka    {_in_brackets(endpoint.host)}:{endpoint.port}", flush=True)
+        if node.monitoring.url is not None:
+            say(f"metrics  {node.monitoring.url}/metrics")
         say(f"data     {', '.join(settings.log_directories)}")
 
     return ready
+
+
+def _http_address(host: str) -> str:
+    """Port 9644, or any free one: a second node on this machine is no reason to refuse, metrics are a gift."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), HTTP_PORT))
+        except OSError:
+            return f"{_in_brackets(host)}:0"
+    return f"{_in_brackets(host)}:{HTTP_PORT}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,10 +13,11 @@ from typing import Final
 
 
 class Kind(enum.Enum):
-    """Whether a number only grows."""
+    """Whether a number only grows; the words are Prometheus'."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
+    HISTOGRAM = "histogram"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ from moldau.server.directories import CHECK_INTERVAL_MS, DirectoryReports
 from moldau.server.dispatch import POLL_BATCH, Dispatcher
 from moldau.server.handlers import load as load_handlers
 from moldau.server.metadata_log import METADATA_TOPIC, MetadataCodec, metadata_log_settings
+from moldau.server.monitoring.health import Phase
+from moldau.server.monitoring.listener import HttpAddressError, Monitoring
 from moldau.server.partition_log import CommitWaiter, PartitionLog
 from moldau.server.periodic import PeriodicWork
 from moldau.server.publish import Publisher
@@ -115,13 +117,19 @@ class Node:
             raise StartError(str(error), error.hint) from error
         except CoreError as error:
             raise StartError(error.message) from error
+        api_names = {key: route.api.name for key, route in self._routes.items()}
+        self.monitoring = Monitoring(self._core, api_names, self.settings)
         try:
             await self._open(identity, previous_epoch)
+            self.monitoring.phase = Phase.SERVING
         except BaseException as error:
+            await self.monitoring.stop()
             self._core.shutdown(self._clock.now_ms())
             pass_on_log_lines()
             if isinstance(error, CoreError):
                 raise StartError(error.message) from error
+            if isinstance(error, HttpAddressError):
+                raise StartError(str(error), hint="moldau.http.listener says where to listen for HTTP") from error
             if isinstance(error, MoldauError) and not isinstance(error, StartError):
                 raise StartError(f"the metadata log cannot be followed: {error}") from error
             raise
@@ -131,11 +139,13 @@ class Node:
         if self._stopped:
             return
         self._stopped = True
+        self.monitoring.phase = Phase.STOPPING
         await self._periodic.stop()
         self.shell.groups.stop()
         await asyncio.to_thread(self._core.stop_serving, grace_ms)
         await self._dispatcher.drain(grace_ms / 1000)
         await self._leave()
+        await self.monitoring.stop()
         asyncio.get_running_loop().remove_reader(self._core.wake_fd)
         await asyncio.to_thread(self._core.shutdown, self._clock.now_ms())
         pass_on_log_lines()
@@ -161,6 +171,9 @@ class Node:
             },
             clamp_replication_factor=self.settings.flag("moldau.replication.factor.clamp"),
         )
+        http_listener = self.settings.value("moldau.http.listener")
+        if http_listener is not None:
+            await self.monitoring.listen(str(http_listener))
         self._machine = MetadataMachine(node_settings, self._random)
         self._configs = self._machine.configs
         await self._open_metadata_log()
@@ -224,6 +237,7 @@ class Node:
             groups=groups,
         )
         self._dispatcher = Dispatcher(self.shell, self._routes)
+        self.monitoring.shell = self.shell
 
     async def _register(
         self, identity: storage.NodeIdentity, previous_epoch: int, endpoints: tuple[RegisteredEndpoint, ...]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.placement import GROUP_METADATA_TOPIC, partition_for
@@ -39,6 +39,15 @@ class OffsetsCodec:
         return decode_record(record.key, record.value)
 
 
+class GroupStanding(NamedTuple):
+    """Where one group stands, for those who watch."""
+
+    group_id: str
+    members: int
+    offsets: list[tuple[str, int, int]]
+    """Topic, partition, committed offset."""
+
+
 class GroupCoordinators:
     """Every group machine of this node. All methods belong to the event loop's thread."""
 
@@ -60,6 +69,22 @@ class GroupCoordinators:
     def partition_count(self) -> int:
         """Partitions of `__consumer_offsets`; 0 while it does not exist."""
         return self._partition_count
+
+    @property
+    def loading_count(self) -> int:
+        """Partitions of `__consumer_offsets` that are being loaded."""
+        return len(self._loading)
+
+    def standings(self) -> list[GroupStanding]:
+        """Every group of the loaded machines, and every name under which offsets were committed, in order."""
+        found = []
+        for runner in self._runners.values():
+            machine = runner.machine
+            for group_id in machine.groups.keys() | set(machine.offsets.group_ids()):
+                group = machine.groups.get(group_id)
+                committed = [(topic, index, value.offset) for topic, index, value in machine.offsets.of_group(group_id)]
+                found.append(GroupStanding(group_id, 0 if group is None else len(group.members), committed))
+        return sorted(found)
 
     def partition_of(self, group_id: str) -> int:
         """The partition that keeps `group_id`.

@@ -173,3 +173,12 @@ class ProducerStatus(NamedTuple):
     last_timestamp_ms: int
     coordinator_epoch: int
     current_transaction_start_offset: int
+
+
+class MetricFamily(NamedTuple):
+    """A family of `/metrics` that Rust renders: what it measures, its name, `counter` or `gauge`, its sentence."""
+
+    measure: str
+    name: str
+    kind: str
+    help: str

@@ -91,6 +91,17 @@ class Broker:
             raise RuntimeError("the broker was not started")
         return self._path
 
+    @property
+    def http_url(self) -> str | None:
+        """Where `/metrics`, `/livez` and `/readyz` are served; None without `moldau_http_listener="127.0.0.1:0"`.
+
+        Raises:
+            RuntimeError: the broker does not run.
+        """
+        if self._node is None or not self._endpoints:
+            raise RuntimeError("the broker does not run")
+        return self._node.monitoring.url
+
     def metrics(self) -> dict[str, int]:
         """What the broker counts and measures, by the names of `moldau.observe.metrics`.
 

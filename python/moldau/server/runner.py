@@ -94,6 +94,11 @@ class MachineRunner(Generic[MachineT]):
         finally:
             del self._parked[token]
 
+    @property
+    def stopped_by(self) -> BaseException | None:
+        """Why the machine cannot follow its log any more; None while it can."""
+        return self._stopped_by
+
     async def settled(self) -> None:
         """Wait until what is being decided now is applied and passed on."""
         async with self._turn:

@@ -215,6 +215,9 @@ impl FetchOperation {
         target.told_high_watermark = if data.error_code == 0 { data.high_watermark } else { -1 };
         target.told_log_start_offset = data.log_start_offset;
         add(&self.node.counters.fetched_bytes, slice.length as u64);
+        if let Some(partition) = target.partition.as_ref().filter(|_| slice.length > 0) {
+            add(&partition.traffic.bytes_out, slice.length as u64);
+        }
         Some(Told {
             order: reading.order,
             topic: target.topic.clone(),

@@ -157,6 +157,8 @@ impl ProduceOperation {
                     if !info.duplicate {
                         add(&node.counters.produced_bytes, size);
                         add(&node.counters.produced_messages, u64::from(info.record_count));
+                        add(&replica.traffic.bytes_in, size);
+                        add(&replica.traffic.messages_in, u64::from(info.record_count));
                     }
                     if self.acks == ACKS_ALL {
                         self.await_replicas(part.topic, replica, info.last_offset.plus(1));
