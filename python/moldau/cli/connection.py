@@ -185,18 +185,26 @@ class Connection:
             except FutureTimeoutError:
                 if future.done() or passed >= self.timeout_s:
                     raise
-                if passed >= PATIENCE_S:
-                    self.watch()
+                if passed >= PATIENCE_S and self.admins:
+                    self.watch(self.admins[-1])
 
-    def watch(self) -> None:
-        """Give up early when a broker that this machine was sent on to cannot be reached.
+    def watch(self, client: AdminClient | Consumer) -> None:
+        """Give up early when we were sent on to addresses of which none can be reached.
 
         Raises:
             NoConnectionError: it is so.
         """
+        from confluent_kafka import KafkaException
+
         self._collect_errors()
         hint = self._hint()
-        if hint is not None:
+        if hint is None:
+            return
+        try:
+            brokers = client.list_topics(timeout=1.0).brokers.values()
+        except KafkaException:
+            return
+        if {f"{broker.host}:{broker.port}" for broker in brokers} <= self.unreachable:
             raise NoConnectionError(f"cannot connect to {', '.join(sorted(self.unreachable))}", hint)
 
     def carry_out(self, call: Callable[[], T]) -> T:

@@ -132,7 +132,7 @@ def resolve(
     else:
         from confluent_kafka.admin import OffsetSpec
 
-        at_time = offsets_at(admin, connection, places, OffsetSpec.for_timestamp(_milliseconds(wish)))
+        at_time = offsets_at(admin, connection, places, OffsetSpec.for_timestamp(milliseconds(wish)))
         offsets = {place: at_time[place] if at_time[place] >= 0 else last[place] for place in places}
     return {place: min(max(offset, first[place]), last[place]) for place, offset in offsets.items()}
 
@@ -161,13 +161,18 @@ def _is_place(text: str) -> bool:
     if text in _FIRST or text in _LAST or _is_relative(text) or text.isdecimal():
         return True
     try:
-        _milliseconds(text)
+        milliseconds(text)
     except UsageError:
         return False
     return True
 
 
-def _milliseconds(text: str) -> int:
+def milliseconds(text: str) -> int:
+    """A time in milliseconds since 1970: `2026-01-31T12:00`, `@1767225600000`, or `@-1h30m` before now.
+
+    Raises:
+        UsageError: it is none.
+    """
     if text[:1] == "@" and text[1:].isdecimal():
         return int(text[1:])
     ago = _AGO.fullmatch(text)

@@ -1,8 +1,7 @@
-"""`moldau produce`: write records from a file or from standard input, one per line."""
+"""`moldau produce`: write records from files or from standard input."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import Counter
@@ -10,14 +9,24 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, Literal
 
 from cyclopts import Parameter
 
 from moldau.cli.connection import Connection, pairs
+from moldau.cli.new_records import (
+    NewRecord,
+    Reading,
+    from_template,
+    pieces,
+    plain,
+    whole_files,
+    with_nulls,
+)
 from moldau.cli.outcome import PartlyDoneError, UsageError
 from moldau.cli.output import Output, Progress, say
-from moldau.cli.record_format import Headers, content_of
+from moldau.cli.places import milliseconds
+from moldau.cli.record_format import Headers, unescape
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -25,115 +34,135 @@ if TYPE_CHECKING:
 POLL_EVERY: Final = 1000
 
 
-@dataclass(slots=True)
-class NewRecord:
-    """One record before it is sent."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = field(default_factory=list)
-    partition: int = -1
-    timestamp_ms: int = 0
-
-
 def produce(
     topic: str,
-    file: Path | None = None,
     /,
-    *,
+    *files: Path,
     key_separator: Annotated[str | None, Parameter(name=["--key-separator", "-K"])] = None,
     json_: Annotated[bool, Parameter(name=["--json", "-J"], negative=())] = False,
+    format_: Annotated[str | None, Parameter(name=["--format", "-F"])] = None,
+    delimiter: Annotated[str, Parameter(name=["--delimiter", "-D"])] = "\\n",
+    whole: Annotated[bool, Parameter(negative=())] = False,
     key: Annotated[str | None, Parameter(name=["--key", "-k"])] = None,
     header: Annotated[list[str] | None, Parameter(name=["--header", "-H"])] = None,
     partition: Annotated[int, Parameter(name=["--partition", "-p"])] = -1,
+    timestamp: Annotated[str | None, Parameter(name=["--timestamp", "-T"])] = None,
+    null: str | None = None,
+    tombstone: Annotated[bool, Parameter(negative=())] = False,
     compression: Annotated[
         Literal["none", "gzip", "snappy", "lz4", "zstd"], Parameter(name=["--compression", "-z"])
     ] = "none",
     connection: Connection = Connection(),
     output: Output = Output(),
 ) -> None:
-    """Write records: one per line of a file, or of standard input.
+    r"""Write records: one per line of files, or of standard input.
 
     Parameters
     ----------
     topic
         Its name.
-    file
-        Where the lines are; standard input without it.
+    files
+        Where the lines are; standard input without them.
     key_separator
         What stands between key and value in a line, for example a colon.
     json_
         Each line is a JSON object with value, and perhaps key, headers, partition and timestamp_ms, as
         moldau consume -o jsonl writes it.
+    format_
+        What stands in a line: %k key, %v value, %p partition, %T timestamp in ms, %h headers, and what is between them,
+        for example '%k\t%v'.
+    delimiter
+        What stands between two records.
+    whole
+        Each file, or the whole standard input, is one record.
     key
         The key of every record.
     header
         A header of every record, as name=value; may be given many times.
     partition
         The partition of every record; chosen by the key without it.
+    timestamp
+        The time of every record: milliseconds as @1767225600000, or 2026-01-31T12:00, or @-1h.
+    null
+        The text that means null, for a key or for a value (a tombstone).
+    tombstone
+        Send one record with the key of --key and no value, and read nothing.
     compression
         How batches are compressed.
     """
-    if json_ and (key_separator or key):
-        raise UsageError("with --json the key stands in the line")
+    read = _reading(key_separator, format_, json_=json_, key=key)
+    read = with_nulls(read, null.encode()) if null is not None else read
+    fixed = NewRecord(
+        key.encode() if key is not None else None,
+        None,
+        [(name, value.encode()) for name, value in pairs(header).items()],
+        partition,
+        milliseconds(timestamp) if timestamp is not None else 0,
+    )
+    if tombstone and (key is None or files):
+        raise UsageError("--tombstone needs --key and no files", "moldau produce users --key customer-1 --tombstone")
     settings = {"enable.idempotence": True, "linger.ms": 20, "compression.type": compression}
-    producer = connection.producer(**settings, **{"delivery.timeout.ms": round(connection.timeout_s * 1000)})
-    headers: Headers = [(name, value.encode()) for name, value in pairs(header).items()]
     with ExitStack() as stack:
-        lines = stack.enter_context(_open(file)) if file is not None else sys.stdin.buffer
-        records = _records(lines, key_separator, json_=json_, key=key, headers=headers, partition=partition)
-        total = file.stat().st_size if file is not None else 0
+        parts = _whole(files) if whole else _parts(stack, files, unescape(delimiter) or b"\n")
+        records: Iterable[NewRecord] = [fixed] if tombstone else _records(parts, read, fixed)
+        producer = connection.producer(**settings, **{"delivery.timeout.ms": round(connection.timeout_s * 1000)})
+        total = sum(file.stat().st_size for file in files)
         delivery = _send(producer, topic, records, Progress("sending", total) if total else None)
     _report(topic, delivery, connection, output)
 
 
-def _open(file: Path) -> BinaryIO:
+def _reading(key_separator: str | None, format_: str | None, *, json_: bool, key: str | None) -> Reading:
+    """How a line becomes a record.
+
+    Raises:
+        UsageError: two ways were asked for at once.
+    """
+    if sum((json_, key_separator is not None, format_ is not None)) > 1:
+        raise UsageError("--json, --format and --key-separator are three ways to read a line: choose one")
+    if key is not None and (json_ or key_separator is not None or (format_ is not None and "%k" in format_)):
+        raise UsageError("the key stands in the line already: leave out --key")
+    if json_:
+        from moldau.cli.json_records import from_json
+
+        return from_json
+    if format_ is not None:
+        return from_template(format_)
+    if not key_separator:
+        return plain
+    separator = key_separator.encode()
+
+    def separated(content: bytes, number: int) -> NewRecord:
+        found, middle, value = content.partition(separator)
+        if not middle:
+            raise UsageError(f"line {number} has no {key_separator!r} between key and value")
+        return NewRecord(found, value)
+
+    return separated
+
+
+def _whole(files: Iterable[Path]) -> Iterator[bytes]:
+    return whole_files(files) if files else iter([sys.stdin.buffer.read()])
+
+
+def _parts(stack: ExitStack, files: Iterable[Path], delimiter: bytes) -> Iterator[bytes]:
     try:
-        return file.open("rb")
+        streams: list[BinaryIO] = [stack.enter_context(file.open("rb")) for file in files]
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from error
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
+    if not streams and sys.stdin.isatty():
+        say("one record per line; Ctrl-D ends")
+    return (part for stream in (streams or [sys.stdin.buffer]) for part in pieces(stream, delimiter))
 
 
-def _records(
-    lines: Iterable[bytes],
-    key_separator: str | None,
-    *,
-    json_: bool,
-    key: str | None,
-    headers: Headers,
-    partition: int,
-) -> Iterator[NewRecord]:
-    separator = key_separator.encode() if key_separator else None
-    fixed_key = key.encode() if key is not None else None
-    for number, line in enumerate(lines, start=1):
-        content = line.rstrip(b"\r\n")
-        if json_:
-            record = _from_json(content, number)
-            record.headers = headers + record.headers
-            record.partition = partition if partition >= 0 else record.partition
-            yield record
-        elif separator is not None:
-            found, middle, value = content.partition(separator)
-            if not middle:
-                raise UsageError(f"line {number} has no {key_separator!r} between key and value")
-            yield NewRecord(found, value, headers, partition)
-        else:
-            yield NewRecord(fixed_key, content, headers, partition)
-
-
-def _from_json(content: bytes, number: int) -> NewRecord:
-    try:
-        record: Any = json.loads(content)
-        headers: Headers = [(str(one["name"]), content_of(one, "value")) for one in record.get("headers") or ()]
-        return NewRecord(
-            key=content_of(record, "key"),
-            value=content_of(record, "value"),
-            headers=headers,
-            partition=int(record.get("partition", -1)),
-            timestamp_ms=int(record.get("timestamp_ms") or 0),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"line {number} is no record: {error}") from error
+def _records(parts: Iterable[bytes], read: Reading, fixed: NewRecord) -> Iterator[NewRecord]:
+    """The records, with what was said for all of them; what stands in a line wins over the time, not over the rest."""
+    for number, content in enumerate(parts, start=1):
+        record = read(content, number)
+        record.key = fixed.key if fixed.key is not None else record.key
+        record.headers = fixed.headers + record.headers
+        record.partition = fixed.partition if fixed.partition >= 0 else record.partition
+        record.timestamp_ms = record.timestamp_ms or fixed.timestamp_ms
+        yield record
 
 
 @dataclass(slots=True)
@@ -160,28 +189,32 @@ def _send(producer: Producer, topic: str, records: Iterable[NewRecord], progress
     with ExitStack() as stack:
         if progress is not None:
             stack.enter_context(progress)
-        for record in records:
-            _send_one(producer, topic, record, delivery)
-            delivery.sent += 1
-            size += len(record.value or b"") + 1
-            if delivery.sent % POLL_EVERY == 0:
-                producer.poll(0)
-                if progress is not None:
-                    progress.show(size)
-        while len(producer):
-            producer.flush(1.0)
+        try:
+            for record in records:
+                _send_one(producer, topic, record, delivery)
+                delivery.sent += 1
+                size += len(record.value or b"") + 1
+                if delivery.sent % POLL_EVERY == 0:
+                    producer.poll(0)
+                    if progress is not None:
+                        progress.show(size)
+        finally:
+            # A line that cannot be read ends the command, not the records before it.
+            while len(producer):
+                producer.flush(1.0)
     delivery.seconds = time.monotonic() - started
     return delivery
 
 
 def _send_one(producer: Producer, topic: str, record: NewRecord, delivery: Delivery) -> None:
+    headers: Headers = list(record.headers)
     while True:
         try:
             producer.produce(
                 topic,
                 key=record.key,
                 value=record.value,
-                headers=list(record.headers),
+                headers=headers,
                 partition=record.partition,
                 timestamp=record.timestamp_ms,
                 on_delivery=delivery.note,

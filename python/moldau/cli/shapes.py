@@ -21,8 +21,28 @@ _SETTING: Final = {"setting": TEXT, "value": TEXT_OR_NULL, "source": TEXT, "defa
 _PLACE: Final = {"topic": TEXT, "partition": INTEGER}
 _MOVE: Final = {**_PLACE, "from": INTEGER_OR_NULL, "to": INTEGER}
 
+_HEADER: Final = {"name": TEXT, "value": TEXT_OR_NULL}
+
 SHAPES: Final[dict[str, Shape]] = {
     "api-versions": [{"key": INTEGER, "name": TEXT_OR_NULL, "lowest": INTEGER, "highest": INTEGER}],
+    # Bytes that are no text stand under key_base64 and value_base64 instead.
+    "consume": [
+        {
+            **_PLACE,
+            "offset": INTEGER,
+            "timestamp_ms": INTEGER_OR_NULL,
+            "timestamp_type": TEXT_OR_NULL,
+            "key": TEXT_OR_NULL,
+            "value": TEXT_OR_NULL,
+            "headers": [_HEADER],
+        }
+    ],
+    "produce": {
+        "topic": TEXT,
+        "sent": INTEGER,
+        "delivered": INTEGER,
+        "partitions": [{"partition": INTEGER, "records": INTEGER}],
+    },
     "topic list": [{"topic": TEXT, "partitions": INTEGER, "replicas": INTEGER, "internal": BOOLEAN}],
     "topic describe": {
         "topic": TEXT,
