@@ -28,11 +28,37 @@ PRIVATE_GROUP: Final = "moldau-cli"
 """Named because librdkafka insists on a name; nothing is joined or committed under it."""
 
 
+FROM_HELP: Final = (
+    "Where to begin: earliest, latest, an offset, -N for the last N of each partition, or a time as 2026-01-31T12:00, "
+    "@milliseconds or @-1h30m. Two places with a colon between also say where to end: @-1h:end, 10:20. "
+    "For a group only earliest or latest, where it has committed nothing."
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Span:
+    """Where reading begins and ends."""
+
+    from_: Annotated[str, Parameter(name=["--from", "-f"], allow_leading_hyphen=True, help=FROM_HELP)] = "latest"
+    until: Annotated[str | None, Parameter(name=["--until", "-u"], allow_leading_hyphen=True)] = None
+    """Where to end, as in --from."""
+    end: Annotated[bool, Parameter(name=["--end", "-e"], negative=())] = False
+    """Leave at the end of what was there at the start."""
+
+    def ends(self) -> tuple[str, str | None]:
+        """The place to begin, and the one to stop at when there is one.
+
+        Raises:
+            UsageError: one of them is no place.
+        """
+        begin, stop = span(self.from_)
+        return begin, self.until or stop or ("latest" if self.end else None)
+
+
 def consume(
     *topics: str,
-    from_: Annotated[str, Parameter(name=["--from", "-f"], allow_leading_hyphen=True)] = "latest",
-    until: Annotated[str | None, Parameter(name=["--until", "-u"], allow_leading_hyphen=True)] = None,
-    end: Annotated[bool, Parameter(name=["--end", "-e"], negative=())] = False,
+    where: Span = Span(),
     filter_: Annotated[str | None, Parameter(name=["--filter", "-w"])] = None,
     group: Annotated[str | None, Parameter(name=["--group", "-g"])] = None,
     partition: Annotated[list[int] | None, Parameter(name=["--partition", "-p"])] = None,
@@ -48,14 +74,6 @@ def consume(
     ----------
     topics
         Their names, or topic:0,2,5 for some partitions.
-    from_
-        Where to begin: earliest, latest, an offset, -N for the last N of each partition, or a time as
-        2026-01-31T12:00, @milliseconds or @-1h30m. Two places with a colon between also say where to end:
-        @-1h:end, 10:20. For a group only earliest or latest, where it has committed nothing.
-    until
-        Where to end, as in --from.
-    end
-        Leave at the end of what was there at the start.
     filter_
         Only records for which this is true, for example: value.total > 100 and key ~ "customer-*".
     group
@@ -73,8 +91,7 @@ def consume(
     require(topics, "topic")
     if count is not None and count < 1:
         raise UsageError("--count needs at least 1")
-    begin, stop = span(from_)
-    stop = until or stop or ("latest" if end else None)
+    begin, stop = where.ends()
     wanted = compile_filter(filter_) if filter_ is not None else None
     write = _writer(output, format_, null)
     if group is not None:

@@ -70,6 +70,19 @@ def plain(content: bytes, _number: int) -> NewRecord:
     return NewRecord(None, content)
 
 
+def separated(separator: str) -> Reading:
+    """The key stands before the first `separator`, the value behind it."""
+    middle = separator.encode()
+
+    def reading(content: bytes, number: int) -> NewRecord:
+        key, found, value = content.partition(middle)
+        if not found:
+            raise UsageError(f"line {number} has no {separator!r} between key and value")
+        return NewRecord(key, value)
+
+    return reading
+
+
 def from_template(text: str) -> Reading:
     """Read lines by a format string.
 

@@ -20,6 +20,7 @@ from moldau.cli.new_records import (
     from_template,
     pieces,
     plain,
+    separated,
     whole_files,
     with_nulls,
 )
@@ -34,20 +35,62 @@ if TYPE_CHECKING:
 POLL_EVERY: Final = 1000
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Lines:
+    """How what is read becomes records."""
+
+    key_separator: Annotated[str | None, Parameter(name=["--key-separator", "-K"], group="Lines")] = None
+    """What stands between key and value in a line, for example a colon."""
+    json: Annotated[bool, Parameter(name=["--json", "-J"], negative=(), group="Lines")] = False
+    """Each line is a record as JSON, as moldau consume -o jsonl writes it."""
+    format: Annotated[str | None, Parameter(name=["--format", "-F"], group="Lines")] = None
+    r"""What stands in a line, for example '%k\t%v'; %p partition, %T timestamp and %h headers too."""
+    null: Annotated[str | None, Parameter(name="--null", group="Lines")] = None
+    """The text that means null, for a key or for a value (a tombstone)."""
+    delimiter: Annotated[str, Parameter(name=["--delimiter", "-D"], group="Lines")] = "\\n"
+    """What stands between two records."""
+    whole: Annotated[bool, Parameter(name="--whole", negative=(), group="Lines")] = False
+    """Each file, or the whole standard input, is one record."""
+
+    def reading(self, key: str | None) -> Reading:
+        """How a line becomes a record.
+
+        Args:
+            key: the key of every record, when there is one.
+
+        Raises:
+            UsageError: two ways were asked for at once.
+        """
+        if sum((self.json, self.key_separator is not None, self.format is not None)) > 1:
+            raise UsageError("--json, --format and --key-separator are three ways to read a line: choose one")
+        has_key = self.json or self.key_separator is not None or "%k" in (self.format or "")
+        if key is not None and has_key:
+            raise UsageError("the key stands in the line already: leave out --key")
+        read = self._way()
+        return read if self.null is None else with_nulls(read, self.null.encode())
+
+    def _way(self) -> Reading:
+        if self.json:
+            from moldau.cli.json_records import from_json
+
+            return from_json
+        if self.format is not None:
+            return from_template(self.format)
+        if not self.key_separator:
+            return plain
+        return separated(self.key_separator)
+
+
 def produce(
     topic: str,
     /,
     *files: Path,
-    key_separator: Annotated[str | None, Parameter(name=["--key-separator", "-K"])] = None,
-    json_: Annotated[bool, Parameter(name=["--json", "-J"], negative=())] = False,
-    format_: Annotated[str | None, Parameter(name=["--format", "-F"])] = None,
-    delimiter: Annotated[str, Parameter(name=["--delimiter", "-D"])] = "\\n",
-    whole: Annotated[bool, Parameter(negative=())] = False,
+    lines: Lines = Lines(),
     key: Annotated[str | None, Parameter(name=["--key", "-k"])] = None,
     header: Annotated[list[str] | None, Parameter(name=["--header", "-H"])] = None,
     partition: Annotated[int, Parameter(name=["--partition", "-p"])] = -1,
     timestamp: Annotated[str | None, Parameter(name=["--timestamp", "-T"])] = None,
-    null: str | None = None,
     tombstone: Annotated[bool, Parameter(negative=())] = False,
     compression: Annotated[
         Literal["none", "gzip", "snappy", "lz4", "zstd"], Parameter(name=["--compression", "-z"])
@@ -55,7 +98,7 @@ def produce(
     connection: Connection = Connection(),
     output: Output = Output(),
 ) -> None:
-    r"""Write records: one per line of files, or of standard input.
+    """Write records: one per line of files, or of standard input.
 
     Parameters
     ----------
@@ -63,18 +106,6 @@ def produce(
         Its name.
     files
         Where the lines are; standard input without them.
-    key_separator
-        What stands between key and value in a line, for example a colon.
-    json_
-        Each line is a JSON object with value, and perhaps key, headers, partition and timestamp_ms, as
-        moldau consume -o jsonl writes it.
-    format_
-        What stands in a line: %k key, %v value, %p partition, %T timestamp in ms, %h headers, and what is between them,
-        for example '%k\t%v'.
-    delimiter
-        What stands between two records.
-    whole
-        Each file, or the whole standard input, is one record.
     key
         The key of every record.
     header
@@ -83,15 +114,12 @@ def produce(
         The partition of every record; chosen by the key without it.
     timestamp
         The time of every record: milliseconds as @1767225600000, or 2026-01-31T12:00, or @-1h.
-    null
-        The text that means null, for a key or for a value (a tombstone).
     tombstone
         Send one record with the key of --key and no value, and read nothing.
     compression
         How batches are compressed.
     """
-    read = _reading(key_separator, format_, json_=json_, key=key)
-    read = with_nulls(read, null.encode()) if null is not None else read
+    read = lines.reading(key)
     fixed = NewRecord(
         key.encode() if key is not None else None,
         None,
@@ -103,41 +131,12 @@ def produce(
         raise UsageError("--tombstone needs --key and no files", "moldau produce users --key customer-1 --tombstone")
     settings = {"enable.idempotence": True, "linger.ms": 20, "compression.type": compression}
     with ExitStack() as stack:
-        parts = _whole(files) if whole else _parts(stack, files, unescape(delimiter) or b"\n")
+        parts = _whole(files) if lines.whole else _parts(stack, files, unescape(lines.delimiter) or b"\n")
         records: Iterable[NewRecord] = [fixed] if tombstone else _records(parts, read, fixed)
         producer = connection.producer(**settings, **{"delivery.timeout.ms": round(connection.timeout_s * 1000)})
         total = sum(file.stat().st_size for file in files)
         delivery = _send(producer, topic, records, Progress("sending", total) if total else None)
     _report(topic, delivery, connection, output)
-
-
-def _reading(key_separator: str | None, format_: str | None, *, json_: bool, key: str | None) -> Reading:
-    """How a line becomes a record.
-
-    Raises:
-        UsageError: two ways were asked for at once.
-    """
-    if sum((json_, key_separator is not None, format_ is not None)) > 1:
-        raise UsageError("--json, --format and --key-separator are three ways to read a line: choose one")
-    if key is not None and (json_ or key_separator is not None or (format_ is not None and "%k" in format_)):
-        raise UsageError("the key stands in the line already: leave out --key")
-    if json_:
-        from moldau.cli.json_records import from_json
-
-        return from_json
-    if format_ is not None:
-        return from_template(format_)
-    if not key_separator:
-        return plain
-    separator = key_separator.encode()
-
-    def separated(content: bytes, number: int) -> NewRecord:
-        found, middle, value = content.partition(separator)
-        if not middle:
-            raise UsageError(f"line {number} has no {key_separator!r} between key and value")
-        return NewRecord(found, value)
-
-    return separated
 
 
 def _whole(files: Iterable[Path]) -> Iterator[bytes]:
