@@ -29,6 +29,8 @@ COMMANDS = [
     "group list",
     "group describe shapes",
     "group seek shapes --to latest",
+    "lag shapes --over 0",
+    "plan --peak 100 --consumers 4",
 ]
 
 

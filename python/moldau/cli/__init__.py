@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 VERSION: Final = "0.1.0"
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no connection, 4 timed out, 5 partly done, 70 a bug, "
-    "130 interrupted."
+    "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no connection, 4 timed out, 5 partly done, "
+    "6 over a threshold, 70 a bug, 130 interrupted."
 )
 
 NOUNS: Final = {
@@ -69,6 +69,8 @@ VERBS: Final = {
     "broker": "moldau.cli.serve:broker",
     "produce": "moldau.cli.produce:produce",
     "consume": "moldau.cli.consume:consume",
+    "lag": "moldau.cli.lag:show_lag",
+    "plan": "moldau.cli.plan:plan",
     "cluster": "moldau.cli.cluster:describe_cluster",
     "api-versions": "moldau.cli.api_versions:list_api_versions",
 }

@@ -1,6 +1,7 @@
 """How a command ends: its exit code, and what is said when it did not end well.
 
-    0 done   1 refused   2 wrong usage   3 no connection   4 timed out   5 partly done   70 a bug   130 interrupted
+    0 done   1 refused   2 wrong usage   3 no connection   4 timed out   5 partly done   6 over a threshold
+    70 a bug   130 interrupted
 
 A command raises one of these; `moldau.cli.main` prints `error:` and `hint:` and returns the code. The table is part of
 the interface: scripts rely on it.
@@ -53,3 +54,9 @@ class PartlyDoneError(CommandError):
     """Of several things some were done and some were not; which ones was printed."""
 
     exit_code = 5
+
+
+class ThresholdError(CommandError):
+    """Everything was read, and something of it is above the limit that was given: what a monitor wants to hear."""
+
+    exit_code = 6

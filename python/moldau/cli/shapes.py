@@ -20,6 +20,8 @@ Shape = Any
 _SETTING: Final = {"setting": TEXT, "value": TEXT_OR_NULL, "source": TEXT, "default": BOOLEAN}
 _PLACE: Final = {"topic": TEXT, "partition": INTEGER}
 _MOVE: Final = {**_PLACE, "from": INTEGER_OR_NULL, "to": INTEGER}
+_FIGURE: Final = {"value": INTEGER, "unit": TEXT, "rule": TEXT, "why": TEXT}
+_NUMBER_OR_NULL: Final = "number or null"
 
 _HEADER: Final = {"name": TEXT, "value": TEXT_OR_NULL}
 
@@ -105,6 +107,38 @@ SHAPES: Final[dict[str, Shape]] = {
     "group delete": [{"group": TEXT, "result": TEXT}],
     "group seek": [_MOVE],
     "group delete-offsets": [{**_PLACE, "result": TEXT}],
+    "plan": {
+        "partitions": _FIGURE,
+        "brokers": _FIGURE,
+        "disk": _FIGURE,
+        "disk_per_broker": _FIGURE,
+        "page_cache_per_broker": _FIGURE,
+        "memory_per_broker": _FIGURE,
+        "network_in_per_broker": _FIGURE,
+        "network_out_per_broker": _FIGURE,
+        "records_s": INTEGER,
+        "topic": {"partitions": INTEGER, "replication_factor": INTEGER, "configs": {"*": TEXT}},
+        "notes": [TEXT],
+    },
+    "lag": [
+        {
+            "group": TEXT,
+            **_PLACE,
+            "committed": INTEGER_OR_NULL,
+            "next_offset": INTEGER,
+            "log_start_offset": INTEGER,
+            "end_offset": INTEGER,
+            "lag": INTEGER,
+            "lag_s": _NUMBER_OR_NULL,
+            "lag_s_from": TEXT_OR_NULL,
+            "undecided": INTEGER,
+            "lost": INTEGER,
+            "consumed_per_s": _NUMBER_OR_NULL,
+            "produced_per_s": _NUMBER_OR_NULL,
+            "catch_up_s": _NUMBER_OR_NULL,
+            "over": BOOLEAN,
+        }
+    ],
     "profile list": [
         {"profile": TEXT, "bootstrap_servers": TEXT_OR_NULL, "registry": TEXT_OR_NULL, "current": BOOLEAN}
     ],
