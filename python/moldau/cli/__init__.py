@@ -67,6 +67,7 @@ where."""
 VERBS: Final = {
     "up": "moldau.cli.serve:up",
     "broker": "moldau.cli.serve:broker",
+    "registry": "moldau.cli.registry:run_registry",
     "produce": "moldau.cli.produce:produce",
     "consume": "moldau.cli.consume:consume",
     "lag": "moldau.cli.lag:show_lag",

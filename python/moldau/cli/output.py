@@ -137,6 +137,13 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def log_to_stderr(level: int) -> None:
+    """Send the log of a command that stays in the foreground to stderr."""
+    import logging
+
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
 def say_error(message: str, hint: str | None = None) -> None:
     """Tell what was wrong, and what to do."""
     colour = _has_colour(sys.stderr)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,7 +15,8 @@ from cyclopts import Parameter
 
 from moldau.cli.connection import DEFAULT_PORT
 from moldau.cli.outcome import RefusedError
-from moldau.cli.output import say
+from moldau.cli.output import log_to_stderr, say
+from moldau.cli.registry import RegistryBeside
 from moldau.cli.settings_file import read_settings
 from moldau.config import Value
 from moldau.config.settings import EMBEDDED, BrokerSettings, Given, Origin
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 LOOPBACK: Final = "127.0.0.1"
 HTTP_PORT: Final = 9644
 """Where `moldau up` serves metrics; Redpanda's nodes have theirs there too."""
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 Override = Annotated[list[str] | None, Parameter(name="--override")]
 
@@ -38,6 +37,8 @@ def up(
     port: Annotated[int | None, Parameter(name=["--port", "-p"])] = None,
     host: str | None = None,
     override: Override = None,
+    registry: Annotated[bool, Parameter(negative="--no-registry")] = True,
+    registry_port: int = 8081,
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=())] = False,
 ) -> None:
     """Start a node for this machine: no file needed, one process, until Ctrl-C.
@@ -53,10 +54,14 @@ def up(
         who can reach this machine.
     override
         Any broker setting, as key=value; may be given many times.
+    registry
+        Run a schema registry beside the node.
+    registry_port
+        Its port; 0 takes any free one.
     verbose
         Log everything.
     """
-    _log_to_stderr(logging.INFO if verbose else logging.WARNING)
+    log_to_stderr(logging.INFO if verbose else logging.WARNING)
     with ExitStack() as stack:
         folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moldau-")))
         listener = f"PLAINTEXT://{_in_brackets(host or LOOPBACK)}:{DEFAULT_PORT if port is None else port}"
@@ -72,7 +77,8 @@ def up(
         if host is not None or port is not None:
             flags.append(Given("listeners", listener, Origin("flag", "--host and --port")))
         settings = read_settings(None, [*flags, *(override or ())], base)
-        _run(settings, _announce_up(settings, data), format_new=True)
+        beside = RegistryBeside(host or LOOPBACK, registry_port) if registry else None
+        _run(settings, _announce_up(settings, data, beside), format_new=True, beside=beside)
 
 
 def broker(
@@ -95,24 +101,31 @@ def broker(
     verbose
         Log everything.
     """
-    _log_to_stderr(logging.DEBUG if verbose else logging.INFO)
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     settings = read_settings(file, override or [])
     _run(settings, _announce(settings), format_new=False)
 
 
-def _run(settings: BrokerSettings, ready: Callable[[Node], None], *, format_new: bool) -> None:
+def _run(
+    settings: BrokerSettings,
+    ready: Callable[[Node], None],
+    *,
+    format_new: bool,
+    beside: RegistryBeside | None = None,
+) -> None:
     for warning in settings.warnings:
         say(f"warning: {warning}")
     from moldau.server.boot import NodeOptions, StartError
     from moldau.server.run import serve
 
     try:
-        serve(settings, NodeOptions(format_new=format_new), ready)
+        leaving = (lambda: None) if beside is None else beside.close
+        serve(settings, NodeOptions(format_new=format_new), ready, leaving)
     except StartError as error:
         raise RefusedError(str(error), error.hint) from error
 
 
-def _announce_up(settings: BrokerSettings, data: Path | None) -> Callable[[Node], None]:
+def _announce_up(settings: BrokerSettings, data: Path | None, beside: RegistryBeside | None) -> Callable[[Node], None]:
     announce = _announce(settings)
 
     def ready(node: Node) -> None:
@@ -122,8 +135,15 @@ def _announce_up(settings: BrokerSettings, data: Path | None) -> Callable[[Node]
         if any(not _is_loopback(endpoint.host) for endpoint in node.endpoints):
             say("warning: everybody who can reach this address can read and write everything")
         say("stop     Ctrl-C")
+        if beside is not None:
+            beside.start(f"{_in_brackets(_reachable(node.endpoints[0].host))}:{node.endpoints[0].port}")
 
     return ready
+
+
+def _reachable(host: str) -> str:
+    """Where a client on this machine finds what listens on `host`."""
+    return {"": LOOPBACK, "0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)
 
 
 def _announce(settings: BrokerSettings) -> Callable[[Node], None]:
@@ -159,7 +179,3 @@ def _is_loopback(host: str) -> bool:
 
 def _in_brackets(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def _log_to_stderr(level: int) -> None:
-    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)

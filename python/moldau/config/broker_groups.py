@@ -13,6 +13,7 @@ from moldau.config.words import (
     INT,
     INT_MAX,
     JAVA,
+    KIP_848,
     LIST,
     LONG,
     ONE_NODE,
@@ -30,7 +31,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         ("classic", "consumer", "streams"),
         "Which group protocols are served.",
         ListOf(("consumer", "classic", "share", "streams"), may_be_empty=False),
-        no_effect='without "consumer" that protocol is refused; the classic one is always served',
+        no_effect="the classic protocol is served, whatever stands here",
     ),
     row(
         INT,
@@ -129,6 +130,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         45_000,
         "Session timeout of the consumer protocol.",
         AtLeast(1),
+        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -136,6 +138,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         45_000,
         "The shortest session timeout of the consumer protocol.",
         AtLeast(1),
+        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -143,6 +146,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         60_000,
         "The longest session timeout of the consumer protocol.",
         AtLeast(1),
+        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -150,6 +154,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         5000,
         "Heartbeat interval of the consumer protocol.",
         AtLeast(1),
+        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -157,6 +162,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         5000,
         "The shortest heartbeat interval of the consumer protocol.",
         AtLeast(1),
+        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -164,6 +170,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         15_000,
         "The longest heartbeat interval of the consumer protocol.",
         AtLeast(1),
+        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -171,13 +178,15 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         INT_MAX,
         "The most members of a group of the consumer protocol.",
         AtLeast(1),
+        no_effect=KIP_848,
     ),
     row(
         LIST,
         "group.consumer.assignors",
         ("uniform", "range"),
         "Assignors of the consumer protocol, the first is the default.",
-        ListOf(("uniform", "range"), may_be_empty=False),
+        ListOf(may_be_empty=False),
+        no_effect=KIP_848,
     ),
     row(
         STRING,
@@ -185,6 +194,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "bidirectional",
         "Whether a group may change between the classic and the consumer protocol.",
         OneOf(("DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"), any_case=True),
+        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -193,6 +203,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "Shortest time between two assignments of a group.",
         AtLeast(0),
         dynamic=CLUSTER_WIDE,
+        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -200,6 +211,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         0,
         "Lower bound of that time for a single group.",
         AtLeast(0),
+        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -207,6 +219,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         15_000,
         "Upper bound of that time for a single group.",
         AtLeast(0),
+        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -215,6 +228,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "How often regular expressions of subscriptions are resolved anew.",
         AtLeast(10_000),
         internal=True,
+        no_effect=KIP_848,
     ),
     row(
         INT,

@@ -42,7 +42,7 @@ class HttpServer:
     def port(self) -> int:
         """The port that is listened on."""
         if self._socket is None:
-            raise RuntimeError("the server was not started")
+            raise RuntimeError("the server has no address yet")
         return int(self._socket.getsockname()[1])
 
     @property
@@ -51,13 +51,23 @@ class HttpServer:
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._host, self._host)
         return f"http://{host}:{self.port}"
 
-    async def start(self) -> None:
-        """Bind, and return when requests are answered.
+    def bind(self) -> None:
+        """Take the address, so that `url` is known; who connects before `start` waits for it.
 
         Raises:
             HttpAddressError: the address is in use, or not one of this machine.
         """
-        self._socket = _bind(self._host, self._port)
+        if self._socket is None:
+            self._socket = _bind(self._host, self._port)
+
+    async def start(self) -> None:
+        """Bind, unless that was done, and return when requests are answered.
+
+        Raises:
+            HttpAddressError: the address is in use, or not one of this machine.
+        """
+        self.bind()
+        assert self._socket is not None
         server = _server_of(self._app)
         self._server = server
         self._serving = asyncio.create_task(server.serve(sockets=[self._socket]))
@@ -69,11 +79,11 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Answer what was asked, at most for a few seconds, and close. Does nothing when it was not started."""
-        if self._server is None or self._serving is None or self._socket is None:
-            return
-        self._server.should_exit = True
-        await self._serving
-        self._socket.close()
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            await self._serving
+        if self._socket is not None:
+            self._socket.close()
         self._server = self._serving = self._socket = None
 
 
@@ -104,6 +114,7 @@ def _server_of(app: Any) -> uvicorn.Server:
         app,
         log_config=None,
         access_log=False,
+        interface="asgi3",
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=STOP_GRACE_S,

@@ -133,8 +133,10 @@ def invalid_subject(subject: str) -> RegistryError:
     return RegistryError(422, 42208, f"The specified subject '{subject}' is not a valid subject")
 
 
-def schema_too_large(size: int, limit: int) -> RegistryError:
-    return RegistryError(422, 42209, f"The schema has {size} bytes, more than the {limit} that are allowed")
+def schema_too_large(size: int, limit: int | None) -> RegistryError:
+    """`limit` None: the topic's, which only the cluster knows."""
+    allowed = "the cluster allows for a record" if limit is None else f"the {limit} that are allowed"
+    return RegistryError(422, 42209, f"The schema has {size} bytes, more than {allowed}")
 
 
 def invalid_rule_set(reason: str) -> RegistryError:

@@ -24,21 +24,27 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(
-    settings: BrokerSettings, options: NodeOptions | None = None, ready: Callable[[Node], None] = lambda _node: None
+    settings: BrokerSettings,
+    options: NodeOptions | None = None,
+    ready: Callable[[Node], None] = lambda _node: None,
+    leaving: Callable[[], None] = lambda: None,
 ) -> None:
     """Run a broker until a signal says to stop.
 
     Args:
         ready: called once clients may connect; `node.endpoints` says where.
+        leaving: called in a thread before the node stops: it still answers, for those who have to say goodbye.
 
     Raises:
         StartError: a directory, the metadata log or an address cannot be used.
     """
     raise_open_files_limit()
-    asyncio.run(_serve(settings, options or NodeOptions(), ready))
+    asyncio.run(_serve(settings, options or NodeOptions(), ready, leaving))
 
 
-async def _serve(settings: BrokerSettings, options: NodeOptions, ready: Callable[[Node], None]) -> None:
+async def _serve(
+    settings: BrokerSettings, options: NodeOptions, ready: Callable[[Node], None], leaving: Callable[[], None]
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     received: list[signal.Signals] = []
@@ -61,6 +67,7 @@ async def _serve(settings: BrokerSettings, options: NodeOptions, ready: Callable
         logger.info("stopping: %s", received[0].name)
     finally:
         notify_service_manager("STOPPING=1")
+        await asyncio.to_thread(leaving)
         await node.stop()
         for which in SIGNALS:
             loop.remove_signal_handler(which)

@@ -1,0 +1,160 @@
+"""A registry on a socket: alone in the foreground, or in a thread of its own beside something else."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from typing import Final, Self
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import Response
+
+from moldau.http import HttpServer
+from moldau.registry.errors import forwarding_failed
+from moldau.registry.registry import Registry
+from moldau.registry.rest.app import FORWARDED, RegistryApp
+from moldau.registry.settings import RegistrySettings
+
+FORWARD_TIMEOUT_S: Final = 30.0
+PASSED_ON: Final = ("accept", "content-type", "authorization")
+
+
+class RegistryServer:
+    """A registry and its HTTP server. All methods belong to the event loop's thread."""
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        self._settings = settings
+        self._http = HttpServer(self._serve, settings.host, settings.port)
+        self._app: RegistryApp | None = None
+        self._client = httpx.AsyncClient(timeout=FORWARD_TIMEOUT_S)
+        self.registry: Registry | None = None
+
+    @property
+    def url(self) -> str:
+        """Where a client finds it."""
+        return self._http.url
+
+    async def start(self) -> None:
+        """Return when everything in the topic was read, and requests are answered.
+
+        Raises:
+            HttpAddressError: the address cannot be listened on.
+            StoreOpenError: the topic cannot be used.
+            RegistryError: the cluster does not answer.
+        """
+        self._http.bind()
+        self.registry = Registry(self._settings, self._settings.advertised_url or self._http.url)
+        self._app = RegistryApp(self.registry, self._forward)
+        try:
+            await self.registry.open()
+            await self._http.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Answer what was asked, then give the lead away."""
+        await self._http.stop()
+        await self._client.aclose()
+        if self.registry is not None:
+            await self.registry.close()
+
+    async def _serve(self, scope: object, receive: object, send: object) -> None:
+        assert self._app is not None
+        await self._app(scope, receive, send)  # type: ignore[arg-type]
+
+    async def _forward(self, url: str, request: Request, body: bytes) -> Response:
+        raw = (request.scope.get("raw_path") or request.url.path.encode()).decode("ascii")
+        query = request.scope["query_string"].decode("ascii")
+        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+        try:
+            answer = await self._client.request(
+                request.method,
+                f"{url}{raw}{'?' + query if query else ''}",
+                content=body,
+                headers={**headers, FORWARDED: "true"},
+            )
+        except httpx.HTTPError as error:
+            raise forwarding_failed(f"{url}: {error or type(error).__name__}") from error
+        return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
+
+
+def run(settings: RegistrySettings, ready: Callable[[str], None]) -> None:
+    """Run in the foreground until SIGTERM or SIGINT.
+
+    Raises what `RegistryServer.start` raises.
+    """
+    asyncio.run(_until_a_signal(settings, ready))
+
+
+async def _until_a_signal(settings: RegistrySettings, ready: Callable[[str], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for which in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(which, stop.set)
+    await serve(settings, stop, ready)
+
+
+async def serve(settings: RegistrySettings, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
+    """Run until `stop` is set; `ready` is called with the URL once requests are answered."""
+    server = RegistryServer(settings)
+    await server.start()
+    try:
+        ready(server.url)
+        await stop.wait()
+    finally:
+        await server.stop()
+
+
+class RegistryThread:
+    """A registry with an event loop of its own, for a program that has something else to do."""
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        self._settings = settings
+        self._thread = threading.Thread(target=self._run, name="moldau-registry", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._started = threading.Event()
+        self._error: BaseException | None = None
+        self.url = ""
+
+    def start(self) -> str:
+        """Return the URL when requests are answered. Raises what `RegistryServer.start` raises."""
+        self._thread.start()
+        self._started.wait()
+        if self._error is not None:
+            raise self._error
+        return self.url
+
+    def close(self) -> None:
+        """Stop; returns when everything is closed."""
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:  # noqa: BLE001 (whatever it is, it belongs to whoever waits in `start`)
+            self._error = error
+        finally:
+            self._started.set()
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+
+        def ready(url: str) -> None:
+            self.url = url
+            self._started.set()
+
+        await serve(self._settings, self._stop, ready)
