@@ -33,13 +33,29 @@ from moldau.server.core_types import (
     StoredRecord,
 )
 
-__all__ = ["Core", "CoreError", "Request", "take_log_lines", "version"]
+__all__ = ["Core", "CoreError", "Request", "TopicPattern", "take_log_lines", "version", "xxh3_64"]
 
 version: Final[str]
 """Version of the compiled crate; equal to the package's."""
 
 def take_log_lines() -> list[tuple[int, str, str]]:
     """What Rust has logged since the last call, in this whole process: level as in `logging`, logger name, message."""
+
+def xxh3_64(data: bytes) -> int:
+    """The XXH3 hash of `data` with seed 0, as a signed 64-bit number."""
+
+@final
+class TopicPattern:
+    """A regular expression over topic names, in RE2's syntax; it never backtracks."""
+
+    def __new__(cls, expression: str) -> TopicPattern:
+        """Compile `expression`.
+
+        Raises:
+            ValueError: it is no regular expression, or a compiled one would be larger than a megabyte.
+        """
+    def matching(self, names: list[str]) -> list[str]:
+        """Those of `names` that the expression matches as a whole, in their order."""
 
 class CoreError(Exception):
     """What the log or the server refused, with the Kafka error code that says why."""

@@ -12,9 +12,14 @@ from moldau.errors import ErrorCode
 
 
 class CoordinatorNode:
-    def __init__(self, scheduler, settings, judge, *, commit_delay_ms=0, append_failure_rate=0.0):
+    def __init__(
+        self, scheduler, settings, judge, cluster, *, commit_delay_ms=0, append_failure_rate=0.0, one_at_a_time=False
+    ):
+        """`one_at_a_time`: a request is decided when the one before it is applied, as the real shell does it."""
         self.scheduler = scheduler
         self.settings = settings
+        self.cluster = cluster
+        self.one_at_a_time = one_at_a_time
         self.judge = judge
         self.commit_delay_ms = commit_delay_ms
         self.append_failure_rate = append_failure_rate
@@ -27,10 +32,11 @@ class CoordinatorNode:
         """Recover by applying the log, and by nothing else."""
         self.life += 1
         self.is_up = True
-        self.machine = GroupCoordinator(self.settings, self.scheduler.random)
+        self.machine = GroupCoordinator(self.settings, self.scheduler.random, self.cluster)
         self.timers = {}
         self.parked = {}
         self.in_flight = []
+        self.waiting = []
         for key, value in self.log:
             self.machine.apply(decode_record(key, value))
         self._decide(Loaded(), lambda response: None)
@@ -55,6 +61,9 @@ class CoordinatorNode:
         return token in self.parked
 
     def _decide(self, request, answer):
+        if self.one_at_a_time and self.in_flight:
+            self.waiting.append((request, answer))
+            return
         decision = self.machine.decide(request, self.scheduler.now_ms)
         self.judge.decided(self, request, decision)
         if decision.response is PARKED:
@@ -80,6 +89,8 @@ class CoordinatorNode:
         # The log is in the order of the decisions, whatever the disk does.
         while self.in_flight and self.in_flight[0].is_ready:
             self._land(self.in_flight[0])
+        while self.waiting and not self.in_flight:
+            self._decide(*self.waiting.pop(0))
 
     def _land(self, flight):
         self.in_flight.remove(flight)

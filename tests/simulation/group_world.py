@@ -7,6 +7,7 @@ from tests.simulation.coordinator_node import CoordinatorNode
 from tests.simulation.group_invariants import BrokenInvariantError, Judge
 from tests.simulation.group_member import GroupMember, partitions_of
 from tests.simulation.scheduler import Scheduler
+from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
 
 from moldau.control.groups.classic.group import GroupState
 from moldau.control.groups.requests import DeleteGroup, DescribeGroup, LeaveGroup, LeavingMember
@@ -33,6 +34,7 @@ class World:
             self.scheduler,
             self.settings,
             self.judge,
+            ClusterOfTopics(orders=self.partitions),
             commit_delay_ms=self.random.choice([0, 5, 300, 2_000]),
             append_failure_rate=self.random.choice([0.0, 0.0, 0.05]),
         )

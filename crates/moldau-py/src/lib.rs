@@ -8,23 +8,33 @@ mod error;
 mod events;
 mod logging;
 mod metrics;
+mod pattern;
 mod records;
 mod request;
 mod settings;
 
 use pyo3::prelude::*;
+use twox_hash::XxHash3_64;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("version", env!("CARGO_PKG_VERSION"))?;
     module.add("CoreError", error::exception_type(module.py())?)?;
     module.add_class::<core::Core>()?;
+    module.add_class::<pattern::TopicPattern>()?;
     module.add_class::<request::Request>()?;
     module.add_function(wrap_pyfunction!(take_log_lines, module)?)?;
+    module.add_function(wrap_pyfunction!(xxh3_64, module)?)?;
     Ok(())
 }
 
 #[pyfunction]
 fn take_log_lines() -> Vec<logging::Line> {
     logging::take_lines()
+}
+
+/// The hash by which Kafka 4.3 notices that the topics of a group have changed.
+#[pyfunction]
+fn xxh3_64(data: &[u8]) -> i64 {
+    XxHash3_64::oneshot(data).cast_signed()
 }

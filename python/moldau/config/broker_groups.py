@@ -13,7 +13,6 @@ from moldau.config.words import (
     INT,
     INT_MAX,
     JAVA,
-    KIP_848,
     LIST,
     LONG,
     ONE_NODE,
@@ -31,7 +30,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         ("classic", "consumer", "streams"),
         "Which group protocols are served.",
         ListOf(("consumer", "classic", "share", "streams"), may_be_empty=False),
-        no_effect="the classic protocol is served, whatever stands here",
+        no_effect='without "consumer" that protocol is refused; the classic one is always served',
     ),
     row(
         INT,
@@ -130,7 +129,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         45_000,
         "Session timeout of the consumer protocol.",
         AtLeast(1),
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -138,7 +136,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         45_000,
         "The shortest session timeout of the consumer protocol.",
         AtLeast(1),
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -146,7 +143,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         60_000,
         "The longest session timeout of the consumer protocol.",
         AtLeast(1),
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -154,7 +150,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         5000,
         "Heartbeat interval of the consumer protocol.",
         AtLeast(1),
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -162,7 +157,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         5000,
         "The shortest heartbeat interval of the consumer protocol.",
         AtLeast(1),
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -170,7 +164,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         15_000,
         "The longest heartbeat interval of the consumer protocol.",
         AtLeast(1),
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -178,15 +171,13 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         INT_MAX,
         "The most members of a group of the consumer protocol.",
         AtLeast(1),
-        no_effect=KIP_848,
     ),
     row(
         LIST,
         "group.consumer.assignors",
         ("uniform", "range"),
         "Assignors of the consumer protocol, the first is the default.",
-        ListOf(may_be_empty=False),
-        no_effect=KIP_848,
+        ListOf(("uniform", "range"), may_be_empty=False),
     ),
     row(
         STRING,
@@ -194,7 +185,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "bidirectional",
         "Whether a group may change between the classic and the consumer protocol.",
         OneOf(("DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"), any_case=True),
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -203,7 +193,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "Shortest time between two assignments of a group.",
         AtLeast(0),
         dynamic=CLUSTER_WIDE,
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -211,7 +200,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         0,
         "Lower bound of that time for a single group.",
         AtLeast(0),
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -219,7 +207,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         15_000,
         "Upper bound of that time for a single group.",
         AtLeast(0),
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -228,7 +215,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "How often regular expressions of subscriptions are resolved anew.",
         AtLeast(10_000),
         internal=True,
-        no_effect=KIP_848,
     ),
     row(
         INT,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from moldau.config.key import AtLeast, ConfigKey, ListOf, Matching, OneOf, Scope, row, table
-from moldau.config.words import BOOLEAN, CLIENT_METRICS, INT, KIP_848, LIST, SHARE_GROUPS, STREAMS_GROUPS, STRING
+from moldau.config.words import BOOLEAN, CLIENT_METRICS, INT, LIST, SHARE_GROUPS, STREAMS_GROUPS, STRING
 
 GROUP_KEYS: Final[dict[str, ConfigKey]] = table(
     row(
@@ -18,7 +18,6 @@ GROUP_KEYS: Final[dict[str, ConfigKey]] = table(
         "Session timeout of this group in the consumer protocol.",
         AtLeast(1),
         scope=Scope.GROUP,
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -27,7 +26,6 @@ GROUP_KEYS: Final[dict[str, ConfigKey]] = table(
         "Heartbeat interval of this group in the consumer protocol.",
         AtLeast(1),
         scope=Scope.GROUP,
-        no_effect=KIP_848,
     ),
     row(
         INT,
@@ -36,7 +34,6 @@ GROUP_KEYS: Final[dict[str, ConfigKey]] = table(
         "Shortest time between two assignments of this group.",
         AtLeast(0),
         scope=Scope.GROUP,
-        no_effect=KIP_848,
     ),
     row(
         INT,

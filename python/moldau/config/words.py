@@ -39,7 +39,6 @@ COMPACTION: Final = "topics are not compacted yet: every record stays until rete
 TIERED: Final = "there is no tiered storage"
 SNAPSHOTS: Final = "the metadata log is read from its beginning at every start; it is small"
 PURGATORY: Final = "a waiting request is removed when it is answered: there is nothing to purge"
-KIP_848: Final = "groups use the classic protocol; the consumer protocol (KIP-848) is not served yet"
 STREAMS_GROUPS: Final = "streams groups are not served yet"
 SHARE_GROUPS: Final = "share groups are not served yet"
 TRANSACTIONS: Final = "transactions are not served yet"

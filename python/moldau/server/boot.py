@@ -27,7 +27,6 @@ from moldau.config import render
 from moldau.config.settings import BrokerSettings
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.requests import DeletedTopic, TopicsDeleted
-from moldau.control.groups.settings import GroupSettings
 from moldau.control.metadata.brokers import BeginControlledShutdown, FenceBroker, RegisterBroker, UnfenceBroker
 from moldau.control.metadata.cluster import Activate, RegisterController
 from moldau.control.metadata.effective import NodeSettings
@@ -38,6 +37,7 @@ from moldau.control.metadata.records import Endpoint as RegisteredEndpoint
 from moldau.errors import MoldauError
 from moldau.server import storage
 from moldau.server.clock import Clock, SystemClock
+from moldau.server.cluster_view import ClusterView
 from moldau.server.coordinators import OFFSETS_TOPIC, GroupCoordinators
 from moldau.server.core_types import Endpoint, ListenerSettings
 from moldau.server.directories import CHECK_INTERVAL_MS, DirectoryReports
@@ -51,7 +51,7 @@ from moldau.server.periodic import PeriodicWork
 from moldau.server.publish import Publisher
 from moldau.server.runner import MachineRunner
 from moldau.server.shell import Shell
-from moldau.server.translation import listener_settings, server_settings
+from moldau.server.translation import group_settings, listener_settings, server_settings
 
 logger: Final = logging.getLogger("moldau.server")
 
@@ -176,6 +176,7 @@ class Node:
             await self.monitoring.listen(str(http_listener))
         self._machine = MetadataMachine(node_settings, self._random)
         self._configs = self._machine.configs
+        self._cluster_view = ClusterView(self._machine.image, self._configs)
         await self._open_metadata_log()
         await self._load_partitions()
         self._shell_up(identity)
@@ -223,6 +224,7 @@ class Node:
         self._publisher.publish_everything()
 
     def _shell_up(self, identity: storage.NodeIdentity) -> None:
+        self._cluster_view.replayed(self._last_metadata_offset())
         groups = GroupCoordinators(self._group_machine, self._offsets_log, self._clock)
         self.shell = Shell(
             core=self._core,
@@ -267,7 +269,7 @@ class Node:
             listeners,
             self._routes,
             told_levels(self._machine.image.features),
-            self._core.high_watermark(METADATA_TOPIC, 0) - 1,
+            self._last_metadata_offset(),
         )
         self.endpoints = self._core.start(settings)
         asyncio.get_running_loop().add_reader(self._core.wake_fd, self._take_events)
@@ -295,17 +297,7 @@ class Node:
     # Groups
 
     def _group_machine(self, _partition: int) -> GroupCoordinator:
-        integer = self._configs.broker_int
-        settings = GroupSettings(
-            min_session_timeout_ms=integer("group.min.session.timeout.ms"),
-            max_session_timeout_ms=integer("group.max.session.timeout.ms"),
-            initial_rebalance_delay_ms=integer("group.initial.rebalance.delay.ms"),
-            max_size=integer("group.max.size"),
-            offset_metadata_max_bytes=integer("offset.metadata.max.bytes"),
-            offsets_retention_ms=integer("offsets.retention.minutes") * 60_000,
-            offsets_retention_check_interval_ms=integer("offsets.retention.check.interval.ms"),
-        )
-        return GroupCoordinator(settings, self._random)
+        return GroupCoordinator(group_settings(self._configs), self._random, self._cluster_view)
 
     def _offsets_log(self, partition: int) -> PartitionLog:
         return PartitionLog(self._core, self._commits, OFFSETS_TOPIC, partition, "coordinator", flushed=False)
@@ -316,7 +308,11 @@ class Node:
             led = [index for index, each in topic.partitions.items() if each.leader == self.shell.node_id]
             self.shell.groups.begin_leading(sorted(led), len(topic.partitions))
 
+    def _last_metadata_offset(self) -> int:
+        return self._core.high_watermark(METADATA_TOPIC, 0) - 1
+
     def _metadata_changed(self, delta: MetadataDelta) -> None:
+        self._cluster_view.changed(delta, self._last_metadata_offset())
         if not self.endpoints:
             return
         if any(topic.name == OFFSETS_TOPIC for topic in (*delta.created_topics, *delta.changed_topics)):

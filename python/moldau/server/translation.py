@@ -11,6 +11,7 @@ from typing import Any
 
 from moldau.config import Value
 from moldau.config.listeners import Listener
+from moldau.control.groups.settings import GroupSettings
 from moldau.control.metadata.effective import Configs
 from moldau.control.metadata.features import FEATURES
 from moldau.server.core_types import ApiRange, FeatureRange, ListenerSettings, LogSettings, ServerSettings
@@ -45,6 +46,27 @@ def log_settings(values: Mapping[str, Value]) -> LogSettings:
         "delete": "delete" in policy,
         "compact": "compact" in policy,
     }
+
+
+def group_settings(configs: Configs) -> GroupSettings:
+    """What the group machines are started with."""
+    integer = configs.broker_int
+    assignors: Any = configs.broker("group.consumer.assignors")
+    migration = (configs.broker_text("group.consumer.migration.policy") or "").lower()
+    return GroupSettings(
+        min_session_timeout_ms=integer("group.min.session.timeout.ms"),
+        max_session_timeout_ms=integer("group.max.session.timeout.ms"),
+        initial_rebalance_delay_ms=integer("group.initial.rebalance.delay.ms"),
+        max_size=integer("group.max.size"),
+        offset_metadata_max_bytes=integer("offset.metadata.max.bytes"),
+        offsets_retention_ms=integer("offsets.retention.minutes") * 60_000,
+        offsets_retention_check_interval_ms=integer("offsets.retention.check.interval.ms"),
+        consumer_max_size=integer("group.consumer.max.size"),
+        consumer_assignors=tuple(assignors),
+        consumer_may_upgrade=migration in ("upgrade", "bidirectional"),
+        consumer_may_downgrade=migration in ("downgrade", "bidirectional"),
+        expressions_refresh_interval_ms=integer("group.consumer.regex.refresh.interval.ms"),
+    )
 
 
 def listener_settings(listeners: Iterable[Listener]) -> list[ListenerSettings]:

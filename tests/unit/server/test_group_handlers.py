@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 from kio.serial import entity_reader
+from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
 
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.requests import Loaded
@@ -37,7 +38,9 @@ class Groups:
     """The machine, driven as simply as can be."""
 
     def __init__(self):
-        self.machine = GroupCoordinator(GroupSettings(initial_rebalance_delay_ms=0), random.Random(1))
+        self.machine = GroupCoordinator(
+            GroupSettings(initial_rebalance_delay_ms=0), random.Random(1), ClusterOfTopics(orders=3)
+        )
         self.replies = {}
         asyncio.run(self.run("", Loaded()))
 

@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass, field
 
 import pytest
+from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
 
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.requests import JoinGroup, Loaded, OffsetCommit, OffsetToCommit, Protocol, SyncGroup
@@ -77,7 +78,7 @@ class Log:
 @pytest.fixture
 def parts():
     clock, log = Clock(), Log()
-    machine = GroupCoordinator(GroupSettings(initial_rebalance_delay_ms=0), random.Random(3))
+    machine = GroupCoordinator(GroupSettings(initial_rebalance_delay_ms=0), random.Random(3), ClusterOfTopics(orders=3))
     return MachineRunner("__consumer_offsets-0", machine, log, OffsetsCodec(), clock), log, clock
 
 

@@ -12,8 +12,8 @@ away with the node. The difference matters in two places:
 - A group that is deleted is gone for the next request, before its tombstone is applied. If the tombstone cannot be
   appended, `AppendFailed` brings it back from its last record.
 
-A group of another protocol is a sibling of `classic`: it keeps its offsets in the same `CommittedOffsets` and takes
-part in this file with its own requests.
+Groups of the consumer protocol are `consumer.groups`, a sibling of `classic`: they are asked first, keep their offsets
+in the same `CommittedOffsets`, and never lead: they change when a record is applied.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from moldau.control.groups import offsets as offset_store
 from moldau.control.groups.classic import join as joining
 from moldau.control.groups.classic import membership, rebalance
 from moldau.control.groups.classic.group import ClassicGroup, GroupState
+from moldau.control.groups.consumer.cluster import Cluster
+from moldau.control.groups.consumer.groups import ConsumerGroups
+from moldau.control.groups.consumer.records import ConsumerRecord
 from moldau.control.groups.offsets import CommittedOffsets
 from moldau.control.groups.others import OtherGroups
 from moldau.control.groups.records import (
@@ -69,6 +72,7 @@ from moldau.control.groups.responses import (
     ListGroupsResponse,
     OffsetCommitResponse,
     OffsetDeleteResponse,
+    OffsetFetchResponse,
     SyncGroupResponse,
 )
 from moldau.control.groups.settings import GroupSettings
@@ -86,11 +90,12 @@ class GroupCoordinator:
     answers_append_failed: Final = True
     """`decide` takes an `AppendFailed`."""
 
-    def __init__(self, settings: GroupSettings, chance: Chance) -> None:
+    def __init__(self, settings: GroupSettings, chance: Chance, cluster: Cluster) -> None:
         self.settings = settings
         self.groups: dict[str, ClassicGroup] = {}
         self.offsets = CommittedOffsets()
         self.other_groups = OtherGroups()
+        self.consumer_groups = ConsumerGroups(cluster, self.groups, self.other_groups)
         self._stored: dict[str, GroupMetadataValue] = {}
         self._chance = chance
         self._rounds = itertools.count(1)
@@ -124,19 +129,30 @@ class GroupCoordinator:
             case GroupRecord(group_id, value):
                 assert value is not None
                 self._stored[group_id] = value
+                classic = self.consumer_groups.take_classic(group_id)
+                if classic is not None:
+                    self.groups[group_id] = classic
             case OtherRecord():
                 self.other_groups.apply(record)
+            case _:
+                self.consumer_groups.apply(record)
+                if record.value is not None:
+                    # It has become a consumer group.
+                    self.groups.pop(record.group, None)
 
     # Dispatch
 
     def _answer(self, turn: Turn, request: object) -> GroupResponse | Parked:
+        answer = self.consumer_groups.answer(turn, request)
+        if answer is not None:
+            return answer
         match request:
             case Heartbeat():
                 return self._heartbeat(turn, request)
             case OffsetCommit():
                 return self._commit(turn, request)
             case OffsetFetch():
-                return offset_store.fetch(self.offsets, request)
+                return self._fetch(request)
             case JoinGroup():
                 return self._join(turn, request)
             case SyncGroup():
@@ -203,15 +219,17 @@ class GroupCoordinator:
             return JoinGroupResponse(ErrorCode.INVALID_GROUP_ID, request.member_id)
         if not settings.min_session_timeout_ms <= request.session_timeout_ms <= settings.max_session_timeout_ms:
             return JoinGroupResponse(ErrorCode.INVALID_SESSION_TIMEOUT, request.member_id)
-        if self.other_groups.type_of(group_id) is not None:
-            if self.other_groups.has_members(group_id):
-                return JoinGroupResponse(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, "")
-            turn.records.extend(self.other_groups.tombstones(group_id))
+        if self.other_groups.type_of(group_id) is not None and self.other_groups.has_members(group_id):
+            return JoinGroupResponse(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, "")
         group = self.groups.get(group_id)
         if group is not None:
             return joining.join(turn, group, request)
         if request.member_id:
             return JoinGroupResponse(ErrorCode.UNKNOWN_MEMBER_ID, request.member_id)
+        # What is left of an empty group of another protocol is taken over.
+        turn.records.extend(self.other_groups.tombstones(group_id))
+        if group_id in self.consumer_groups:
+            turn.records.extend(self.consumer_groups[group_id].tombstones())
         group = ClassicGroup(group_id, turn.now_ms, next(self._rounds))
         turn.write(group.to_record({}))
         response = joining.join(turn, group, request)
@@ -256,6 +274,15 @@ class GroupCoordinator:
         return offset_store.commit(turn, request)
 
     def _check_commit(self, turn: Turn, request: OffsetCommit) -> ErrorCode:
+        consumers = self.consumer_groups.get(request.group_id)
+        if consumers is not None:
+            partitions = ((offset.topic_id, offset.partition) for offset in request.offsets)
+            return consumers.check_offset_commit(
+                request.member_id,
+                request.generation_id,
+                partitions,
+                knows_member_epochs=request.knows_group_id_not_found,
+            )
         group = self.groups.get(request.group_id)
         if group is None:
             if self.other_groups.has_members(request.group_id):
@@ -270,17 +297,26 @@ class GroupCoordinator:
             rebalance.renew_session(turn, group, group.members[request.member_id])
         return error
 
+    def _fetch(self, request: OffsetFetch) -> OffsetFetchResponse:
+        consumers = self.consumer_groups.get(request.group_id)
+        if consumers is not None:
+            error = consumers.check_offset_fetch(request.member_id, request.member_epoch)
+            if error is not ErrorCode.NONE:
+                return OffsetFetchResponse(error)
+        return offset_store.fetch(self.offsets, request)
+
     def _delete_offsets(self, turn: Turn, request: OffsetDelete) -> OffsetDeleteResponse:
         if not request.group_id:
             return OffsetDeleteResponse(ErrorCode.INVALID_GROUP_ID)
-        group = self.groups.get(request.group_id)
+        group = self.consumer_groups.get(request.group_id) or self.groups.get(request.group_id)
         if group is None:
             return OffsetDeleteResponse(ErrorCode.GROUP_ID_NOT_FOUND)
         return offset_store.delete(turn, self.offsets, group, request)
 
     def _know_offset_owner(self, group_id: str) -> None:
         """A group that nobody joined comes into being with its first offset."""
-        if self._is_loaded and group_id not in self.groups and self.other_groups.type_of(group_id) is None:
+        owned = group_id in self.groups or group_id in self.consumer_groups
+        if self._is_loaded and not owned and self.other_groups.type_of(group_id) is None:
             self.groups[group_id] = ClassicGroup(group_id, -1, next(self._rounds))
 
     # Groups
@@ -289,7 +325,7 @@ class GroupCoordinator:
         group = self.groups.get(request.group_id)
         if group is None:
             message = f"Group {request.group_id} not found."
-            if self.other_groups.type_of(request.group_id) is not None:
+            if request.group_id in self.consumer_groups or self.other_groups.type_of(request.group_id) is not None:
                 message = f"Group {request.group_id} is not a classic group."
             return DescribeGroupResponse(
                 ErrorCode.GROUP_ID_NOT_FOUND, request.group_id, GroupState.DEAD, error_message=message
@@ -322,6 +358,7 @@ class GroupCoordinator:
             ListedGroup(group.group_id, group.protocol_type or "", group.state, CLASSIC)
             for group in self.groups.values()
         ]
+        listed += self.consumer_groups.listed()
         listed += self.other_groups.listed()
         chosen = (
             group
@@ -331,6 +368,13 @@ class GroupCoordinator:
         return ListGroupsResponse(ErrorCode.NONE, tuple(chosen))
 
     def _delete_group(self, turn: Turn, request: DeleteGroup) -> DeleteGroupResponse:
+        consumers = self.consumer_groups.get(request.group_id)
+        if consumers is not None:
+            if not consumers.is_empty:
+                return DeleteGroupResponse(ErrorCode.NON_EMPTY_GROUP)
+            offset_store.delete_all(turn, self.offsets, request.group_id)
+            turn.records.extend(consumers.tombstones())
+            return DeleteGroupResponse(ErrorCode.NONE)
         group = self.groups.get(request.group_id)
         if group is not None and not group.is_empty:
             return DeleteGroupResponse(ErrorCode.NON_EMPTY_GROUP)
@@ -363,6 +407,7 @@ class GroupCoordinator:
                 rebalance.renew_session(turn, group, member)
             if len(group.members) > self.settings.max_size:
                 rebalance.prepare(turn, group)
+        self.consumer_groups.start(turn)
         for group_id in list(self.offsets.group_ids()):
             self._know_offset_owner(group_id)
         self._watch_retention(turn)
@@ -377,6 +422,10 @@ class GroupCoordinator:
             all_gone = offset_store.expire(turn, self.offsets, group.group_id, group)
             if all_gone and group.is_empty and not group.pending_joins:
                 self._remove(turn, group)
+        for consumers in self.consumer_groups.values():
+            all_gone = offset_store.expire(turn, self.offsets, consumers.group_id, consumers)
+            if all_gone and consumers.is_empty:
+                turn.records.extend(consumers.tombstones())
         self._watch_retention(turn)
 
     def _watch_retention(self, turn: Turn) -> None:
@@ -387,6 +436,9 @@ class GroupCoordinator:
     def _append_failed(self, turn: Turn, failed: AppendFailed) -> GroupResponse | Parked:
         """Undo what was decided ahead of the log, and say so to those who wait for it."""
         request, error = failed.request, coordinator_error(failed.error)
+        if self._is_of_a_consumer_group(failed):
+            self.consumer_groups.append_failed(turn, request)
+            return refuse(request, error)
         turn.effects.extend(
             effect
             for effect in failed.decision.effects
@@ -415,6 +467,14 @@ class GroupCoordinator:
             case _:
                 pass
         return response
+
+    def _is_of_a_consumer_group(self, failed: AppendFailed) -> bool:
+        """Not so a classic join that takes over an empty consumer group, nor the look at all groups."""
+        request = failed.request
+        is_classic = isinstance(request, JoinGroup) and request.group_id in self.groups
+        if is_classic or isinstance(request, RetentionCheckDue):
+            return False
+        return any(isinstance(record, ConsumerRecord) for record in failed.decision.records)
 
     def _bring_back(self, group_id: str) -> None:
         if group_id in self._stored:

@@ -1,4 +1,4 @@
-"""Groups of the protocols that are not the classic one, as far as a `__consumer_offsets` written by Kafka shows them.
+"""Groups of the protocols that are not served here (share, streams), as far as a log that Kafka wrote shows them.
 
 Their members and assignments are not served here, but they must not be trampled on: a group id belongs to one
 protocol at a time. So their records are remembered by key; a classic join is refused while such a group has members,
@@ -12,9 +12,9 @@ from typing import Final
 from moldau.control.groups.records import GROUP_DECLARATIONS, OtherRecord
 from moldau.control.groups.responses import ListedGroup
 
-MEMBER_RECORDS: Final = {5, 10, 19}
-"""ConsumerGroupMemberMetadata, ShareGroupMemberMetadata, StreamsGroupMemberMetadata."""
-PROTOCOL_TYPES: Final = {"Consumer": "consumer", "Share": "share", "Streams": "streams"}
+MEMBER_RECORDS: Final = {10, 19}
+"""ShareGroupMemberMetadata, StreamsGroupMemberMetadata."""
+PROTOCOL_TYPES: Final = {"Share": "share", "Streams": "streams"}
 
 
 class OtherGroups:
@@ -33,7 +33,7 @@ class OtherGroups:
             del self._groups[record.group]
 
     def type_of(self, group_id: str) -> str | None:
-        """Kafka's name of the group's type; None when no protocol but the classic one claims the group id."""
+        """Kafka's name of the group's type; None when no such protocol claims the group id."""
         types = self._groups.get(group_id, {}).values()
         return next((GROUP_DECLARATIONS[type_] for type_ in types if type_ in GROUP_DECLARATIONS), None)
 

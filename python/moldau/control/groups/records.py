@@ -9,9 +9,9 @@ the value follows. A key without a value (a tombstone) takes back what was said 
     10 .. 15              share groups (KIP-932)
     17 .. 23              streams groups (KIP-1071)
 
-A directory written by Kafka may hold all of them. What the classic protocol does not use is carried as `OtherRecord`:
-it is not understood here, but it is neither refused nor forgotten, since it says that a group id belongs to another
-protocol. Every such key begins with the group id.
+A directory written by Kafka may hold all of them. Those of consumer groups are in `consumer.records`; what belongs to
+share and streams groups is carried as `OtherRecord`: it is not understood here, but it is neither refused nor
+forgotten, since it says that a group id belongs to another protocol. Every such key begins with the group id.
 
 Values are read in every version that Kafka ever wrote and written in the version that Kafka 4.3 writes.
 """
@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from moldau.control.groups.consumer import records as consumer
+from moldau.control.groups.consumer.records import ConsumerRecord
 from moldau.control.schema import (
     BYTES,
     INT32,
@@ -43,11 +45,9 @@ LEGACY_OFFSET_COMMIT: Final = 0
 OFFSET_COMMIT: Final = 1
 GROUP_METADATA: Final = 2
 
-CONSUMER_GROUP_METADATA: Final = 3
 SHARE_GROUP_METADATA: Final = 11
 STREAMS_GROUP_METADATA: Final = 17
 GROUP_DECLARATIONS: Final = {
-    CONSUMER_GROUP_METADATA: "Consumer",
     SHARE_GROUP_METADATA: "Share",
     STREAMS_GROUP_METADATA: "Streams",
 }
@@ -126,7 +126,7 @@ class GroupRecord:
 
 @dataclass(frozen=True, slots=True)
 class OtherRecord:
-    """A record of a protocol that is not the classic one, kept as bytes."""
+    """A record of a protocol that is not served, kept as bytes."""
 
     record_type: int
     group: str
@@ -134,7 +134,7 @@ class OtherRecord:
     value: bytes | None
 
 
-CoordinatorRecord = OffsetRecord | GroupRecord | OtherRecord
+CoordinatorRecord = OffsetRecord | GroupRecord | ConsumerRecord | OtherRecord
 
 
 def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
@@ -159,6 +159,10 @@ def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
             return key, _with_number(GROUP_METADATA_VERSION, metadata, version=GROUP_METADATA_VERSION)
         case OtherRecord():
             return record.key, record.value
+        case _:
+            key = struct.pack(">h", record.record_type) + consumer.key_of(record)
+            body = consumer.value_of(record)
+            return key, None if body is None else struct.pack(">h", consumer.VALUE_VERSION) + body
 
 
 def decode_record(key: bytes | None, value: bytes | None) -> CoordinatorRecord:
@@ -184,6 +188,10 @@ def decode_record(key: bytes | None, value: bytes | None) -> CoordinatorRecord:
             version, body = _number_and_body(value)
             group_value = decode(GroupMetadataValue, version, body)
         return GroupRecord(group_key.group, group_value)
+    if record_type in consumer.RECORD_TYPES:
+        if value is None:
+            return consumer.read(record_type, key_body, consumer.VALUE_VERSION, None)
+        return consumer.read(record_type, key_body, *_number_and_body(value))
     group = STRING.read(Reader(key_body), False, record_type, False)
     return OtherRecord(record_type, group, bytes(key), None if value is None else bytes(value))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from moldau.control.groups.requests import (
+    ConsumerGroupDescribe,
+    ConsumerGroupHeartbeat,
     DeleteGroup,
     DescribeGroup,
     Heartbeat,
@@ -17,6 +19,8 @@ from moldau.control.groups.requests import (
     SyncGroup,
 )
 from moldau.control.groups.responses import (
+    ConsumerGroupDescribeResponse,
+    ConsumerGroupHeartbeatResponse,
     DeleteGroupResponse,
     DescribeGroupResponse,
     Done,
@@ -62,6 +66,10 @@ def refuse(request: object, error: ErrorCode) -> GroupResponse:
             return HeartbeatResponse(ErrorCode.NONE if loading else error)
         case LeaveGroup():
             return LeaveGroupResponse(error)
+        case ConsumerGroupHeartbeat():
+            return ConsumerGroupHeartbeatResponse(error)
+        case ConsumerGroupDescribe():
+            return ConsumerGroupDescribeResponse(error, request.group_id)
         case OffsetCommit():
             return OffsetCommitResponse(error)
         case OffsetFetch():

@@ -69,6 +69,35 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumerGroupHeartbeat:
+    """A member of a consumer group joins (epoch 0), is alive, says what has changed, or leaves (-1, -2).
+
+    None means that nothing has changed since the last heartbeat. Answered by `ConsumerGroupHeartbeatResponse`.
+    """
+
+    group_id: str
+    member_id: str
+    member_epoch: int
+    client_id: str
+    client_host: str
+    instance_id: str | None = None
+    rack_id: str | None = None
+    rebalance_timeout_ms: int = -1
+    topic_names: tuple[str, ...] | None = None
+    topic_regex: str | None = None
+    assignor: str | None = None
+    owned: tuple[tuple[UUID, tuple[int, ...]], ...] | None = None
+    """What the member owns now, by topic id."""
+    chooses_member_id: bool = True
+    """From version 1 the member brings its own id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerGroupDescribe:
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeavingMember:
     member_id: str
     """Empty when an administrator removes a static member by its instance id alone."""
@@ -119,6 +148,9 @@ class OffsetFetch:
     topics: tuple[TopicPartitions, ...] | None
     """None asks for everything the group has committed."""
     require_stable: bool = False
+    member_id: str | None = None
+    member_epoch: int = -1
+    """From version 9 a member of a consumer group says who asks, and in which epoch it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +233,38 @@ class AssignmentStored:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumerSessionExpired:
+    """A member of a consumer group, of either protocol, has not been heard of for a session timeout."""
+
+    group_id: str
+    member_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationTimedOut:
+    """A member was told to give up partitions in this epoch, and had its rebalance timeout to do so."""
+
+    group_id: str
+    member_id: str
+    member_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassicMemberTimedOut:
+    """A classic member of a consumer group did not join, or did not sync, within its rebalance timeout."""
+
+    group_id: str
+    member_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionsToResolve:
+    """Look which topics the regular expressions of a consumer group stand for now."""
+
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionCheckDue:
     """Time to look for offsets that nobody needs any more."""
 
@@ -210,6 +274,8 @@ ClientRequest = (
     | SyncGroup
     | Heartbeat
     | LeaveGroup
+    | ConsumerGroupHeartbeat
+    | ConsumerGroupDescribe
     | OffsetCommit
     | OffsetFetch
     | OffsetDelete
@@ -218,5 +284,14 @@ ClientRequest = (
     | DeleteGroup
 )
 TimerEvent = (
-    SessionExpired | InitialDelayElapsed | RebalanceTimedOut | SyncTimedOut | AssignmentStored | RetentionCheckDue
+    SessionExpired
+    | InitialDelayElapsed
+    | RebalanceTimedOut
+    | SyncTimedOut
+    | AssignmentStored
+    | ConsumerSessionExpired
+    | RevocationTimedOut
+    | ClassicMemberTimedOut
+    | ExpressionsToResolve
+    | RetentionCheckDue
 )

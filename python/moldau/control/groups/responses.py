@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from moldau.errors import ErrorCode
 
@@ -38,6 +39,51 @@ class SyncGroupResponse:
 @dataclass(frozen=True, slots=True)
 class HeartbeatResponse:
     error: ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerGroupHeartbeatResponse:
+    error: ErrorCode
+    error_message: str | None = None
+    member_id: str | None = None
+    member_epoch: int = 0
+    heartbeat_interval_ms: int = 0
+    assignment: tuple[tuple[UUID, tuple[int, ...]], ...] | None = None
+    """What the member may own now, by topic id; None when that is what it was told before."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedTopic:
+    name: str
+    topic_id: UUID
+    partitions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedConsumer:
+    member_id: str
+    instance_id: str | None
+    rack_id: str | None
+    member_epoch: int
+    client_id: str
+    client_host: str
+    topic_names: tuple[str, ...]
+    topic_regex: str | None
+    assignment: tuple[AssignedTopic, ...]
+    target: tuple[AssignedTopic, ...]
+    uses_classic_protocol: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerGroupDescribeResponse:
+    error: ErrorCode
+    group_id: str
+    error_message: str | None = None
+    state: str = ""
+    epoch: int = 0
+    assignment_epoch: int = 0
+    assignor: str = ""
+    members: tuple[DescribedConsumer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +179,8 @@ GroupResponse = (
     | SyncGroupResponse
     | HeartbeatResponse
     | LeaveGroupResponse
+    | ConsumerGroupHeartbeatResponse
+    | ConsumerGroupDescribeResponse
     | OffsetCommitResponse
     | OffsetFetchResponse
     | OffsetDeleteResponse

@@ -19,3 +19,12 @@ class GroupSettings:
     offsets_retention_check_interval_ms: int = 600_000
     new_member_join_timeout_ms: int = 300_000
     """How long a JoinGroup of a member that has no member id yet may be parked (Kafka: fixed, 5 minutes)."""
+
+    consumer_max_size: int = 2**31 - 1
+    consumer_assignors: tuple[str, ...] = ("uniform", "range")
+    """What members may ask for; the first is for those who do not."""
+    consumer_may_upgrade: bool = True
+    """Whether a classic group becomes a consumer group when a member of that protocol comes."""
+    consumer_may_downgrade: bool = True
+    """Whether it becomes a classic group when the last member of that protocol goes."""
+    expressions_refresh_interval_ms: int = 600_000

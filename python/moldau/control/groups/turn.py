@@ -5,6 +5,7 @@ The rooms of the machine (`classic`, `offsets`) write into the turn; the coordin
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -42,6 +43,10 @@ class Turn:
 
     def cancel(self, key: Hashable) -> None:
         self.effects.append(CancelTimer(key))
+
+    def new_random_id(self) -> str:
+        """A random UUID in base64, as Kafka names members of consumer groups."""
+        return urlsafe_b64encode(UUID(int=self.chance.getrandbits(128), version=4).bytes).decode().rstrip("=")
 
     def new_member_id(self, prefix: str) -> str:
         """`prefix` and a random UUID, as Kafka names members."""

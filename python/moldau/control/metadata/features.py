@@ -44,7 +44,7 @@ FEATURES: Final[Mapping[str, Feature]] = {
     feature.name: feature
     for feature in (
         Feature(METADATA_VERSION, 7, 30, 30, {}),
-        Feature("group.version", 0, 1, 0, {}),
+        Feature("group.version", 0, 1, 1, {}),
         Feature("transaction.version", 0, 2, 0, {}),
         Feature(ELIGIBLE_LEADER_REPLICAS_VERSION, 0, 1, 1, {1: 23}),
         Feature("share.version", 0, 1, 0, {}),

@@ -46,10 +46,15 @@ async def _group(shell: Any, asked: Any, context: RequestContext, *, require_sta
             unknown.append(_unknown_topic(topic))
         else:
             wanted.append(TopicPartitions(topic.name, partitions))
+    fetch = OffsetFetch(
+        asked.group_id,
+        None if wanted is None else tuple(wanted),
+        require_stable,
+        member_id=getattr(asked, "member_id", None),
+        member_epoch=getattr(asked, "member_epoch", -1),
+    )
     try:
-        fetched: OffsetFetchResponse = await shell.groups.run(
-            asked.group_id, OffsetFetch(asked.group_id, None if wanted is None else tuple(wanted), require_stable)
-        )
+        fetched: OffsetFetchResponse = await shell.groups.run(asked.group_id, fetch)
     except ApiError as error:
         fetched = OffsetFetchResponse(error.code)
     if fetched.error is not ErrorCode.NONE:

@@ -4,6 +4,8 @@ import itertools
 import random
 import struct
 
+from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
+
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.records import decode_record, encode_record
 from moldau.control.groups.requests import (
@@ -39,7 +41,7 @@ ROUND_ROBIN = (Protocol("roundrobin", subscription(TOPIC)),)
 
 
 class Driver:
-    def __init__(self, log=(), **settings):
+    def __init__(self, log=(), cluster=None, **settings):
         self.settings = GroupSettings(**{"initial_rebalance_delay_ms": 0} | settings)
         self.now_ms = 1_000_000
         self.log = list(log)
@@ -47,7 +49,8 @@ class Driver:
         self.replies = {}
         self.timers = {}
         self.append_error = None
-        self.machine = GroupCoordinator(self.settings, random.Random(7))
+        self.cluster = cluster or ClusterOfTopics(orders=4)
+        self.machine = GroupCoordinator(self.settings, random.Random(7), self.cluster)
         for key, value in self.log:
             self.machine.apply(decode_record(key, value))
 
@@ -57,7 +60,7 @@ class Driver:
 
     def restarted(self, **settings):
         """Another node on the same log, some time later."""
-        other = Driver(self.log, **settings)
+        other = Driver(self.log, self.cluster, **settings)
         other.now_ms = self.now_ms
         return other.load()
 

@@ -6,8 +6,15 @@ from pathlib import Path
 import pytest
 from tests.unit.control.groups.driver import GROUP, Driver
 
-from moldau.control.groups.records import OtherRecord, decode_record
-from moldau.control.groups.requests import DeleteGroup, DescribeGroup, ListGroups, Loaded
+from moldau.control.groups.records import decode_record
+from moldau.control.groups.requests import (
+    ConsumerGroupDescribe,
+    ConsumerGroupHeartbeat,
+    DeleteGroup,
+    DescribeGroup,
+    ListGroups,
+    Loaded,
+)
 from moldau.control.machine import PARKED
 from moldau.errors import ErrorCode
 
@@ -139,12 +146,11 @@ def test_a_partition_that_kafka_wrote_is_taken_over():
 # Groups of other protocols
 
 
-def test_a_group_of_the_consumer_protocol_is_not_trampled_on():
+def test_a_consumer_group_of_kafka_goes_on_here():
     # The log as it is while the member of "modern" is there.
     records = [pair for pair in written_by_kafka("modern") if pair[1] is not None][:-1]
     driver = Driver(records).load()
-    assert listed(driver) == {"modern": ("Unknown", "Consumer")}
-    assert driver.join(group_id="modern")[0].error is ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+    assert listed(driver) == {"modern": ("Stable", "Consumer")}
     assert delete(driver, "modern") is ErrorCode.NON_EMPTY_GROUP
     assert driver.commit(1, group_id="modern") is ErrorCode.UNKNOWN_MEMBER_ID
     described = driver.ask(DescribeGroup("modern"))
@@ -152,7 +158,14 @@ def test_a_group_of_the_consumer_protocol_is_not_trampled_on():
         ErrorCode.GROUP_ID_NOT_FOUND,
         "Group modern is not a classic group.",
     )
+    group = driver.ask(ConsumerGroupDescribe("modern"))
+    assert (group.epoch, group.assignment_epoch, group.state, group.assignor) == (2, 2, "Stable", "uniform")
+    (member,) = group.members
+    assert (member.member_id, member.member_epoch) == ("f5wldbKpTPaBD0sR12wzng", 2)
+    assert driver.commit(11, 2, member.member_id, group_id="modern") is OK
     assert driver.committed(2, group_id="modern") == 10
+    driver.wait(45_000)
+    assert listed(driver) == {"modern": ("Empty", "Consumer")}
 
 
 def test_an_empty_group_of_the_consumer_protocol_is_taken_over_by_a_classic_member():
@@ -162,10 +175,26 @@ def test_an_empty_group_of_the_consumer_protocol_is_taken_over_by_a_classic_memb
     assert response.error is ErrorCode.MEMBER_ID_REQUIRED
     parked, _ = driver.join(response.member_id, group_id="modern")
     assert parked is PARKED
-    assert set(listed(driver, types=["classic"])) == {"modern"}
-    written = [decode_record(*pair) for pair in driver.log[-6:]]
-    assert any(isinstance(record, OtherRecord) and record.value is None for record in written)
+    assert listed(driver) == {"modern": ("CompletingRebalance", "Classic")}
+    assert listed(driver.restarted()) == {"modern": ("Empty", "Classic")}
     assert driver.committed(2, group_id="modern") == 10
+
+
+SHARE_GROUP = (
+    (b"\x00\x0b\x00\x05share", b"\x00\x00\x00\x00\x00\x01\x00"),
+    (b"\x00\x0a\x00\x05share\x00\x01m", b"\x00\x00\x00"),
+)
+
+
+def test_a_group_of_a_protocol_that_is_not_served_is_not_trampled_on():
+    driver = Driver(SHARE_GROUP).load()
+    assert listed(driver) == {"share": ("Unknown", "Share")}
+    assert driver.join(group_id="share")[0].error is ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+    assert delete(driver, "share") is ErrorCode.NON_EMPTY_GROUP
+    joining = ConsumerGroupHeartbeat(
+        "share", "m", 0, "client", "/127.0.0.1", rebalance_timeout_ms=1_000, topic_names=(), owned=()
+    )
+    assert driver.ask(joining).error is ErrorCode.GROUP_ID_NOT_FOUND
 
 
 def test_an_empty_group_of_the_consumer_protocol_can_be_deleted():

@@ -10,6 +10,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moldau.control.groups.consumer.records import (
+    ClassicMetadata,
+    ClassicProtocol,
+    CurrentMemberRecord,
+    CurrentMemberValue,
+    GroupEpochRecord,
+    GroupEpochValue,
+    MemberRecord,
+    MemberValue,
+    OwnedPartitionsValue,
+    RegularExpressionRecord,
+    RegularExpressionValue,
+    TargetEpochRecord,
+    TargetEpochValue,
+    TargetMemberRecord,
+    TargetMemberValue,
+    TopicMetadataRecord,
+    TopicPartitionsValue,
+)
 from moldau.control.groups.placement import partition_for
 from moldau.control.groups.records import (
     GroupMetadataKey,
@@ -60,8 +79,51 @@ group_values = st.builds(
     current_state_timestamp=int64s,
     members=st.lists(member_values, max_size=4).map(tuple),
 )
-records = st.builds(OffsetRecord, texts, texts, int32s, st.none() | offset_values) | st.builds(
-    GroupRecord, texts, st.none() | group_values
+partition_lists = st.lists(int32s, max_size=4).map(tuple)
+owned = st.lists(
+    st.builds(OwnedPartitionsValue, st.uuids(), partition_lists, st.none() | partition_lists), max_size=3
+).map(tuple)
+classic_metadata = st.builds(
+    ClassicMetadata,
+    int32s,
+    st.lists(st.builds(ClassicProtocol, texts, st.binary(max_size=20)), min_size=1, max_size=3).map(tuple),
+)
+consumer_members = st.builds(
+    MemberValue,
+    instance_id=st.none() | texts,
+    rack_id=st.none() | texts,
+    client_id=texts,
+    client_host=texts,
+    subscribed_topic_names=st.lists(texts, max_size=3).map(tuple),
+    subscribed_topic_regex=st.none() | texts,
+    rebalance_timeout_ms=int32s,
+    server_assignor=st.none() | texts,
+    classic=st.none() | classic_metadata,
+)
+targets = st.lists(st.builds(TopicPartitionsValue, st.uuids(), partition_lists), max_size=3).map(tuple)
+consumer_records = st.one_of(
+    st.builds(GroupEpochRecord, texts, st.none() | st.builds(GroupEpochValue, int32s, int64s)),
+    st.builds(TopicMetadataRecord, texts, st.none() | st.binary(max_size=20)),
+    st.builds(MemberRecord, texts, texts, st.none() | consumer_members),
+    st.builds(TargetEpochRecord, texts, st.none() | st.builds(TargetEpochValue, int32s, int64s)),
+    st.builds(TargetMemberRecord, texts, texts, st.none() | st.builds(TargetMemberValue, targets)),
+    st.builds(
+        CurrentMemberRecord,
+        texts,
+        texts,
+        st.none() | st.builds(CurrentMemberValue, int32s, int32s, st.integers(-128, 127), owned, owned),
+    ),
+    st.builds(
+        RegularExpressionRecord,
+        texts,
+        texts,
+        st.none() | st.builds(RegularExpressionValue, st.lists(texts, max_size=3).map(tuple), int64s, int64s),
+    ),
+)
+records = st.one_of(
+    st.builds(OffsetRecord, texts, texts, int32s, st.none() | offset_values),
+    st.builds(GroupRecord, texts, st.none() | group_values),
+    consumer_records,
 )
 
 
@@ -99,11 +161,18 @@ def test_an_offset_that_kafka_wrote_reads_as_it_was():
     assert record.value.topic_id != UUID(int=0)
 
 
-def test_records_of_the_consumer_protocol_are_carried_as_they_are():
+def test_records_of_a_consumer_group_are_read_as_what_they_are():
     modern = [decode_record(*raw(row)) for row in WRITTEN_BY_KAFKA if b"modern" in bytes.fromhex(row["key"])]
-    others = [record for record in modern if isinstance(record, OtherRecord)]
-    assert {record.record_type for record in others} == {3, 5, 6, 7, 8}
-    assert {record.group for record in others} == {"modern"}
+    types = {type(record) for record in modern}
+    assert types >= {GroupEpochRecord, MemberRecord, TargetEpochRecord, TargetMemberRecord, CurrentMemberRecord}
+
+
+def test_records_of_a_protocol_that_is_not_served_are_carried_as_they_are():
+    share_group_key, value = b"\x00\x0b\x00\x05share", b"\x00\x00\x00\x00\x00\x01\x00"
+    record = decode_record(share_group_key, value)
+    assert isinstance(record, OtherRecord)
+    assert (record.record_type, record.group) == (11, "share")
+    assert encode_record(record) == (share_group_key, value)
 
 
 @given(records)

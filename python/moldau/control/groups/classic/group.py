@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from moldau.control.groups.classic.subscription import CONSUMER_PROTOCOL_TYPE, subscribed_topics
@@ -135,6 +136,26 @@ class ClassicGroup:
                 assignment=stored.assignment,
             )
             group.add(member, value.protocol_type)
+        group._learn_topics()
+        return group
+
+    @classmethod
+    def stable(
+        cls,
+        group_id: str,
+        generation_id: int,
+        protocol_type: str,
+        members: Iterable[Member],
+        now_ms: int,
+        round_: int,
+    ) -> ClassicGroup:
+        """A group that comes into being in the middle of its life: what a consumer group becomes."""
+        group = cls(group_id, now_ms, round_)
+        for member in members:
+            group.add(member, protocol_type)
+        group.state = GroupState.STABLE
+        group.generation_id = generation_id
+        group.protocol_name = group.select_protocol()
         group._learn_topics()
         return group
 

@@ -1,0 +1,164 @@
+"""A member of a consumer group: what it has said about itself, and how far it has come.
+
+A member is a frozen value; a record replaces it. It moves between three states:
+
+    STABLE                 it owns what its target says, as far as its epoch goes
+    UNREVOKED_PARTITIONS   it was told to give partitions up, and has not said yet that it did; its epoch waits for it
+    UNRELEASED_PARTITIONS  it is in the target's epoch, and waits for partitions that others still hold
+
+Source: `ConsumerGroupMember` of Apache Kafka 4.3, KIP-848.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from typing import Final
+from uuid import UUID
+
+from moldau.control.groups.consumer.records import (
+    ClassicMetadata,
+    ClassicProtocol,
+    CurrentMemberRecord,
+    CurrentMemberValue,
+    MemberRecord,
+    MemberValue,
+    OwnedPartitionsValue,
+)
+
+JOINING: Final = 0
+LEAVING: Final = -1
+LEAVING_FOR_A_WHILE: Final = -2
+"""Member epochs that are words: a member joins, leaves, or (a static one) says that it will be back."""
+
+Partitions = Mapping[UUID, AbstractSet[int]]
+Owned = Mapping[UUID, Mapping[int, int]]
+"""Topic to partition to the epoch in which the member was given it: an older epoch may not commit its offset."""
+
+
+class MemberState(enum.IntEnum):
+    """The numbers are those of the record."""
+
+    STABLE = 0
+    UNREVOKED_PARTITIONS = 1
+    UNRELEASED_PARTITIONS = 2
+    UNKNOWN = 127
+    """A state of a later version of Kafka."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerMember:
+    """One member. The defaults are those of a member that nobody knows yet."""
+
+    member_id: str
+    member_epoch: int = 0
+    previous_member_epoch: int = -1
+    state: MemberState = MemberState.STABLE
+    instance_id: str | None = None
+    rack_id: str | None = None
+    rebalance_timeout_ms: int = -1
+    client_id: str = ""
+    client_host: str = ""
+    topic_names: frozenset[str] = frozenset()
+    topic_regex: str | None = ""
+    assignor: str | None = None
+    assigned: Owned = field(default_factory=dict)
+    pending_revocation: Owned = field(default_factory=dict)
+    classic: ClassicMetadata | None = None
+    """Set for a member that uses the classic protocol."""
+
+    @property
+    def uses_classic_protocol(self) -> bool:
+        return self.classic is not None
+
+    @property
+    def classic_protocols(self) -> tuple[ClassicProtocol, ...]:
+        return () if self.classic is None else self.classic.protocols
+
+    def is_reconciled_to(self, assignment_epoch: int) -> bool:
+        return self.state is MemberState.STABLE and self.member_epoch == assignment_epoch
+
+    def epoch_of(self, topic_id: UUID, partition: int) -> int | None:
+        """The epoch in which it was given this partition; None when it does not hold it."""
+        for owned in (self.assigned, self.pending_revocation):
+            epoch = owned.get(topic_id, {}).get(partition)
+            if epoch is not None:
+                return epoch
+        return None
+
+    # Records
+
+    def to_record(self, group_id: str) -> MemberRecord:
+        """What it has said about itself."""
+        value = MemberValue(
+            instance_id=self.instance_id,
+            rack_id=self.rack_id,
+            client_id=self.client_id,
+            client_host=self.client_host,
+            subscribed_topic_names=tuple(sorted(self.topic_names)),
+            subscribed_topic_regex=self.topic_regex,
+            rebalance_timeout_ms=self.rebalance_timeout_ms,
+            server_assignor=self.assignor,
+            classic=self.classic,
+        )
+        return MemberRecord(group_id, self.member_id, value)
+
+    def to_current_record(self, group_id: str) -> CurrentMemberRecord:
+        """How far it has come."""
+        value = CurrentMemberValue(
+            member_epoch=self.member_epoch,
+            previous_member_epoch=self.previous_member_epoch,
+            state=self.state,
+            assigned_partitions=_to_values(self.assigned),
+            partitions_pending_revocation=_to_values(self.pending_revocation),
+        )
+        return CurrentMemberRecord(group_id, self.member_id, value)
+
+    def told(self, value: MemberValue) -> ConsumerMember:
+        return replace(
+            self,
+            instance_id=value.instance_id,
+            rack_id=value.rack_id,
+            rebalance_timeout_ms=value.rebalance_timeout_ms,
+            client_id=value.client_id,
+            client_host=value.client_host,
+            topic_names=frozenset(value.subscribed_topic_names),
+            topic_regex=value.subscribed_topic_regex,
+            assignor=value.server_assignor,
+            classic=value.classic,
+        )
+
+    def moved(self, value: CurrentMemberValue) -> ConsumerMember:
+        known = value.state in MemberState.__members__.values()
+        return replace(
+            self,
+            member_epoch=value.member_epoch,
+            previous_member_epoch=value.previous_member_epoch,
+            state=MemberState(value.state) if known else MemberState.UNKNOWN,
+            assigned=_from_values(value.assigned_partitions, value.member_epoch),
+            pending_revocation=_from_values(value.partitions_pending_revocation, value.member_epoch),
+        )
+
+
+def count_of(partitions: Mapping[UUID, AbstractSet[int] | Mapping[int, int]]) -> int:
+    return sum(len(each) for each in partitions.values())
+
+
+def _to_values(owned: Owned) -> tuple[OwnedPartitionsValue, ...]:
+    return tuple(
+        OwnedPartitionsValue(topic_id, tuple(sorted(epochs)), tuple(epochs[each] for each in sorted(epochs)))
+        for topic_id, epochs in sorted(owned.items())
+    )
+
+
+def _from_values(values: tuple[OwnedPartitionsValue, ...], member_epoch: int) -> Owned:
+    owned: dict[UUID, dict[int, int]] = {}
+    for value in values:
+        # Kafka before 4.2 wrote no epochs; then the member's own counts, or 0 when that is the -2 of one who is away.
+        epochs = value.assignment_epochs
+        if epochs is None or len(epochs) != len(value.partitions):
+            epochs = (max(member_epoch, 0),) * len(value.partitions)
+        owned[value.topic_id] = dict(zip(value.partitions, epochs, strict=True))
+    return owned

@@ -1,0 +1,113 @@
+"""The rest of the cluster, as the group machines see it: the metadata image, the configs, and compiled code.
+
+Implements `control.groups.consumer.cluster.Cluster`. It is asked at every heartbeat of a consumer group, so what the
+image cannot tell quickly is remembered until the image says that it has changed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from moldau._core import TopicPattern, xxh3_64
+from moldau.config import parse
+from moldau.control.groups.consumer.cluster import TopicFacts
+from moldau.control.metadata.effective import Configs, find_key
+from moldau.control.metadata.image import BROKER_RESOURCE, GROUP_RESOURCE, MetadataDelta, MetadataImage, Topic
+
+SESSION_TIMEOUT: Final = "consumer.session.timeout.ms"
+HEARTBEAT_INTERVAL: Final = "consumer.heartbeat.interval.ms"
+ASSIGNMENT_INTERVAL: Final = "consumer.assignment.interval.ms"
+
+
+class ClusterView:
+    """What there is now. All methods belong to the event loop's thread."""
+
+    def __init__(self, image: MetadataImage, configs: Configs) -> None:
+        self._image = image
+        self._configs = configs
+        self._numbers: dict[tuple[str, str], int] = {}
+        self.version = self.version_of_new_topics = -1
+
+    def replayed(self, version: int) -> None:
+        """The image is what the whole metadata log says; `version` is the offset of its last record."""
+        self.version = self.version_of_new_topics = version
+
+    def changed(self, delta: MetadataDelta, version: int) -> None:
+        """The image has changed; `version` is the offset of the last record that it has."""
+        if delta.created_topics:
+            self.version_of_new_topics = version
+        if delta.created_topics or delta.changed_topics or delta.deleted_topics:
+            self.version = version
+        if any(resource.type in (BROKER_RESOURCE, GROUP_RESOURCE) for resource in delta.changed_configs):
+            self._numbers.clear()
+
+    # Topics
+
+    def topic_named(self, name: str) -> TopicFacts | None:
+        return self._facts(self._image.topics.get(name))
+
+    def topic_with(self, topic_id: UUID) -> TopicFacts | None:
+        return self._facts(self._image.topics_by_id.get(topic_id))
+
+    def problem_with(self, expression: str) -> str | None:
+        try:
+            TopicPattern(expression)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def topics_matching(self, expression: str) -> frozenset[str]:
+        try:
+            pattern = TopicPattern(expression)
+        except ValueError:
+            # It comes from a log that another broker wrote, whose RE2 knows what ours does not.
+            return frozenset()
+        return frozenset(pattern.matching(list(self._image.topics)))
+
+    def hash64(self, data: bytes) -> int:
+        return xxh3_64(data)
+
+    def _facts(self, topic: Topic | None) -> TopicFacts | None:
+        if topic is None:
+            return None
+        racks = tuple(self._racks(topic, index) for index in range(len(topic.partitions))) if self._has_racks else ()
+        return TopicFacts(topic.name, topic.id, len(topic.partitions), racks)
+
+    @property
+    def _has_racks(self) -> bool:
+        return any(broker.rack is not None for broker in self._image.brokers.values())
+
+    def _racks(self, topic: Topic, partition: int) -> tuple[str, ...]:
+        brokers = (self._image.brokers.get(replica) for replica in topic.partitions[partition].replicas)
+        return tuple(broker.rack for broker in brokers if broker is not None and broker.rack is not None)
+
+    # Settings
+
+    def session_timeout_ms(self, group_id: str) -> int:
+        return self._number(group_id, SESSION_TIMEOUT)
+
+    def heartbeat_interval_ms(self, group_id: str) -> int:
+        return self._number(group_id, HEARTBEAT_INTERVAL)
+
+    def assignment_interval_ms(self, group_id: str) -> int:
+        return self._number(group_id, ASSIGNMENT_INTERVAL)
+
+    def _number(self, group_id: str, name: str) -> int:
+        own = self._image.configs_of(GROUP_RESOURCE, group_id)
+        place = (group_id if name in own else "", name)
+        number = self._numbers.get(place)
+        if number is None:
+            number = self._numbers[place] = self._look_up(name, own.get(name))
+        return number
+
+    def _look_up(self, name: str, own: str | None) -> int:
+        """The group's own value within the bounds of the broker, which may have changed since it was set."""
+        kind, _, rest = name.partition(".")
+        if own is None:
+            return self._configs.broker_int(f"group.{name}")
+        key = find_key(GROUP_RESOURCE, name)
+        value = None if key is None else parse(key, own)
+        assert isinstance(value, int), f"{name} is a number"
+        lowest, highest = (self._configs.broker_int(f"group.{kind}.{bound}.{rest}") for bound in ("min", "max"))
+        return max(lowest, min(value, highest))
