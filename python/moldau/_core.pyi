@@ -15,11 +15,13 @@ plain integers here; times are milliseconds since the epoch.
 """
 
 from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final, final
 from uuid import UUID
 
 from moldau.server.core_types import (
     AppendOrigin,
+    ClientQuota,
     DirectoryStatus,
     Endpoint,
     LoadFailure,
@@ -101,8 +103,8 @@ class Request:
     @property
     def body(self) -> bytes:
         """What follows the request header; a fresh copy at every access."""
-    def respond(self, body: bytes) -> None:
-        """Send `body`; the length and the response header are added.
+    def respond(self, body: bytes, throttle_ms: int = 0) -> None:
+        """Send `body` with its length and response header, then do not listen to the client for `throttle_ms`.
 
         Raises:
             RuntimeError: the request was already ended.
@@ -258,6 +260,26 @@ class Core:
         """The finalized feature levels that ApiVersions tells, and the metadata offset at which they changed."""
     def set_auto_create_topics(self, *, enabled: bool) -> None:
         """Whether a Metadata request for an unknown topic is passed on, so that the topic can be created."""
+    def set_quotas(
+        self, clients: Sequence[ClientQuota], connections: Sequence[tuple[IPv4Address | IPv6Address | None, float]]
+    ) -> None:
+        """All client quotas there are, and the new connections per second of addresses (None: of each other one).
+
+        Raises:
+            ValueError: a quota is for something that no client uses.
+        """
+    def limits_requests(self) -> bool:
+        """Whether anybody is limited in time: only then `charge_time` needs to be told."""
+    def charge_time(self, client_id: str | None, busy_ns: int) -> int:
+        """The control plane worked so long for this client; how many milliseconds the client has to wait."""
+    def limits_mutations(self) -> bool:
+        """Whether anybody is limited in changes of topics."""
+    def charge_mutations(self, client_id: str | None, partitions: int, *, strict: bool) -> int:
+        """This client wants to create or delete partitions; how many milliseconds it has to wait.
+
+        Args:
+            strict: a client that has to wait is charged nothing, because it is refused.
+        """
     def remove_topic(self, name: str) -> None:
         """Forget a topic; requests for it are answered with UNKNOWN_TOPIC_OR_PARTITION from here on."""
 

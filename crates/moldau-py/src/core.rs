@@ -1,6 +1,7 @@
 //! `Core`: one node's log directories, its listeners, and its copy of the cluster image.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -22,7 +23,7 @@ use crate::logging;
 use crate::metrics::{PythonFamily, families};
 use crate::records::{KeyAndValue, build_batch, read_records};
 use crate::request::Request;
-use crate::settings::{self, PythonEndpoint, PythonPartitionSpec, PythonPartitionState};
+use crate::settings::{self, PythonEndpoint, PythonPartitionSpec, PythonPartitionState, PythonQuota};
 
 const METADATA_TOPIC: &str = "__cluster_metadata";
 /// The id that Kafka gives the metadata topic, in every cluster.
@@ -428,6 +429,34 @@ impl Core {
     #[pyo3(signature = (*, enabled))]
     fn set_auto_create_topics(&self, enabled: bool) {
         self.apply(ImageDelta::AutoCreateTopics(enabled));
+    }
+
+    fn set_quotas(&self, clients: Vec<PythonQuota>, connections: Vec<(Option<IpAddr>, f64)>) -> PyResult<()> {
+        self.apply(ImageDelta::Quotas(settings::quota_image(clients, connections)?));
+        Ok(())
+    }
+
+    fn limits_requests(&self) -> bool {
+        matches!(&*self.stage.read(), Stage::Serving(server) if server.limits_requests())
+    }
+
+    fn charge_time(&self, client_id: Option<&str>, busy_ns: u64) -> u64 {
+        match &*self.stage.read() {
+            Stage::Serving(server) => server.charge_time(client_id, Duration::from_nanos(busy_ns)),
+            _ => 0,
+        }
+    }
+
+    fn limits_mutations(&self) -> bool {
+        matches!(&*self.stage.read(), Stage::Serving(server) if server.limits_mutations())
+    }
+
+    #[pyo3(signature = (client_id, partitions, *, strict))]
+    fn charge_mutations(&self, client_id: Option<&str>, partitions: u32, strict: bool) -> u64 {
+        match &*self.stage.read() {
+            Stage::Serving(server) => server.charge_mutations(client_id, partitions, strict),
+            _ => 0,
+        }
     }
 
     fn remove_topic(&self, name: String) {

@@ -128,8 +128,10 @@ impl Request {
         PyBytes::new(py, &self.asked.body)
     }
 
-    fn respond(&self, body: &[u8]) -> PyResult<()> {
-        self.take_reply()?.send(Bytes::copy_from_slice(body));
+    #[pyo3(signature = (body, throttle_ms = 0))]
+    fn respond(&self, body: &[u8], throttle_ms: u32) -> PyResult<()> {
+        self.take_reply()?
+            .send_and_mute(Bytes::copy_from_slice(body), throttle_ms);
         Ok(())
     }
 

@@ -2,11 +2,13 @@
 //!
 //! Nothing has a default here: a key that is missing raises `KeyError`, a value of the wrong type `TypeError`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use moldau_log::{CompressionSetting, LogConfig, PartitionSpec, TimestampType, TopicPartition};
 use moldau_server::{
-    Advertised, ApiRange, BrokerEndpoint, FinalizedFeature, Listener, PartitionImage, ServerConfig, SupportedFeature,
+    Advertised, ApiRange, BrokerEndpoint, ClientQuota, FinalizedFeature, Listener, PartitionImage, QuotaImage,
+    QuotaKind, QuotaName, QuotaWindows, ServerConfig, SupportedFeature,
 };
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
@@ -32,6 +34,43 @@ where
 
 fn unknown(what: &str, value: &str) -> PyErr {
     PyValueError::new_err(format!("unknown {what}: {value:?}"))
+}
+
+/// How many windows, and the milliseconds of one.
+fn windows(pair: &(u32, u64)) -> QuotaWindows {
+    let (count, size_ms) = *pair;
+    QuotaWindows { count, size_ms }
+}
+
+/// `PythonQuota`: a name is `None` when the quota does not look at that side, and empty for the default.
+pub type PythonQuota = (Option<String>, Option<String>, String, f64);
+
+/// The client quotas, and the limits of addresses.
+pub fn quota_image(clients: Vec<PythonQuota>, connections: Vec<(Option<IpAddr>, f64)>) -> PyResult<QuotaImage> {
+    let name = |name: Option<String>| match name {
+        None => QuotaName::Any,
+        Some(name) if name.is_empty() => QuotaName::Default,
+        Some(name) => QuotaName::Named(name),
+    };
+    let clients = clients.into_iter().map(|(user, client_id, key, limit)| {
+        let kind = match key.as_str() {
+            "producer_byte_rate" => QuotaKind::Produce,
+            "consumer_byte_rate" => QuotaKind::Fetch,
+            "request_percentage" => QuotaKind::Request,
+            "controller_mutation_rate" => QuotaKind::Mutation,
+            other => return Err(unknown("quota", other)),
+        };
+        Ok(ClientQuota {
+            user: name(user),
+            client_id: name(client_id),
+            kind,
+            limit,
+        })
+    });
+    Ok(QuotaImage {
+        clients: clients.collect::<PyResult<_>>()?,
+        connections,
+    })
 }
 
 /// `LogSettings`.
@@ -160,6 +199,8 @@ pub fn server_config(dict: &Bound<'_, PyDict>) -> PyResult<ServerConfig> {
         fetch_max_bytes: required(dict, "fetch_max_bytes")?,
         max_incremental_fetch_sessions: required(dict, "max_incremental_fetch_sessions")?,
         auto_create_topics: required(dict, "auto_create_topics")?,
+        quota_windows: windows(&required(dict, "quota_windows")?),
+        mutation_windows: windows(&required(dict, "mutation_windows")?),
         socket_send_buffer_bytes: required(dict, "socket_send_buffer_bytes")?,
         socket_receive_buffer_bytes: required(dict, "socket_receive_buffer_bytes")?,
         apis: apis

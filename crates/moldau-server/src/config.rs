@@ -3,6 +3,8 @@
 //! Plain values, no defaults: `moldau.config` on the Python side is where a setting has its default, its range and
 //! its documentation. A field is named after the Kafka setting it carries.
 
+use crate::quotas::QuotaWindows;
+
 /// Everything that the listeners and the hot requests need to know.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -28,6 +30,10 @@ pub struct ServerConfig {
     pub max_incremental_fetch_sessions: usize,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
+    /// `quota.window.num` and `quota.window.size.seconds`.
+    pub quota_windows: QuotaWindows,
+    /// `controller.quota.window.num` and `controller.quota.window.size.seconds`.
+    pub mutation_windows: QuotaWindows,
     /// `socket.send.buffer.bytes`; -1 leaves it to the system.
     pub socket_send_buffer_bytes: i32,
     /// `socket.receive.buffer.bytes`; -1 leaves it to the system.

@@ -24,9 +24,13 @@ use crate::handlers::{DelayedOperation, api_versions, list_offsets, metadata, of
 use crate::input::{BadFrameSize, Input};
 use crate::node::{ClientContext, Node};
 use crate::output::Output;
+use crate::quotas::Principal;
 use crate::registry::{Activity, Registry};
 use crate::wire::header::{RequestPrefix, decode_client_id};
 use crate::wire::{self, DecodeError, api_key};
+use throttle::Stopwatch;
+
+mod throttle;
 
 /// Answers gather up to this much before they are sent, as long as more requests are here.
 const GATHER_BYTES: usize = 64 * 1024;
@@ -119,6 +123,9 @@ pub(crate) struct Connection {
     output: Output,
     software: Option<ClientSoftware>,
     known_to_control: bool,
+    stopwatch: Stopwatch,
+    /// For how long this client is not listened to after its answer.
+    throttle_ms: u32,
 }
 
 impl Connection {
@@ -143,6 +150,8 @@ impl Connection {
             output: Output::default(),
             software: None,
             known_to_control: false,
+            stopwatch: Stopwatch::default(),
+            throttle_ms: 0,
         }
     }
 
@@ -175,7 +184,11 @@ impl Connection {
             let frame = self.next_frame().await?;
             let length = frame.len();
             add(&self.node.counters.bytes_received, length as u64 + 4);
+            self.stopwatch = Stopwatch::start(self.node.quotas.limits_requests());
             self.handle(frame).await?;
+            if self.throttle_ms > 0 {
+                self.mute().await?;
+            }
             // After a large frame others have waited, and so has its own answer.
             if length >= GATHER_BYTES || self.output.len() >= GATHER_BYTES {
                 self.flush().await?;
@@ -299,21 +312,29 @@ impl Connection {
             }
             key => return Err(Disconnect::Malformed(format!("API key {key} has no handler here"))),
         }
+        let throttle_at = writer.throttle_at();
+        self.throttle_ms = self.charge_request(request);
+        self.output.set_throttle_time(throttle_at, self.throttle_ms);
         self.output.end();
         Ok(())
     }
 
     async fn produce(&mut self, mut request: Request) -> Result<(), Disconnect> {
         let version = request.prefix.api_version;
+        let frame_bytes = request.header.len() + request.body.len();
         let body = std::mem::take(&mut request.body);
         let mut operation = {
             let client = ClientContext::new(&self.origin, request.client_id());
             ProduceOperation::start(&self.node, &client, body, version)?
         };
         self.complete(&mut operation).await?;
+        self.throttle_ms = self.charge_produce(&request, frame_bytes, operation.wants_answer());
         if operation.wants_answer() {
             self.begin_answer(&request);
-            operation.encode(&mut self.output.writer(wire::produce::is_flexible(version)), version);
+            let mut writer = self.output.writer(wire::produce::is_flexible(version));
+            operation.encode(&mut writer, version);
+            let throttle_at = writer.throttle_at();
+            self.output.set_throttle_time(throttle_at, self.throttle_ms);
             self.output.end();
         } else if let Some((partition, code)) = operation.first_error() {
             return Err(Disconnect::ProduceFailed(format!("error {} on {partition}", code.0)));
@@ -322,11 +343,21 @@ impl Connection {
     }
 
     async fn fetch(&mut self, request: Request) -> Result<(), Disconnect> {
-        let mut operation = FetchOperation::start(&self.node, &request.body, request.prefix.api_version)?;
+        let largest = self
+            .node
+            .quotas
+            .largest_fetch(Principal::anonymous(request.client_id()));
+        let mut operation = FetchOperation::start(&self.node, &request.body, request.prefix.api_version, largest)?;
         self.complete(&mut operation).await?;
+        let (throttle_ms, withheld) = self.charge_fetch(&request, operation.readable_bytes());
+        self.throttle_ms = throttle_ms;
         self.begin_answer(&request);
-        let client = ClientContext::new(&self.origin, request.client_id());
-        operation.respond(&client, &mut self.output)?;
+        if withheld {
+            operation.respond_without_records(throttle_ms, &mut self.output);
+        } else {
+            let client = ClientContext::new(&self.origin, request.client_id());
+            operation.respond(&client, throttle_ms, &mut self.output)?;
+        }
         self.output.end();
         Ok(())
     }
@@ -351,6 +382,7 @@ impl Connection {
     /// Wait for something on our side, reading ahead meanwhile: the end of the client ends the wait.
     async fn wait_for<T>(&mut self, awaited: impl Future<Output = T>) -> Result<T, Disconnect> {
         tokio::pin!(awaited);
+        let paused = self.stopwatch.pause();
         loop {
             let reads_ahead = self.input.buffer.len() < READ_AHEAD_BYTES;
             if reads_ahead {
@@ -358,7 +390,10 @@ impl Connection {
             }
             tokio::select! {
                 biased;
-                done = &mut awaited => return Ok(done),
+                done = &mut awaited => {
+                    self.stopwatch.resume(paused);
+                    return Ok(done);
+                }
                 received = self.stream.read_buf(&mut self.input.buffer), if reads_ahead => {
                     if received? == 0 {
                         return Err(Disconnect::ByClient);
@@ -388,10 +423,11 @@ impl Connection {
         });
         let outcome = self.wait_for(outcome).await?;
         match outcome {
-            Ok(Outcome::Body(body)) => {
+            Ok(Outcome::Body(body, throttle_ms)) => {
                 self.begin_answer(&request);
                 self.output.put(&body);
                 self.output.end();
+                self.throttle_ms = throttle_ms;
                 Ok(())
             }
             Ok(Outcome::ServeHot) => self.answer_at_once(&request),

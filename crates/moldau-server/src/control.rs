@@ -64,7 +64,8 @@ pub struct ClientSoftware {
 /// How a control request ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Body(Bytes),
+    /// The body, and for how many milliseconds the client is not listened to afterwards.
+    Body(Bytes, u32),
     ServeHot,
     Close,
 }
@@ -83,7 +84,12 @@ impl Reply {
 
     /// Send `body`; the server writes the size and the response header before it.
     pub fn send(self, body: Bytes) {
-        self.end(Outcome::Body(body));
+        self.send_and_mute(body, 0);
+    }
+
+    /// Send `body`, in which the client reads that it has used up a quota, and do not listen to it for `throttle_ms`.
+    pub fn send_and_mute(self, body: Bytes, throttle_ms: u32) {
+        self.end(Outcome::Body(body, throttle_ms));
     }
 
     /// Close the connection without an answer.

@@ -134,6 +134,16 @@ pub(crate) enum FetchKind {
     Incremental(i32),
 }
 
+impl FetchKind {
+    /// The session as it is told; 0 is none.
+    pub(crate) fn session_id(self) -> i32 {
+        match self {
+            FetchKind::Incremental(id) => id,
+            FetchKind::Full | FetchKind::Sessionless => 0,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Session {
     privileged: bool,

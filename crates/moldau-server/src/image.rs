@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::quotas::QuotaImage;
+
 /// One broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerImage {
@@ -82,6 +84,8 @@ pub enum ImageDelta {
         /// The metadata offset of the change.
         epoch: i64,
     },
+    /// The client quotas changed; these are all of them.
+    Quotas(QuotaImage),
     /// `auto.create.topics.enable` changed.
     AutoCreateTopics(bool),
 }

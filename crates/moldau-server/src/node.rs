@@ -12,6 +12,7 @@ use crate::control::{ConnectionId, ControlPlane};
 use crate::counters::Counters;
 use crate::fetch_session::FetchSessions;
 use crate::image::ImageDelta;
+use crate::quotas::Quotas;
 use crate::replica_manager::ReplicaManager;
 use crate::wire::{LeaderIdAndEpoch, NodeEndpoint};
 
@@ -39,6 +40,7 @@ pub(crate) struct Node {
     pub(crate) replicas: ReplicaManager,
     pub(crate) sessions: FetchSessions,
     pub(crate) counters: Counters,
+    pub(crate) quotas: Quotas,
     pub(crate) control: Arc<dyn ControlPlane>,
     pub(crate) features: RwLock<Features>,
     apis: [Option<ApiRange>; KEYS],
@@ -62,6 +64,7 @@ impl Node {
             replicas: ReplicaManager::new(config.node_id, logs, control.clone()),
             sessions: FetchSessions::new(config.max_incremental_fetch_sessions, seed),
             counters: Counters::default(),
+            quotas: Quotas::new(config.quota_windows, config.mutation_windows),
             control,
             features: RwLock::new(Features {
                 finalized: config.finalized_features.clone(),
@@ -118,6 +121,7 @@ impl Node {
                     .collect();
                 *self.features.write() = Features { finalized, epoch };
             }
+            ImageDelta::Quotas(image) => self.quotas.change(&image),
             ImageDelta::AutoCreateTopics(allowed) => self.auto_create_topics.store(allowed, Ordering::Relaxed),
         }
     }

@@ -85,6 +85,13 @@ impl Output {
         Ok(())
     }
 
+    /// Write how long the client has to wait where the frame has room for it: see [`Writer::throttle_time`].
+    pub(crate) fn set_throttle_time(&mut self, at: Option<usize>, throttle_ms: u32) {
+        if let Some(at) = at.filter(|_| throttle_ms > 0) {
+            self.bytes[at..at + 4].copy_from_slice(&throttle_ms.to_be_bytes());
+        }
+    }
+
     /// End the frame: its size is known now.
     pub(crate) fn end(&mut self) {
         let size = self.bytes.len() - self.frame_start - 4 + self.frame_file_bytes;

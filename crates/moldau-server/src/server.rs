@@ -22,6 +22,7 @@ use crate::exposition::{self, Exposition, Family, GroupOffsets};
 use crate::image::ImageDelta;
 use crate::node::Node;
 use crate::partition::AppendFailure;
+use crate::quotas::Principal;
 use crate::registry::Registry;
 
 const BACKLOG: u32 = 1024;
@@ -156,6 +157,29 @@ impl Server {
             .delete_records_before(offset)
     }
 
+    /// Whether anybody is limited in time, so that the control plane must say how long it works for whom.
+    pub fn limits_requests(&self) -> bool {
+        self.node.quotas.limits_requests()
+    }
+
+    /// The control plane worked so long for this client. How many milliseconds the client has to wait.
+    pub fn charge_time(&self, client_id: Option<&str>, busy: Duration) -> u64 {
+        let who = Principal::anonymous(client_id);
+        self.node.quotas.worked(who, busy, self.node.uptime_ms())
+    }
+
+    /// Whether anybody is limited in changes of topics.
+    pub fn limits_mutations(&self) -> bool {
+        self.node.quotas.limits_mutations()
+    }
+
+    /// This client wants to create or delete so many partitions. How many milliseconds it has to wait: afterwards, or,
+    /// if `strict`, before it may.
+    pub fn charge_mutations(&self, client_id: Option<&str>, partitions: u32, strict: bool) -> u64 {
+        let who = Principal::anonymous(client_id);
+        self.node.quotas.mutated(who, partitions, strict, self.node.uptime_ms())
+    }
+
     /// What was counted since the start, by name.
     pub fn counters(&self) -> HashMap<String, u64> {
         let mut counts = self.node.counters.snapshot();
@@ -254,6 +278,12 @@ fn admit(
     stream: TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
+    let throttle_ms = node.quotas.connected(peer.ip(), node.uptime_ms());
+    if throttle_ms > 0 {
+        add(&node.counters.connections_refused, 1);
+        tokio::spawn(refuse_later(stream, Duration::from_millis(throttle_ms)));
+        return Ok(());
+    }
     stream.set_nodelay(true)?;
     let advertised = match advertised {
         Advertised::Fixed { host, port } => (Arc::from(host.as_str()), *port),
@@ -278,6 +308,13 @@ fn admit(
     let task = tokio::spawn(connection.run());
     activity.set_task(task.abort_handle());
     Ok(())
+}
+
+/// Close a connection that came too soon after others of its address, but not at once: its client would be back too soon
+/// again (KIP-612).
+async fn refuse_later(stream: TcpStream, wait: Duration) {
+    tokio::time::sleep(wait).await;
+    drop(stream);
 }
 
 async fn reap_idle(node: Arc<Node>, registry: Arc<Registry>) {

@@ -11,6 +11,7 @@ from moldau.config.key import AtLeast, ConfigKey, ListOf, OneOf, row, table
 from moldau.config.words import (
     BOOLEAN,
     CLUSTER_WIDE,
+    CONNECTION_RATES,
     INT,
     INT_MAX,
     LIST,
@@ -18,7 +19,6 @@ from moldau.config.words import (
     LONG_MAX,
     ONE_NODE,
     PER_BROKER,
-    QUOTAS,
     SECURITY,
     STRING,
     WORKERS,
@@ -174,7 +174,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "How many connections per second the node accepts.",
         AtLeast(0),
         dynamic=CLUSTER_WIDE,
-        no_effect=QUOTAS,
+        no_effect=CONNECTION_RATES,
     ),
     row(LONG, "connections.max.idle.ms", 600_000, "A connection without a request for this long is closed."),
     row(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from moldau.config.key import AtLeast, ConfigKey, ListOf, row, table
-from moldau.config.words import CLASS, CLUSTER_WIDE, INT, JAVA, LIST, LONG, METRICS, QUOTAS, STRING
+from moldau.config.words import CLASS, CLUSTER_WIDE, INT, JAVA, LIST, LONG, METRICS, MOVES, ONE_NODE, STRING
 
 KEYS: Final[dict[str, ConfigKey]] = table(
     row(INT, "metrics.num.samples", 2, "Windows over which a rate is measured.", AtLeast(1), no_effect=METRICS),
@@ -27,24 +27,24 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         LIST, "kafka.metrics.reporters", (), "Java classes that report the older metrics.", ListOf(), no_effect=METRICS
     ),
     row(INT, "kafka.metrics.polling.interval.secs", 10, "How often they report.", AtLeast(1), no_effect=METRICS),
-    row(INT, "quota.window.num", 11, "Windows over which client quotas are measured.", AtLeast(1), no_effect=QUOTAS),
-    row(INT, "quota.window.size.seconds", 1, "Length of such a window.", AtLeast(1), no_effect=QUOTAS),
+    row(INT, "quota.window.num", 11, "Windows over which client quotas are measured.", AtLeast(1)),
+    row(INT, "quota.window.size.seconds", 1, "Length of such a window.", AtLeast(1)),
     row(
         INT,
         "replication.quota.window.num",
         11,
         "Windows over which replication is measured.",
         AtLeast(1),
-        no_effect=QUOTAS,
+        no_effect=ONE_NODE,
     ),
-    row(INT, "replication.quota.window.size.seconds", 1, "Length of such a window.", AtLeast(1), no_effect=QUOTAS),
+    row(INT, "replication.quota.window.size.seconds", 1, "Length of such a window.", AtLeast(1), no_effect=ONE_NODE),
     row(
         INT,
         "alter.log.dirs.replication.quota.window.num",
         11,
         "Windows over which moves between directories are measured.",
         AtLeast(1),
-        no_effect=QUOTAS,
+        no_effect=MOVES,
     ),
     row(
         INT,
@@ -52,7 +52,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         1,
         "Length of such a window.",
         AtLeast(1),
-        no_effect=QUOTAS,
+        no_effect=MOVES,
     ),
     row(
         INT,
@@ -60,9 +60,8 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         11,
         "Windows over which changes of topics are measured.",
         AtLeast(1),
-        no_effect=QUOTAS,
     ),
-    row(INT, "controller.quota.window.size.seconds", 1, "Length of such a window.", AtLeast(1), no_effect=QUOTAS),
+    row(INT, "controller.quota.window.size.seconds", 1, "Length of such a window.", AtLeast(1)),
     row(
         CLASS, "client.quota.callback.class", None, "A Java class that decides which quota counts.", not_applicable=JAVA
     ),

@@ -60,6 +60,15 @@ class PartitionState(NamedTuple):
     offline_replicas: list[int]
 
 
+class ClientQuota(NamedTuple):
+    """One quota. A side is None when the quota does not look at it, and empty for all without one of their own."""
+
+    user: str | None
+    client_id: str | None
+    key: str
+    limit: float
+
+
 class LoadFailure(NamedTuple):
     """A partition that could not be opened; it stays offline, the node goes on."""
 
@@ -123,6 +132,9 @@ class ServerSettings(TypedDict):
     fetch_max_bytes: int
     max_incremental_fetch_sessions: int
     auto_create_topics: bool
+    quota_windows: tuple[int, int]
+    """How many windows, and the milliseconds of one."""
+    mutation_windows: tuple[int, int]
     socket_send_buffer_bytes: int
     socket_receive_buffer_bytes: int
     apis: list[ApiRange]

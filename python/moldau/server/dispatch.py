@@ -18,6 +18,7 @@ from moldau.server.codec import DecodeError, decode, encode_response
 from moldau.server.handlers import RequestContext, Route, ServeHot
 from moldau.server.layout import UnknownMessageError
 from moldau.server.refusal import refuse
+from moldau.server.work_time import WorkTime
 
 logger: Final = logging.getLogger("moldau.server.dispatch")
 
@@ -48,7 +49,7 @@ class Request(Protocol):
     def client_id(self) -> str | None: ...
     @property
     def body(self) -> bytes: ...
-    def respond(self, body: bytes, /) -> None: ...
+    def respond(self, body: bytes, throttle_ms: int = 0, /) -> None: ...
     def serve_hot(self) -> None: ...
     def close(self) -> None: ...
 
@@ -88,11 +89,13 @@ class Dispatcher:
             request.close()
             return
         try:
-            answer = await route.handle(self._shell, decoded, self._context(request))
+            work = WorkTime() if self._shell.core.limits_requests() else None
+            handled = route.handle(self._shell, decoded, self._context(request))
+            answer = await (handled if work is None else work.measure(handled))
             if isinstance(answer, ServeHot):
                 request.serve_hot()
             else:
-                request.respond(encode_response(request.api_key, request.api_version, answer))
+                self._respond(request, answer, work)
         except ApiError as error:
             self._refuse(request, decoded, error.code, error.message)
         except asyncio.CancelledError:
@@ -102,6 +105,15 @@ class Dispatcher:
             # The boundary between a mistake of ours and a client: the client gets an answer, we get the traceback.
             logger.exception("%s version %d failed", route.api.name, request.api_version)
             self._refuse(request, decoded, ErrorCode.UNKNOWN_SERVER_ERROR, None)
+
+    def _respond(self, request: Request, answer: Mapping[str, Any], work: WorkTime | None) -> None:
+        """Answer, and let a client wait that has used more than its quotas (KIP-219)."""
+        throttle_ms: int = answer.get("throttle_time", 0)
+        if work is not None:
+            throttle_ms = max(throttle_ms, self._shell.core.charge_time(request.client_id, work.busy_ns))
+        if throttle_ms:
+            answer = {**answer, "throttle_time": throttle_ms}
+        request.respond(encode_response(request.api_key, request.api_version, answer), throttle_ms)
 
     def _context(self, request: Request) -> RequestContext:
         return RequestContext(

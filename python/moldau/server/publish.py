@@ -11,6 +11,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from socket import gethostbyname
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,7 +22,7 @@ from moldau.control.metadata.features import told_levels
 from moldau.control.metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataDelta, MetadataImage, Topic
 from moldau.server.clock import Clock
 from moldau.server.core_types import Endpoint, PartitionSpec, PartitionState
-from moldau.server.translation import log_settings
+from moldau.server.translation import client_quotas, connection_quotas, log_settings
 
 logger: Final = logging.getLogger("moldau.server.publish")
 
@@ -61,6 +63,7 @@ class Publisher:
         self._image.take_delta()
         self._push_brokers()
         self._push_features()
+        self._push_quotas()
         for topic in self._image.topics.values():
             self._push_topic(topic)
 
@@ -80,6 +83,8 @@ class Publisher:
             self._push_brokers()
         if delta.features_changed:
             self._push_features()
+        if delta.quotas_changed:
+            self._push_quotas()
         for topic in self._configured_anew(delta):
             self._core.set_log_settings(topic.name, log_settings(self._configs.topic_values(topic.name)))
             touched[topic.id] = topic
@@ -159,6 +164,22 @@ class Publisher:
         high_watermark = self._core.high_watermark("__cluster_metadata", 0)
         self._core.set_features(sorted(told_levels(self._image.features).items()), max(0, high_watermark - 1))
 
+    def _push_quotas(self) -> None:
+        connections: list[tuple[IPv4Address | IPv6Address | None, float]] = []
+        for host, limit in connection_quotas(self._image.client_quotas):
+            try:
+                connections.append((None if host is None else _address(host), limit))
+            except OSError as error:
+                logger.warning("no connection is held to the quota of %s: %s", host, error)
+        self._core.set_quotas(client_quotas(self._image.client_quotas), connections)
+
     def _report(self, failures: list[Any], verb: str) -> None:
         for failure in failures:
             logger.error("cannot %s %s-%d: %s", verb, failure.topic, failure.partition, failure.message)
+
+
+def _address(host: str) -> IPv4Address | IPv6Address:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return ip_address(gethostbyname(host))

@@ -14,7 +14,9 @@ from moldau.config.listeners import Listener
 from moldau.control.groups.settings import GroupSettings
 from moldau.control.metadata.effective import Configs
 from moldau.control.metadata.features import FEATURES
-from moldau.server.core_types import ApiRange, FeatureRange, ListenerSettings, LogSettings, ServerSettings
+from moldau.control.metadata.image import QuotaKey
+from moldau.control.metadata.quotas import CLIENT_ID, IP, USER
+from moldau.server.core_types import ApiRange, ClientQuota, FeatureRange, ListenerSettings, LogSettings, ServerSettings
 from moldau.server.handlers import Route
 from moldau.server.layout import FLEXIBLE_SINCE
 
@@ -98,6 +100,31 @@ def feature_ranges(told: Mapping[str, int]) -> list[FeatureRange]:
     return [FeatureRange(each.name, each.lowest, each.served, told.get(each.name, 0)) for each in served]
 
 
+def _windows(configs: Configs, prefix: str) -> tuple[int, int]:
+    return configs.broker_int(f"{prefix}.num"), configs.broker_int(f"{prefix}.size.seconds") * 1000
+
+
+def client_quotas(quotas: Mapping[QuotaKey, Mapping[str, float]]) -> list[ClientQuota]:
+    """The quotas of users and client ids."""
+    found: list[ClientQuota] = []
+    for key, values in quotas.items():
+        entity = dict(key.entity)
+        if IP not in entity:
+            user, client_id = (entity[side] or "" if side in entity else None for side in (USER, CLIENT_ID))
+            found.extend(ClientQuota(user, client_id, name, limit) for name, limit in values.items())
+    return found
+
+
+def connection_quotas(quotas: Mapping[QuotaKey, Mapping[str, float]]) -> list[tuple[str | None, float]]:
+    """New connections per second, by address or host name; None stands for each that is not named."""
+    return [
+        (dict(key.entity)[IP], limit)
+        for key, values in quotas.items()
+        for limit in values.values()
+        if IP in dict(key.entity)
+    ]
+
+
 def server_settings(
     configs: Configs,
     listeners: list[ListenerSettings],
@@ -117,6 +144,8 @@ def server_settings(
         "worker_threads": 0,
         "fetch_max_bytes": configs.broker_int("fetch.max.bytes"),
         "max_incremental_fetch_sessions": configs.broker_int("max.incremental.fetch.session.cache.slots"),
+        "quota_windows": _windows(configs, "quota.window"),
+        "mutation_windows": _windows(configs, "controller.quota.window"),
         "auto_create_topics": configs.broker_bool("auto.create.topics.enable"),
         "socket_send_buffer_bytes": configs.broker_int("socket.send.buffer.bytes"),
         "socket_receive_buffer_bytes": configs.broker_int("socket.receive.buffer.bytes"),

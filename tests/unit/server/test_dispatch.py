@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.codec import decode, encode_response
@@ -25,7 +26,10 @@ class FakeRequest:
     client_id: str | None = "me"
     ended: list = field(default_factory=list)
 
-    def respond(self, body):
+    throttled_ms: int = 0
+
+    def respond(self, body, throttle_ms=0):
+        self.throttled_ms = throttle_ms
         self.ended.append(body)
 
     def serve_hot(self):
@@ -35,11 +39,28 @@ class FakeRequest:
         self.ended.append("closed")
 
 
-def serve(handle, request=None, key=HEARTBEAT):
+@dataclass
+class FakeCore:
+    """Charges a millisecond for whatever was done, if anybody is limited."""
+
+    limited: bool = False
+
+    def limits_requests(self):
+        return self.limited
+
+    def charge_time(self, client_id, busy_ns):
+        assert client_id == "me"
+        assert busy_ns > 0
+        return 1
+
+
+def serve(handle, request=None, key=HEARTBEAT, core=None):
     request = request or FakeRequest()
 
     async def scenario():
-        dispatcher = Dispatcher(None, {key: Route(Api(key, "Test", (0, 4)), handle)})
+        dispatcher = Dispatcher(
+            SimpleNamespace(core=core or FakeCore()), {key: Route(Api(key, "Test", (0, 4)), handle)}
+        )
         dispatcher.start(request)
         await dispatcher.drain(5)
 
@@ -123,10 +144,32 @@ def test_a_node_that_stops_gives_up_late_requests():
         await asyncio.sleep(60)
 
     async def scenario():
-        dispatcher = Dispatcher(None, {HEARTBEAT: Route(Api(HEARTBEAT, "Test", (0, 4)), handle)})
+        dispatcher = Dispatcher(
+            SimpleNamespace(core=FakeCore()), {HEARTBEAT: Route(Api(HEARTBEAT, "Test", (0, 4)), handle)}
+        )
         dispatcher.start(request)
         await dispatcher.drain(0.01)
         await asyncio.sleep(0)
 
     asyncio.run(scenario())
     assert request.ended == ["closed"]
+
+
+def test_a_client_that_used_up_a_quota_is_told_and_muted():
+    async def handle(shell, request, context):
+        return {"error_code": ErrorCode.NONE, "throttle_time": 30}
+
+    request = FakeRequest()
+    expected = encode_response(HEARTBEAT, 4, {"error_code": ErrorCode.NONE, "throttle_time": 30})
+    assert serve(handle, request) == expected
+    assert request.throttled_ms == 30
+
+
+def test_work_is_charged_when_somebody_is_limited_in_time():
+    async def handle(shell, request, context):
+        return {"error_code": ErrorCode.NONE}
+
+    request = FakeRequest()
+    expected = encode_response(HEARTBEAT, 4, {"error_code": ErrorCode.NONE, "throttle_time": 1})
+    assert serve(handle, request, core=FakeCore(limited=True)) == expected
+    assert request.throttled_ms == 1

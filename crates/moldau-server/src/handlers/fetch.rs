@@ -45,13 +45,20 @@ pub(crate) struct FetchOperation {
 }
 
 impl FetchOperation {
-    /// Decode the request and find its session.
-    pub(crate) fn start(node: &Arc<Node>, body: &[u8], version: i16) -> Result<FetchOperation, DecodeError> {
+    /// Decode the request and find its session. `largest` is the most that the client's quota lets through.
+    pub(crate) fn start(
+        node: &Arc<Node>,
+        body: &[u8],
+        version: i16,
+        largest: usize,
+    ) -> Result<FetchOperation, DecodeError> {
         let request = FetchRequest::decode(body, version)?;
         let begun = node.sessions.begin(&request, version >= 13, Instant::now());
         let error = begun.as_ref().err().copied().unwrap_or(ErrorCode::NONE);
         let (kind, targets) = begun.unwrap_or((FetchKind::Sessionless, FetchTargets::default()));
-        let max_bytes = (request.max_bytes.max(0) as usize).min(node.config.fetch_max_bytes);
+        let max_bytes = (request.max_bytes.max(0) as usize)
+            .min(node.config.fetch_max_bytes)
+            .min(largest);
         Ok(FetchOperation {
             node: node.clone(),
             version,
@@ -117,7 +124,12 @@ impl FetchOperation {
     }
 
     /// Append the whole answer, and settle the session.
-    pub(crate) fn respond(&mut self, client: &ClientContext<'_>, output: &mut Output) -> io::Result<()> {
+    pub(crate) fn respond(
+        &mut self,
+        client: &ClientContext<'_>,
+        throttle_ms: u32,
+        output: &mut Output,
+    ) -> io::Result<()> {
         self.unregister();
         let version = self.version;
         let flexible = fetch::is_flexible(version);
@@ -135,12 +147,14 @@ impl FetchOperation {
             .map(|e| e.order)
             .collect();
         let session_id = match self.kind {
-            FetchKind::Incremental(id) => id,
-            FetchKind::Sessionless => 0,
             FetchKind::Full => self.begin_session(),
+            FetchKind::Incremental(_) | FetchKind::Sessionless => self.kind.session_id(),
         };
         let groups = told.chunk_by(|one, other| one.topic == other.topic).count();
-        fetch::encode_head(&mut output.writer(flexible), version, self.error.0, session_id, groups);
+        let mut head = output.writer(flexible);
+        fetch::encode_head(&mut head, version, self.error.0, session_id, groups);
+        let throttle_at = head.throttle_at();
+        output.set_throttle_time(throttle_at, throttle_ms);
         let mut told = told.into_iter().peekable();
         let mut remaining: Vec<Told> = Vec::new();
         while let Some(first) = told.next() {
@@ -157,6 +171,24 @@ impl FetchOperation {
             self.node.sessions.put_back(id, std::mem::take(&mut self.targets));
         }
         Ok(())
+    }
+
+    /// Bytes of records that are ready to go out.
+    pub(crate) fn readable_bytes(&self) -> usize {
+        let found = self.readings.iter().filter_map(|reading| reading.outcome.as_ref().ok());
+        found.map(|found| found.slice.length).sum()
+    }
+
+    /// Tell a client that has used up its quota when to come back. The session it may have stays as it is: what was
+    /// read is read again then.
+    pub(crate) fn respond_without_records(&mut self, throttle_ms: u32, output: &mut Output) {
+        self.unregister();
+        let (version, session_id) = (self.version, self.kind.session_id());
+        let mut writer = output.writer(fetch::is_flexible(version));
+        fetch::encode_head(&mut writer, version, self.error.0, session_id, 0);
+        fetch::encode_end(&mut writer, version, &[]);
+        let throttle_at = writer.throttle_at();
+        output.set_throttle_time(throttle_at, throttle_ms);
     }
 
     fn begin_session(&mut self) -> i32 {

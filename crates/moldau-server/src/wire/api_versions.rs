@@ -63,7 +63,7 @@ impl ApiVersionsResponse<'_> {
             writer.no_tags();
         }
         if version >= 1 {
-            writer.i32(0); // throttle_time_ms
+            writer.throttle_time();
         }
         if version >= 3 {
             self.encode_features(writer, version);

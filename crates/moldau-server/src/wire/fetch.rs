@@ -190,7 +190,7 @@ pub struct PartitionData {
 
 /// Everything before the first topic.
 pub fn encode_head(writer: &mut Writer<'_>, version: i16, error_code: i16, session_id: i32, topic_count: usize) {
-    writer.i32(0); // throttle_time_ms
+    writer.throttle_time();
     if version >= 7 {
         writer.i16(error_code);
         writer.i32(session_id);

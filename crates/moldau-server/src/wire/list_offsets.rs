@@ -99,7 +99,7 @@ pub fn encode_response<'a>(
     topics: impl ExactSizeIterator<Item = (&'a str, &'a [ListOffsetsPartitionResponse])>,
 ) {
     if version >= 2 {
-        writer.i32(0); // throttle_time_ms
+        writer.throttle_time();
     }
     writer.array_length(topics.len());
     for (name, partitions) in topics {

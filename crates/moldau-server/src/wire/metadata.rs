@@ -92,7 +92,7 @@ impl MetadataHead<'_> {
     /// Append it.
     pub fn encode(&self, writer: &mut Writer<'_>, version: i16) {
         if version >= 3 {
-            writer.i32(0); // throttle_time_ms
+            writer.throttle_time();
         }
         writer.array_length(self.brokers.len());
         for (id, host, port, rack) in &self.brokers {

@@ -80,7 +80,7 @@ pub fn encode_response<'a>(
     writer: &mut Writer<'_>,
     topics: impl ExactSizeIterator<Item = (&'a str, &'a [EpochEndOffset])>,
 ) {
-    writer.i32(0); // throttle_time_ms
+    writer.throttle_time();
     writer.array_length(topics.len());
     for (name, partitions) in topics {
         writer.string(name);

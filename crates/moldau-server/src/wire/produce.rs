@@ -133,7 +133,7 @@ pub fn encode_response(
         }
         writer.no_tags();
     }
-    writer.i32(0); // throttle_time_ms
+    writer.throttle_time();
     if version >= 10 && !endpoints.is_empty() {
         writer.tag_count(1);
         writer.tag(0, |writer| NodeEndpoint::encode_all(endpoints, writer));

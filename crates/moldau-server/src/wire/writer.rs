@@ -8,12 +8,17 @@ use uuid::Uuid;
 pub struct Writer<'a> {
     bytes: &'a mut BytesMut,
     flexible: bool,
+    throttle_at: Option<usize>,
 }
 
 impl<'a> Writer<'a> {
     /// Write after what is already in `bytes`.
     pub fn new(bytes: &'a mut BytesMut, flexible: bool) -> Self {
-        Writer { bytes, flexible }
+        Writer {
+            bytes,
+            flexible,
+            throttle_at: None,
+        }
     }
 
     /// BOOLEAN.
@@ -34,6 +39,17 @@ impl<'a> Writer<'a> {
     /// INT32.
     pub fn i32(&mut self, value: i32) {
         self.bytes.put_i32(value);
+    }
+
+    /// INT32 `throttle_time_ms`: 0, unless the place is filled in when the answer is whole and its cost is known.
+    pub fn throttle_time(&mut self) {
+        self.throttle_at = Some(self.bytes.len());
+        self.bytes.put_i32(0);
+    }
+
+    /// Where that place is among all bytes.
+    pub(crate) fn throttle_at(&self) -> Option<usize> {
+        self.throttle_at
     }
 
     /// INT64.

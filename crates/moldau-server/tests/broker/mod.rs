@@ -18,7 +18,7 @@ use moldau_log::batch::BatchBuilder;
 use moldau_log::{FileSystem, LogConfig, LogManager, LogManagerConfig, PartitionSpec, Storage, TopicPartition};
 use moldau_server::{
     Advertised, ApiRange, BrokerEndpoint, BrokerImage, ConnectionId, ControlPlane, ControlRequest, FinalizedFeature,
-    ImageDelta, Listener, PartitionImage, Server, ServerConfig, SupportedFeature, TopicImage,
+    ImageDelta, Listener, PartitionImage, QuotaWindows, Server, ServerConfig, SupportedFeature, TopicImage,
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -35,6 +35,10 @@ pub const API_VERSIONS: i16 = 18;
 pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
 
 pub const NODE_ID: i32 = 1;
+pub const WINDOWS: QuotaWindows = QuotaWindows {
+    count: 11,
+    size_ms: 1000,
+};
 /// Long enough for a busy machine, short enough to end a broken test.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -94,6 +98,8 @@ pub fn config() -> ServerConfig {
         fetch_max_bytes: 55 * 1024 * 1024,
         max_incremental_fetch_sessions: 1000,
         auto_create_topics: true,
+        quota_windows: WINDOWS,
+        mutation_windows: WINDOWS,
         socket_send_buffer_bytes: -1,
         socket_receive_buffer_bytes: -1,
         apis: vec![

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ class ServeHot:
 
 SERVE_HOT: Final = ServeHot()
 
-Handler = Callable[[Any, Any, RequestContext], Awaitable[Mapping[str, Any] | ServeHot]]
+Handler = Callable[[Any, Any, RequestContext], Coroutine[Any, Any, Mapping[str, Any] | ServeHot]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import logging
 from typing import Any, Final
 
 from moldau.server.handlers import SERVE_HOT, Api, RequestContext, ServeHot
+from moldau.server.mutations import MutationQuota
 from moldau.server.topic_creation import create_missing
 
 logger: Final = logging.getLogger("moldau.server.metadata")
@@ -21,6 +22,14 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> ServeHot:
     allowed = getattr(request, "allow_auto_topic_creation", True)
     if allowed and shell.configs.broker_bool("auto.create.topics.enable"):
         names = [topic.name for topic in request.topics or () if topic.name is not None]
-        for name, code in (await create_missing(shell, names)).items():
+        known = shell.metadata.machine.image.topics
+        missing = [name for name in names if name not in known]
+        wrong = await create_missing(shell, names)
+        # The answer comes from elsewhere and cannot tell the client to wait: its next change of a topic does.
+        quota = MutationQuota(shell, context.client_id, strict=False)
+        for name in missing:
+            if name in known and name not in wrong and quota.in_force:
+                quota.allows(len(known[name].partitions))
+        for name, code in wrong.items():
             logger.info("%r is not created for %s: %s", name, context.client_host, code.name)
     return SERVE_HOT

@@ -1,4 +1,6 @@
-"""CreateTopics (KIP-4): version 5 answers with partitions, replicas and configs (KIP-525), 7 with the topic's id."""
+"""CreateTopics (KIP-4): version 5 answers with partitions, replicas and configs (KIP-525), 7 with the topic's id; since
+6 a client that has used up its quota is refused, and not only slowed down (KIP-599).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,10 @@ from typing import Any, Final
 
 from moldau.control.metadata.topics import CreatedTopic, CreateTopics, NewTopic
 from moldau.server.handlers import Api, RequestContext
+from moldau.server.mutations import OVER_QUOTA, MutationQuota
 
 API = Api(19, "CreateTopics", (2, 7))
+STRICT_SINCE: Final = 6
 
 logger: Final = logging.getLogger("moldau.server.topics")
 
@@ -25,9 +29,17 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         )
         for topic in request.topics
     )
-    answers = await shell.metadata.run(CreateTopics(topics, validate_only=request.validate_only))
+    quota = MutationQuota(shell, context.client_id, strict=context.api_version >= STRICT_SINCE)
+    over = quota.over(CreateTopics(topics, validate_only=True), _cost)
+    allowed = tuple(topic for topic in topics if topic.name not in over)
+    answers = await shell.metadata.run(CreateTopics(allowed, validate_only=request.validate_only))
     _note_what_was_lowered(topics, answers)
-    return {"topics": [_answer(answer) for answer in answers]}
+    refused = [CreatedTopic(name, OVER_QUOTA.code, OVER_QUOTA.message) for name in over]
+    return {"throttle_time": quota.throttle_ms, "topics": [_answer(answer) for answer in (*answers, *refused)]}
+
+
+def _cost(topic: CreatedTopic) -> tuple[str, int] | None:
+    return None if topic.code else (topic.name, topic.partition_count)
 
 
 def _note_what_was_lowered(topics: Iterable[NewTopic], answers: Iterable[CreatedTopic]) -> None:

@@ -1,18 +1,21 @@
-"""DeleteTopics (KIP-4): by name, and from version 6 by id (KIP-516).
+"""DeleteTopics (KIP-4): by name, and from version 6 by id (KIP-516); since 5 within the client's quota (KIP-599).
 
 Clients before version 3 do not know TOPIC_DELETION_DISABLED and are told INVALID_REQUEST.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 from moldau.control.metadata.topics import DeletedTopic, DeleteTopics, TopicRef
 from moldau.control.schema import ZERO_UUID
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.handlers import Api, RequestContext
+from moldau.server.mutations import OVER_QUOTA, MutationQuota
 
 API = Api(20, "DeleteTopics", (1, 6))
+STRICT_SINCE: Final = 5
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
@@ -20,13 +23,24 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         refs = tuple(TopicRef(topic.name, topic.topic_id or ZERO_UUID) for topic in request.topics)
     else:
         refs = tuple(TopicRef(name) for name in request.topic_names)
+    quota = MutationQuota(shell, context.client_id, strict=context.api_version >= STRICT_SINCE)
+    topics = shell.metadata.machine.image.topics_by_id
+
+    def cost(answer: DeletedTopic) -> tuple[UUID, int] | None:
+        return None if answer.code else (answer.id, len(topics[answer.id].partitions))
+
     try:
-        answers: tuple[DeletedTopic, ...] = await shell.metadata.run(DeleteTopics(refs))
+        over: dict[UUID, DeletedTopic] = quota.over(DeleteTopics(refs), cost)
+        names = {topic.name for topic in over.values()}
+        allowed = tuple(ref for ref in refs if ref.id not in over and ref.name not in names)
+        answers: tuple[DeletedTopic, ...] = await shell.metadata.run(DeleteTopics(allowed))
     except ApiError as error:
         if error.code is ErrorCode.TOPIC_DELETION_DISABLED and context.api_version < 3:
             raise ApiError(ErrorCode.INVALID_REQUEST, error.message) from error
         raise
+    refused = (DeletedTopic(topic.name, topic.id, OVER_QUOTA.code, OVER_QUOTA.message) for topic in over.values())
     return {
+        "throttle_time": quota.throttle_ms,
         "responses": [
             {
                 "name": answer.name,
@@ -34,6 +48,6 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
                 "error_code": answer.code,
                 "error_message": answer.message,
             }
-            for answer in answers
-        ]
+            for answer in (*answers, *refused)
+        ],
     }

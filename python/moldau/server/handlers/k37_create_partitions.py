@@ -1,13 +1,16 @@
-"""CreatePartitions (KIP-195): grows topics."""
+"""CreatePartitions (KIP-195): grows topics; since version 3 within the client's quota (KIP-599)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from moldau.control.metadata.situation import Outcome
 from moldau.control.metadata.topics import CreatePartitions, NewPartitions
 from moldau.server.handlers import Api, RequestContext
+from moldau.server.mutations import OVER_QUOTA, MutationQuota
 
 API = Api(37, "CreatePartitions", (0, 3))
+STRICT_SINCE: Final = 3
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
@@ -19,9 +22,21 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         )
         for topic in request.topics
     )
-    outcomes = await shell.metadata.run(CreatePartitions(topics, validate_only=request.validate_only))
+    quota = MutationQuota(shell, context.client_id, strict=context.api_version >= STRICT_SINCE)
+    wanted = {topic.name: topic.count for topic in topics}
+
+    def cost(answer: tuple[str, Outcome]) -> tuple[str, int] | None:
+        name, outcome = answer
+        present = shell.metadata.machine.image.topics.get(name)
+        return None if outcome.code or present is None else (name, wanted[name] - len(present.partitions))
+
+    over = quota.over(CreatePartitions(topics, validate_only=True), cost)
+    allowed = tuple(topic for topic in topics if topic.name not in over)
+    outcomes = await shell.metadata.run(CreatePartitions(allowed, validate_only=request.validate_only))
+    outcomes += tuple((name, OVER_QUOTA) for name in over)
     return {
+        "throttle_time": quota.throttle_ms,
         "results": [
             {"name": name, "error_code": outcome.code, "error_message": outcome.message} for name, outcome in outcomes
-        ]
+        ],
     }
