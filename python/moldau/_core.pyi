@@ -35,7 +35,7 @@ from moldau.server.core_types import (
     StoredRecord,
 )
 
-__all__ = ["Core", "CoreError", "Request", "TopicPattern", "take_log_lines", "version", "xxh3_64"]
+__all__ = ["Core", "CoreError", "Request", "TopicPattern", "decompress", "take_log_lines", "version", "xxh3_64"]
 
 version: Final[str]
 """Version of the compiled crate; equal to the package's."""
@@ -58,6 +58,13 @@ class TopicPattern:
         """
     def matching(self, names: list[str]) -> list[str]:
         """Those of `names` that the expression matches as a whole, in their order."""
+
+def decompress(codec: int, stored: bytes) -> bytes:
+    """The records section of a batch, unfolded. `codec` is the number in the batch's attributes, 0 to 4.
+
+    Raises:
+        ValueError: the codec does not exist, the bytes are not what it writes, or they unfold to more than 256 MiB.
+    """
 
 class CoreError(Exception):
     """What the log or the server refused, with the Kafka error code that says why."""

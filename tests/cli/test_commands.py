@@ -161,7 +161,7 @@ def test_a_place_that_is_none_is_wrong_usage(servers, topic, place):
 
 
 def test_a_cluster_says_who_it_is(servers):
-    record = moldau("cluster", "-o", "json", servers=servers).json
+    record = moldau("cluster", "describe", "-o", "json", servers=servers).json
     assert set(record) == {"cluster_id", "controller", "brokers"}
     assert len(record["cluster_id"]) == 22
     host, port = servers.split(":")

@@ -105,7 +105,7 @@ def test_a_broker_is_formatted_and_then_started(tmp_path):
     assert (shown["formatted"], shown["cluster_id"], shown["node_id"]) == (True, cluster_id, 7)
 
     with running("broker", str(file), "--override", "num.partitions=4", KAFKA_NUM_PARTITIONS="3") as (process, servers):
-        assert moldau("cluster", "-o", "json", "-b", servers).json["cluster_id"] == cluster_id
+        assert moldau("cluster", "describe", "-o", "json", "-b", servers).json["cluster_id"] == cluster_id
         moldau("topic", "create", "t", "-b", servers)
         assert moldau("topic", "list", "-o", "json", "-b", servers).json[0]["partitions"] == 4
         # Three replicas on one node: refused, as Kafka does.
@@ -165,9 +165,17 @@ def test_a_node_that_everybody_can_reach_says_so():
 
 def test_an_advertised_address_that_cannot_be_reached_is_named_with_the_setting_to_change():
     with running("up", "--port", "0", "--override", "advertised.listeners=PLAINTEXT://127.0.0.1:1") as (_node, servers):
-        for command in (["group", "list"], ["topic", "create", "t"], ["cluster"]):
-            ended = moldau(*command, "-b", servers, "--timeout", "3")
-            assert ended.code == 3
+        for command in (
+            ["group", "list"],
+            ["topic", "create", "t"],
+            ["cluster", "describe"],
+            # It asks for the topic, so the node creates it.
+            ["produce", "t"],
+            ["consume", "t"],
+            ["consume", "t", "-g", "g"],
+        ):
+            ended = moldau(*command, "-b", servers, "--timeout", "4", text="1\n")
+            assert ended.code == 3, ended.err
             assert ended.err.startswith("error: cannot connect to 127.0.0.1:1\nhint: ")
             assert "advertised.listeners" in ended.err
 

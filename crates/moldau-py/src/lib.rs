@@ -3,6 +3,7 @@
 //! It translates and does not decide: Python values become the plain structs of `moldau-log` and `moldau-server`,
 //! their errors become `CoreError` with Kafka's code. `python/moldau/_core.pyi` says what every method promises.
 
+mod compression;
 mod core;
 mod error;
 mod events;
@@ -23,6 +24,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<core::Core>()?;
     module.add_class::<pattern::TopicPattern>()?;
     module.add_class::<request::Request>()?;
+    module.add_function(wrap_pyfunction!(compression::decompress, module)?)?;
     module.add_function(wrap_pyfunction!(take_log_lines, module)?)?;
     module.add_function(wrap_pyfunction!(xxh3_64, module)?)?;
     Ok(())

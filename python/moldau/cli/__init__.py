@@ -46,6 +46,21 @@ NOUNS: Final = {
             "delete-offsets": "moldau.cli.group_offsets:delete_offsets",
         },
     ),
+    "config": (
+        "Show, change, explain and check settings.",
+        {
+            "show": "show_config",
+            "set": "set_config",
+            "unset": "unset_config",
+            "explain": "explain_config",
+            "check": "moldau.cli.config_check:check_config",
+        },
+    ),
+    "cluster": (
+        "See the cluster: brokers, quorum, features.",
+        {"describe": "describe_cluster", "quorum": "describe_quorum", "features": "list_features"},
+    ),
+    "log": ("Look into log files.", {"dump": "dump_log"}),
     "profile": (
         "Name the clusters you work with, and choose one.",
         {
@@ -72,8 +87,8 @@ VERBS: Final = {
     "consume": "moldau.cli.consume:consume",
     "lag": "moldau.cli.lag:show_lag",
     "plan": "moldau.cli.plan:plan",
-    "cluster": "moldau.cli.cluster:describe_cluster",
     "api-versions": "moldau.cli.api_versions:list_api_versions",
+    "doctor": "moldau.cli.doctor:diagnose",
 }
 """Commands of one word."""
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource
 
 SETTING_COLUMNS: Final = ("setting", "value", "source")
+BROKER_TYPE: Final = 4
+SET: Final = 0
+DELETE: Final = 1
+"""Numbers of the protocol."""
 
 
 def settings_of(admin: AdminClient, connection: Connection, scope: Scope, name: str) -> list[dict[str, Any]]:
@@ -51,6 +55,52 @@ def change(
     resource = _resource(scope, name, changes)
     future: Future[Any] = admin.incremental_alter_configs([resource])[resource]
     return future
+
+
+def cluster_settings(connection: Connection) -> list[dict[str, Any]]:
+    """The settings that hold for every broker. librdkafka does not let their empty name pass, so we ask ourselves."""
+    from moldau.cli.protocol import require_no_error
+
+    def build(api: Any) -> Any:
+        resource = api.DescribeConfigsResource(resource_type=BROKER_TYPE, resource_name="", configuration_keys=None)
+        return api.DescribeConfigsRequest(resources=(resource,))
+
+    with connection.channel() as channel:
+        (result,) = channel.ask("describe_configs", build).results
+    require_no_error(result)
+    return [
+        {
+            "setting": str(one.name),
+            "value": None if one.is_sensitive else one.value,
+            "source": "cluster, changed",
+            "default": False,
+        }
+        for one in sorted(result.configs, key=lambda one: str(one.name))
+    ]
+
+
+def change_cluster_settings(connection: Connection, wanted: Mapping[str, str], unwanted: Iterable[str]) -> None:
+    """Set and unset what holds for every broker.
+
+    Raises:
+        CommandError: the cluster refused.
+    """
+    from moldau.cli.protocol import require_no_error
+
+    warn_of_unknown(Scope.BROKER, wanted)
+    changes = [(name, SET, value) for name, value in wanted.items()] + [(name, DELETE, None) for name in unwanted]
+
+    def build(api: Any) -> Any:
+        configs = tuple(
+            api.AlterableConfig(name=name, config_operation=operation, value=value)
+            for name, operation, value in changes
+        )
+        resource = api.AlterConfigsResource(resource_type=BROKER_TYPE, resource_name="", configs=configs)
+        return api.IncrementalAlterConfigsRequest(resources=(resource,), validate_only=False)
+
+    with connection.channel() as channel:
+        (result,) = channel.ask("incremental_alter_configs", build).responses
+    require_no_error(result)
 
 
 def warn_of_unknown(scope: Scope, names: Iterable[str]) -> None:

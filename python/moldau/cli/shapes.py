@@ -139,6 +139,48 @@ SHAPES: Final[dict[str, Shape]] = {
             "over": BOOLEAN,
         }
     ],
+    "config show": [_SETTING],
+    "config set": [{"name": TEXT, "result": TEXT}],
+    "config unset": [{"name": TEXT, "result": TEXT}],
+    "config explain": [
+        {
+            "key": TEXT,
+            "scope": TEXT,
+            "type": TEXT,
+            "default": TEXT_OR_NULL,
+            "valid": TEXT_OR_NULL,
+            "changes": TEXT,
+            "default_from": [TEXT],
+            "what": TEXT,
+            "here": TEXT,
+            "instead": TEXT_OR_NULL,
+        }
+    ],
+    "config check": [{"line": INTEGER_OR_NULL, "severity": TEXT, "problem": TEXT}],
+    "cluster describe": {
+        "cluster_id": TEXT,
+        "controller": INTEGER_OR_NULL,
+        "brokers": [{"broker": INTEGER, "host": TEXT, "port": INTEGER, "rack": TEXT_OR_NULL, "controller": BOOLEAN}],
+    },
+    "cluster quorum": {
+        "leader": INTEGER,
+        "leader_epoch": INTEGER,
+        "high_watermark": INTEGER,
+        "members": [
+            {
+                "node": INTEGER,
+                "role": TEXT,
+                "end_offset": INTEGER,
+                "lag": INTEGER_OR_NULL,
+                "last_fetch_ms": INTEGER_OR_NULL,
+                "last_caught_up_ms": INTEGER_OR_NULL,
+            }
+        ],
+    },
+    "cluster features": [
+        {"feature": TEXT, "level": INTEGER_OR_NULL, "lowest": INTEGER_OR_NULL, "highest": INTEGER_OR_NULL}
+    ],
+    "doctor": [{"check": TEXT, "state": TEXT, "finding": TEXT, "fix": TEXT_OR_NULL}],
     "profile list": [
         {"profile": TEXT, "bootstrap_servers": TEXT_OR_NULL, "registry": TEXT_OR_NULL, "current": BOOLEAN}
     ],

@@ -34,7 +34,11 @@ pub enum Codec {
 }
 
 impl Codec {
-    pub(super) fn from_number(number: u8) -> Result<Codec, BatchError> {
+    /// The codec that a batch's attributes name.
+    ///
+    /// # Errors
+    /// There is none of this number.
+    pub fn from_number(number: u8) -> Result<Codec, BatchError> {
         match number {
             0 => Ok(Codec::None),
             1 => Ok(Codec::Gzip),
