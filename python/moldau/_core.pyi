@@ -294,6 +294,8 @@ class Core:
 
     def housekeeping(self, now_ms: int) -> None:
         """Retention, time-based rolls and flushes, deletion of removed files, expiry of idle producers."""
+    def flush_due(self, now_ms: int) -> int:
+        """Force to disk every partition whose `flush_ms` has passed; returns how many. Failures are logged."""
     def checkpoint(self) -> None:
         """Write the recovery-point, log-start-offset and high-watermark checkpoint files.
 

@@ -115,6 +115,24 @@ def test_every_group_is_shown_without_a_name(servers, topic):
     assert (rows[f"one-{topic}"], rows[f"two-{topic}"]) == (4, 4)
 
 
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_member_that_has_committed_nothing_yet_is_behind_from_the_log_start(servers, topic, group, protocol):
+    moldau("topic", "create", topic, "-p", "2", servers=servers)
+    produce(servers, topic, 5)
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": group, "group.protocol": protocol})
+    consumer.subscribe([topic])
+    deadline = time.monotonic() + 30
+    while not consumer.assignment():
+        assert time.monotonic() < deadline, "the group did not form"
+        consumer.poll(0.1)
+    found = lag(servers, group)
+    consumer.close()
+    assert {partition: (row["committed"], row["lag"]) for partition, row in found.items()} == {
+        0: (None, 5),
+        1: (None, 0),
+    }
+
+
 def test_looking_changes_nothing(servers, topic, group):
     moldau("topic", "create", topic, "-p", "1", servers=servers)
     produce(servers, topic, 5)

@@ -102,6 +102,24 @@ def test_offsets_lag_and_traffic_have_the_names_that_dashboards_know(broker):
     assert found["kafka_controller_kafkacontroller_activecontrollercount",] == 1
 
 
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_groups_of_both_protocols_are_shown(broker, protocol):
+    node, _ = broker
+    group = f"of-protocol-{protocol}"
+    consumer = Consumer({"bootstrap.servers": node.bootstrap_servers, "group.id": group, "group.protocol": protocol})
+    consumer.subscribe(["orders"])
+    deadline = time.monotonic() + 30
+    while not consumer.assignment():
+        assert time.monotonic() < deadline, "the group did not form"
+        consumer.poll(0.1)
+    consumer.commit(offsets=[TopicPartition("orders", 2, 70)], asynchronous=False)
+    found = samples(scrape(node))
+    consumer.close()
+    assert found["kafka_consumergroup_members", ("consumergroup", group)] == 1
+    place = (("consumergroup", group), ("partition", "2"), ("topic", "orders"))
+    assert found["kafka_consumergroup_lag", *place] == 30
+
+
 def test_requests_are_counted_and_timed_by_the_name_of_their_api(broker):
     found = samples(scrape(broker[0]))
     produce = ("request", "Produce")

@@ -396,6 +396,17 @@ impl LogManager {
         report
     }
 
+    /// Flushes the partitions whose `flush.ms` has passed. Returns how many. One that cannot be flushed goes offline with
+    /// its directory, and the others go on.
+    pub fn flush_due(&self, now_ms: i64) -> usize {
+        let flushed = self.partitions().into_iter().filter(|log| {
+            log.flush_if_due(now_ms)
+                .inspect_err(|error| tracing::error!(partition = %log.topic_partition(), %error, "cannot flush"))
+                .unwrap_or(false)
+        });
+        flushed.count()
+    }
+
     /// Writes recovery points, log start offsets and high watermarks of all directories. A directory that cannot be
     /// written goes offline; the last such error is given back.
     pub fn checkpoint(&self) -> io::Result<()> {

@@ -467,6 +467,10 @@ impl Core {
         py.detach(|| self.logs.housekeeping(now_ms));
     }
 
+    fn flush_due(&self, py: Python<'_>, now_ms: i64) -> usize {
+        py.detach(|| self.logs.flush_due(now_ms))
+    }
+
     fn checkpoint(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| self.logs.checkpoint().map_err(Refusal::from))?)
     }

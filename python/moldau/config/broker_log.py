@@ -213,14 +213,16 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         LONG,
         "log.flush.interval.ms",
         None,
-        "A partition is forced to disk after this time; without it log.flush.scheduler.interval.ms counts.",
+        "A partition is forced to disk this long after a record was written; without it "
+        "log.flush.scheduler.interval.ms counts. Kafka looks only as often as that one says, a node here when it is "
+        "due.",
         dynamic=CLUSTER_WIDE,
     ),
     row(
         LONG,
         "log.flush.scheduler.interval.ms",
         LONG_MAX,
-        "How often it is checked which partitions must be forced to disk.",
+        "How often it is checked which partitions must be forced to disk; log.flush.interval.ms needs no help of it.",
     ),
     row(
         INT,

@@ -42,6 +42,7 @@ from moldau.server.coordinators import OFFSETS_TOPIC, GroupCoordinators
 from moldau.server.core_types import Endpoint, ListenerSettings
 from moldau.server.directories import CHECK_INTERVAL_MS, DirectoryReports
 from moldau.server.dispatch import POLL_BATCH, Dispatcher
+from moldau.server.flushing import FlushByAge
 from moldau.server.handlers import load as load_handlers
 from moldau.server.metadata_log import METADATA_TOPIC, MetadataCodec, metadata_log_settings
 from moldau.server.monitoring.health import Phase
@@ -276,11 +277,9 @@ class Node:
 
     def _begin_periodic_work(self) -> None:
         interval = self._configs.broker_int
-        self._periodic.every(
-            min(interval("log.retention.check.interval.ms"), interval("log.flush.scheduler.interval.ms")),
-            "housekeeping",
-            self._housekeeping,
-        )
+        self._periodic.every(interval("log.retention.check.interval.ms"), "housekeeping", self._housekeeping)
+        by_age = FlushByAge(self._core, self._configs, self._clock)
+        self._periodic.every(by_age.pause_ms, "the flush by age", by_age.flush)
         self._periodic.every(CHECK_INTERVAL_MS, "the look at the directories", self._look_at_directories)
         self._periodic.every(interval("log.flush.offset.checkpoint.interval.ms"), "checkpoint", self._checkpoint)
 

@@ -80,8 +80,8 @@ class GroupCoordinators:
         found = []
         for runner in self._runners.values():
             machine = runner.machine
-            for group_id in machine.groups.keys() | set(machine.offsets.group_ids()):
-                group = machine.groups.get(group_id)
+            for group_id in machine.groups.keys() | machine.consumer_groups.keys() | set(machine.offsets.group_ids()):
+                group = machine.consumer_groups.get(group_id) or machine.groups.get(group_id)
                 committed = [(topic, index, value.offset) for topic, index, value in machine.offsets.of_group(group_id)]
                 found.append(GroupStanding(group_id, 0 if group is None else len(group.members), committed))
         return sorted(found)

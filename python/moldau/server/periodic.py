@@ -23,20 +23,23 @@ class PeriodicWork:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
-    def every(self, interval_ms: int, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` every `interval_ms`, for the first time after `FIRST_DELAY_MS` or one interval, if that is less."""
-        self._tasks.append(asyncio.get_running_loop().create_task(self._repeat(interval_ms, name, work)))
+    def every(self, interval_ms: int | Callable[[], int], name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` every `interval_ms`, for the first time after `FIRST_DELAY_MS` or one interval, if that is less.
+
+        An interval that may change is a function, asked after every turn.
+        """
+        ask = interval_ms if callable(interval_ms) else lambda: interval_ms
+        self._tasks.append(asyncio.get_running_loop().create_task(self._repeat(ask, name, work)))
 
     async def stop(self) -> None:
         """Let nothing begin any more, and wait for what runs."""
         self._stopping.set()
         await asyncio.gather(*self._tasks)
 
-    async def _repeat(self, interval_ms: int, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        interval_ms = max(interval_ms, SHORTEST_INTERVAL_MS)
-        delay_ms = min(interval_ms, FIRST_DELAY_MS)
+    async def _repeat(self, interval_ms: Callable[[], int], name: str, work: Callable[[], Awaitable[None]]) -> None:
+        delay_ms = min(max(interval_ms(), SHORTEST_INTERVAL_MS), FIRST_DELAY_MS)
         while not await self._stopped_within(delay_ms):
-            delay_ms = interval_ms
+            delay_ms = max(interval_ms(), SHORTEST_INTERVAL_MS)
             try:
                 await work()
             except Exception:

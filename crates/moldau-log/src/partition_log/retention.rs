@@ -51,6 +51,17 @@ impl PartitionLog {
         Ok(report)
     }
 
+    /// Flushes when what was written first since the last flush is older than `flush.ms`. Returns whether it did.
+    pub(crate) fn flush_if_due(&self, now_ms: i64) -> io::Result<bool> {
+        let mut report = PartitionHousekeeping::default();
+        let config = self.config();
+        if config.flush_ms == i64::MAX || self.is_offline() {
+            return Ok(false);
+        }
+        self.flush_by_age(&config, now_ms, &mut report)?;
+        Ok(report.flushed)
+    }
+
     fn delete_old_segments(
         &self,
         config: &LogConfig,

@@ -108,3 +108,18 @@ fn truncation_forgets_what_is_behind_it() {
         assert_eq!(fixture.killed().values(), expected(0..end + 20), "to {to}");
     }
 }
+
+#[test]
+fn what_was_written_is_flushed_when_flush_ms_has_passed_and_not_before() {
+    let fixture = Fixture::new(LogConfig {
+        flush_ms: 1000,
+        ..LogConfig::default()
+    });
+    assert_eq!(fixture.manager.flush_due(NOW + 5000), 0);
+    fixture.append(numbered(0));
+    assert_eq!(fixture.manager.flush_due(NOW + 999), 0);
+    assert_eq!(fixture.log.recovery_point(), Offset(0));
+    assert_eq!(fixture.manager.flush_due(NOW + 1000), 1);
+    assert_eq!(fixture.log.recovery_point(), fixture.log.log_end_offset());
+    assert_eq!(fixture.manager.flush_due(NOW + 9000), 0);
+}
