@@ -14,6 +14,7 @@ def cluster(servers):
     """A topic with records and a group with offsets."""
     moldau("topic", "create", "shapes", "-p", "2", "-c", "retention.ms=99999999999", servers=servers)
     moldau("produce", "shapes", "-K", ":", "-H", "h=x", text="a:1\nb:2\n", servers=servers)
+    moldau("quota", "set", "--every-ip", "--connections", "100000", servers=servers)
     moldau("group", "seek", "shapes", "--to", "earliest", "-t", "shapes", "--execute", servers=servers)
     return servers
 
@@ -41,6 +42,9 @@ COMMANDS = [
     "group describe shapes",
     "group seek shapes --to latest",
     "lag shapes --over 0",
+    "quota list",
+    "quota set --user nobody --produce 1000000",
+    "quota unset produce --user nobody",
     "plan --peak 100 --consumers 4",
 ]
 

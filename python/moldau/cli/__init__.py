@@ -61,6 +61,10 @@ NOUNS: Final = {
         {"describe": "describe_cluster", "quorum": "describe_quorum", "features": "list_features"},
     ),
     "log": ("Look into log files.", {"dump": "dump_log"}),
+    "quota": (
+        "See and set how much users, clients and addresses may use.",
+        {"list": "list_quotas", "set": "set_quota", "unset": "unset_quota"},
+    ),
     "profile": (
         "Name the clusters you work with, and choose one.",
         {

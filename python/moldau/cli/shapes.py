@@ -107,6 +107,19 @@ SHAPES: Final[dict[str, Shape]] = {
     "group delete": [{"group": TEXT, "result": TEXT}],
     "group seek": [_MOVE],
     "group delete-offsets": [{**_PLACE, "result": TEXT}],
+    "quota list": [
+        {
+            "user": TEXT_OR_NULL,
+            "client_id": TEXT_OR_NULL,
+            "ip": TEXT_OR_NULL,
+            # The sides that are null because the quota is for everybody without one of their own.
+            "defaults": [TEXT],
+            "quota": TEXT,
+            "value": "number",
+        }
+    ],
+    "quota set": [{"quota": TEXT, "result": TEXT}],
+    "quota unset": [{"quota": TEXT, "result": TEXT}],
     "plan": {
         "partitions": _FIGURE,
         "brokers": _FIGURE,
