@@ -75,6 +75,13 @@ NOUNS: Final = {
             "delete": "delete_profile",
         },
     ),
+    "generate": (
+        "Print files for those who run and watch nodes.",
+        {
+            "grafana-dashboard": "moldau.cli.generate_monitoring:generate_grafana_dashboard",
+            "prometheus-config": "moldau.cli.generate_monitoring:generate_prometheus_config",
+        },
+    ),
     "storage": (
         "Prepare the directories of a broker, as kafka-storage does.",
         {"format": "format_storage", "random-uuid": "random_uuid", "info": "show_storage"},

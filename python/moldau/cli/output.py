@@ -17,9 +17,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Annotated, Any, Final, Literal, Self, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TextIO
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from moldau.observe.logs import LogFormat
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """What could move the cursor or end the line: a name from the cluster must not write over the table."""
@@ -137,11 +140,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def log_to_stderr(level: int) -> None:
+def log_to_stderr(level: int, log_format: LogFormat = "auto") -> None:
     """Send the log of a command that stays in the foreground to stderr."""
-    import logging
+    from moldau.observe.logs import log_to
 
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    log_to(sys.stderr, level, log_format)
 
 
 def say_error(message: str, hint: str | None = None) -> None:

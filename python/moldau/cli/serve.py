@@ -20,6 +20,7 @@ from moldau.cli.registry import RegistryBeside
 from moldau.cli.settings_file import read_settings
 from moldau.config import Value
 from moldau.config.settings import EMBEDDED, BrokerSettings, Given, Origin
+from moldau.observe.logs import LogFormat
 
 if TYPE_CHECKING:
     from moldau.server.boot import Node
@@ -28,6 +29,7 @@ LOOPBACK: Final = "127.0.0.1"
 HTTP_PORT: Final = 9644
 """Where `moldau up` serves metrics; Redpanda's nodes have theirs there too."""
 
+LogLines = Annotated[LogFormat, Parameter(name="--log-format")]
 Override = Annotated[list[str] | None, Parameter(name="--override")]
 
 
@@ -40,6 +42,7 @@ def up(
     registry: Annotated[bool, Parameter(negative="--no-registry")] = True,
     registry_port: int = 8081,
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=())] = False,
+    log_format: LogLines = "auto",
 ) -> None:
     """Start a node for this machine: no file needed, one process, until Ctrl-C.
 
@@ -60,8 +63,10 @@ def up(
         Its port; 0 takes any free one.
     verbose
         Log everything.
+    log_format
+        Log lines for eyes (text) or for programs (json); auto: text at a terminal, json elsewhere.
     """
-    log_to_stderr(logging.INFO if verbose else logging.WARNING)
+    log_to_stderr(logging.INFO if verbose else logging.WARNING, log_format)
     with ExitStack() as stack:
         folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moldau-")))
         listener = f"PLAINTEXT://{_in_brackets(host or LOOPBACK)}:{DEFAULT_PORT if port is None else port}"
@@ -87,6 +92,7 @@ def broker(
     *,
     override: Override = None,
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=())] = False,
+    log_format: LogLines = "auto",
 ) -> None:
     """Run a broker from a server.properties, as kafka-server-start does.
 
@@ -100,8 +106,10 @@ def broker(
         Any broker setting, as key=value; may be given many times.
     verbose
         Log everything.
+    log_format
+        Log lines for eyes (text) or for programs (json); auto: text at a terminal, json elsewhere.
     """
-    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO, log_format)
     settings = read_settings(file, override or [])
     _run(settings, _announce(settings), format_new=False)
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from moldau._core import Core, CoreError, take_log_lines
+from moldau._core import Core, CoreError, take_log_lines, version
 from moldau.config import render
 from moldau.config.settings import BrokerSettings
 from moldau.control.groups.coordinator import GroupCoordinator
@@ -123,6 +123,7 @@ class Node:
         try:
             await self._open(identity, previous_epoch)
             self.monitoring.phase = Phase.SERVING
+            self._tell_started(identity)
         except BaseException as error:
             await self.monitoring.stop()
             self._core.shutdown(self._clock.now_ms())
@@ -160,6 +161,22 @@ class Node:
         except MoldauError as error:
             logger.warning("stopping without a last word in the metadata log: %s", error)
         self._metadata.stop()
+
+    def _tell_started(self, identity: storage.NodeIdentity) -> None:
+        """The one line that says what runs here."""
+        facts = {
+            "version": version,
+            "roles": list(self.settings.words("process.roles")),
+            "node_id": identity.node_id,
+            "cluster_id": identity.cluster_id,
+            "listeners": [f"{each.listener}://{each.host}:{each.port}" for each in self.endpoints],
+            "http": self.monitoring.url,
+            "log_dirs": list(self.settings.log_directories),
+        }
+        told = ", ".join(
+            f"{name} {','.join(value) if isinstance(value, list) else value}" for name, value in facts.items()
+        )
+        logger.info("started: %s", told, extra={"facts": facts})
 
     # Boot
 
