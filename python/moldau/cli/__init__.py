@@ -82,6 +82,18 @@ NOUNS: Final = {
             "prometheus-config": "moldau.cli.generate_monitoring:generate_prometheus_config",
         },
     ),
+    "schema": (
+        "See schemas, register them, and know what a change would break.",
+        {
+            "list": "list_schemas",
+            "get": "get_schema",
+            "register": "register_schema",
+            "check": "check_schema",
+            "diff": "diff_schemas",
+            "delete": "delete_schema",
+            "compat": "compatibility",
+        },
+    ),
     "storage": (
         "Prepare the directories of a broker, as kafka-storage does.",
         {"format": "format_storage", "random-uuid": "random_uuid", "info": "show_storage"},
