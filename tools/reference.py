@@ -60,7 +60,23 @@ def pages() -> dict[str, str]:
         "cli.md": command_line(),
         "client-settings.md": client_settings(),
         "metrics.md": metrics(),
+        "registry-api.md": registry_api(),
     }
+
+
+def registry_api() -> str:
+    from moldau.registry.rest.routes import ROUTES
+
+    rows = [
+        (f"`{route.method} {route.path}`", ", ".join(f"`{name}`" for name in route.query), route.summary)
+        for route in ROUTES
+    ]
+    return (
+        f"# The schema registry's REST interface\n\n{GENERATED}\n"
+        "Paths, parameters, bodies and error codes are those of Confluent's registry 8.x. Every path may stand behind\n"
+        "`/contexts/{context}`: subjects are in that context then. What is said about schemas in general is in\n"
+        "[the guide](../guides/schemas.md).\n\n" + table(("request", "parameters", "what it does"), rows)
+    )
 
 
 def client_settings() -> str:

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+from moldau.registry.service import RegistryThread
+from moldau.registry.settings import RegistrySettings
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 GUIDE = ROOT / "examples" / "guide"
 THE_GUIDE = (ROOT / "docs" / "guides" / "the-guide.md").read_text()
@@ -150,3 +153,13 @@ def test_what_librdkafka_says_to_the_guides_calls_stands_in_the_table(orders):
     assert "`max.poll.interval.ms`must be >= `session.timeout.ms`" in said(lambda: Consumer(too_long))
     for text in ("No offset stored", "Unknown partition", "must be >= `session.timeout.ms`", "seek_to_committed"):
         assert text in THE_GUIDE
+
+
+def test_the_avro_program_registers_its_schema_and_reads_its_orders_back(orders):
+    settings = RegistrySettings(orders, port=0)
+    with RegistryThread(settings) as registry:
+        ended_well = ended("avro_orders.py", orders, registry.url)
+    assert ended_well.returncode == 0, ended_well.stderr
+    produced, read = ended_well.stdout.splitlines()
+    assert produced.startswith("produced 100 orders, ")
+    assert read == f"read 100 orders, {sum(range(100, 200))} cents"

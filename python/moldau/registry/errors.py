@@ -39,6 +39,13 @@ class IncompatibleError(RegistryError):
         self.messages = messages
 
 
+class LeaderGoneError(RegistryError):
+    """The registry that leads cannot be reached: it has seen nothing of the request."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(500, 50003, f"Error while forwarding the request to the leader: nobody answers at {url}")
+
+
 def subject_not_found(subject: str | None) -> RegistryError:
     return RegistryError(404, 40401, f"Subject '{subject}' not found.")
 

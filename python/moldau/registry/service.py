@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from moldau.http import HttpServer
-from moldau.registry.errors import forwarding_failed
+from moldau.registry.errors import LeaderGoneError, forwarding_failed
 from moldau.registry.registry import Registry
 from moldau.registry.rest.app import FORWARDED, RegistryApp
 from moldau.registry.settings import RegistrySettings
@@ -77,6 +77,8 @@ class RegistryServer:
                 content=body,
                 headers={**headers, FORWARDED: "true"},
             )
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise LeaderGoneError(url) from error
         except httpx.HTTPError as error:
             raise forwarding_failed(f"{url}: {error or type(error).__name__}") from error
         return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))

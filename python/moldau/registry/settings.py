@@ -32,7 +32,7 @@ class RegistrySettings:
     schema_bytes_max: int = 4 * 1024 * 1024
     store_timeout_s: float = 10.0
     """How long a write, or reading up to the end of the topic, may take before it is answered with an error."""
-    leader_timeout_s: float = 10.0
+    leader_timeout_s: float = 15.0
     """How long a write waits for somebody who leads."""
     start_timeout_s: float = 60.0
     session_timeout_ms: int = 10_000

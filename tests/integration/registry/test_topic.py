@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -121,6 +123,24 @@ def test_when_the_leader_leaves_the_other_one_leads(registry_broker):
     with RegistryThread(settings(registry_broker, **shared)) as other:
         one.close()
         answer = httpx.post(f"{other.url}/subjects/s2/versions", json={"schema": named(2)}, timeout=90)
+        assert answer.json()["id"] == 2, answer.text
+
+
+def test_a_leader_that_was_killed_is_waited_out(registry_broker):
+    name = {"topic": "_schemas-killed", "group_id": "killed", "session_timeout_ms": 6000}
+    program = (
+        "import sys\nfrom moldau.registry.service import run\nfrom moldau.registry.settings import RegistrySettings\n"
+        f"run(RegistrySettings(sys.argv[1], port=0, **{name}), lambda url: print(url, flush=True))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, registry_broker.bootstrap_servers], stdout=subprocess.PIPE, text=True
+    )
+    url = child.stdout.readline().strip()
+    assert httpx.post(f"{url}/subjects/s/versions", json={"schema": named(1)}, timeout=60).json()["id"] == 1
+    with RegistryThread(settings(registry_broker, leader_timeout_s=60.0, **name)) as heir:
+        child.kill()
+        child.wait()
+        answer = httpx.post(f"{heir.url}/subjects/s2/versions", json={"schema": named(2)}, timeout=90)
         assert answer.json()["id"] == 2, answer.text
 
 

@@ -6,6 +6,7 @@ Paths are matched before they are decoded, because a subject may contain a slash
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from moldau.registry.errors import (
     IncompatibleError,
+    LeaderGoneError,
     RegistryError,
     body_too_large,
     internal_error,
@@ -34,6 +36,7 @@ logger: Final = logging.getLogger("moldau.registry.rest")
 
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 CONTENT_TYPES: Final = (CONTENT_TYPE, "application/vnd.schemaregistry+json", "application/json")
+LOOK_AGAIN_S: Final = 0.2
 FORWARDED: Final = "x-forward"
 """The header that Confluent's registries put on a request that they pass on: the next one does not pass it on again."""
 
@@ -68,19 +71,37 @@ class RegistryApp:
             except NotLeaderError as error:
                 if FORWARDED in request.headers:
                     raise leader_unknown() from error
-                response = await self._forward(error.url, request, content)
-                await self._registry.store.catch_up()
-                return response
+                answer = await self._ask_the_leader(error.url, request, content)
         except RegistryError as error:
             return _json(self._error(error), content_type, error.status)
         except Exception:
             logger.exception("%s %s failed", request.method, request.url.path)
             return _json(internal_error().to_json(), content_type, 500)
+        if isinstance(answer, Response):
+            return answer
         if answer is None:
             return Response(status_code=204)
         if isinstance(answer, RawText):
             return Response(answer.encode(), media_type=content_type)
         return _json(answer, content_type)
+
+    async def _ask_the_leader(self, url: str, request: Request, content: bytes) -> Any:
+        """Pass a write on. A leader that is gone is named until its session ends; then this registry may lead."""
+        deadline = asyncio.get_running_loop().time() + self._registry.settings.leader_timeout_s
+        while True:
+            try:
+                response = await self._forward(url, request, content)
+                # Whoever asked here for a write may ask here for what was written.
+                await self._registry.store.catch_up()
+                return response
+            except LeaderGoneError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(LOOK_AGAIN_S)
+            try:
+                return await self._handle(request, content)
+            except NotLeaderError as error:
+                url = error.url
 
     def _error(self, error: RegistryError) -> dict[str, Any]:
         body = error.to_json()
