@@ -190,14 +190,44 @@ class Core:
         records: Sequence[tuple[bytes | None, bytes | None]],
         timestamp_ms: int,
         origin: AppendOrigin,
+        producer: tuple[int, int, int | None] | None = None,
     ) -> int:
         """Append `records` (key, value) as one batch: all of them are there after a crash, or none.
 
         Returns the offset of the last record. The batch is in the page cache, not necessarily on disk: `flush`.
+        `producer` makes it part of a transaction: producer id, epoch, and the guard of `begin_verification`.
 
         Raises:
             CoreError: the partition is unknown, offline, or the batch is too large.
             ValueError: `records` is empty.
+        """
+    def append_marker(
+        self,
+        topic: str,
+        partition: int,
+        producer: tuple[int, int],
+        coordinator_epoch: int,
+        committed: bool,
+        transaction_version: int,
+        timestamp_ms: int,
+    ) -> int:
+        """End the transaction of `producer` (id, epoch) in one partition with a control batch; returns its offset.
+
+        From `transaction_version` 2 on the epoch must be newer than the transaction's.
+
+        Raises:
+            CoreError: a newer producer or coordinator has been here, or the partition is unknown or offline.
+        """
+    def begin_verification(
+        self, topic: str, partition: int, producer: tuple[int, int], adds_partitions: bool, now_ms: int
+    ) -> int | None:
+        """The guard under which a transactional batch may be appended once the coordinator has said yes (KIP-890).
+
+        None when the transaction of `producer` (id, epoch) has begun in this partition. `adds_partitions` says that
+        each transaction of this producer has an epoch of its own.
+
+        Raises:
+            CoreError: the epoch is older than what the partition has seen, or the partition has no log here.
         """
     def when_committed(self, topic: str, partition: int, offset: int, token: int) -> None:
         """Hand `token` to `poll_committed` once the high watermark is above `offset`; at once if it is already.
@@ -206,7 +236,7 @@ class Core:
             CoreError: the partition is unknown.
         """
     def read(self, topic: str, partition: int, from_offset: int, max_bytes: int) -> list[StoredRecord]:
-        """Read records from `from_offset` up to the high watermark, decompressed, control batches skipped.
+        """Read records from `from_offset` up to the high watermark, decompressed, control records among them.
 
         At least one record is read when there is one, however large its batch: an empty list means the end. To
         replay, call again with the last offset plus one.
@@ -287,6 +317,8 @@ class Core:
         Args:
             strict: a client that has to wait is charged nothing, because it is refused.
         """
+    def set_verify_transactions(self, *, enabled: bool) -> None:
+        """Whether the coordinator is asked about partitions that are new to a transaction."""
     def remove_topic(self, name: str) -> None:
         """Forget a topic; requests for it are answered with UNKNOWN_TOPIC_OR_PARTITION from here on."""
 

@@ -136,7 +136,13 @@ def test_health_is_told_with_its_reasons(broker):
     ready = httpx.get(f"{url}/readyz")
     assert ready.status_code == 200
     assert ready.json()["ready"] is True
-    assert [check["check"] for check in ready.json()["checks"]] == ["serving", "metadata", "directories", "groups"]
+    assert [check["check"] for check in ready.json()["checks"]] == [
+        "serving",
+        "metadata",
+        "directories",
+        "groups",
+        "transactions",
+    ]
 
 
 def test_samples_are_bounded_and_what_is_left_out_is_said_once(caplog):

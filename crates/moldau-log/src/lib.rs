@@ -34,6 +34,7 @@ pub use partition_log::PartitionLog;
 pub use slice::{FileRange, LogSlice};
 pub use storage::{FileSystem, Storage, StorageFile};
 pub use types::{
-    AbortedTransaction, AppendInfo, AppendOrigin, LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerStateEntry,
-    SegmentInfo, TimestampAndOffset, TimestampQuery, TopicId, TopicPartition,
+    AbortedTransaction, AppendContext, AppendInfo, AppendOrigin, LeaderEpoch, Offset, ProducerEpoch, ProducerId,
+    ProducerStateEntry, SegmentInfo, TimestampAndOffset, TimestampQuery, TopicId, TopicPartition, Verification,
+    VerificationGuard,
 };

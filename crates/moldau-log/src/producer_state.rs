@@ -8,14 +8,19 @@
 //! but not yet below the high watermark still counts as undecided.
 
 mod snapshot;
+mod verification;
 
 use crate::batch::{BatchView, EndTransaction};
 use crate::error::AppendError;
 use crate::transaction_index::AbortedEntry;
-use crate::types::{AppendOrigin, Offset, ProducerEpoch, ProducerId, ProducerStateEntry};
+use crate::types::{
+    AppendContext, AppendOrigin, Offset, ProducerEpoch, ProducerId, ProducerStateEntry, Verification, VerificationGuard,
+};
 use std::collections::{BTreeMap, HashMap};
+use verification::Verifications;
 
 pub(crate) use snapshot::{decode as decode_snapshot, encode as encode_snapshot};
+pub(crate) use verification::Asking;
 
 /// Kafka remembers as many batches as a producer may have in flight.
 const REMEMBERED_BATCHES: usize = 5;
@@ -103,6 +108,8 @@ pub(crate) struct ProducerUpdate {
     entry: ProducerEntry,
     started: Option<i64>,
     completed: Option<CompletedTransaction>,
+    is_transactional: bool,
+    is_marker: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +128,7 @@ pub(crate) struct ProducerStates {
     ongoing: BTreeMap<i64, i64>,
     /// Ended transactions whose marker is not below the high watermark: first offset to the marker's offset.
     unreplicated: BTreeMap<i64, i64>,
+    verifications: Verifications,
 }
 
 impl ProducerStates {
@@ -145,11 +153,11 @@ impl ProducerStates {
         &self,
         batch: &BatchView<'_>,
         base_offset: Offset,
-        origin: AppendOrigin,
+        context: &AppendContext,
         earlier: &[ProducerUpdate],
     ) -> Result<Option<ProducerUpdate>, AppendError> {
         let producer_id = batch.producer_id().0;
-        if producer_id < 0 || origin == AppendOrigin::Raft {
+        if producer_id < 0 || context.origin == AppendOrigin::Raft {
             return Ok(None);
         }
         let current = earlier
@@ -159,11 +167,11 @@ impl ProducerStates {
             .map(|update| update.entry);
         let current = current.or_else(|| self.producers.get(&producer_id).copied());
         let current = current.unwrap_or_else(ProducerEntry::empty);
-        check_epoch(&current, batch)?;
         if batch.is_control() {
             let Some((end, coordinator_epoch)) = parse_marker(batch) else {
                 return Ok(None);
             };
+            check_marker_epoch(&current, batch, context.transaction_version)?;
             if current.coordinator_epoch > coordinator_epoch {
                 return Err(AppendError::CoordinatorFenced {
                     current: current.coordinator_epoch,
@@ -178,7 +186,14 @@ impl ProducerStates {
                 coordinator_epoch,
             )));
         }
-        if origin == AppendOrigin::Client {
+        check_epoch(&current, batch)?;
+        if batch.is_transactional() && !is_ongoing(&current, batch.producer_epoch()) {
+            self.check_verified(batch.producer_id(), context.verification)?;
+        }
+        if context.origin == AppendOrigin::Client {
+            let is_first_here = current.batches().is_empty();
+            self.verifications
+                .check_sequence(producer_id, batch.base_sequence(), is_first_here)?;
             check_sequence(&current, batch)?;
         }
         if current.transaction_start.is_some() && !batch.is_transactional() {
@@ -190,8 +205,46 @@ impl ProducerStates {
         Ok(Some(add_data(&current, batch, base_offset)))
     }
 
+    /// The guard under which the coordinator is to be asked whether the transaction of `asking` includes this
+    /// partition; `None` when the transaction has begun here, so that it was asked before.
+    pub fn begin_verification(
+        &mut self,
+        asking: &Asking,
+        now_ms: i64,
+    ) -> Result<Option<VerificationGuard>, AppendError> {
+        if let Some(current) = self.producers.get(&asking.producer_id) {
+            let found = ProducerEpoch(asking.epoch);
+            if found.0 < current.epoch {
+                return Err(older_epoch(current, ProducerId(asking.producer_id), found));
+            }
+            if is_ongoing(current, found) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.verifications.begin(asking, now_ms)))
+    }
+
+    fn check_verified(&self, producer_id: ProducerId, verification: Verification) -> Result<(), AppendError> {
+        let verified = match verification {
+            Verification::NotRequired => true,
+            Verification::AlreadyOngoing => false,
+            Verification::Guarded(guard) => self.verifications.holds(producer_id.0, guard),
+        };
+        if verified {
+            return Ok(());
+        }
+        Err(AppendError::InvalidTransactionState {
+            producer_id,
+            message: "the transaction is not open in this partition any more".to_owned(),
+        })
+    }
+
     /// Takes over a prepared update. Gives back what belongs into the transaction index, if a transaction was aborted.
     pub fn apply(&mut self, update: ProducerUpdate) -> Option<AbortedEntry> {
+        if update.is_transactional {
+            self.verifications
+                .settle(update.producer_id, update.entry.epoch, update.is_marker);
+        }
         self.producers.insert(update.producer_id, update.entry);
         if let Some(first_offset) = update.started {
             self.ongoing.insert(first_offset, update.producer_id);
@@ -259,6 +312,7 @@ impl ProducerStates {
         self.producers.retain(|_, entry| {
             entry.transaction_start.is_some() || now_ms.saturating_sub(entry.last_timestamp_ms) < expiration_ms
         });
+        self.verifications.expire(now_ms, expiration_ms);
     }
 
     /// Takes over a producer from a snapshot.
@@ -300,17 +354,41 @@ fn public(producer_id: i64, entry: &ProducerEntry) -> ProducerStateEntry {
     }
 }
 
+/// Whether the transaction of this epoch has begun here.
+fn is_ongoing(current: &ProducerEntry, epoch: ProducerEpoch) -> bool {
+    current.transaction_start.is_some() && current.epoch == epoch.0
+}
+
+fn older_epoch(current: &ProducerEntry, producer_id: ProducerId, found: ProducerEpoch) -> AppendError {
+    AppendError::InvalidProducerEpoch {
+        producer_id,
+        current: ProducerEpoch(current.epoch),
+        found,
+    }
+}
+
 fn check_epoch(current: &ProducerEntry, batch: &BatchView<'_>) -> Result<(), AppendError> {
     let found = batch.producer_epoch();
     if found.0 < current.epoch {
-        let current = ProducerEpoch(current.epoch);
-        return Err(AppendError::InvalidProducerEpoch {
-            producer_id: batch.producer_id(),
-            current,
-            found,
-        });
+        return Err(older_epoch(current, batch.producer_id(), found));
     }
     Ok(())
+}
+
+/// From transaction version 2 on a marker has a newer epoch than the records before it: one that has not is late, and
+/// would end somebody else's transaction. The exception is a marker that is written again, because nobody knew that it
+/// was there: it has the epoch of the state, and no transaction is open (KAFKA-19999).
+fn check_marker_epoch(
+    current: &ProducerEntry,
+    batch: &BatchView<'_>,
+    transaction_version: i16,
+) -> Result<(), AppendError> {
+    let found = batch.producer_epoch();
+    let written_again = found.0 == current.epoch && (current.transaction_start.is_none() || found.0 == i16::MAX);
+    if transaction_version >= 2 && found.0 <= current.epoch && !written_again {
+        return Err(older_epoch(current, batch.producer_id(), found));
+    }
+    check_epoch(current, batch)
 }
 
 /// A new epoch starts at sequence 0; within an epoch numbers follow each other. A producer that is not known here
@@ -356,6 +434,8 @@ fn add_data(current: &ProducerEntry, batch: &BatchView<'_>, base_offset: Offset)
         entry,
         started,
         completed: None,
+        is_transactional: header.is_transactional(),
+        is_marker: false,
     }
 }
 
@@ -381,6 +461,8 @@ fn end_transaction(
         entry,
         started: None,
         completed,
+        is_transactional: true,
+        is_marker: true,
     }
 }
 

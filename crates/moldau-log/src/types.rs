@@ -99,6 +99,43 @@ pub enum AppendOrigin {
     Raft,
 }
 
+/// Names one question to the transaction coordinator; never given twice in the life of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VerificationGuard(pub u64);
+
+/// What is known of the transaction that a transactional batch belongs to (KIP-890).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// Nobody asks: `transaction.partition.verification.enable` is off, or the batch is no producer's.
+    NotRequired,
+    /// The transaction had begun in this partition when the request came, so the coordinator was not asked.
+    AlreadyOngoing,
+    /// The coordinator was asked under this guard and said yes.
+    Guarded(VerificationGuard),
+}
+
+/// Who appends, and what they have found out before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendContext {
+    /// Who hands the records over.
+    pub origin: AppendOrigin,
+    /// For batches that begin a transaction in this partition.
+    pub verification: Verification,
+    /// For markers: the transaction version of the producer whose transaction ends. From 2 on every transaction has
+    /// an epoch of its own, and a marker must be newer than what it ends.
+    pub transaction_version: i16,
+}
+
+impl From<AppendOrigin> for AppendContext {
+    fn from(origin: AppendOrigin) -> AppendContext {
+        AppendContext {
+            origin,
+            verification: Verification::NotRequired,
+            transaction_version: 0,
+        }
+    }
+}
+
 /// What an append did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppendInfo {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use moldau_log::{
-    AppendOrigin, LeaderEpoch, LogManager, LogManagerConfig, Offset, PartitionLog, PartitionSpec, TopicPartition,
+    AppendContext, LeaderEpoch, LogManager, LogManagerConfig, Offset, PartitionLog, PartitionSpec, TopicPartition,
 };
 use moldau_server::{BrokerImage, ErrorCode, GroupOffsets, ImageDelta, Server, TIME_BOUNDS_US, TopicImage};
 use parking_lot::{Mutex, RwLock};
@@ -21,6 +22,7 @@ use crate::error::Refusal;
 use crate::events::Events;
 use crate::logging;
 use crate::metrics::{PythonFamily, families};
+use crate::producers::{self, PythonProducer};
 use crate::records::{KeyAndValue, build_batch, read_records};
 use crate::request::Request;
 use crate::settings::{self, PythonEndpoint, PythonPartitionSpec, PythonPartitionState, PythonQuota};
@@ -49,15 +51,6 @@ enum Stage {
 /// One of the tuples of `moldau.server.core_types`, by its name.
 fn named<'py>(py: Python<'py>, name: &str, fields: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
     py.import("moldau.server.core_types")?.getattr(name)?.call1(fields)
-}
-
-fn append_origin(origin: &str) -> PyResult<AppendOrigin> {
-    match origin {
-        "client" => Ok(AppendOrigin::Client),
-        "coordinator" => Ok(AppendOrigin::Coordinator),
-        "raft" => Ok(AppendOrigin::Raft),
-        other => Err(PyValueError::new_err(format!("unknown append origin: {other:?}"))),
-    }
 }
 
 impl Core {
@@ -90,15 +83,14 @@ impl Core {
         &self,
         topic: &str,
         partition: i32,
-        records: &[KeyAndValue],
+        batch: BytesMut,
         timestamp_ms: i64,
-        origin: AppendOrigin,
+        context: AppendContext,
     ) -> Result<i64, Refusal> {
-        let batch = build_batch(records, timestamp_ms);
         if topic == METADATA_TOPIC {
             let log = self.log(topic, partition)?;
             let epoch = LeaderEpoch(self.metadata_epoch.load(Ordering::Acquire));
-            let info = log.append(batch, epoch, origin, timestamp_ms)?;
+            let info = log.append(batch, epoch, context, timestamp_ms)?;
             log.advance_high_watermark(log.log_end_offset());
             return Ok(info.last_offset.0);
         }
@@ -106,7 +98,7 @@ impl Core {
             Stage::Serving(server) => {
                 let topic_partition = TopicPartition::new(topic, partition);
                 Ok(server
-                    .append_internal(&topic_partition, batch, origin, timestamp_ms)?
+                    .append_internal(&topic_partition, batch, context, timestamp_ms)?
                     .last_offset
                     .0)
             }
@@ -250,6 +242,8 @@ impl Core {
         self.events.take_closed()
     }
 
+    #[pyo3(signature = (topic, partition, records, timestamp_ms, origin, producer = None))]
+    #[allow(clippy::too_many_arguments)]
     fn append(
         &self,
         py: Python<'_>,
@@ -258,12 +252,45 @@ impl Core {
         records: Vec<KeyAndValue>,
         timestamp_ms: i64,
         origin: &str,
+        producer: Option<PythonProducer>,
     ) -> PyResult<i64> {
         if records.is_empty() {
             return Err(PyValueError::new_err("a batch needs at least one record"));
         }
-        let origin = append_origin(origin)?;
-        Ok(py.detach(|| self.append_batch(topic, partition, &records, timestamp_ms, origin))?)
+        let context = producers::context_of(origin, producer)?;
+        Ok(py.detach(|| {
+            let batch = build_batch(&records, timestamp_ms, producer.map(|(id, epoch, _)| (id, epoch)));
+            self.append_batch(topic, partition, batch, timestamp_ms, context)
+        })?)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn append_marker(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        partition: i32,
+        producer: (i64, i16),
+        coordinator_epoch: i32,
+        committed: bool,
+        transaction_version: i16,
+        timestamp_ms: i64,
+    ) -> PyResult<i64> {
+        let context = producers::marker_context(transaction_version);
+        let batch = producers::marker(producer, coordinator_epoch, committed, timestamp_ms);
+        Ok(py.detach(|| self.append_batch(topic, partition, batch, timestamp_ms, context))?)
+    }
+
+    fn begin_verification(
+        &self,
+        topic: &str,
+        partition: i32,
+        producer: (i64, i16),
+        adds_partitions: bool,
+        now_ms: i64,
+    ) -> PyResult<Option<u64>> {
+        let log = self.log(topic, partition)?;
+        Ok(producers::begin_verification(&log, producer, adds_partitions, now_ms)?)
     }
 
     fn when_committed(&self, topic: &str, partition: i32, offset: i64, token: u64) -> PyResult<()> {
@@ -457,6 +484,11 @@ impl Core {
             Stage::Serving(server) => server.charge_mutations(client_id, partitions, strict),
             _ => 0,
         }
+    }
+
+    #[pyo3(signature = (*, enabled))]
+    fn set_verify_transactions(&self, enabled: bool) {
+        self.apply(ImageDelta::VerifyTransactions(enabled));
     }
 
     fn remove_topic(&self, name: String) {

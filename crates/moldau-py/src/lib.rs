@@ -10,6 +10,7 @@ mod events;
 mod logging;
 mod metrics;
 mod pattern;
+mod producers;
 mod records;
 mod request;
 mod settings;

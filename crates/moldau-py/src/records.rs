@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use moldau_log::batch::{BatchBuilder, BatchError, batches};
-use moldau_log::{Offset, PartitionLog};
+use moldau_log::{Offset, PartitionLog, ProducerEpoch, ProducerId};
 use moldau_server::ErrorCode;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -18,28 +18,44 @@ pub struct StoredRecord {
     pub timestamp_ms: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    pub is_control: bool,
 }
 
 impl StoredRecord {
     /// As an instance of `class`, the named tuple of `core_types`.
     pub fn into_python<'py>(self, class: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let bytes = |data: Option<Vec<u8>>| data.map(|data| PyBytes::new(class.py(), &data));
-        class.call1((self.offset, self.timestamp_ms, bytes(self.key), bytes(self.value)))
+        class.call1((
+            self.offset,
+            self.timestamp_ms,
+            bytes(self.key),
+            bytes(self.value),
+            self.producer_id,
+            self.producer_epoch,
+            self.is_control,
+        ))
     }
 }
 
-/// One uncompressed batch of `records`.
-pub fn build_batch(records: &[KeyAndValue], timestamp_ms: i64) -> BytesMut {
+/// One uncompressed batch of `records`; with a producer id and epoch it is part of that producer's transaction.
+pub fn build_batch(records: &[KeyAndValue], timestamp_ms: i64, producer: Option<(i64, i16)>) -> BytesMut {
     let mut builder = BatchBuilder::new();
+    if let Some((id, epoch)) = producer {
+        builder = builder
+            .producer(ProducerId(id), ProducerEpoch(epoch), -1)
+            .transactional();
+    }
     for (key, value) in records {
         builder.append(timestamp_ms, key.as_deref(), value.as_deref(), &[]);
     }
     builder.finish()
 }
 
-/// Records from `from` up to the high watermark, about `max_bytes` of them; control batches are stepped over.
+/// Records from `from` up to the high watermark, about `max_bytes` of them, those of control batches among them.
 ///
-/// Empty only when there is nothing more: a stretch of control batches is read past, however long.
+/// Empty only when there is nothing more: a stretch without records is read past, however long.
 pub fn read_records(log: &PartitionLog, from: Offset, max_bytes: usize) -> Result<Vec<StoredRecord>, Refusal> {
     let upper_bound = log.high_watermark();
     let mut position = from;
@@ -59,9 +75,6 @@ pub fn read_records(log: &PartitionLog, from: Offset, max_bytes: usize) -> Resul
                 return Err(corrupt(log, position, &"the checksum of a batch is wrong"));
             }
             position = batch.last_offset().plus(1);
-            if batch.is_control() {
-                continue;
-            }
             let records = batch.decode().map_err(|error| corrupt(log, position, &error))?;
             for record in records.iter() {
                 let record = record.map_err(|error| corrupt(log, position, &error))?;
@@ -71,6 +84,9 @@ pub fn read_records(log: &PartitionLog, from: Offset, max_bytes: usize) -> Resul
                         timestamp_ms: record.timestamp_ms,
                         key: record.key.map(<[u8]>::to_vec),
                         value: record.value.map(<[u8]>::to_vec),
+                        producer_id: batch.producer_id().0,
+                        producer_epoch: batch.producer_epoch().0,
+                        is_control: batch.is_control(),
                     });
                 }
             }

@@ -201,6 +201,9 @@ pub fn server_config(dict: &Bound<'_, PyDict>) -> PyResult<ServerConfig> {
         auto_create_topics: required(dict, "auto_create_topics")?,
         quota_windows: windows(&required(dict, "quota_windows")?),
         mutation_windows: windows(&required(dict, "mutation_windows")?),
+        verify_transactions: required(dict, "verify_transactions")?,
+        verification_backoff_ms: required(dict, "verification_backoff_ms")?,
+        verification_backoff_max_ms: required(dict, "verification_backoff_max_ms")?,
         socket_send_buffer_bytes: required(dict, "socket_send_buffer_bytes")?,
         socket_receive_buffer_bytes: required(dict, "socket_receive_buffer_bytes")?,
         apis: apis

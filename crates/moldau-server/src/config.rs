@@ -34,6 +34,13 @@ pub struct ServerConfig {
     pub quota_windows: QuotaWindows,
     /// `controller.quota.window.num` and `controller.quota.window.size.seconds`.
     pub mutation_windows: QuotaWindows,
+    /// `transaction.partition.verification.enable`.
+    pub verify_transactions: bool,
+    /// `add.partitions.to.txn.retry.backoff.ms`: the pause before the coordinator is asked again while it still ends
+    /// the transaction before.
+    pub verification_backoff_ms: u64,
+    /// `add.partitions.to.txn.retry.backoff.max.ms`: how long it is asked again before the producer is.
+    pub verification_backoff_max_ms: u64,
     /// `socket.send.buffer.bytes`; -1 leaves it to the system.
     pub socket_send_buffer_bytes: i32,
     /// `socket.receive.buffer.bytes`; -1 leaves it to the system.

@@ -10,16 +10,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot::error::RecvError;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::ApiRange;
 use crate::control::{ClientSoftware, ConnectionId, ControlRequest, Outcome, Reply};
 use crate::counters::add;
+use crate::error_code::ErrorCode;
 use crate::handlers::fetch::FetchOperation;
 use crate::handlers::produce::ProduceOperation;
+use crate::handlers::verification::Answers;
 use crate::handlers::{DelayedOperation, api_versions, list_offsets, metadata, offset_for_leader_epoch};
 use crate::input::{BadFrameSize, Input};
 use crate::node::{ClientContext, Node};
@@ -27,7 +30,7 @@ use crate::output::Output;
 use crate::quotas::Principal;
 use crate::registry::{Activity, Registry};
 use crate::wire::header::{RequestPrefix, decode_client_id};
-use crate::wire::{self, DecodeError, api_key};
+use crate::wire::{self, DecodeError, add_partitions_to_txn, api_key};
 use throttle::Stopwatch;
 
 mod throttle;
@@ -327,6 +330,8 @@ impl Connection {
             let client = ClientContext::new(&self.origin, request.client_id());
             ProduceOperation::start(&self.node, &client, body, version)?
         };
+        self.verify(&request, &mut operation).await?;
+        operation.append(&self.node, &ClientContext::new(&self.origin, request.client_id()));
         self.complete(&mut operation).await?;
         self.throttle_ms = self.charge_produce(&request, frame_bytes, operation.wants_answer());
         if operation.wants_answer() {
@@ -339,6 +344,30 @@ impl Connection {
         } else if let Some((partition, code)) = operation.first_error() {
             return Err(Disconnect::ProduceFailed(format!("error {} on {partition}", code.0)));
         }
+        Ok(())
+    }
+
+    /// Ask the transaction coordinator what a produce request has to know before its records are appended.
+    async fn verify(&mut self, request: &Request, operation: &mut ProduceOperation) -> Result<(), Disconnect> {
+        let Some(question) = operation.question() else {
+            return Ok(());
+        };
+        let config = &self.node.config;
+        let pause = Duration::from_millis(config.verification_backoff_ms);
+        let deadline = Instant::now() + Duration::from_millis(config.verification_backoff_max_ms);
+        let answers = loop {
+            let asked = (api_key::ADD_PARTITIONS_TO_TXN, add_partitions_to_txn::VERSION);
+            let answer = match self.submit(request, asked, question.encode()).await? {
+                Ok(Outcome::Body(body, _)) => question.read(Some(&body)),
+                _ => question.read(None),
+            };
+            let unfinished = answers_say(&answer, ErrorCode::CONCURRENT_TRANSACTIONS);
+            if !unfinished || !question.may_be_repeated() || Instant::now() >= deadline {
+                break answer;
+            }
+            self.wait_for(tokio::time::sleep(pause)).await?;
+        };
+        operation.answered(&answers);
         Ok(())
     }
 
@@ -405,24 +434,8 @@ impl Connection {
 
     /// Hand a request to the control plane, and its answer to the client.
     async fn ask_control(&mut self, request: Request) -> Result<(), Disconnect> {
-        self.flush().await?;
-        let (reply, outcome) = Reply::channel();
-        self.known_to_control = true;
-        self.node.control.submit(ControlRequest {
-            connection_id: self.id,
-            listener: self.origin.listener.clone(),
-            peer: self.origin.peer,
-            advertised: self.origin.advertised.clone(),
-            api_key: request.prefix.api_key,
-            api_version: request.prefix.api_version,
-            correlation_id: request.prefix.correlation_id,
-            client_id: request.client_id().map(str::to_owned),
-            software: self.software.clone(),
-            body: request.body.clone().freeze(),
-            reply,
-        });
-        let outcome = self.wait_for(outcome).await?;
-        match outcome {
+        let asked = (request.prefix.api_key, request.prefix.api_version);
+        match self.submit(&request, asked, request.body.clone().freeze()).await? {
             Ok(Outcome::Body(body, throttle_ms)) => {
                 self.begin_answer(&request);
                 self.output.put(&body);
@@ -434,6 +447,36 @@ impl Connection {
             Ok(Outcome::Close) | Err(_) => Err(Disconnect::ByControlPlane),
         }
     }
+
+    /// Have the control plane answer `body`, a request of key and version `asked` that belongs to `request`.
+    async fn submit(
+        &mut self,
+        request: &Request,
+        asked: (i16, i16),
+        body: Bytes,
+    ) -> Result<Result<Outcome, RecvError>, Disconnect> {
+        self.flush().await?;
+        let (reply, outcome) = Reply::channel();
+        self.known_to_control = true;
+        self.node.control.submit(ControlRequest {
+            connection_id: self.id,
+            listener: self.origin.listener.clone(),
+            peer: self.origin.peer,
+            advertised: self.origin.advertised.clone(),
+            api_key: asked.0,
+            api_version: asked.1,
+            correlation_id: request.prefix.correlation_id,
+            client_id: request.client_id().map(str::to_owned),
+            software: self.software.clone(),
+            body,
+            reply,
+        });
+        self.wait_for(outcome).await
+    }
+}
+
+fn answers_say(answers: &Answers, code: ErrorCode) -> bool {
+    answers.values().any(|each| *each == code)
 }
 
 impl<'a> ClientContext<'a> {

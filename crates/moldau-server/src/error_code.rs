@@ -18,6 +18,9 @@ impl ErrorCode {
     pub const REQUEST_TIMED_OUT: ErrorCode = ErrorCode(7);
     pub const REPLICA_NOT_AVAILABLE: ErrorCode = ErrorCode(9);
     pub const MESSAGE_TOO_LARGE: ErrorCode = ErrorCode(10);
+    pub const COORDINATOR_LOAD_IN_PROGRESS: ErrorCode = ErrorCode(14);
+    pub const COORDINATOR_NOT_AVAILABLE: ErrorCode = ErrorCode(15);
+    pub const NOT_COORDINATOR: ErrorCode = ErrorCode(16);
     pub const INVALID_TOPIC_EXCEPTION: ErrorCode = ErrorCode(17);
     pub const NOT_ENOUGH_REPLICAS: ErrorCode = ErrorCode(19);
     pub const NOT_ENOUGH_REPLICAS_AFTER_APPEND: ErrorCode = ErrorCode(20);
@@ -31,6 +34,7 @@ impl ErrorCode {
     pub const INVALID_PRODUCER_EPOCH: ErrorCode = ErrorCode(47);
     pub const INVALID_TXN_STATE: ErrorCode = ErrorCode(48);
     pub const INVALID_PRODUCER_ID_MAPPING: ErrorCode = ErrorCode(49);
+    pub const CONCURRENT_TRANSACTIONS: ErrorCode = ErrorCode(51);
     pub const TRANSACTION_COORDINATOR_FENCED: ErrorCode = ErrorCode(52);
     pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: ErrorCode = ErrorCode(53);
     pub const KAFKA_STORAGE_ERROR: ErrorCode = ErrorCode(56);
@@ -41,9 +45,11 @@ impl ErrorCode {
     pub const UNKNOWN_LEADER_EPOCH: ErrorCode = ErrorCode(75);
     pub const UNSUPPORTED_COMPRESSION_TYPE: ErrorCode = ErrorCode(76);
     pub const INVALID_RECORD: ErrorCode = ErrorCode(87);
+    pub const PRODUCER_FENCED: ErrorCode = ErrorCode(90);
     pub const UNKNOWN_TOPIC_ID: ErrorCode = ErrorCode(100);
     pub const INCONSISTENT_TOPIC_ID: ErrorCode = ErrorCode(103);
     pub const FETCH_SESSION_TOPIC_ID_ERROR: ErrorCode = ErrorCode(106);
+    pub const TRANSACTION_ABORTABLE: ErrorCode = ErrorCode(120);
 }
 
 impl ErrorCode {

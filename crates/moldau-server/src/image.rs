@@ -88,6 +88,8 @@ pub enum ImageDelta {
     Quotas(QuotaImage),
     /// `auto.create.topics.enable` changed.
     AutoCreateTopics(bool),
+    /// Whether the coordinator is asked about partitions that are new to a transaction.
+    VerifyTransactions(bool),
 }
 
 /// Brokers, and topics by name and by id. `T` is what a server keeps for a topic.

@@ -45,6 +45,7 @@ pub(crate) struct Node {
     pub(crate) features: RwLock<Features>,
     apis: [Option<ApiRange>; KEYS],
     auto_create_topics: AtomicBool,
+    verify_transactions: AtomicBool,
     next_connection: AtomicU64,
     started: Instant,
 }
@@ -72,6 +73,7 @@ impl Node {
             }),
             apis,
             auto_create_topics: AtomicBool::new(config.auto_create_topics),
+            verify_transactions: AtomicBool::new(config.verify_transactions),
             next_connection: AtomicU64::new(1),
             started: Instant::now(),
             config,
@@ -88,6 +90,10 @@ impl Node {
 
     pub(crate) fn auto_create_topics(&self) -> bool {
         self.auto_create_topics.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn verify_transactions(&self) -> bool {
+        self.verify_transactions.load(Ordering::Relaxed)
     }
 
     /// Milliseconds since the epoch, for what is written down.
@@ -123,6 +129,7 @@ impl Node {
             }
             ImageDelta::Quotas(image) => self.quotas.change(&image),
             ImageDelta::AutoCreateTopics(allowed) => self.auto_create_topics.store(allowed, Ordering::Relaxed),
+            ImageDelta::VerifyTransactions(asked) => self.verify_transactions.store(asked, Ordering::Relaxed),
         }
     }
 

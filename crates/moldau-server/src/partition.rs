@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::BytesMut;
 use moldau_log::{
-    AppendError, AppendInfo, AppendOrigin, LeaderEpoch, LogError, LogSlice, Offset, PartitionLog, ReadError,
-    TimestampAndOffset, TimestampQuery, TopicPartition,
+    AppendContext, AppendError, AppendInfo, AppendOrigin, LeaderEpoch, LogError, LogSlice, Offset, PartitionLog,
+    ReadError, TimestampAndOffset, TimestampQuery, TopicPartition,
 };
 use parking_lot::{Mutex, RwLock};
 
@@ -187,10 +187,12 @@ impl Partition {
         &self,
         records: BytesMut,
         acks_all: bool,
-        origin: AppendOrigin,
+        context: AppendContext,
         now_ms: i64,
     ) -> Result<AppendInfo, AppendFailure> {
         let size = records.len();
+        // Only a marker can end a transaction, and only coordinators write markers.
+        let stable_before = (context.origin == AppendOrigin::Coordinator).then(|| self.log.last_stable_offset());
         // Held over the append: no batch of an old epoch lands after a new epoch has begun.
         let leadership = self.leadership.read();
         if leadership.leader != self.node_id {
@@ -202,13 +204,16 @@ impl Partition {
         let epoch = LeaderEpoch(leadership.leader_epoch);
         let info = if self.log.config().flush_messages <= FLUSHES_OFTEN_MESSAGES {
             // This append may wait for the disk: let another thread serve the sockets meanwhile.
-            tokio::task::block_in_place(|| self.log.append(records, epoch, origin, now_ms))?
+            tokio::task::block_in_place(|| self.log.append(records, epoch, context, now_ms))?
         } else {
-            self.log.append(records, epoch, origin, now_ms)?
+            self.log.append(records, epoch, context, now_ms)?
         };
         self.advance_high_watermark(&leadership);
         drop(leadership);
-        if self.log.high_watermark() > info.last_offset {
+        if stable_before.is_some_and(|before| self.log.last_stable_offset() > before) {
+            // Perhaps a small marker has made a whole transaction visible to those who read what is committed.
+            self.watchers.wake_all();
+        } else if self.log.high_watermark() > info.last_offset {
             self.watchers.became_visible(size);
         }
         Ok(info)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use moldau_log::{AppendInfo, AppendOrigin, LogManager, Offset, TopicPartition};
+use moldau_log::{AppendContext, AppendInfo, LogManager, Offset, TopicPartition};
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::runtime::{Builder, Runtime};
@@ -128,7 +128,7 @@ impl Server {
         &self,
         topic_partition: &TopicPartition,
         batch: BytesMut,
-        origin: AppendOrigin,
+        context: impl Into<AppendContext>,
         now_ms: i64,
     ) -> Result<AppendInfo, AppendFailure> {
         let partition = self
@@ -136,7 +136,7 @@ impl Server {
             .replicas
             .partition(topic_partition)
             .map_err(|code| AppendFailure::Unavailable(code, format!("{topic_partition} is not served here")))?;
-        partition.append(batch, true, origin, now_ms)
+        partition.append(batch, true, context.into(), now_ms)
     }
 
     /// Have [`ControlPlane::committed`] called with `token` once the high watermark is above `offset`; at once, on

@@ -5,7 +5,7 @@ mod broker;
 use std::time::{Duration, Instant};
 
 use broker::records::{Ask, fetch, fetch_request, numbered, numbered_batch, only, produce, produce_request, values};
-use broker::{Broker, FETCH, PRODUCE, batch, topic_image};
+use broker::{Broker, FETCH, PRODUCE, batch, topic_image, unverified};
 use kafka_protocol::messages::{FetchResponse, ProduceResponse, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
 use moldau_log::batch::BatchBuilder;
@@ -84,7 +84,7 @@ fn large_answers_come_from_the_file_in_order() {
 
 #[test]
 fn read_committed_stops_at_an_open_transaction_and_learns_of_aborts() {
-    let broker = Broker::start();
+    let broker = Broker::start_with(unverified());
     broker.create_topic("orders", 1);
     let mut client = broker.connect();
     let mut builder = BatchBuilder::new()

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use broker::records::{Ask, fetch, fetch_request, only, produce, produce_request, values};
-use broker::{Broker, Event, FETCH, NODE_ID, PRODUCE, batch, topic_image};
+use broker::{Broker, Event, FETCH, NODE_ID, PRODUCE, batch, topic_image, unverified};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{FetchResponse, ProduceRequest, ProduceResponse, TopicName, TransactionalId};
@@ -282,7 +282,7 @@ fn idempotent_producers_are_checked_and_duplicates_acknowledged() {
 
 #[test]
 fn transactional_records_need_a_transactional_id() {
-    let broker = Broker::start();
+    let broker = Broker::start_with(unverified());
     broker.create_topic("orders", 1);
     let mut builder = BatchBuilder::new()
         .producer(ProducerId(1), ProducerEpoch(0), 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from moldau.config.key import AtLeast, ConfigKey, row, table
-from moldau.config.words import BOOLEAN, CLUSTER_WIDE, INT, SHORT, TRANSACTIONS
+from moldau.config.words import BOOLEAN, CLUSTER_WIDE, INT, SHORT
 
 KEYS: Final[dict[str, ConfigKey]] = table(
     row(
@@ -17,7 +17,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         2,
         "Replicas in sync that a write to __transaction_state needs.",
         AtLeast(1),
-        no_effect=TRANSACTIONS,
     ),
     row(
         INT,
@@ -25,7 +24,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         5_242_880,
         "How much is read at a time when transactions are loaded.",
         AtLeast(1),
-        no_effect=TRANSACTIONS,
+        no_effect="coordinators read their logs a megabyte at a time",
     ),
     row(
         SHORT,
@@ -33,7 +32,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         3,
         "Replicas of __transaction_state.",
         AtLeast(1),
-        no_effect=TRANSACTIONS,
     ),
     row(
         INT,
@@ -41,7 +39,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         50,
         "Partitions of __transaction_state.",
         AtLeast(1),
-        no_effect=TRANSACTIONS,
     ),
     row(
         INT,
@@ -49,7 +46,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         104_857_600,
         "Segment size of __transaction_state.",
         AtLeast(1),
-        no_effect=TRANSACTIONS,
     ),
     row(
         BOOLEAN,
@@ -57,7 +53,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         True,
         "Whether a partition asks the coordinator if a transaction is real.",
         dynamic=CLUSTER_WIDE,
-        no_effect=TRANSACTIONS,
     ),
     row(
         INT,
@@ -83,7 +78,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         604_800_000,
         "A transactional id that is unused for this long is forgotten.",
         AtLeast(1),
-        no_effect=TRANSACTIONS,
     ),
     row(
         INT,
@@ -91,7 +85,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         900_000,
         "The longest transaction timeout that a producer may ask for.",
         AtLeast(1),
-        no_effect=TRANSACTIONS,
     ),
     row(
         INT,
@@ -99,7 +92,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         10_000,
         "How often transactions that ran out of time are aborted.",
         AtLeast(1),
-        no_effect=TRANSACTIONS,
     ),
     row(
         INT,
@@ -107,14 +99,13 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         3_600_000,
         "How often forgotten transactional ids are removed.",
         AtLeast(1),
-        no_effect=TRANSACTIONS,
     ),
     row(
         BOOLEAN,
         "transaction.two.phase.commit.enable",
         False,
         "Whether an outside coordinator may keep transactions open without a timeout.",
-        no_effect=TRANSACTIONS,
+        no_effect="two-phase commit (KIP-939) is not stable in Kafka 4.3, and not served",
     ),
     row(
         INT,
@@ -122,7 +113,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         20,
         "How long to wait before partitions are added to a transaction again.",
         AtLeast(1),
-        no_effect=TRANSACTIONS,
     ),
     row(
         INT,
@@ -130,6 +120,5 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         100,
         "The upper bound of that wait.",
         AtLeast(0),
-        no_effect=TRANSACTIONS,
     ),
 )

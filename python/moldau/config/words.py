@@ -42,7 +42,6 @@ SNAPSHOTS: Final = "the metadata log is read from its beginning at every start; 
 PURGATORY: Final = "a waiting request is removed when it is answered: there is nothing to purge"
 STREAMS_GROUPS: Final = "streams groups are not served yet"
 SHARE_GROUPS: Final = "share groups are not served yet"
-TRANSACTIONS: Final = "transactions are not served yet"
 METRICS: Final = "metrics are not reported through Java classes"
 TOKENS: Final = "delegation tokens are not served"
 CLIENT_METRICS: Final = "client metrics are not collected yet"

@@ -61,7 +61,37 @@ class CancelTimer:
     key: Hashable
 
 
-Effect = Reply | ScheduleTimer | CancelTimer
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Effect: work that is done outside of the machine; what comes of it reaches the machine as a request."""
+
+    work: object
+
+
+Effect = Reply | ScheduleTimer | CancelTimer | Order
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """In whose transaction records are written (KIP-98)."""
+
+    producer_id: int
+    producer_epoch: int
+    guard: int | None
+    """Under which the transaction was verified; None when it had begun in this partition before (KIP-890)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionMarker:
+    """The control record that ends a producer's transaction in a partition. It is the only record of its decision."""
+
+    producer_id: int
+    producer_epoch: int
+    coordinator_epoch: int
+    """The leader epoch of the partition of `__transaction_state` that decided; an older one is refused."""
+    committed: bool
+    transaction_version: int = 0
+    """Of the producer whose transaction ends. Not on disk: it only says how strictly epochs are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +101,8 @@ class Decision(Generic[RecordT, ResponseT]):
     response: ResponseT
     records: tuple[RecordT, ...] = ()
     effects: tuple[Effect, ...] = ()
+    producer: Producer | None = None
+    """When the records belong to a producer's transaction, they count once its marker says so."""
 
 
 @dataclass(frozen=True, slots=True)

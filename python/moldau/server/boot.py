@@ -20,30 +20,34 @@ import logging
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from moldau._core import Core, CoreError, take_log_lines, version
 from moldau.config import render
 from moldau.config.settings import BrokerSettings
 from moldau.control.groups.coordinator import GroupCoordinator
-from moldau.control.groups.requests import DeletedTopic, TopicsDeleted
+from moldau.control.groups.requests import DeletedTopic, Loaded, TopicsDeleted
 from moldau.control.metadata.brokers import BeginControlledShutdown, FenceBroker, RegisterBroker, UnfenceBroker
 from moldau.control.metadata.cluster import Activate, RegisterController
 from moldau.control.metadata.effective import NodeSettings
-from moldau.control.metadata.features import told_levels
+from moldau.control.metadata.features import TRANSACTION_VERSION, told_levels
 from moldau.control.metadata.image import MetadataDelta
 from moldau.control.metadata.machine import MetadataMachine
 from moldau.control.metadata.records import Endpoint as RegisteredEndpoint
+from moldau.control.transactions.coordinator import TransactionCoordinator
+from moldau.control.transactions.settings import TransactionSettings
 from moldau.errors import MoldauError
 from moldau.server import storage
 from moldau.server.clock import Clock, SystemClock
 from moldau.server.cluster_view import ClusterView
-from moldau.server.coordinators import OFFSETS_TOPIC, GroupCoordinators
+from moldau.server.coordinator_codecs import OffsetsCodec
+from moldau.server.coordinators import Coordinators, Kind
 from moldau.server.core_types import Endpoint, ListenerSettings
 from moldau.server.directories import CHECK_INTERVAL_MS, DirectoryReports
 from moldau.server.dispatch import POLL_BATCH, Dispatcher
 from moldau.server.flushing import FlushByAge
 from moldau.server.handlers import load as load_handlers
+from moldau.server.markers import MarkerWriter
 from moldau.server.metadata_log import METADATA_TOPIC, MetadataCodec, metadata_log_settings
 from moldau.server.monitoring.health import Phase
 from moldau.server.monitoring.listener import HttpAddressError, Monitoring
@@ -52,6 +56,8 @@ from moldau.server.periodic import PeriodicWork
 from moldau.server.publish import Publisher
 from moldau.server.runner import MachineRunner
 from moldau.server.shell import Shell
+from moldau.server.topic_creation import OFFSETS_TOPIC
+from moldau.server.transactions import TransactionCoordinators
 from moldau.server.translation import group_settings, listener_settings, server_settings
 
 logger: Final = logging.getLogger("moldau.server")
@@ -143,6 +149,7 @@ class Node:
         self._stopped = True
         self.monitoring.phase = Phase.STOPPING
         await self._periodic.stop()
+        self.shell.transactions.stop()
         self.shell.groups.stop()
         await asyncio.to_thread(self._core.stop_serving, grace_ms)
         await self._dispatcher.drain(grace_ms / 1000)
@@ -205,7 +212,7 @@ class Node:
         self._start_serving(listeners)
         if not ports_are_known:
             await self._register(identity, previous_epoch, _registered(listeners, self.endpoints))
-        self._lead_groups()
+        self._lead(*self._coordinators)
         self._begin_periodic_work()
 
     async def _open_metadata_log(self) -> None:
@@ -243,7 +250,16 @@ class Node:
 
     def _shell_up(self, identity: storage.NodeIdentity) -> None:
         self._cluster_view.replayed(self._last_metadata_offset())
-        groups = GroupCoordinators(self._group_machine, self._offsets_log, self._clock)
+        offsets = Kind(OFFSETS_TOPIC, OffsetsCodec(), self._group_machine, Loaded())
+        groups = Coordinators(offsets, self._coordinator_log, self._clock)
+        transactions = TransactionCoordinators(
+            self._transaction_machine,
+            self._coordinator_log,
+            self._clock,
+            self._transaction_version,
+            MarkerWriter(self._commits),
+        )
+        self._coordinators: tuple[Coordinators[Any], ...] = (groups, transactions.coordinators)
         self.shell = Shell(
             core=self._core,
             clock=self._clock,
@@ -255,7 +271,9 @@ class Node:
             directory_ids=identity.directory_ids,
             metadata=self._metadata,
             groups=groups,
+            transactions=transactions,
         )
+        transactions.serve(self.shell)
         self._dispatcher = Dispatcher(self.shell, self._routes)
         self.monitoring.shell = self.shell
 
@@ -310,19 +328,35 @@ class Node:
     async def _checkpoint(self) -> None:
         await asyncio.to_thread(self._core.checkpoint)
 
-    # Groups
+    # Coordinators
 
     def _group_machine(self, _partition: int) -> GroupCoordinator:
         return GroupCoordinator(group_settings(self._configs), self._random, self._cluster_view)
 
-    def _offsets_log(self, partition: int) -> PartitionLog:
-        return PartitionLog(self._core, self._commits, OFFSETS_TOPIC, partition, "coordinator", flushed=False)
+    def _transaction_machine(self, _partition: int) -> TransactionCoordinator:
+        integer = self._configs.broker_int
+        settings = TransactionSettings(
+            max_timeout_ms=integer("transaction.max.timeout.ms"),
+            id_expiration_ms=integer("transactional.id.expiration.ms"),
+            timeout_check_interval_ms=integer("transaction.abort.timed.out.transaction.cleanup.interval.ms"),
+            expiration_check_interval_ms=integer("transaction.remove.expired.transaction.cleanup.interval.ms"),
+        )
+        return TransactionCoordinator(settings, self._transaction_version)
 
-    def _lead_groups(self) -> None:
-        topic = self._machine.image.topics.get(OFFSETS_TOPIC)
-        if topic is not None:
-            led = [index for index, each in topic.partitions.items() if each.leader == self.shell.node_id]
-            self.shell.groups.begin_leading(sorted(led), len(topic.partitions))
+    @property
+    def _transaction_version(self) -> int:
+        return self._machine.image.features.get(TRANSACTION_VERSION, 0)
+
+    def _coordinator_log(self, topic: str, partition: int) -> PartitionLog:
+        return PartitionLog(self._core, self._commits, topic, partition, "coordinator", flushed=False)
+
+    def _lead(self, *changed: Coordinators[Any]) -> None:
+        """Begin to coordinate what the partitions keep that this node leads."""
+        for coordinators in changed:
+            topic = self._machine.image.topics.get(coordinators.topic)
+            if topic is not None:
+                led = [index for index, each in topic.partitions.items() if each.leader == self.shell.node_id]
+                coordinators.begin_leading(sorted(led), len(topic.partitions))
 
     def _last_metadata_offset(self) -> int:
         return self._core.high_watermark(METADATA_TOPIC, 0) - 1
@@ -331,9 +365,9 @@ class Node:
         self._cluster_view.changed(delta, self._last_metadata_offset())
         if not self.endpoints:
             return
-        if any(topic.name == OFFSETS_TOPIC for topic in (*delta.created_topics, *delta.changed_topics)):
-            self._lead_groups()
-        if self._directory_reports is not None and (delta.created_topics or delta.changed_topics):
+        changed = {topic.name for topic in (*delta.created_topics, *delta.changed_topics)}
+        self._lead(*(each for each in self._coordinators if each.topic in changed))
+        if self._directory_reports is not None and changed:
             self._directory_reports.report_assignments()
         if delta.deleted_topics:
             gone = tuple(DeletedTopic(topic.name, topic.id) for topic in delta.deleted_topics)

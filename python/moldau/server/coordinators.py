@@ -1,10 +1,12 @@
-"""The group coordinators: one machine per partition of `__consumer_offsets`, loaded when the partition is.
+"""Coordinators: machines that are spread over the partitions of an internal topic, each loaded when its partition is.
 
-A group belongs to the partition that its id hashes to, with Java's string hash: a client, a tool and a directory
-written by Apache Kafka all agree about it. While a partition's records are replayed, its groups are answered with
-COORDINATOR_LOAD_IN_PROGRESS. The topic itself is created when the first coordinator is asked for.
+A group belongs to the partition of `__consumer_offsets`, a transactional id to the partition of `__transaction_state`
+that its name hashes to, with Java's string hash: a client, a tool and a directory written by Apache Kafka all agree
+about it. While a partition's records are replayed, what is in it is answered with COORDINATOR_LOAD_IN_PROGRESS.
 
-Source: Kafka's `GroupCoordinatorService`, `CoordinatorRuntime` (release 4.3).
+What kind of coordinator it is comes in as a `Kind`; nothing here knows groups or transactions.
+
+Source: Kafka's `CoordinatorRuntime` (release 4.3).
 """
 
 from __future__ import annotations
@@ -12,97 +14,79 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final, Generic
 
-from moldau.control.groups.coordinator import GroupCoordinator
-from moldau.control.groups.placement import GROUP_METADATA_TOPIC, partition_for
-from moldau.control.groups.records import CoordinatorRecord, decode_record, encode_record
-from moldau.control.groups.requests import Loaded
+from moldau.control.placement.hashed import partition_for
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.clock import Clock
-from moldau.server.core_types import StoredRecord
 from moldau.server.partition_log import PartitionLog
-from moldau.server.runner import KeyAndValue, MachineRunner
+from moldau.server.runner import MachineRunner, MachineT, RecordCodec
 
 logger: Final = logging.getLogger("moldau.server.coordinators")
 
-OFFSETS_TOPIC: Final = GROUP_METADATA_TOPIC
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[MachineT]):
+    """One kind of coordinator."""
+
+    topic: str
+    codec: RecordCodec
+    machine_of: Callable[[int], MachineT]
+    """Makes the machine of a partition."""
+    loaded: object
+    """The request that tells a machine that it has seen its whole log."""
+    work: Callable[[Any], None] | None = None
+    """Does what the machines order; see `MachineRunner`."""
 
 
-class OffsetsCodec:
-    """Between the group machine's records and the bytes of `__consumer_offsets`."""
+class Coordinators(Generic[MachineT]):
+    """Every coordinator of one kind on this node. All methods belong to the event loop's thread."""
 
-    def encode(self, record: CoordinatorRecord) -> KeyAndValue:
-        return encode_record(record)
-
-    def decode(self, record: StoredRecord) -> CoordinatorRecord:
-        return decode_record(record.key, record.value)
-
-
-class GroupStanding(NamedTuple):
-    """Where one group stands, for those who watch."""
-
-    group_id: str
-    members: int
-    offsets: list[tuple[str, int, int]]
-    """Topic, partition, committed offset."""
-
-
-class GroupCoordinators:
-    """Every group machine of this node. All methods belong to the event loop's thread."""
-
-    def __init__(
-        self,
-        machine_of: Callable[[int], GroupCoordinator],
-        log_of: Callable[[int], PartitionLog],
-        clock: Clock,
-    ) -> None:
-        """`machine_of` and `log_of` make the machine and open the log of a partition of `__consumer_offsets`."""
-        self._machine_of = machine_of
+    def __init__(self, kind: Kind[MachineT], log_of: Callable[[str, int], PartitionLog], clock: Clock) -> None:
+        """`log_of` opens the log of a partition of the kind's topic."""
+        self._kind = kind
         self._log_of = log_of
         self._clock = clock
         self._partition_count = 0
-        self._runners: dict[int, MachineRunner[GroupCoordinator]] = {}
+        self._runners: dict[int, MachineRunner[MachineT]] = {}
         self._loading: dict[int, asyncio.Task[None]] = {}
 
     @property
+    def topic(self) -> str:
+        """The internal topic."""
+        return self._kind.topic
+
+    @property
     def partition_count(self) -> int:
-        """Partitions of `__consumer_offsets`; 0 while it does not exist."""
+        """Partitions of the topic; 0 while it does not exist."""
         return self._partition_count
 
     @property
     def loading_count(self) -> int:
-        """Partitions of `__consumer_offsets` that are being loaded."""
+        """Partitions whose log is still being read."""
         return len(self._loading)
 
-    def standings(self) -> list[GroupStanding]:
-        """Every group of the loaded machines, and every name under which offsets were committed, in order."""
-        found = []
-        for runner in self._runners.values():
-            machine = runner.machine
-            for group_id in machine.groups.keys() | machine.consumer_groups.keys() | set(machine.offsets.group_ids()):
-                group = machine.consumer_groups.get(group_id) or machine.groups.get(group_id)
-                committed = [(topic, index, value.offset) for topic, index, value in machine.offsets.of_group(group_id)]
-                found.append(GroupStanding(group_id, 0 if group is None else len(group.members), committed))
-        return sorted(found)
+    def machines(self) -> list[MachineT]:
+        """Every loaded machine, for those who watch."""
+        return [runner.machine for runner in self._runners.values()]
 
-    def partition_of(self, group_id: str) -> int:
-        """The partition that keeps `group_id`.
+    def partition_of(self, key: str) -> int:
+        """The partition that keeps `key`, a group id or a transactional id.
 
         Raises:
-            ApiError: COORDINATOR_NOT_AVAILABLE while `__consumer_offsets` does not exist.
+            ApiError: COORDINATOR_NOT_AVAILABLE while the topic does not exist.
         """
         if self._partition_count == 0:
-            raise ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE, f"{OFFSETS_TOPIC} does not exist yet")
-        return partition_for(group_id, self._partition_count)
+            raise ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE, f"{self.topic} does not exist yet")
+        return partition_for(key, self._partition_count)
 
-    def runner_of(self, group_id: str) -> MachineRunner[GroupCoordinator]:
-        """The machine that keeps `group_id`.
+    def runner_at(self, partition: int) -> MachineRunner[MachineT]:
+        """The machine of a partition.
 
         Raises:
-            ApiError: COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, or NOT_COORDINATOR.
+            ApiError: COORDINATOR_LOAD_IN_PROGRESS, or NOT_COORDINATOR.
         """
-        partition = self.partition_of(group_id)
         runner = self._runners.get(partition)
         if runner is not None:
             return runner
@@ -110,16 +94,24 @@ class GroupCoordinators:
             raise ApiError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         raise ApiError(ErrorCode.NOT_COORDINATOR)
 
-    async def run(self, group_id: str, request: Any, token: int | None = None) -> Any:
-        """Let the machine of `group_id` answer `request`.
+    def runner_of(self, key: str) -> MachineRunner[MachineT]:
+        """The machine that keeps `key`.
+
+        Raises:
+            ApiError: COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, or NOT_COORDINATOR.
+        """
+        return self.runner_at(self.partition_of(key))
+
+    async def run(self, key: str, request: Any, token: int | None = None) -> Any:
+        """Let the machine of `key` answer `request`.
 
         Raises:
             ApiError: what `runner_of` raises, or a log that refuses records.
         """
-        return await self.runner_of(group_id).run(request, token)
+        return await self.runner_of(key).run(request, token)
 
     async def run_everywhere(self, request: Any) -> list[Any]:
-        """The answers of every loaded machine to a request that is about no single group.
+        """The answers of every loaded machine to a request that is about no single key.
 
         Raises:
             ApiError: COORDINATOR_LOAD_IN_PROGRESS while any of them is being loaded.
@@ -134,7 +126,7 @@ class GroupCoordinators:
             runner.submit(request)
 
     def begin_leading(self, partitions: Iterable[int], partition_count: int) -> None:
-        """`__consumer_offsets` has `partition_count` partitions, and this node now leads `partitions` of them."""
+        """The topic has `partition_count` partitions, and this node now leads `partitions` of them."""
         self._partition_count = partition_count
         for partition in partitions:
             if partition not in self._runners and partition not in self._loading:
@@ -155,19 +147,19 @@ class GroupCoordinators:
         self._partition_count = 0
 
     async def _load(self, partition: int) -> None:
+        kind = self._kind
         try:
-            log = self._log_of(partition)
-            runner = MachineRunner(
-                f"{OFFSETS_TOPIC}-{partition}", self._machine_of(partition), log, OffsetsCodec(), self._clock
-            )
+            log = self._log_of(kind.topic, partition)
+            machine, name = kind.machine_of(partition), f"{kind.topic}-{partition}"
+            runner = MachineRunner(name, machine, log, kind.codec, self._clock, work=kind.work)
             if not log.is_empty():
                 batches = log.batches()
                 while (records := await asyncio.to_thread(next, batches, None)) is not None:
                     runner.replay(records)
-            await runner.run(Loaded())
+            await runner.run(kind.loaded)
             self._runners[partition] = runner
         except Exception:
-            # One unreadable partition must not take the other groups down; its groups get NOT_COORDINATOR.
-            logger.exception("cannot load %s-%d; its groups have no coordinator", OFFSETS_TOPIC, partition)
+            # One unreadable partition must not take the others down; what is in it gets NOT_COORDINATOR.
+            logger.exception("cannot load %s-%d; what it keeps has no coordinator", kind.topic, partition)
         finally:
             del self._loading[partition]

@@ -135,6 +135,9 @@ class ServerSettings(TypedDict):
     quota_windows: tuple[int, int]
     """How many windows, and the milliseconds of one."""
     mutation_windows: tuple[int, int]
+    verify_transactions: bool
+    verification_backoff_ms: int
+    verification_backoff_max_ms: int
     socket_send_buffer_bytes: int
     socket_receive_buffer_bytes: int
     apis: list[ApiRange]
@@ -149,6 +152,11 @@ class StoredRecord(NamedTuple):
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
+    producer_id: int = -1
+    """Of the batch; -1 when no producer wrote it."""
+    producer_epoch: int = -1
+    is_control: bool = False
+    """The record is not data: it ends a transaction, or says something about the log itself."""
 
 
 class DirectoryStatus(NamedTuple):

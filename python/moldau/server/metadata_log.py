@@ -29,7 +29,10 @@ class MetadataCodec:
     def encode(self, record: Message) -> KeyAndValue:
         return None, self._machine.encode(record)
 
-    def decode(self, record: StoredRecord) -> Message:
+    def decode(self, record: StoredRecord) -> Message | None:
+        if record.is_control:
+            # The quorum's own records: who leads it, where a snapshot begins.
+            return None
         if record.value is None:
             raise SchemaError(f"the metadata record at offset {record.offset} has no value")
         return self._machine.decode(record.value)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from moldau._core import Core, CoreError
+from moldau.control.machine import Producer, TransactionMarker
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.core_types import AppendOrigin, StoredRecord
 from moldau.server.runner import KeyAndValue
@@ -56,17 +57,44 @@ class PartitionLog:
         self._origin: AppendOrigin = origin
         self._flushed = flushed
 
-    async def append(self, records: Sequence[KeyAndValue], now_ms: int) -> int:
+    async def append(self, records: Sequence[KeyAndValue], now_ms: int, producer: Producer | None = None) -> int:
         """Append `records` as one batch and wait until they are committed; returns the last offset.
+
+        With `producer` they are part of its transaction, which must not be over.
+
+        Raises:
+            ApiError: nothing was appended.
+            CoreError: the batch was appended, but the disk refused to keep it.
+        """
+        whose = None if producer is None else (producer.producer_id, producer.producer_epoch, producer.guard)
+        try:
+            offset = self._core.append(self._topic, self._partition, records, now_ms, self._origin, whose)
+        except CoreError as error:
+            raise ApiError(ErrorCode(error.code), error.message) from error
+        return await self._committed(offset)
+
+    async def append_marker(self, marker: TransactionMarker, now_ms: int) -> int:
+        """End a producer's transaction in this partition and wait until that is committed; returns the offset.
 
         Raises:
             ApiError: nothing was appended.
             CoreError: the batch was appended, but the disk refused to keep it.
         """
         try:
-            offset = self._core.append(self._topic, self._partition, records, now_ms, self._origin)
+            offset = self._core.append_marker(
+                self._topic,
+                self._partition,
+                (marker.producer_id, marker.producer_epoch),
+                marker.coordinator_epoch,
+                marker.committed,
+                marker.transaction_version,
+                now_ms,
+            )
         except CoreError as error:
             raise ApiError(ErrorCode(error.code), error.message) from error
+        return await self._committed(offset)
+
+    async def _committed(self, offset: int) -> int:
         if self._flushed:
             await asyncio.to_thread(self._core.flush, self._topic, self._partition)
         await self._commits.wait(self._topic, self._partition, offset)

@@ -111,7 +111,9 @@ class Publisher:
     def _configured_anew(self, delta: MetadataDelta) -> Iterable[Topic]:
         """Topics whose effective settings may have changed; a broker setting is a default of all of them."""
         if any(resource.type == BROKER_RESOURCE for resource in delta.changed_configs):
-            self._core.set_auto_create_topics(enabled=self._configs.broker_bool("auto.create.topics.enable"))
+            enabled = self._configs.broker_bool
+            self._core.set_auto_create_topics(enabled=enabled("auto.create.topics.enable"))
+            self._core.set_verify_transactions(enabled=enabled("transaction.partition.verification.enable"))
             return list(self._image.topics.values())
         names = (resource.name for resource in delta.changed_configs if resource.type == TOPIC_RESOURCE)
         return [self._image.topics[name] for name in names if name in self._image.topics]

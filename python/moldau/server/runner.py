@@ -15,7 +15,19 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from moldau.control.machine import PARKED, AppendFailed, CancelTimer, Decision, Effect, Machine, Reply, ScheduleTimer
+from moldau.control.machine import (
+    PARKED,
+    AppendFailed,
+    CancelTimer,
+    Decision,
+    Effect,
+    Machine,
+    Order,
+    Producer,
+    Reply,
+    ScheduleTimer,
+    TransactionMarker,
+)
 from moldau.control.schema import SchemaError
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.clock import Clock, Timers
@@ -30,8 +42,16 @@ MachineT = TypeVar("MachineT", bound=Machine[Any, Any, Any])
 class RecordLog(Protocol):
     """The partition that holds a machine's records; `server.partition_log` is the real one."""
 
-    async def append(self, records: Sequence[KeyAndValue], now_ms: int) -> int:
+    async def append(self, records: Sequence[KeyAndValue], now_ms: int, producer: Producer | None = None) -> int:
         """Append as one batch, return the last offset when all of it is committed.
+
+        Raises:
+            ApiError: nothing was appended.
+        """
+        ...
+
+    async def append_marker(self, marker: TransactionMarker, now_ms: int) -> int:
+        """Append the control batch that ends a transaction, return its offset when it is committed.
 
         Raises:
             ApiError: nothing was appended.
@@ -61,14 +81,19 @@ class MachineRunner(Generic[MachineT]):
         clock: Clock,
         *,
         after_apply: Callable[[], Awaitable[None]] | None = None,
+        work: Callable[[Any], None] | None = None,
     ) -> None:
-        """`after_apply` runs after every applied batch, before the response: the place to pass changes on."""
+        """`after_apply` runs after every applied batch, before the response: the place to pass changes on.
+
+        `work` is given what the machine puts into an `Order`.
+        """
         self.name = name
         self.machine = machine
         self._log = log
         self._codec = codec
         self._clock = clock
         self._after_apply = after_apply
+        self._work = work
         self._turn = asyncio.Lock()
         self._parked: dict[int, asyncio.Future[Any]] = {}
         self._timers = Timers(clock, self._timer_fired)
@@ -149,8 +174,7 @@ class MachineRunner(Generic[MachineT]):
     async def _commit(self, request: Any, decision: Decision[Any, Any]) -> Decision[Any, Any]:
         """Append and apply. Returns the decision to answer with: another one if the log refused the records."""
         try:
-            batch = [self._codec.encode(record) for record in decision.records]
-            await self._log.append(batch, self._clock.now_ms())
+            await self._append(decision)
         except (ApiError, SchemaError) as error:
             if not getattr(self.machine, "answers_append_failed", False):
                 raise
@@ -167,6 +191,15 @@ class MachineRunner(Generic[MachineT]):
         except Exception as error:
             raise self._stopped(error) from error
         return decision
+
+    async def _append(self, decision: Decision[Any, Any]) -> None:
+        now_ms = self._clock.now_ms()
+        match decision.records:
+            case (TransactionMarker() as marker,):
+                await self._log.append_marker(marker, now_ms)
+            case records:
+                batch = [self._codec.encode(record) for record in records]
+                await self._log.append(batch, now_ms, decision.producer)
 
     def _stopped(self, error: Exception) -> ApiError:
         """The log may hold what the machine does not know: from here on it could only guess."""
@@ -186,6 +219,9 @@ class MachineRunner(Generic[MachineT]):
                 self._timers.schedule(key, at_ms, event)
             case CancelTimer(key):
                 self._timers.cancel(key)
+            case Order(work):
+                assert self._work is not None, f"{self.name} orders {work!r} from nobody"
+                self._work(work)
 
     def _timer_fired(self, event: object, _at_ms: int) -> None:
         self.submit(event)

@@ -24,7 +24,9 @@ from moldau.server.producer_ids import ProducerIds
 from moldau.server.runner import MachineRunner
 
 if TYPE_CHECKING:
-    from moldau.server.coordinators import GroupCoordinators
+    from moldau.control.groups.coordinator import GroupCoordinator
+    from moldau.server.coordinators import Coordinators
+    from moldau.server.transactions import TransactionCoordinators
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,8 +49,10 @@ class Shell:
     """The id of each log directory (KIP-858)."""
     metadata: MachineRunner[MetadataMachine]
     """The machine of `__cluster_metadata`; `metadata.machine` to read, `await metadata.run(request)` to change."""
-    groups: GroupCoordinators
+    groups: Coordinators[GroupCoordinator]
     """The machines of `__consumer_offsets`: `await groups.run(group_id, request, token)`."""
+    transactions: TransactionCoordinators
+    """The machines of `__transaction_state`: `await transactions.run(transactional_id, request)`."""
     producer_ids: ProducerIds = field(default_factory=ProducerIds)
 
     async def on_disk(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

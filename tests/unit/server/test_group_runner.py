@@ -14,7 +14,7 @@ from moldau.control.groups.requests import JoinGroup, Loaded, OffsetCommit, Offs
 from moldau.control.groups.settings import GroupSettings
 from moldau.control.schema import ZERO_UUID
 from moldau.errors import ApiError, ErrorCode
-from moldau.server.coordinators import OffsetsCodec
+from moldau.server.coordinator_codecs import OffsetsCodec
 from moldau.server.runner import MachineRunner
 
 SUBSCRIPTION = b"\x00\x00\x00\x00\x00\x01\x00\x06orders\xff\xff\xff\xff"
@@ -68,7 +68,7 @@ class Log:
     def __init__(self):
         self.refusal = None
 
-    async def append(self, records, now_ms):
+    async def append(self, records, now_ms, producer=None):
         await asyncio.sleep(0)
         if self.refusal is not None:
             raise ApiError(self.refusal)

@@ -48,7 +48,7 @@ class MemoryLog:
         self.refusal = None
         self.gate = None
 
-    async def append(self, records, now_ms):
+    async def append(self, records, now_ms, producer=None):
         if self.refusal is not None:
             raise self.refusal
         self.journal.append(("append", [value for _, value in records]))

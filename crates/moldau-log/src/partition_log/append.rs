@@ -5,8 +5,10 @@ use crate::batch;
 use crate::config::LogConfig;
 use crate::directory::is_shortage;
 use crate::error::AppendError;
-use crate::producer_state::ProducerUpdate;
-use crate::types::{AppendInfo, AppendOrigin, LeaderEpoch, Offset};
+use crate::producer_state::{Asking, ProducerUpdate};
+use crate::types::{
+    AppendContext, AppendInfo, AppendOrigin, LeaderEpoch, Offset, ProducerEpoch, ProducerId, VerificationGuard,
+};
 use crate::validate::{Validated, validate};
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -21,14 +23,15 @@ impl PartitionLog {
         &self,
         records: BytesMut,
         leader_epoch: LeaderEpoch,
-        origin: AppendOrigin,
+        context: impl Into<AppendContext>,
         now_ms: i64,
     ) -> Result<AppendInfo, AppendError> {
+        let context = context.into();
         if let Some(reason) = self.offline_reason() {
             return Err(AppendError::Offline(reason.to_owned()));
         }
         let config = self.config();
-        let mut validated = validate(records, &config, origin, now_ms)?;
+        let mut validated = validate(records, &config, context.origin, now_ms)?;
         let limit = config.segment_bytes as usize;
         if validated.bytes.len() > limit {
             return Err(AppendError::TooLarge {
@@ -36,18 +39,37 @@ impl PartitionLog {
                 limit,
             });
         }
-        let info = self.append_validated(&mut validated, leader_epoch, origin, now_ms, &config)?;
+        let info = self.append_validated(&mut validated, leader_epoch, &context, now_ms, &config)?;
         if self.log_end_offset().0 - self.recovery_point().0 >= config.flush_messages && !info.duplicate {
             self.flush()?;
         }
         Ok(info)
     }
 
+    /// Begins to verify a producer's transaction with its coordinator, before the first of its batches is appended.
+    /// `None` when it has begun in this partition: then the coordinator knows it. Otherwise the batch is to be appended
+    /// with the guard, after the coordinator's yes. `bumps_epoch` says that each transaction has an epoch of its own.
+    pub fn begin_verification(
+        &self,
+        producer: (ProducerId, ProducerEpoch),
+        base_sequence: i32,
+        bumps_epoch: bool,
+        now_ms: i64,
+    ) -> Result<Option<VerificationGuard>, AppendError> {
+        let asking = Asking {
+            producer_id: producer.0.0,
+            epoch: producer.1.0,
+            base_sequence,
+            bumps_epoch,
+        };
+        self.appender.lock().producers.begin_verification(&asking, now_ms)
+    }
+
     fn append_validated(
         &self,
         validated: &mut Validated,
         leader_epoch: LeaderEpoch,
-        origin: AppendOrigin,
+        context: &AppendContext,
         now_ms: i64,
         config: &LogConfig,
     ) -> Result<AppendInfo, AppendError> {
@@ -56,13 +78,13 @@ impl PartitionLog {
         if let Some(reason) = self.offline_reason() {
             return Err(AppendError::Offline(reason.to_owned()));
         }
-        if origin == AppendOrigin::Client
+        if context.origin == AppendOrigin::Client
             && let Some(info) = self.find_duplicate(&appender, validated)
         {
             return Ok(info);
         }
         let base_offset = self.log_end_offset();
-        let updates = prepare_producers(&appender, validated, base_offset, origin)?;
+        let updates = prepare_producers(&appender, validated, base_offset, context)?;
         number(validated, base_offset, leader_epoch);
         self.note_leader_epoch(leader_epoch, base_offset)
             .map_err(|error| self.append_failed(error))?;
@@ -203,7 +225,7 @@ fn prepare_producers(
     appender: &Appender,
     validated: &Validated,
     base_offset: Offset,
-    origin: AppendOrigin,
+    context: &AppendContext,
 ) -> Result<Vec<ProducerUpdate>, AppendError> {
     let mut updates = Vec::new();
     if validated.headers.iter().all(|header| header.producer_id.0 < 0) {
@@ -211,7 +233,7 @@ fn prepare_producers(
     }
     let mut next = base_offset;
     for batch in batch::batches(&validated.bytes).flatten() {
-        updates.extend(appender.producers.prepare(&batch, next, origin, &updates)?);
+        updates.extend(appender.producers.prepare(&batch, next, context, &updates)?);
         next = next.plus(i64::from(batch.record_count()));
     }
     Ok(updates)

@@ -25,8 +25,12 @@ struct Fixture {
 
 impl Fixture {
     fn append(&mut self, bytes: &[u8], origin: AppendOrigin) -> Result<Option<AbortedEntry>, AppendError> {
+        self.append_as(bytes, &origin.into())
+    }
+
+    fn append_as(&mut self, bytes: &[u8], context: &AppendContext) -> Result<Option<AbortedEntry>, AppendError> {
         let batch = BatchView::parse(bytes).unwrap();
-        let update = self.states.prepare(&batch, Offset(self.end), origin, &[])?;
+        let update = self.states.prepare(&batch, Offset(self.end), context, &[])?;
         self.end += i64::from(batch.record_count());
         Ok(update.and_then(|update| self.states.apply(update)))
     }

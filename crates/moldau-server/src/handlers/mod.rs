@@ -9,6 +9,7 @@ pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
+pub(crate) mod verification;
 
 use std::sync::Arc;
 use std::time::Duration;

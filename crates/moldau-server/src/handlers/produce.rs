@@ -1,17 +1,19 @@
 //! Produce: check what came, append it, and with acks=all wait until it is on every in-sync replica.
 //!
 //! Nothing here looks at a record. The batch header is read for the rules that belong to the request (one batch, its
-//! format, its codec, whose transaction); everything else is the log's.
+//! format, its codec, whose transaction); everything else is the log's. A request with transactional batches may first
+//! have a question for the transaction coordinator ([`ProduceOperation::question`]); any other is appended at once.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use moldau_log::{AppendOrigin, Offset};
+use moldau_log::{AppendContext, AppendOrigin, Offset, ProducerEpoch, ProducerId, Verification};
 use uuid::Uuid;
 
 use super::DelayedOperation;
+use super::verification::{Answers, Question, adds_partitions};
 use crate::counters::add;
 use crate::error_code::ErrorCode;
 use crate::node::{ClientContext, Node};
@@ -27,7 +29,9 @@ const ADMIN_CLIENT_ID: &str = "__admin_client";
 
 const MAGIC_AT: usize = 16;
 const ATTRIBUTES_AT: usize = 21;
-const PRODUCER_ID_AT: Range<usize> = 43..51;
+const PRODUCER_ID_AT: usize = 43;
+const PRODUCER_EPOCH_AT: usize = 51;
+const BASE_SEQUENCE_AT: usize = 53;
 /// Batch offset and batch length: what precedes the part that the length counts.
 const LOG_OVERHEAD: usize = 12;
 const CODEC_ZSTD: u8 = 4;
@@ -38,6 +42,15 @@ struct Incoming {
     index: i32,
     destination: Result<Arc<Partition>, ErrorCode>,
     records: Range<usize>,
+    verification: Verification,
+}
+
+/// What the header of a transactional batch says of its producer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct TransactionalProducer {
+    id: i64,
+    epoch: i16,
+    base_sequence: i32,
 }
 
 /// A write that acks=all waits for.
@@ -48,10 +61,14 @@ struct PendingAck {
     required: Offset,
 }
 
-/// A Produce request whose records are appended.
+/// A Produce request on its way.
 pub(crate) struct ProduceOperation {
+    version: i16,
     acks: i16,
     timeout_ms: i32,
+    body: BytesMut,
+    incoming: Vec<Incoming>,
+    question: Option<Question>,
     topics: Vec<TopicProduceResponse>,
     endpoints: Vec<NodeEndpoint>,
     pending: Vec<PendingAck>,
@@ -59,7 +76,8 @@ pub(crate) struct ProduceOperation {
 }
 
 impl ProduceOperation {
-    /// Decode the request and append its records.
+    /// Decode the request and find out where its records go. [`ProduceOperation::append`] is next, after the answer to
+    /// [`ProduceOperation::question`] if there is one.
     pub(crate) fn start(
         node: &Node,
         client: &ClientContext<'_>,
@@ -68,18 +86,82 @@ impl ProduceOperation {
     ) -> Result<ProduceOperation, DecodeError> {
         let request = ProduceRequest::decode(&body, version)?;
         let mut operation = ProduceOperation {
+            version,
             acks: request.acks,
             timeout_ms: request.timeout_ms,
+            body: BytesMut::new(),
+            incoming: Vec::new(),
+            question: None,
             topics: Vec::with_capacity(request.topics.len()),
             endpoints: Vec::new(),
             pending: Vec::new(),
             waiter: None,
         };
-        let refusal = refusal_of_all(&request, &body);
         let internal_allowed = client.client_id == Some(ADMIN_CLIENT_ID);
-        let incoming = operation.route(node, &request, version, internal_allowed);
-        operation.append_all(node, client, body, incoming, version, refusal);
+        let mut incoming = operation.route(node, &request, version, internal_allowed);
+        match check_request(&request, &body) {
+            Err(code) => incoming.iter_mut().for_each(|part| {
+                let known = std::mem::replace(&mut part.destination, Err(code));
+                part.destination = known.and(Err(code));
+            }),
+            Ok(Some(producer)) if node.verify_transactions() || adds_partitions(version) => {
+                let id = request.transactional_id.unwrap_or_default();
+                operation.question = operation.begin_verification(id, producer, &mut incoming, &body, node.now_ms());
+            }
+            Ok(_) => {}
+        }
+        operation.incoming = incoming;
+        operation.body = body;
         Ok(operation)
+    }
+
+    /// Where the transaction begins in a partition, its coordinator is to be asked.
+    fn begin_verification(
+        &self,
+        transactional_id: &str,
+        producer: TransactionalProducer,
+        incoming: &mut [Incoming],
+        body: &[u8],
+        now_ms: i64,
+    ) -> Option<Question> {
+        let adds = adds_partitions(self.version);
+        let mut question = Question::new(transactional_id, producer.id, producer.epoch, self.version);
+        for part in incoming {
+            let Ok(partition) = &part.destination else { continue };
+            let Some(producer) = transactional_producer(&body[part.records.clone()]) else {
+                continue;
+            };
+            let key = (ProducerId(producer.id), ProducerEpoch(producer.epoch));
+            match partition
+                .log()
+                .begin_verification(key, producer.base_sequence, adds, now_ms)
+            {
+                Ok(None) => part.verification = Verification::AlreadyOngoing,
+                Ok(Some(guard)) => {
+                    part.verification = Verification::Guarded(guard);
+                    question.include(&self.topics[part.topic].name, part.index);
+                }
+                Err(error) => part.destination = Err(ErrorCode::from(&error)),
+            }
+        }
+        (!question.is_empty()).then_some(question)
+    }
+
+    /// What the transaction coordinator must be asked before the records are appended.
+    pub(crate) fn question(&self) -> Option<&Question> {
+        self.question.as_ref()
+    }
+
+    /// Take the coordinator's answers to [`ProduceOperation::question`].
+    pub(crate) fn answered(&mut self, answers: &Answers) {
+        let Some(question) = &self.question else { return };
+        for part in &mut self.incoming {
+            let asked = matches!(part.verification, Verification::Guarded(_));
+            let name = &*self.topics[part.topic].name;
+            if let Some(code) = answers.get(&(name.to_owned(), part.index)).filter(|_| asked) {
+                part.destination = Err(question.told(*code));
+            }
+        }
     }
 
     /// Find where everything goes. Afterwards the request is no longer needed, so its frame can be cut up.
@@ -115,31 +197,29 @@ impl ProduceOperation {
                     index: partition.index,
                     destination: destination(node, known.as_deref(), partition.index, version, internal_allowed),
                     records: partition.records.clone().unwrap_or(0..0),
+                    verification: Verification::NotRequired,
                 });
             }
         }
         incoming
     }
 
-    fn append_all(
-        &mut self,
-        node: &Node,
-        client: &ClientContext<'_>,
-        mut body: BytesMut,
-        incoming: Vec<Incoming>,
-        version: i16,
-        refusal: Option<ErrorCode>,
-    ) {
+    /// Append the records, each batch on its own: some may be refused.
+    pub(crate) fn append(&mut self, node: &Node, client: &ClientContext<'_>) {
         let now_ms = node.now_ms();
+        let mut body = std::mem::take(&mut self.body);
         let mut consumed = 0;
-        for part in incoming {
-            let destination = part.destination.as_ref().map_err(|code| *code);
-            let replica = match destination.and_then(|replica| refusal.map_or(Ok(replica), Err)) {
+        for part in std::mem::take(&mut self.incoming) {
+            let replica = match &part.destination {
                 Ok(replica) => replica,
                 Err(code) => {
-                    self.answer(part.topic, refused(part.index, code, None));
+                    self.answer(part.topic, refused(part.index, *code, None));
                     continue;
                 }
+            };
+            let context = AppendContext {
+                verification: part.verification,
+                ..AppendOrigin::Client.into()
             };
             let records = if part.records.is_empty() {
                 BytesMut::new()
@@ -149,10 +229,10 @@ impl ProduceOperation {
                 consumed = part.records.end;
                 body.split_to(part.records.len())
             };
-            let outcome = single_batch(records, version)
+            let outcome = single_batch(records, self.version)
                 .map_err(|(code, message)| AppendFailure::Unavailable(code, message.to_owned()));
             let size = part.records.len() as u64;
-            match outcome.and_then(|batch| replica.append(batch, self.acks == ACKS_ALL, AppendOrigin::Client, now_ms)) {
+            match outcome.and_then(|batch| replica.append(batch, self.acks == ACKS_ALL, context, now_ms)) {
                 Ok(info) => {
                     if !info.duplicate {
                         add(&node.counters.produced_bytes, size);
@@ -293,36 +373,37 @@ impl Drop for ProduceOperation {
     }
 }
 
-/// A reason to refuse every partition of a request.
-fn refusal_of_all(request: &ProduceRequest<'_>, body: &[u8]) -> Option<ErrorCode> {
+/// The rules that hold for a request as a whole: its transactional producer if it has one, or a reason to refuse every
+/// partition.
+fn check_request(request: &ProduceRequest<'_>, body: &[u8]) -> Result<Option<TransactionalProducer>, ErrorCode> {
     if !(-1..=1).contains(&request.acks) {
-        return Some(ErrorCode::INVALID_REQUIRED_ACKS);
+        return Err(ErrorCode::INVALID_REQUIRED_ACKS);
     }
-    let mut transactional_producer = None;
+    let mut known: Option<TransactionalProducer> = None;
     for partition in request.topics.iter().flat_map(|topic| &topic.partitions) {
-        let Some(batch) = partition.records.clone().map(|range| &body[range]) else {
-            continue;
-        };
-        let Some(producer_id) = transactional_producer_of(batch) else {
+        let batch = partition.records.clone().map_or(&[][..], |range| &body[range]);
+        let Some(producer) = transactional_producer(batch) else {
             continue;
         };
         if request.transactional_id.is_none() {
-            return Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+            return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
         }
-        if *transactional_producer.get_or_insert(producer_id) != producer_id {
-            return Some(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
+        let first = *known.get_or_insert(producer);
+        if (first.id, first.epoch) != (producer.id, producer.epoch) {
+            return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
         }
     }
-    None
+    Ok(known)
 }
 
-fn transactional_producer_of(batch: &[u8]) -> Option<[u8; 8]> {
+fn transactional_producer(batch: &[u8]) -> Option<TransactionalProducer> {
     let is_transactional = batch.get(MAGIC_AT) == Some(&2) && batch.get(ATTRIBUTES_AT + 1)? & 0x10 != 0;
-    if is_transactional {
-        batch.get(PRODUCER_ID_AT)?.try_into().ok()
-    } else {
-        None
-    }
+    is_transactional.then_some(())?;
+    Some(TransactionalProducer {
+        id: i64::from_be_bytes(*batch.get(PRODUCER_ID_AT..)?.first_chunk()?),
+        epoch: i16::from_be_bytes(*batch.get(PRODUCER_EPOCH_AT..)?.first_chunk()?),
+        base_sequence: i32::from_be_bytes(*batch.get(BASE_SEQUENCE_AT..)?.first_chunk()?),
+    })
 }
 
 fn destination(

@@ -1,4 +1,4 @@
-//! The bytes of the six hot APIs, by hand.
+//! The bytes of the six hot APIs, and of the one question to the control plane, by hand.
 //!
 //! Requests are decoded from the frame without a copy: strings borrow from it, record batches are ranges of it.
 //! Responses are encoded straight into the connection's output. Two rules hold everywhere: a length is compared with
@@ -8,6 +8,7 @@
 //! Field order and versions follow Kafka's message schemas. The tests in `tests/wire_*.rs` compare every version with
 //! the `kafka-protocol` crate, which is generated from those schemas.
 
+pub mod add_partitions_to_txn;
 pub mod api_versions;
 pub mod fetch;
 pub mod header;
@@ -30,6 +31,8 @@ pub mod api_key {
     pub const METADATA: i16 = 3;
     pub const API_VERSIONS: i16 = 18;
     pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
+    /// Not answered in Rust, but asked from there.
+    pub const ADD_PARTITIONS_TO_TXN: i16 = 24;
 }
 
 /// Where a node is reached; told beside NOT_LEADER_OR_FOLLOWER so that a client needs no metadata request (KIP-951).

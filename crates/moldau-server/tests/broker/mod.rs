@@ -12,13 +12,13 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::{RequestHeader, ResponseHeader};
+use kafka_protocol::messages::{AddPartitionsToTxnRequest, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 use moldau_log::batch::BatchBuilder;
 use moldau_log::{FileSystem, LogConfig, LogManager, LogManagerConfig, PartitionSpec, Storage, TopicPartition};
 use moldau_server::{
     Advertised, ApiRange, BrokerEndpoint, BrokerImage, ConnectionId, ControlPlane, ControlRequest, FinalizedFeature,
-    ImageDelta, Listener, PartitionImage, QuotaWindows, Server, ServerConfig, SupportedFeature, TopicImage,
+    ImageDelta, Listener, PartitionImage, QuotaWindows, Reply, Server, ServerConfig, SupportedFeature, TopicImage,
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -100,6 +100,9 @@ pub fn config() -> ServerConfig {
         auto_create_topics: true,
         quota_windows: WINDOWS,
         mutation_windows: WINDOWS,
+        verify_transactions: true,
+        verification_backoff_ms: 5,
+        verification_backoff_max_ms: 100,
         socket_send_buffer_bytes: -1,
         socket_receive_buffer_bytes: -1,
         apis: vec![
@@ -122,6 +125,14 @@ pub fn config() -> ServerConfig {
             level: 1,
         }],
         finalized_features_epoch: 3,
+    }
+}
+
+/// Without a word of the transaction coordinator.
+pub fn unverified() -> ServerConfig {
+    ServerConfig {
+        verify_transactions: false,
+        ..config()
     }
 }
 
@@ -233,6 +244,16 @@ impl Broker {
             Event::Request(request) => request,
             other => panic!("expected a request, got {other:?}"),
         }
+    }
+
+    /// What the control plane is asked about a transaction, and where the answer goes.
+    pub fn next_question(&self) -> (AddPartitionsToTxnRequest, Reply) {
+        let asked = self.next_request();
+        assert_eq!((asked.api_key, asked.api_version), (24, 5));
+        let mut body = asked.body.clone();
+        let question = AddPartitionsToTxnRequest::decode(&mut body, 5).unwrap();
+        assert!(body.is_empty(), "{} bytes are left over after the question", body.len());
+        (question, asked.reply)
     }
 
     pub fn counter(&self, name: &str) -> u64 {

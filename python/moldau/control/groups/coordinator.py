@@ -36,10 +36,12 @@ from moldau.control.groups.records import (
     GroupRecord,
     OffsetRecord,
     OtherRecord,
+    PendingOffsetRecord,
 )
 from moldau.control.groups.refusals import coordinator_error, refuse
 from moldau.control.groups.requests import (
     AssignmentStored,
+    CompleteTransaction,
     DeleteGroup,
     DescribeGroup,
     Heartbeat,
@@ -57,8 +59,10 @@ from moldau.control.groups.requests import (
     SyncGroup,
     SyncTimedOut,
     TopicsDeleted,
+    TransactionalOffsetCommit,
 )
 from moldau.control.groups.responses import (
+    CompleteTransactionResponse,
     DeleteGroupResponse,
     DescribedMember,
     DescribeGroupResponse,
@@ -77,7 +81,7 @@ from moldau.control.groups.responses import (
 )
 from moldau.control.groups.settings import GroupSettings
 from moldau.control.groups.turn import Chance, Turn
-from moldau.control.machine import PARKED, AppendFailed, Decision, Parked, ScheduleTimer
+from moldau.control.machine import PARKED, AppendFailed, Decision, Parked, ScheduleTimer, TransactionMarker
 from moldau.errors import ErrorCode
 
 CLASSIC: Final = "Classic"
@@ -108,9 +112,9 @@ class GroupCoordinator:
             return Decision(refuse(request, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS))
         response = self._answer(turn, request)
         for record in turn.records:
-            if isinstance(record, OffsetRecord) and record.value is not None:
-                self.offsets.expect(record)
-        return Decision(response, tuple(turn.records), tuple(turn.effects))
+            if (coming := _coming_offset(record)) is not None:
+                self.offsets.expect(coming)
+        return Decision(response, tuple(turn.records), tuple(turn.effects), turn.producer)
 
     def apply(self, record: CoordinatorRecord) -> None:
         """Take in one record of the log, at start or after it was committed."""
@@ -120,6 +124,13 @@ class GroupCoordinator:
                 if record.value is not None:
                     self.offsets.arrived(record)
                     self._know_offset_owner(record.group)
+            case PendingOffsetRecord():
+                self.offsets.apply_pending(record)
+                self.offsets.arrived(record.offset)
+                self._know_offset_owner(record.offset.group)
+            case TransactionMarker():
+                for decided in self.offsets.apply_marker(record):
+                    self._know_offset_owner(decided.group)
             case GroupRecord(group_id, None):
                 self._stored.pop(group_id, None)
                 group = self.groups.get(group_id)
@@ -151,6 +162,11 @@ class GroupCoordinator:
                 return self._heartbeat(turn, request)
             case OffsetCommit():
                 return self._commit(turn, request)
+            case TransactionalOffsetCommit():
+                return self._commit_in_transaction(turn, request)
+            case CompleteTransaction(marker):
+                turn.write(marker)
+                return CompleteTransactionResponse(ErrorCode.NONE)
             case OffsetFetch():
                 return self._fetch(request)
             case JoinGroup():
@@ -305,6 +321,28 @@ class GroupCoordinator:
                 return OffsetFetchResponse(error)
         return offset_store.fetch(self.offsets, request)
 
+    def _commit_in_transaction(self, turn: Turn, request: TransactionalOffsetCommit) -> OffsetCommitResponse:
+        if not request.group_id:
+            return OffsetCommitResponse(ErrorCode.INVALID_GROUP_ID)
+        error = self._check_transactional_commit(request)
+        if error is not ErrorCode.NONE:
+            return OffsetCommitResponse(error)
+        return offset_store.commit_in_transaction(turn, request)
+
+    def _check_transactional_commit(self, request: TransactionalOffsetCommit) -> ErrorCode:
+        consumers = self.consumer_groups.get(request.group_id)
+        if consumers is not None:
+            partitions = ((offset.topic_id, offset.partition) for offset in request.offsets)
+            return consumers.check_transactional_commit(
+                request.member_id, request.group_instance_id, request.generation_id, partitions
+            )
+        group = self.groups.get(request.group_id)
+        if group is not None:
+            return group.check_transactional_commit(request.member_id, request.group_instance_id, request.generation_id)
+        if self.other_groups.has_members(request.group_id):
+            return ErrorCode.UNKNOWN_MEMBER_ID
+        return ErrorCode.NONE if request.generation_id < 0 else ErrorCode.ILLEGAL_GENERATION
+
     def _delete_offsets(self, turn: Turn, request: OffsetDelete) -> OffsetDeleteResponse:
         if not request.group_id:
             return OffsetDeleteResponse(ErrorCode.INVALID_GROUP_ID)
@@ -408,7 +446,7 @@ class GroupCoordinator:
             if len(group.members) > self.settings.max_size:
                 rebalance.prepare(turn, group)
         self.consumer_groups.start(turn)
-        for group_id in list(self.offsets.group_ids()):
+        for group_id, *_ in list(self.offsets.everything()):
             self._know_offset_owner(group_id)
         self._watch_retention(turn)
 
@@ -445,8 +483,8 @@ class GroupCoordinator:
             if not (isinstance(effect, ScheduleTimer) and isinstance(effect.event, AssignmentStored))
         )
         for record in failed.decision.records:
-            if isinstance(record, OffsetRecord) and record.value is not None:
-                self.offsets.arrived(record)
+            if (coming := _coming_offset(record)) is not None:
+                self.offsets.arrived(coming)
             elif isinstance(record, GroupRecord) and record.value is None and record.group not in self.groups:
                 self._bring_back(record.group)
         response = refuse(request, error)
@@ -481,3 +519,9 @@ class GroupCoordinator:
             self._restore(group_id)
         else:
             self._know_offset_owner(group_id)
+
+
+def _coming_offset(record: CoordinatorRecord) -> OffsetRecord | None:
+    """The offset that is on its way with `record`, if there is one."""
+    offset = record.offset if isinstance(record, PendingOffsetRecord) else record
+    return offset if isinstance(offset, OffsetRecord) and offset.value is not None else None

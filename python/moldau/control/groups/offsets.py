@@ -1,8 +1,8 @@
 """The committed offsets of every group of a partition, and what may be done with them.
 
-`CommittedOffsets` is the durable part: it changes by `apply` alone. Beside it stands the count of offsets that are
-on their way to the log, so that a reader that asked for stable offsets is told to wait, and a group that is deleted
-takes them with it.
+`CommittedOffsets` is the durable part: it changes by `apply` alone. Offsets that came in a transaction are *pending*
+until its marker is applied (`pending.py`). Beside them stands the count of offsets that are on their way to the log.
+For both, a reader that asked for stable offsets is told to wait, and a group that is deleted takes them with it.
 
 What a group has to say (may this member commit, is this topic in use, since when does an offset grow old) is asked
 through `OffsetOwner`, so that groups of every protocol keep their offsets here.
@@ -15,8 +15,16 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 from uuid import UUID
 
-from moldau.control.groups.records import OffsetCommitValue, OffsetRecord
-from moldau.control.groups.requests import DeletedTopic, OffsetCommit, OffsetDelete, OffsetFetch, OffsetToCommit
+from moldau.control.groups.pending import PendingOffsets
+from moldau.control.groups.records import OffsetCommitValue, OffsetRecord, PendingOffsetRecord
+from moldau.control.groups.requests import (
+    DeletedTopic,
+    OffsetCommit,
+    OffsetDelete,
+    OffsetFetch,
+    OffsetToCommit,
+    TransactionalOffsetCommit,
+)
 from moldau.control.groups.responses import (
     FetchedOffset,
     OffsetCommitResponse,
@@ -24,6 +32,7 @@ from moldau.control.groups.responses import (
     OffsetFetchResponse,
 )
 from moldau.control.groups.turn import Turn
+from moldau.control.machine import TransactionMarker
 from moldau.control.schema import ZERO_UUID
 from moldau.errors import ErrorCode
 
@@ -47,8 +56,26 @@ class CommittedOffsets:
     def __init__(self) -> None:
         self._groups: dict[str, dict[str, dict[int, OffsetCommitValue]]] = {}
         self._on_the_way: dict[str, dict[tuple[str, int], int]] = {}
+        self._pending = PendingOffsets()
 
     def apply(self, record: OffsetRecord) -> None:
+        if record.value is None:
+            self._pending.forget(record.group, record.topic, record.partition)
+        else:
+            self._pending.overtaken(record.group, record.topic, record.partition)
+        self._put(record)
+
+    def apply_pending(self, record: PendingOffsetRecord) -> None:
+        self._pending.add(record)
+
+    def apply_marker(self, marker: TransactionMarker) -> tuple[OffsetRecord, ...]:
+        """The transaction is decided: its offsets count now, or are gone. Returns those that count."""
+        decided = tuple(self._pending.end(marker.producer_id, committed=marker.committed))
+        for record in decided:
+            self._put(record)
+        return decided
+
+    def _put(self, record: OffsetRecord) -> None:
         if record.value is not None:
             topics = self._groups.setdefault(record.group, {})
             topics.setdefault(record.topic, {})[record.partition] = record.value
@@ -72,6 +99,13 @@ class CommittedOffsets:
             for partition, value in partitions.items():
                 yield topic, partition, value
 
+    def everything(self) -> Iterator[tuple[str, str, int, OffsetCommitValue]]:
+        """What is committed, and what is pending."""
+        for group_id in self._groups:
+            for topic, partition, value in self.of_group(group_id):
+                yield group_id, topic, partition, value
+        yield from self._pending.everything()
+
     # Commits between `decide` and `apply`
 
     def expect(self, record: OffsetRecord) -> None:
@@ -91,20 +125,38 @@ class CommittedOffsets:
             self._on_the_way.pop(record.group, None)
 
     def is_coming(self, group_id: str, topic: str, partition: int) -> bool:
-        return (topic, partition) in self._on_the_way.get(group_id, {})
+        key = (topic, partition)
+        return key in self._on_the_way.get(group_id, {}) or key in self._pending.of_group(group_id)
 
     def has_coming(self, group_id: str) -> bool:
-        return group_id in self._on_the_way
+        return group_id in self._on_the_way or bool(self._pending.of_group(group_id))
 
     def keys(self, group_id: str) -> Iterator[tuple[str, int]]:
         """Every partition that has an offset or is about to have one."""
         seen = {(topic, partition) for topic, partition, _ in self.of_group(group_id)}
-        yield from sorted(seen | self._on_the_way.get(group_id, {}).keys())
+        yield from sorted(seen | self._on_the_way.get(group_id, {}).keys() | self._pending.of_group(group_id).keys())
 
 
 def commit(turn: Turn, request: OffsetCommit) -> OffsetCommitResponse:
     """Write the offsets whose metadata is not too long; the group has agreed before."""
     expires_ms = NO_EXPIRY if request.retention_ms == DEFAULT_RETENTION else turn.now_ms + request.retention_ms
+    records, errors = _records_of(turn, request, expires_ms)
+    turn.records.extend(records)
+    return OffsetCommitResponse(ErrorCode.NONE, errors)
+
+
+def commit_in_transaction(turn: Turn, request: TransactionalOffsetCommit) -> OffsetCommitResponse:
+    """Write the same, to count when the transaction is committed."""
+    records, errors = _records_of(turn, request, NO_EXPIRY)
+    turn.records.extend(PendingOffsetRecord(request.producer.producer_id, record) for record in records)
+    turn.producer = request.producer
+    return OffsetCommitResponse(ErrorCode.NONE, errors)
+
+
+def _records_of(
+    turn: Turn, request: OffsetCommit | TransactionalOffsetCommit, expires_ms: int
+) -> tuple[list[OffsetRecord], tuple[tuple[str, int, ErrorCode], ...]]:
+    records: list[OffsetRecord] = []
     errors: list[tuple[str, int, ErrorCode]] = []
     for offset in request.offsets:
         if _utf16_length(offset.metadata or "") > turn.settings.offset_metadata_max_bytes:
@@ -112,8 +164,8 @@ def commit(turn: Turn, request: OffsetCommit) -> OffsetCommitResponse:
             continue
         errors.append((offset.topic, offset.partition, ErrorCode.NONE))
         value = _committed(offset, turn.now_ms, expires_ms)
-        turn.write(OffsetRecord(request.group_id, offset.topic, offset.partition, value))
-    return OffsetCommitResponse(ErrorCode.NONE, tuple(errors))
+        records.append(OffsetRecord(request.group_id, offset.topic, offset.partition, value))
+    return records, tuple(errors)
 
 
 def fetch(offsets: CommittedOffsets, request: OffsetFetch) -> OffsetFetchResponse:
@@ -170,10 +222,9 @@ def expire(turn: Turn, offsets: CommittedOffsets, group_id: str, owner: OffsetOw
 def forget_topics(turn: Turn, offsets: CommittedOffsets, topics: tuple[DeletedTopic, ...]) -> None:
     """Take back the offsets of deleted topics, but not those of a new topic of the same name."""
     deleted = {topic.name: topic.topic_id for topic in topics}
-    for group_id in list(offsets.group_ids()):
-        for topic, partition, value in offsets.of_group(group_id):
-            if topic in deleted and not _is_of_another_topic(value.topic_id, deleted[topic]):
-                turn.write(OffsetRecord(group_id, topic, partition, None))
+    for group_id, topic, partition, value in offsets.everything():
+        if topic in deleted and not _is_of_another_topic(value.topic_id, deleted[topic]):
+            turn.write(OffsetRecord(group_id, topic, partition, None))
 
 
 def _committed(offset: OffsetToCommit, now_ms: int, expires_ms: int) -> OffsetCommitValue:

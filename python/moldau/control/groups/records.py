@@ -25,6 +25,7 @@ from uuid import UUID
 
 from moldau.control.groups.consumer import records as consumer
 from moldau.control.groups.consumer.records import ConsumerRecord
+from moldau.control.machine import TransactionMarker
 from moldau.control.schema import (
     BYTES,
     INT32,
@@ -117,6 +118,14 @@ class OffsetRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingOffsetRecord:
+    """An offset was committed inside a producer's transaction. On disk the batch around it says so."""
+
+    producer_id: int
+    offset: OffsetRecord
+
+
+@dataclass(frozen=True, slots=True)
 class GroupRecord:
     """A classic group reached a generation, or with `value` None: it is gone."""
 
@@ -134,7 +143,8 @@ class OtherRecord:
     value: bytes | None
 
 
-CoordinatorRecord = OffsetRecord | GroupRecord | ConsumerRecord | OtherRecord
+CoordinatorRecord = OffsetRecord | PendingOffsetRecord | GroupRecord | ConsumerRecord | OtherRecord | TransactionMarker
+"""A marker is not encoded here: it is a control batch, which the log makes."""
 
 
 def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
@@ -159,6 +169,10 @@ def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
             return key, _with_number(GROUP_METADATA_VERSION, metadata, version=GROUP_METADATA_VERSION)
         case OtherRecord():
             return record.key, record.value
+        case PendingOffsetRecord(_, offset):
+            return encode_record(offset)
+        case TransactionMarker():
+            raise SchemaError("a transaction marker has no key and value of its own")
         case _:
             key = struct.pack(">h", record.record_type) + consumer.key_of(record)
             body = consumer.value_of(record)

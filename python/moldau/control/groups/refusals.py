@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from moldau.control.groups.requests import (
+    CompleteTransaction,
     ConsumerGroupDescribe,
     ConsumerGroupHeartbeat,
     DeleteGroup,
@@ -17,8 +18,10 @@ from moldau.control.groups.requests import (
     OffsetDelete,
     OffsetFetch,
     SyncGroup,
+    TransactionalOffsetCommit,
 )
 from moldau.control.groups.responses import (
+    CompleteTransactionResponse,
     ConsumerGroupDescribeResponse,
     ConsumerGroupHeartbeatResponse,
     DeleteGroupResponse,
@@ -70,8 +73,10 @@ def refuse(request: object, error: ErrorCode) -> GroupResponse:
             return ConsumerGroupHeartbeatResponse(error)
         case ConsumerGroupDescribe():
             return ConsumerGroupDescribeResponse(error, request.group_id)
-        case OffsetCommit():
+        case OffsetCommit() | TransactionalOffsetCommit():
             return OffsetCommitResponse(error)
+        case CompleteTransaction():
+            return CompleteTransactionResponse(error)
         case OffsetFetch():
             return OffsetFetchResponse(error)
         case OffsetDelete():

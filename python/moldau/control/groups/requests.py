@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from moldau.control.machine import Token
+from moldau.control.machine import Producer, Token, TransactionMarker
 from moldau.control.schema import ZERO_UUID
 
 
@@ -132,6 +132,26 @@ class OffsetCommit:
     """Versions 2 to 4 may bring a retention of their own; -1 takes `offsets.retention.minutes`."""
     knows_group_id_not_found: bool = True
     """From version 9 a client understands GROUP_ID_NOT_FOUND here; before, it is ILLEGAL_GENERATION."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionalOffsetCommit:
+    """Offsets that count when the producer's transaction is committed. Answered by `OffsetCommitResponse`."""
+
+    group_id: str
+    producer: Producer
+    generation_id: int
+    """-1 from a producer that does not know its consumer's group (before version 3)."""
+    member_id: str
+    group_instance_id: str | None
+    offsets: tuple[OffsetToCommit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteTransaction:
+    """A transaction with offsets in this partition is decided. Answered by `CompleteTransactionResponse`."""
+
+    marker: TransactionMarker
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +297,8 @@ ClientRequest = (
     | ConsumerGroupHeartbeat
     | ConsumerGroupDescribe
     | OffsetCommit
+    | TransactionalOffsetCommit
+    | CompleteTransaction
     | OffsetFetch
     | OffsetDelete
     | DescribeGroup

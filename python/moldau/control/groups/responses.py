@@ -108,6 +108,11 @@ class OffsetCommitResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class CompleteTransactionResponse:
+    error: ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
 class FetchedOffset:
     topic: str
     partition: int
@@ -182,6 +187,7 @@ GroupResponse = (
     | ConsumerGroupHeartbeatResponse
     | ConsumerGroupDescribeResponse
     | OffsetCommitResponse
+    | CompleteTransactionResponse
     | OffsetFetchResponse
     | OffsetDeleteResponse
     | DescribeGroupResponse

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from moldau.control.groups.records import CoordinatorRecord
 from moldau.control.groups.settings import GroupSettings
-from moldau.control.machine import CancelTimer, Effect, Reply, ScheduleTimer, Token
+from moldau.control.machine import CancelTimer, Effect, Producer, Reply, ScheduleTimer, Token
 
 
 class Chance(Protocol):
@@ -31,6 +31,8 @@ class Turn:
     """Numbers for rebalance rounds, never given twice."""
     records: list[CoordinatorRecord] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    producer: Producer | None = None
+    """In whose transaction the records are written."""
 
     def write(self, record: CoordinatorRecord) -> None:
         self.records.append(record)

@@ -25,6 +25,7 @@ from moldau.control.metadata.records import (
 from moldau.control.schema import Message
 
 METADATA_VERSION: Final = "metadata.version"
+TRANSACTION_VERSION: Final = "transaction.version"
 ELIGIBLE_LEADER_REPLICAS_VERSION: Final = "eligible.leader.replicas.version"
 
 
@@ -45,7 +46,7 @@ FEATURES: Final[Mapping[str, Feature]] = {
     for feature in (
         Feature(METADATA_VERSION, 7, 30, 30, {}),
         Feature("group.version", 0, 1, 1, {}),
-        Feature("transaction.version", 0, 2, 0, {}),
+        Feature(TRANSACTION_VERSION, 0, 2, 2, {}),
         Feature(ELIGIBLE_LEADER_REPLICAS_VERSION, 0, 1, 1, {1: 23}),
         Feature("share.version", 0, 1, 0, {}),
         Feature("streams.version", 0, 1, 0, {}),

@@ -1,10 +1,11 @@
-"""FindCoordinator: which node keeps a group. With one node it is always this one.
+"""FindCoordinator: which node keeps a group or a transactional id. With one node it is always this one.
 
-The first question creates `__consumer_offsets`. Kafka answers that question with COORDINATOR_NOT_AVAILABLE and lets the
-client come back; here it waits until the topic is there, so that the first consumer starts without a retry.
+The first question creates `__consumer_offsets` or `__transaction_state`. Kafka answers that question with
+COORDINATOR_NOT_AVAILABLE and lets the client come back; here it waits until the topic is there, so that the first
+consumer starts without a retry.
 
-Version 4 asks for many keys at once. Transaction and share coordinators do not exist yet: they are refused with
-INVALID_REQUEST, which clients report at once instead of asking again for ever.
+Version 4 asks for many keys at once. Share coordinators do not exist yet: they are refused with INVALID_REQUEST, which
+clients report at once instead of asking again for ever.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import Any, Final
 
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.handlers import Api, RequestContext
-from moldau.server.topic_creation import OFFSETS_TOPIC, ensure_internal_topic
+from moldau.server.topic_creation import ensure_internal_topic
 
 API = Api(10, "FindCoordinator", (0, 6))
 
 GROUP: Final = 0
+TRANSACTION: Final = 1
 NO_NODE: Final = {"node_id": -1, "host": "", "port": -1}
 
 
@@ -33,10 +35,11 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
 async def _coordinator(shell: Any, key_type: int, key: str, context: RequestContext) -> dict[str, Any]:
     named = {"key": key} if context.api_version >= 4 else {}
     try:
-        if key_type != GROUP:
-            raise ApiError(ErrorCode.INVALID_REQUEST, "this node coordinates groups only")
-        await ensure_internal_topic(shell, OFFSETS_TOPIC)
-        await shell.groups.loaded()
+        if key_type not in (GROUP, TRANSACTION):
+            raise ApiError(ErrorCode.INVALID_REQUEST, "this node coordinates groups and transactions only")
+        coordinators = shell.groups if key_type == GROUP else shell.transactions.coordinators
+        await ensure_internal_topic(shell, coordinators.topic)
+        await coordinators.loaded()
     except ApiError as error:
         return {**named, **NO_NODE, "error_code": error.code, "error_message": error.message}
     host, port = context.advertised

@@ -1,32 +1,47 @@
-"""InitProducerId: an id for an idempotent producer (KIP-98).
+"""InitProducerId: an id for an idempotent producer (KIP-98), or a transactional id for its next producer.
 
-A producer that asks with a transactional id wants the transaction coordinator, and this node does not run one: it is
-told so with the code that clients retry on, and no transaction API is advertised to it.
+Without a transactional id any number will do that nobody has. With one, the coordinator shuts out the producer before:
+it ends the transaction that was left open and raises the epoch. Version 3 brings who the producer was, when it goes on
+after an error (KIP-360), and 4 understands PRODUCER_FENCED.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from moldau.control.transactions.requests import InitProducerId, ProducerIdAndEpoch
+from moldau.control.transactions.responses import Initialised
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.durations import milliseconds
 from moldau.server.handlers import Api, RequestContext
+from moldau.server.handlers.fencing import told_to
 
 API = Api(22, "InitProducerId", (0, 5))
 
 NO_PRODUCER_ID: Final = -1
 NO_PRODUCER_EPOCH: Final = -1
+KNOWS_FENCED_SINCE: Final = 4
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
-    # Both or neither: they name the producer that was bumped (KIP-360).
-    half_named = (getattr(request, "producer_id", NO_PRODUCER_ID) == NO_PRODUCER_ID) != (
-        getattr(request, "producer_epoch", NO_PRODUCER_EPOCH) == NO_PRODUCER_EPOCH
-    )
+    producer_id = getattr(request, "producer_id", NO_PRODUCER_ID)
+    producer_epoch = getattr(request, "producer_epoch", NO_PRODUCER_EPOCH)
     try:
+        # Both or neither: they name the producer that goes on.
+        half_named = (producer_id == NO_PRODUCER_ID) != (producer_epoch == NO_PRODUCER_EPOCH)
         if half_named or request.transactional_id == "":
             raise ApiError(ErrorCode.INVALID_REQUEST)
-        if request.transactional_id is not None:
-            raise ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-        return {"error_code": ErrorCode.NONE, "producer_id": await shell.producer_ids.take(shell), "producer_epoch": 0}
+        if request.transactional_id is None:
+            initialised = Initialised(ErrorCode.NONE, await shell.producer_ids.take(shell), 0)
+        else:
+            expected = None if producer_id == NO_PRODUCER_ID else ProducerIdAndEpoch(producer_id, producer_epoch)
+            timeout_ms = milliseconds(request.transaction_timeout)
+            asked = InitProducerId(request.transactional_id, timeout_ms, expected)
+            initialised = await shell.transactions.run(request.transactional_id, asked)
     except ApiError as error:
-        return {"error_code": error.code, "producer_id": NO_PRODUCER_ID, "producer_epoch": NO_PRODUCER_EPOCH}
+        initialised = Initialised(error.code)
+    return {
+        "error_code": told_to(context, initialised.error, KNOWS_FENCED_SINCE),
+        "producer_id": initialised.producer_id,
+        "producer_epoch": initialised.producer_epoch,
+    }

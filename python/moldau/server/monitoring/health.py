@@ -9,7 +9,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from moldau.server.coordinators import Coordinators
 from moldau.server.core_types import DirectoryStatus
 from moldau.server.shell import Shell
 
@@ -41,7 +43,8 @@ def checks(phase: Phase, shell: Shell | None, directories: Sequence[DirectorySta
     if phase is not Phase.SERVING or shell is None:
         doing = "it is stopping" if phase is Phase.STOPPING else "it is starting: partitions are being loaded"
         return [Check("serving", ok=False, reason=doing)]
-    return [Check("serving", ok=True), _metadata(shell), _directories(directories), _groups(shell)]
+    loaded = [_loaded("groups", shell.groups), _loaded("transactions", shell.transactions.coordinators)]
+    return [Check("serving", ok=True), _metadata(shell), _directories(directories), *loaded]
 
 
 def _metadata(shell: Shell) -> Check:
@@ -58,8 +61,8 @@ def _directories(directories: Sequence[DirectoryStatus]) -> Check:
     return Check("directories", ok=len(failed) < len(directories), reason=reasons or None)
 
 
-def _groups(shell: Shell) -> Check:
-    loading = shell.groups.loading_count
+def _loaded(name: str, coordinators: Coordinators[Any]) -> Check:
+    loading = coordinators.loading_count
     if loading:
-        return Check("groups", ok=False, reason=f"{loading} partitions of __consumer_offsets are being loaded")
-    return Check("groups", ok=True)
+        return Check(name, ok=False, reason=f"{loading} partitions of {coordinators.topic} are being loaded")
+    return Check(name, ok=True)

@@ -15,6 +15,7 @@ from moldau.observe import families, process
 from moldau.observe.exposition import Exposition
 from moldau.observe.metrics import REQUESTS
 from moldau.server.core_types import MetricFamily
+from moldau.server.monitoring.group_standings import standings
 from moldau.server.monitoring.health import Phase
 from moldau.server.shell import Shell
 
@@ -108,7 +109,7 @@ def _write_cluster(text: Exposition, shell: Shell) -> None:
 
 
 def _write_groups(text: Exposition, shell: Shell) -> GroupOffsets:
-    groups = shell.groups.standings()
+    groups = standings(shell.groups)
     text.values(families.GROUP_MEMBERS, [({"consumergroup": group.group_id}, group.members) for group in groups])
     text.value(families.GROUPS, len(groups))
     text.value(families.COMMITTED_OFFSETS, sum(len(group.offsets) for group in groups))

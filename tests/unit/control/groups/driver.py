@@ -7,8 +7,9 @@ import struct
 from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
 
 from moldau.control.groups.coordinator import GroupCoordinator
-from moldau.control.groups.records import decode_record, encode_record
+from moldau.control.groups.records import PendingOffsetRecord, decode_record, encode_record
 from moldau.control.groups.requests import (
+    CompleteTransaction,
     DescribeGroup,
     Heartbeat,
     JoinGroup,
@@ -21,9 +22,18 @@ from moldau.control.groups.requests import (
     Protocol,
     SyncGroup,
     TopicPartitions,
+    TransactionalOffsetCommit,
 )
 from moldau.control.groups.settings import GroupSettings
-from moldau.control.machine import PARKED, AppendFailed, CancelTimer, Reply, ScheduleTimer
+from moldau.control.machine import (
+    PARKED,
+    AppendFailed,
+    CancelTimer,
+    Producer,
+    Reply,
+    ScheduleTimer,
+    TransactionMarker,
+)
 from moldau.control.schema import ZERO_UUID
 from moldau.errors import ErrorCode
 
@@ -40,6 +50,22 @@ RANGE = (Protocol("range", subscription(TOPIC)),)
 ROUND_ROBIN = (Protocol("roundrobin", subscription(TOPIC)),)
 
 
+def to_log(record):
+    """Key and value, as the log has them, and the producer in whose batch they stand, if any; a marker as it is."""
+    if isinstance(record, TransactionMarker):
+        return record
+    pair = encode_record(record)
+    return (*pair, record.producer_id) if isinstance(record, PendingOffsetRecord) else pair
+
+
+def from_log(entry):
+    if isinstance(entry, TransactionMarker):
+        return entry
+    key, value, *producer_id = entry
+    record = decode_record(key, value)
+    return PendingOffsetRecord(*producer_id, record) if producer_id else record
+
+
 class Driver:
     def __init__(self, log=(), cluster=None, **settings):
         self.settings = GroupSettings(**{"initial_rebalance_delay_ms": 0} | settings)
@@ -51,8 +77,8 @@ class Driver:
         self.append_error = None
         self.cluster = cluster or ClusterOfTopics(orders=4)
         self.machine = GroupCoordinator(self.settings, random.Random(7), self.cluster)
-        for key, value in self.log:
-            self.machine.apply(decode_record(key, value))
+        for entry in self.log:
+            self.machine.apply(from_log(entry))
 
     def load(self):
         self.ask(Loaded())
@@ -73,9 +99,9 @@ class Driver:
             decision = self.machine.decide(AppendFailed(request, decision, self.append_error), self.now_ms)
             assert not decision.records
         for record in decision.records:
-            key, value = encode_record(record)
-            self.log.append((key, value))
-            self.machine.apply(decode_record(key, value))
+            assert isinstance(record, PendingOffsetRecord) == (decision.producer is not None)
+            self.log.append(to_log(record))
+            self.machine.apply(from_log(self.log[-1]))
         for effect in decision.effects:
             match effect:
                 case Reply(token, response):
@@ -159,6 +185,18 @@ class Driver:
         )
         response = self.ask(request)
         return response.error or response.partitions[0][2]
+
+    def commit_in_transaction(
+        self, offset, producer_id=9, generation_id=-1, member_id="", instance_id=None, partition=0
+    ):
+        to_commit = OffsetToCommit(TOPIC, ZERO_UUID, partition, offset, 3, "")
+        producer = Producer(producer_id, 0, None)
+        request = TransactionalOffsetCommit(GROUP, producer, generation_id, member_id, instance_id, (to_commit,))
+        response = self.ask(request)
+        return response.error or response.partitions[0][2]
+
+    def end_transaction(self, producer_id=9, *, commit=True):
+        return self.ask(CompleteTransaction(TransactionMarker(producer_id, 0, 0, commit))).error
 
     def committed(self, partition=0, topic=TOPIC, group_id=GROUP, topic_id=ZERO_UUID):
         wanted = (TopicPartitions(topic, (partition,), topic_id),)

@@ -29,7 +29,6 @@ from moldau.control.groups.consumer.records import (
     TopicMetadataRecord,
     TopicPartitionsValue,
 )
-from moldau.control.groups.placement import partition_for
 from moldau.control.groups.records import (
     GroupMetadataKey,
     GroupMetadataValue,
@@ -42,6 +41,7 @@ from moldau.control.groups.records import (
     decode_record,
     encode_record,
 )
+from moldau.control.placement.hashed import partition_for
 from moldau.control.schema import SchemaError, encode
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "groups" / "kafka-4.3.1.jsonl"

@@ -57,7 +57,8 @@ def test_an_open_transaction_is_aborted_when_the_node_comes_back():
 def test_clients_are_told_no_more_than_this_node_serves():
     told = told_levels(dict(bootstrap_levels()))
     assert told["metadata.version"] == 30
-    assert "transaction.version" not in told
+    assert told["transaction.version"] == 2
+    assert "share.version" not in told
     assert all(level <= FEATURES[name].served for name, level in told.items())
     assert told_levels({"unknown.feature": 3}) == {}
 

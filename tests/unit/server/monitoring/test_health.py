@@ -11,9 +11,12 @@ HEALTHY = DirectoryStatus("/data", online=True, error=None, total_bytes=10, usab
 FAILED = DirectoryStatus("/data2", online=False, error="Input/output error", total_bytes=-1, usable_bytes=-1)
 
 
-def node(*, stopped_by=None, loading=0):
+def node(*, stopped_by=None, loading=0, transactions_loading=0):
+    transactions = SimpleNamespace(topic="__transaction_state", loading_count=transactions_loading)
     return SimpleNamespace(
-        metadata=SimpleNamespace(stopped_by=stopped_by), groups=SimpleNamespace(loading_count=loading)
+        metadata=SimpleNamespace(stopped_by=stopped_by),
+        groups=SimpleNamespace(topic="__consumer_offsets", loading_count=loading),
+        transactions=SimpleNamespace(coordinators=transactions),
     )
 
 
@@ -44,3 +47,8 @@ def test_a_node_that_cannot_follow_its_metadata_is_not_ready():
 
 def test_a_node_whose_groups_are_being_loaded_is_not_ready():
     assert "3 partitions" in why_not(Phase.SERVING, node(loading=3), [HEALTHY])["groups"]
+
+
+def test_a_node_whose_transactions_are_being_loaded_is_not_ready():
+    reasons = why_not(Phase.SERVING, node(transactions_loading=2), [HEALTHY])
+    assert reasons == {"transactions": "2 partitions of __transaction_state are being loaded"}

@@ -353,15 +353,28 @@ class ClassicGroup:
             return ErrorCode.NONE
         if generation_id < 0 and not member_id and group_instance_id is None:
             return ErrorCode.UNKNOWN_MEMBER_ID
-        error = self.identify(member_id, group_instance_id)
+        error = self._check_generation(member_id, group_instance_id, generation_id)
         if error is not ErrorCode.NONE:
             return error
-        if generation_id != self.generation_id:
-            return ErrorCode.ILLEGAL_GENERATION
         # The member knows its generation from the answer to JoinGroup, but not yet what it owns in it.
         if self.state is GroupState.COMPLETING_REBALANCE:
             return ErrorCode.REBALANCE_IN_PROGRESS
         return ErrorCode.NONE
+
+    def check_transactional_commit(
+        self, member_id: str, group_instance_id: str | None, generation_id: int
+    ) -> ErrorCode:
+        """Whether this member may commit in a transaction: in any state, and an older producer without a name."""
+        is_named = generation_id >= 0 or bool(member_id) or group_instance_id is not None
+        if not is_named or (generation_id < 0 and self.is_empty):
+            return ErrorCode.NONE
+        return self._check_generation(member_id, group_instance_id, generation_id)
+
+    def _check_generation(self, member_id: str, group_instance_id: str | None, generation_id: int) -> ErrorCode:
+        error = self.identify(member_id, group_instance_id)
+        if error is ErrorCode.NONE and generation_id != self.generation_id:
+            return ErrorCode.ILLEGAL_GENERATION
+        return error
 
     def check_offset_delete(self) -> ErrorCode:
         # Without the consumer protocol nobody can say which topics are in use.

@@ -261,6 +261,19 @@ class ConsumerGroup:
             return _stale(member)
         return ErrorCode.NONE
 
+    def check_transactional_commit(
+        self,
+        member_id: str,
+        group_instance_id: str | None,
+        member_epoch: int,
+        partitions: Iterable[tuple[UUID, int]],
+    ) -> ErrorCode:
+        """The same for a commit in a transaction, which older producers send without saying for which member."""
+        if member_epoch < 0 and not member_id and group_instance_id is None:
+            return ErrorCode.NONE
+        error = self.check_offset_commit(member_id, member_epoch, partitions, knows_member_epochs=True)
+        return ErrorCode.ILLEGAL_GENERATION if error is ErrorCode.STALE_MEMBER_EPOCH else error
+
     def check_offset_fetch(self, member_id: str | None, member_epoch: int) -> ErrorCode:
         if member_id is None and member_epoch < 0:
             return ErrorCode.NONE

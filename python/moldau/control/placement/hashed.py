@@ -1,10 +1,6 @@
-"""Which partition of `__consumer_offsets` a group lives in: a hash that every Kafka node agrees on."""
+"""Which partition of an internal topic keeps a group or a transactional id: a hash that every Kafka node agrees on."""
 
 from __future__ import annotations
-
-from typing import Final
-
-GROUP_METADATA_TOPIC: Final = "__consumer_offsets"
 
 
 def java_hash(text: str) -> int:
@@ -16,7 +12,7 @@ def java_hash(text: str) -> int:
     return result - (1 << 32) if result & 0x80000000 else result
 
 
-def partition_for(group_id: str, partitions: int) -> int:
+def partition_for(key: str, partitions: int) -> int:
     """Kafka's `abs(hashCode) % partitions`, where the absolute value of the smallest integer is 0."""
-    value = java_hash(group_id)
+    value = java_hash(key)
     return (0 if value == -(1 << 31) else abs(value)) % partitions

@@ -1,0 +1,121 @@
+"""TxnOffsetCommit: offsets that count when a transaction is committed.
+
+The offsets go into the partition of `__consumer_offsets` that keeps the group, so that partition has to be part of the
+transaction: up to version 4 the coordinator is asked whether it is (KIP-890), from 5 on it is added. Version 3 brings
+the consumer's member id and generation (KIP-447), so that a member which has lost its partitions cannot commit for
+them; 4 understands TRANSACTION_ABORTABLE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from moldau._core import CoreError
+from moldau.control.groups.requests import OffsetToCommit, TransactionalOffsetCommit
+from moldau.control.groups.responses import OffsetCommitResponse
+from moldau.control.machine import Producer
+from moldau.control.transactions.transaction import TopicPartition
+from moldau.errors import ApiError, ErrorCode
+from moldau.server.handlers import Api, RequestContext
+from moldau.server.topic_creation import OFFSETS_TOPIC
+
+API = Api(28, "TxnOffsetCommit", (0, 5))
+
+KNOWS_LOADING_SINCE: Final = 2
+KNOWS_ABORTABLE_SINCE: Final = 4
+ADDS_SINCE: Final = 5
+
+
+async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
+    errors: dict[tuple[str, int], ErrorCode] = {}
+    offsets = []
+    for topic in request.topics:
+        known = shell.metadata.machine.image.topics.get(topic.name)
+        for partition in topic.partitions:
+            if known is None or partition.partition_index not in known.partitions:
+                errors[topic.name, partition.partition_index] = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            else:
+                offsets.append(_offset(known, partition))
+    for_all = ErrorCode.NONE
+    if offsets:
+        try:
+            committed = await _commit(shell, request, context, tuple(offsets))
+            for_all = committed.error
+            errors.update({(topic, partition): error for topic, partition, error in committed.partitions})
+        except ApiError as error:
+            for_all = error.code
+    topics = [
+        {
+            "name": topic.name,
+            "partitions": [
+                {
+                    "partition_index": each.partition_index,
+                    "error_code": _told(errors.get((topic.name, each.partition_index), for_all), context),
+                }
+                for each in topic.partitions
+            ],
+        }
+        for topic in request.topics
+    ]
+    return {"topics": topics}
+
+
+def _offset(topic: Any, partition: Any) -> OffsetToCommit:
+    return OffsetToCommit(
+        topic=topic.name,
+        topic_id=topic.id,
+        partition=partition.partition_index,
+        offset=partition.committed_offset,
+        leader_epoch=getattr(partition, "committed_leader_epoch", -1),
+        metadata=partition.committed_metadata,
+    )
+
+
+async def _commit(
+    shell: Any, request: Any, context: RequestContext, offsets: tuple[OffsetToCommit, ...]
+) -> OffsetCommitResponse:
+    if not request.group_id:
+        return OffsetCommitResponse(ErrorCode.INVALID_GROUP_ID)
+    guard = await _verified(shell, request, context)
+    asked = TransactionalOffsetCommit(
+        request.group_id,
+        Producer(request.producer_id, request.producer_epoch, guard),
+        getattr(request, "generation_id", -1),
+        getattr(request, "member_id", ""),
+        getattr(request, "group_instance_id", None),
+        offsets,
+    )
+    committed: OffsetCommitResponse = await shell.groups.run(request.group_id, asked)
+    return committed
+
+
+async def _verified(shell: Any, request: Any, context: RequestContext) -> int | None:
+    """The guard for offsets that begin the transaction in the group's partition; None where it has begun.
+
+    Raises:
+        ApiError: the partition is not part of an open transaction of this producer.
+    """
+    at = TopicPartition(OFFSETS_TOPIC, shell.groups.partition_of(request.group_id))
+    producer, adds = (request.producer_id, request.producer_epoch), context.api_version >= ADDS_SINCE
+    try:
+        guard: int | None = shell.core.begin_verification(*at, producer, adds, shell.clock.now_ms())
+    except CoreError as error:
+        raise ApiError(ErrorCode(error.code), error.message) from error
+    asks = adds or shell.configs.broker_bool("transaction.partition.verification.enable")
+    if guard is not None and asks:
+        refusal = await shell.transactions.admit(request.transactional_id, producer, at, adds=adds)
+        if refusal is not ErrorCode.NONE:
+            raise ApiError(refusal)
+    return guard
+
+
+def _told(error: ErrorCode, context: RequestContext) -> ErrorCode:
+    version = context.api_version
+    if error is ErrorCode.PRODUCER_FENCED:
+        return ErrorCode.INVALID_PRODUCER_EPOCH
+    if error is ErrorCode.TRANSACTION_ABORTABLE and version < KNOWS_ABORTABLE_SINCE:
+        return ErrorCode.INVALID_TXN_STATE
+    if error is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS and version < KNOWS_LOADING_SINCE:
+        return ErrorCode.COORDINATOR_NOT_AVAILABLE
+    return error
