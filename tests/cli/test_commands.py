@@ -227,6 +227,8 @@ def test_somebody_who_is_no_broker_is_refused(answer):
         ["topic", "list", "-b", "host:port:x"],
         ["topic", "list", "-b", "localhost:99999"],
         ["topic", "list", "-X", "nothing"],
+        ["topic", "list", "-X", "no.such.setting=1"],
+        ["consume", "t", "-g", "g", "-X", "security.protocol=nonsense"],
         ["produce", "t", "/no/such/file"],
         ["consume", "t", "-c", "0"],
         ["consume", "t", "-g", "g", "-e"],

@@ -112,6 +112,8 @@ VERBS: Final = {
     "plan": "moldau.cli.plan:plan",
     "api-versions": "moldau.cli.api_versions:list_api_versions",
     "doctor": "moldau.cli.doctor:diagnose",
+    "completion": "moldau.cli.completion:print_script",
+    "habits": "moldau.cli.habits:install",
 }
 """Commands of one word."""
 
@@ -136,12 +138,12 @@ def build() -> App:
         result_action="return_value",
     )
     for verb, place in VERBS.items():
-        app.command(place, name=verb)
+        app.command(place, name=verb, **_below(verb))
     for noun, (text, verbs) in NOUNS.items():
         group = App(name=noun, help=text, default_parameter=plain)
         for verb, function in verbs.items():
             place = function if ":" in function else f"moldau.cli.{noun}:{function}"
-            group.command(place, name=verb)
+            group.command(place, name=verb, **_below(f"{noun} {verb}"))
         app.command(group)
     demo = App(name="demo", help="See it work.", default_parameter=plain)
     for name, place in DEMOS.items():
@@ -150,9 +152,25 @@ def build() -> App:
     return app
 
 
+def _below(command: str) -> dict[str, str]:
+    from moldau.cli.examples import EXAMPLES, epilogue
+
+    return {"help_epilogue": epilogue(command)} if command in EXAMPLES else {}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command line and leave with its exit code."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    if arguments is None:
+        # An executable that is linked under the name of a tool of Kafka is that tool.
+        linked = [name] if "kafka-" in sys.argv[0] and (name := _habit(sys.argv[0])) is not None else []
+        arguments = [*linked, *sys.argv[1:]]
+    sys.exit(run(arguments))
+
+
+def _habit(program: str) -> str | None:
+    from moldau.cli.habits import name_of
+
+    return name_of(program)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -160,6 +178,13 @@ def run(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         print(VERSION)
         return 0
+    if arguments and arguments[0] == "__complete":
+        from moldau.cli.completion import candidates
+
+        print("".join(f"{one}\n" for one in candidates(arguments[1:])), end="")
+        return 0
+    if arguments and arguments[0].startswith("kafka-") and (name := _habit(arguments[0])) is not None:
+        return _run_habit(name, arguments[1:])
     from cyclopts import CycloptsError
 
     from moldau.cli.outcome import BUG, DONE, INTERRUPTED, CommandError
@@ -192,6 +217,20 @@ def run(arguments: Sequence[str]) -> int:
         say_error("this is a bug in moldau", "please report the text above with the command that was run")
         return BUG
     return DONE
+
+
+def _run_habit(name: str, arguments: Sequence[str]) -> int:
+    """A command line of one of Kafka's tools, in our words; the first failure ends it."""
+    from moldau.cli.habits import translate
+    from moldau.cli.outcome import CommandError
+    from moldau.cli.output import say_error
+
+    try:
+        commands = translate(name, arguments)
+    except CommandError as error:
+        say_error(str(error), error.hint)
+        return error.exit_code
+    return next(filter(None, map(run, commands)), 0)
 
 
 def _asks_for_the_shape(arguments: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
@@ -12,6 +12,7 @@ from moldau.cli.outcome import RefusedError, UsageError
 from moldau.cli.output import Output
 from moldau.cli.resource_settings import (
     SETTING_COLUMNS,
+    Resource,
     change,
     change_cluster_settings,
     cluster_settings,
@@ -20,7 +21,6 @@ from moldau.cli.resource_settings import (
 from moldau.cli.several import report
 from moldau.config import KEYS, ConfigKey, Dynamic, Scope, Support, find, render
 
-Resource = Literal["topic", "broker", "group"]
 CLUSTER_DEFAULT: Final = "default"
 """The name under which brokers have the settings that hold for all of them; Kafka's protocol says an empty one."""
 
@@ -48,7 +48,7 @@ def show_config(
     if _is_for_all_brokers(resource, name):
         settings = cluster_settings(connection)
     else:
-        settings = settings_of(connection.admin(), connection, Scope(resource), name)
+        settings = settings_of(connection.admin(), connection, resource, name)
     shown = [one for one in settings if every_setting or not one["default"]]
     output.records(shown, SETTING_COLUMNS)
 
@@ -117,7 +117,7 @@ def _change(
         change_cluster_settings(connection, wanted, unwanted)
         output.records([{"name": name, "result": "changed"}], ("name", "result"))
         return
-    future = change(connection.admin(), Scope(resource), name, wanted, unwanted)
+    future = change(connection.admin(), resource, name, wanted, unwanted)
     report("name", {name: future}, "changed", connection, output)
 
 

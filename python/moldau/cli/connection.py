@@ -62,7 +62,7 @@ class Connection:
         configuration = self._configuration()
         from confluent_kafka.admin import AdminClient
 
-        client = AdminClient(configuration)
+        client = _made(AdminClient, configuration)
         self.admins.append(client)
         return client
 
@@ -71,14 +71,14 @@ class Connection:
         configuration = self._configuration()
         from confluent_kafka import Consumer
 
-        return Consumer({**configuration, "group.id": group, "enable.auto.commit": False, **settings})
+        return _made(Consumer, {**configuration, "group.id": group, "enable.auto.commit": False, **settings})
 
     def producer(self, **settings: Any) -> Producer:
         """A producer; `settings` come after those of `-X`."""
         configuration = self._configuration()
         from confluent_kafka import Producer
 
-        return Producer({**configuration, **settings})
+        return _made(Producer, {**configuration, **settings})
 
     def channel(self, address: tuple[str, int] | None = None) -> Channel:
         """A connection that speaks the protocol itself, to the first server that answers, or to `address`.
@@ -247,6 +247,16 @@ class Connection:
             f"{self.bootstrap_servers} answered and sent us on to {', '.join(sorted(elsewhere))}, which cannot be "
             "reached from here: set advertised.listeners of that broker to an address that this machine can reach"
         )
+
+
+def _made(client: Callable[[dict[str, Any]], T], configuration: dict[str, Any]) -> T:
+    """A client of the library; what it says about a setting is the user's mistake, not ours."""
+    from confluent_kafka import KafkaException
+
+    try:
+        return client(configuration)
+    except KafkaException as exception:
+        raise UsageError(exception.args[0].str(), "-X takes the settings of librdkafka") from exception
 
 
 def _with_tls(plain: socket.socket, host: str, settings: Mapping[str, str]) -> socket.socket:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 from cyclopts import Parameter
 
 from moldau.cli.connection import PATIENCE_S, Connection
-from moldau.cli.filter import Predicate, compile_filter
 from moldau.cli.outcome import UsageError
 from moldau.cli.output import Output, Progress, as_yaml, say
 from moldau.cli.places import Place, end_offsets, partitions_of, resolve, span
+from moldau.cli.record_filter import Predicate, compile_filter
 from moldau.cli.record_format import as_json, compile_format
 from moldau.cli.several import require
 
@@ -65,6 +65,7 @@ def consume(
     count: Annotated[int | None, Parameter(name=["--count", "-c"])] = None,
     format_: Annotated[str, Parameter(name=["--format", "-F"])] = "%v\\n",
     null: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
+    idle_timeout: float | None = None,
     connection: Connection = Connection(),
     output: Output = Output(),
 ) -> None:
@@ -87,6 +88,8 @@ def consume(
         %k{hex}, %v{base64}. With -o json and -o jsonl it is one JSON record per line instead.
     null
         What to print for a key or a value that is null.
+    idle_timeout
+        Leave when nothing came for so many seconds.
     """
     require(topics, "topic")
     if count is not None and count < 1:
@@ -105,7 +108,7 @@ def consume(
         eof = {"enable.partition.eof": goals is not None}
         consumer = connection.consumer(PRIVATE_GROUP, **{"auto.offset.reset": "error", **eof})
         consumer.assign(starts)
-    reading = Reading(consumer, connection, wanted, goals)
+    reading = Reading(consumer, connection, wanted, goals, idle_timeout)
     try:
         for messages in reading.batches(count):
             sys.stdout.buffer.write(b"".join(map(write, messages)))
@@ -154,16 +157,21 @@ class Reading:
     connection: Connection
     wanted: Predicate | None
     goals: dict[Place, int] | None
+    idle_timeout_s: float | None = None
     scanned: int = 0
     printed: int = 0
 
     def batches(self, count: int | None) -> Iterator[list[Message]]:
         """Records as they come, until there were enough of them or every partition reached its goal."""
-        started = time.monotonic()
+        started = last_came = time.monotonic()
         with Progress("scanning", self._distance() or 1) as progress:
             while self.printed != count and self.goals != {}:
                 records = self._next(BATCH if count is None else min(BATCH, count - self.printed))
-                if not self.scanned and time.monotonic() - started > PATIENCE_S:
+                now = time.monotonic()
+                last_came = now if records else last_came
+                if self.idle_timeout_s is not None and now - last_came > self.idle_timeout_s:
+                    return
+                if not self.scanned and now - started > PATIENCE_S:
                     self.connection.watch(self.consumer)
                 if self.wanted is not None:
                     records = list(filter(self.wanted, records))

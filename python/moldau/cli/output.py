@@ -28,7 +28,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """What could move the cursor or end the line: a name from the cluster must not write over the table."""
 CELL_WIDTH_MIN: Final = 12
 
-Format = Literal["table", "json", "jsonl", "yaml", "schema"]
+Format = Literal["table", "json", "jsonl", "yaml", "name", "schema"]
 Record = Mapping[str, Any]
 
 
@@ -38,7 +38,7 @@ class Output:
     """How to print."""
 
     output: Annotated[Format, Parameter(name=["--output", "-o"], group="Output")] = "table"
-    """For eyes (table), or for programs; schema prints the shape of what they get."""
+    """For eyes (table), for programs, or the names alone; schema prints the shape of what programs get."""
 
     @property
     def for_eyes(self) -> bool:
@@ -49,6 +49,9 @@ class Output:
         """Print many records; a table shows `columns` only."""
         if self.output == "table":
             _print_table(list(records), columns)
+        elif self.output == "name":
+            for record in records:
+                print(_cell(next(iter(record.values()))))
         elif self.output == "jsonl":
             for record in records:
                 print(_json(record))
@@ -65,6 +68,8 @@ class Output:
                 print(f"{column.replace('_', ' '):{width}}  {_cell(record[column])}")
         elif self.output == "yaml":
             print(as_yaml(record), end="")
+        elif self.output == "name":
+            print(_cell(next(iter(record.values()))))
         else:
             print(_json(record, indent=None if self.output == "jsonl" else 2))
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from moldau.cli.connection import Connection
 from moldau.cli.output import say
-from moldau.config import Scope, find, nearest
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource
 
+Resource = Literal["topic", "broker", "group"]
 SETTING_COLUMNS: Final = ("setting", "value", "source")
 BROKER_TYPE: Final = 4
 SET: Final = 0
@@ -20,40 +20,41 @@ DELETE: Final = 1
 """Numbers of the protocol."""
 
 
-def settings_of(admin: AdminClient, connection: Connection, scope: Scope, name: str) -> list[dict[str, Any]]:
+def settings_of(admin: AdminClient, connection: Connection, resource: Resource, name: str) -> list[dict[str, Any]]:
     """Every setting of one resource: value, where it came from, whether that is a default."""
-    resource = _resource(scope, name)
-    entries: Mapping[str, ConfigEntry] = connection.answer(admin.describe_configs([resource])[resource])
+    asked = _asked(resource, name)
+    entries: Mapping[str, ConfigEntry] = connection.answer(admin.describe_configs([asked])[asked])
     return [
         {
             "setting": setting,
             "value": None if entry.is_sensitive else entry.value,
             "source": _source(entry),
-            "default": _source(entry) in _INHERITED[scope],
+            "default": _source(entry) in _INHERITED[resource],
         }
         for setting, entry in sorted(entries.items())
     ]
 
 
-_INHERITED: Final[Mapping[Scope, frozenset[str]]] = {
-    Scope.TOPIC: frozenset({"broker, changed", "cluster, changed", "broker", "default", "unknown"}),
-    Scope.GROUP: frozenset({"broker, changed", "cluster, changed", "broker", "default", "unknown"}),
-    Scope.BROKER: frozenset({"default", "unknown"}),
+_FROM_BROKERS: Final = frozenset({"broker, changed", "cluster, changed", "broker", "default", "unknown"})
+_INHERITED: Final[Mapping[Resource, frozenset[str]]] = {
+    "topic": _FROM_BROKERS,
+    "group": _FROM_BROKERS,
+    "broker": frozenset({"default", "unknown"}),
 }
 """The sources that are not the resource's own."""
 
 
 def change(
-    admin: AdminClient, scope: Scope, name: str, wanted: Mapping[str, str], unwanted: Iterable[str]
+    admin: AdminClient, resource: Resource, name: str, wanted: Mapping[str, str], unwanted: Iterable[str]
 ) -> Future[Any]:
     """Set and unset settings of one resource; what is not named stays as it is."""
     from confluent_kafka.admin import AlterConfigOpType, ConfigEntry
 
-    warn_of_unknown(scope, wanted)
+    warn_of_unknown(resource, wanted)
     changes = [ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in wanted.items()]
     changes += [ConfigEntry(key, "", incremental_operation=AlterConfigOpType.DELETE) for key in unwanted]
-    resource = _resource(scope, name, changes)
-    future: Future[Any] = admin.incremental_alter_configs([resource])[resource]
+    asked = _asked(resource, name, changes)
+    future: Future[Any] = admin.incremental_alter_configs([asked])[asked]
     return future
 
 
@@ -87,7 +88,7 @@ def change_cluster_settings(connection: Connection, wanted: Mapping[str, str], u
     """
     from moldau.cli.protocol import require_no_error
 
-    warn_of_unknown(Scope.BROKER, wanted)
+    warn_of_unknown("broker", wanted)
     changes = [(name, SET, value) for name, value in wanted.items()] + [(name, DELETE, None) for name in unwanted]
 
     def build(api: Any) -> Any:
@@ -103,8 +104,11 @@ def change_cluster_settings(connection: Connection, wanted: Mapping[str, str], u
     require_no_error(result)
 
 
-def warn_of_unknown(scope: Scope, names: Iterable[str]) -> None:
+def warn_of_unknown(resource: Resource, names: Iterable[str]) -> None:
     """Say which setting was probably meant. It is sent all the same: a newer broker may know more than we do."""
+    from moldau.config import Scope, find, nearest
+
+    scope = Scope(resource)
     for name in names:
         if find(scope, name) is None:
             close = nearest(name, scope)
@@ -113,11 +117,11 @@ def warn_of_unknown(scope: Scope, names: Iterable[str]) -> None:
             )
 
 
-def _resource(scope: Scope, name: str, changes: list[ConfigEntry] | None = None) -> ConfigResource:
+def _asked(resource: Resource, name: str, changes: list[ConfigEntry] | None = None) -> ConfigResource:
     from confluent_kafka.admin import ConfigResource, ResourceType
 
-    kinds = {Scope.TOPIC: ResourceType.TOPIC, Scope.GROUP: ResourceType.GROUP, Scope.BROKER: ResourceType.BROKER}
-    return ConfigResource(kinds[scope], name, incremental_configs=changes)
+    kinds = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "broker": ResourceType.BROKER}
+    return ConfigResource(kinds[resource], name, incremental_configs=changes)
 
 
 def _source(entry: ConfigEntry) -> str:

@@ -214,6 +214,7 @@ SHAPES: Final[dict[str, Shape]] = {
     "cluster features": [
         {"feature": TEXT, "level": INTEGER_OR_NULL, "lowest": INTEGER_OR_NULL, "highest": INTEGER_OR_NULL}
     ],
+    "habits": [{"tool": TEXT, "command": TEXT}],
     "doctor": [{"check": TEXT, "state": TEXT, "finding": TEXT, "fix": TEXT_OR_NULL}],
     "profile list": [
         {"profile": TEXT, "bootstrap_servers": TEXT_OR_NULL, "registry": TEXT_OR_NULL, "current": BOOLEAN}

@@ -12,7 +12,6 @@ from moldau.cli.connection import Connection, pairs
 from moldau.cli.output import Output, say
 from moldau.cli.resource_settings import SETTING_COLUMNS, change, settings_of, warn_of_unknown
 from moldau.cli.several import Yes, confirm, report, require
-from moldau.config import Scope
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient, TopicDescription
@@ -64,9 +63,7 @@ def describe_topic(
         "internal": description.is_internal,
     }
     partitions = _partitions(admin, connection, description)
-    settings = [
-        one for one in settings_of(admin, connection, Scope.TOPIC, topic) if every_setting or not one["default"]
-    ]
+    settings = [one for one in settings_of(admin, connection, "topic", topic) if every_setting or not one["default"]]
     if not output.for_eyes:
         output.record({**summary, "partitions": partitions, "settings": settings}, ())
         return
@@ -137,7 +134,7 @@ def create_topics(
     from confluent_kafka.admin import NewTopic
 
     require(topics, "topic")
-    warn_of_unknown(Scope.TOPIC, pairs(config))
+    warn_of_unknown("topic", pairs(config))
     done = "could be created" if validate_only else "created"
     admin = connection.admin()
     if if_absent:
@@ -231,7 +228,7 @@ def configure_topic(
     """
     admin = connection.admin()
     if not set_ and not unset:
-        output.records(settings_of(admin, connection, Scope.TOPIC, topic), SETTING_COLUMNS)
+        output.records(settings_of(admin, connection, "topic", topic), SETTING_COLUMNS)
         return
-    future = change(admin, Scope.TOPIC, topic, pairs(set_), unset or ())
+    future = change(admin, "topic", topic, pairs(set_), unset or ())
     report("topic", {topic: future}, "changed", connection, output)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moldau.cli.filter import DEPTH_MAX, FilterError, compile_filter, matches
 from moldau.cli.outcome import UsageError
+from moldau.cli.record_filter import DEPTH_MAX, FilterError, compile_filter, matches
 
 
 class Record:
