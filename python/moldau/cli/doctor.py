@@ -110,7 +110,7 @@ def _this_machine() -> Iterator[Finding]:
     yield Finding(
         "open files",
         "ok" if enough else "warning",
-        f"a process of this shell may have {soft} open (at most {hard})",
+        f"{soft} for each process (at most {hard})",
         None if enough else f"ulimit -n {min(hard, 65_536)}, or LimitNOFILE= in the systemd unit: a broker needs many",
     )
 

@@ -104,7 +104,11 @@ def _print_table(records: Sequence[Record], columns: Sequence[str]) -> None:
     rows += [[_cell(record[column]) for column in columns] for record in records]
     widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
     if sys.stdout.isatty():
-        widths = _narrowed(widths, shutil.get_terminal_size().columns)
+        room = shutil.get_terminal_size().columns
+        widths = _narrowed(widths, numeric, room)
+        if sum(widths) + 2 * (len(widths) - 1) > room:
+            _print_blocks(rows)
+            return
     for number, row in enumerate(rows):
         cells = [
             f"{_cut(cell, width):>{width}}" if right else f"{_cut(cell, width):{width}}"
@@ -114,15 +118,27 @@ def _print_table(records: Sequence[Record], columns: Sequence[str]) -> None:
         print(emphasised(line, sys.stdout) if number == 0 else line)
 
 
-def _narrowed(widths: Sequence[int], room: int) -> list[int]:
-    """The widths of columns so that a line fits into `room`; the widest give first, none below what can be read."""
+def _narrowed(widths: Sequence[int], numeric: Sequence[bool], room: int) -> list[int]:
+    """The widths of columns so that a line fits into `room`, if it can: the widest give first, numbers never."""
     narrowed = list(widths)
-    while sum(narrowed) + 2 * (len(narrowed) - 1) > room:
-        widest = max(range(len(narrowed)), key=narrowed.__getitem__)
+    texts = [index for index, number in enumerate(numeric) if not number]
+    while texts and sum(narrowed) + 2 * (len(narrowed) - 1) > room:
+        widest = max(texts, key=narrowed.__getitem__)
         if narrowed[widest] <= CELL_WIDTH_MIN:
             break
         narrowed[widest] -= 1
     return narrowed
+
+
+def _print_blocks(rows: Sequence[Sequence[str]]) -> None:
+    """A line per cell where a table would have to wrap."""
+    names, *records = rows
+    width = max(map(len, names))
+    for number, record in enumerate(records):
+        if number:
+            print()
+        for name, cell in zip(names, record, strict=True):
+            print(f"{name:{width}}  {cell}")
 
 
 def _cut(cell: str, width: int) -> str:

@@ -53,7 +53,7 @@ def show_offsets(
         }
         for place in places
     ]
-    columns = ("topic", "partition", "start_offset", "end_offset", "youngest_offset", "youngest_timestamp_ms")
+    columns = ("topic", "partition", "start_offset", "end_offset", "youngest_offset")
     output.records(records, (*columns, "at_offset") if at is not None else columns)
 
 
