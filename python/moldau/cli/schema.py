@@ -161,7 +161,7 @@ def check_schema(
     """
     from moldau.registry.compat.levels import Level as Levels
     from moldau.registry.compat.levels import conflicts
-    from moldau.registry.languages import Policy
+    from moldau.registry.languages import Policy, SchemaError
 
     body = _body(file, type, reference)
     language, schema = _parsed(registry, body)
@@ -169,7 +169,10 @@ def check_schema(
     numbers = registry.versions(subject)
     compared = [] if wanted is Levels.NONE else numbers if wanted.transitive else numbers[-1:]
     versions = [_version(registry, subject, number) for number in compared]
-    found = conflicts(wanted, language, schema, versions, Policy.STRICT)
+    try:
+        found = conflicts(wanted, language, schema, versions, Policy.STRICT)
+    except SchemaError as error:
+        raise RefusedError(str(error)) from error
     records = [record for conflict in found for record in _reasons(conflict)]
     if output.for_eyes:
         _explain(found)

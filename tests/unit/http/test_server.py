@@ -66,3 +66,33 @@ def test_stop_without_start_does_nothing():
         await HttpServer(APP).stop()
 
     asyncio.run(scenario())
+
+
+def test_a_body_does_not_wait_for_the_acknowledgement_of_its_headers():
+    async def scenario() -> None:
+        server = HttpServer(APP)
+        await server.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b"hello")
+        (connection,) = server._server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        writer.close()
+        await server.stop()
+
+    asyncio.run(scenario())
+
+
+def test_who_connects_between_bind_and_start_is_answered():
+    async def scenario() -> None:
+        server = HttpServer(APP)
+        server.bind()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        await server.start()
+        assert (await reader.read()).endswith(b"hello")
+        writer.close()
+        await server.stop()
+
+    asyncio.run(scenario())

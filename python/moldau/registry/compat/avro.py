@@ -24,7 +24,7 @@ from moldau.registry.languages.avro.types import (
     Union,
     described,
 )
-from moldau.registry.languages.language import Incompatibility
+from moldau.registry.languages.language import Incompatibility, SchemaError
 
 PROMOTIONS: Final = {
     "int": frozenset({"long", "float", "double"}),
@@ -35,11 +35,17 @@ PROMOTIONS: Final = {
 }
 """What a written type may be read as, beside itself."""
 
+COMPARISONS_MAX: Final = 50_000
+"""Pairs of types in one check: about a second. Two unions of 200 records each are not refused."""
+
 Found = Iterator[Incompatibility]
 
 
 def check(reader: AvroType, writer: AvroType) -> list[Incompatibility]:
-    """Everything that keeps the reader from reading what the writer wrote; empty if nothing does."""
+    """Everything that keeps the reader from reading what the writer wrote; empty if nothing does.
+
+    Raises SchemaError if they are too large to be compared.
+    """
     return _Comparison().compare(reader, writer, "")
 
 
@@ -53,6 +59,8 @@ class _Comparison:
         pair = id(reader), id(writer)
         if pair in self._seen:
             return self._seen[pair]
+        if len(self._seen) >= COMPARISONS_MAX:
+            raise SchemaError(f"it takes more than {COMPARISONS_MAX} comparisons to know who can read whom", path)
         self._seen[pair] = []
         found = list(self._rules(reader, writer, path))
         self._seen[pair] = found

@@ -11,7 +11,7 @@ from moldau.registry.data_contract import merge_metadata, merge_rule_sets, with_
 from moldau.registry.decisions import Decision
 from moldau.registry.decisions.modes import IMPORTING, check_can_register
 from moldau.registry.errors import IncompatibleError, id_does_not_match, invalid_schema, not_permitted
-from moldau.registry.languages import ParsedSchema, Policy
+from moldau.registry.languages import ParsedSchema, Policy, SchemaError
 from moldau.registry.names import DEFAULT_CONTEXT, context_of
 from moldau.registry.parsing import Parser, language_of
 from moldau.registry.records import TENANT, ContextKey, Record, SchemaKey, SchemaValue
@@ -115,7 +115,10 @@ class Registrar:
             Version(value.version, language_of(value.schema), self._parser.parse_value(value)) for value in compared
         ]
         policy = Policy(config.get("compatibilityPolicy", Policy.STRICT.value))
-        return conflicts(level, language_of(schema), parsed, earlier, policy)
+        try:
+            return conflicts(level, language_of(schema), parsed, earlier, policy)
+        except SchemaError as error:
+            raise invalid_schema(str(error)) from error
 
     @staticmethod
     def _told(conflict: Conflict, level: Level) -> list[str]:

@@ -92,4 +92,7 @@ class Language(Protocol):
         """
 
     def check(self, reader: ParsedSchema, writer: ParsedSchema, policy: Policy) -> list[Incompatibility]:
-        """Why data written with `writer` cannot be read with `reader`; empty if it can. Both were parsed by this."""
+        """Why data written with `writer` cannot be read with `reader`; empty if it can. Both were parsed by this.
+
+        Raises SchemaError if the comparison would take too long: it is done while everybody else waits.
+        """

@@ -178,6 +178,16 @@ def test_references_nested_without_end_are_refused(core):
     assert "nested deeper" in str(refusal.value)
 
 
+def test_unions_too_large_to_be_compared_are_refused_and_not_computed_for_minutes(core):
+    def union(prefix: str) -> list[dict]:
+        return [record(("a", "int"), name=f"{prefix}{number}") for number in range(2000)]
+
+    core.register("s", union("A"))
+    with refused(42201) as refusal:
+        core.register("s", union("B"))
+    assert "comparisons" in str(refusal.value)
+
+
 def test_modes_say_who_may_write(core):
     core.register("s", ONE)
     core.carry_out(modes.set_mode(core.state, "s", "READONLY", force=False))
