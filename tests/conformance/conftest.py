@@ -17,12 +17,20 @@ from bench.versus import apache_kafka
 from bench.versus.jars import MissingToolError
 from tests.conformance.clients import Client
 from tests.conformance.clients.aio import AioKafka
-from tests.conformance.clients.confluent import ConfluentKafka
+from tests.conformance.clients.confluent import ConfluentConsumer, ConfluentKafka
 from tests.conformance.clients.kafka_python import KafkaPython
 from tests.conformance.clients.kcat import Kcat
-from tests.conformance.clients.process import FranzGo, JavaClient, KafkaJs
+from tests.conformance.clients.process import FranzGo, FranzGoConsumer, JavaClient, JavaConsumer, KafkaJs
 
 CLIENTS: tuple[type[Client], ...] = (ConfluentKafka, AioKafka, KafkaPython, Kcat, KafkaJs, FranzGo, JavaClient)
+CONSUMER_PROTOCOL: tuple[type[Client], ...] = (ConfluentConsumer, FranzGoConsumer, JavaConsumer)
+"""Those that speak KIP-848."""
+# Members learn of a rebalance with their next heartbeat: the tests do not want to wait five seconds for each.
+QUICK_HEARTBEATS = {
+    "group.consumer.min.heartbeat.interval.ms": 500,
+    "group.consumer.heartbeat.interval.ms": 500,
+    "group.consumer.assignment.interval.ms": 0,
+}
 
 
 @pytest.fixture(scope="session")
@@ -34,15 +42,16 @@ def broker_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bootstrap_servers(broker_directory: Path) -> Iterator[str]:
     chosen = os.environ.get("MOLDAU_TEST_BOOTSTRAP", "")
+    quick = {key: str(value) for key, value in QUICK_HEARTBEATS.items()}
     if chosen == "apache-kafka":
-        with apache_kafka.prepare(broker_directory) as node:
+        with apache_kafka.prepare(broker_directory, settings=quick) as node:
             yield node.bootstrap_servers
     elif chosen:
         yield chosen
     else:
         import moldau
 
-        with moldau.Broker(broker_directory) as broker:
+        with moldau.Broker(broker_directory, **QUICK_HEARTBEATS) as broker:
             yield broker.bootstrap_servers
 
 
@@ -57,7 +66,13 @@ def opened(bootstrap_servers: str) -> Iterator[dict[type[Client], Client]]:
 
 @pytest.fixture(params=CLIENTS, ids=lambda kind: kind.name)
 def client(request: pytest.FixtureRequest, opened: dict[type[Client], Client], bootstrap_servers: str) -> Client:
-    kind: type[Client] = request.param
+    return open_client(request, request.param, opened, bootstrap_servers)
+
+
+def open_client(
+    request: pytest.FixtureRequest, kind: type[Client], opened: dict[type[Client], Client], bootstrap_servers: str
+) -> Client:
+    """The client of this kind; skips the test when it cannot be had, or lacks what the test needs."""
     if kind not in opened:
         try:
             opened[kind] = kind(bootstrap_servers)

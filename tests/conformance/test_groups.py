@@ -1,4 +1,4 @@
-"""Classic consumer groups through each client's own membership code."""
+"""Groups of both protocols through each client's own membership code."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from tests.conformance.clients import Client, ClientError, Record
 from tests.conformance.clients.confluent import ConfluentKafka
-from tests.conformance.conftest import wait_until
+from tests.conformance.conftest import CLIENTS, CONSUMER_PROTOCOL, open_client, wait_until
 
 PARTITIONS = frozenset(range(4))
+
+
+@pytest.fixture(params=CLIENTS + CONSUMER_PROTOCOL, ids=lambda kind: kind.name)
+def client(request: pytest.FixtureRequest, opened: dict[type[Client], Client], bootstrap_servers: str) -> Client:
+    return open_client(request, request.param, opened, bootstrap_servers)
 
 
 @pytest.fixture

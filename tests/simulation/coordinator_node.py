@@ -45,6 +45,7 @@ class CoordinatorNode:
     def crash(self):
         """Lose the memory. Of what was on its way, the log may have got a part that nobody was told of."""
         self.is_up = False
+        self.in_flight_at_crash = len(self.in_flight)
         survived = self.scheduler.random.randint(0, len(self.in_flight))
         for flight in self.in_flight[:survived]:
             self._append(flight.decision)

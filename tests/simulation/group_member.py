@@ -8,6 +8,7 @@ import struct
 
 from tests.simulation.scheduler import TIMED_OUT, Wait
 
+from moldau.control.groups.consumer.embedded import read_assignment, write_assignment
 from moldau.control.groups.requests import (
     Heartbeat,
     JoinGroup,
@@ -38,11 +39,11 @@ def assign(members, partitions):
     by_name = {member.group_instance_id or member.member_id: member.member_id for member in members}
     assert len(by_name) == len(members), "two members of one generation have the same name"
     shares = {name: [p for p in range(partitions) if p % len(ordered) == i] for i, name in enumerate(ordered)}
-    return tuple((by_name[name], struct.pack(f">{len(share)}i", *share)) for name, share in shares.items())
+    return tuple((by_name[name], write_assignment(0, {TOPIC: tuple(share)})) for name, share in shares.items())
 
 
 def partitions_of(assignment):
-    return struct.unpack(f">{len(assignment) // 4}i", assignment)
+    return tuple(each for topic in read_assignment(assignment).partitions for each in topic.partitions)
 
 
 class GroupMember:
@@ -151,6 +152,8 @@ class GroupMember:
                 return
             request = self._commit() if self.owned and self.random.random() < 0.5 else self._heartbeat()
             response = yield from self._call(request)
+            if isinstance(request, OffsetCommit) and not self.world.commits_keep_sessions:
+                response = yield from self._call(self._heartbeat())
             if response is TIMED_OUT:
                 if self.random.random() < 0.5:
                     # The connection is given up, and with it the belief in the generation.

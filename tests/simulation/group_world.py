@@ -18,12 +18,16 @@ PEACE_MS = 420_000
 
 
 class World:
-    def __init__(self, seed):
+    commits_keep_sessions = True
+    """So it is in a classic group; a consumer group wants heartbeats, from classic members too."""
+
+    def __init__(self, seed, judge=None, *, one_at_a_time=False):
         self.scheduler = Scheduler(seed)
         self.random = self.scheduler.random
         self.group_id = "billing"
         self.partitions = self.random.randint(1, 12)
-        self.judge = Judge()
+        self.judge = judge or Judge()
+        self.cluster = ClusterOfTopics(orders=self.partitions)
         self.settings = GroupSettings(
             initial_rebalance_delay_ms=self.random.choice([0, 0, 500, 3_000]),
             max_size=self.random.choice([1_000, 1_000, 3]),
@@ -34,9 +38,10 @@ class World:
             self.scheduler,
             self.settings,
             self.judge,
-            ClusterOfTopics(orders=self.partitions),
+            self.cluster,
             commit_delay_ms=self.random.choice([0, 5, 300, 2_000]),
             append_failure_rate=self.random.choice([0.0, 0.0, 0.05]),
+            one_at_a_time=one_at_a_time,
         )
         self.loss_rate = self.random.choice([0.0, 0.02, 0.1])
         self.latency_ms = self.random.choice([1, 50, 800])
@@ -52,11 +57,12 @@ class World:
 
     # The network
 
-    def send(self, request, answer):
+    def send(self, request, answer, is_open=lambda: True):
+        """`is_open` says whether the connection is still there when the request arrives."""
         if self._is_lost():
             return
         life = self.node.life
-        self._later(lambda: self.node.life == life and self.node.request(request, self._back(answer)))
+        self._later(lambda: self.node.life == life and is_open() and self.node.request(request, self._back(answer)))
 
     def _back(self, answer):
         def deliver(response):
@@ -76,10 +82,13 @@ class World:
     def add_member(self, instance_id=None):
         self._names += 1
         name = instance_id or f"consumer-{self._names}"
-        member = GroupMember(self, name, instance_id)
+        member = self.new_member(name, instance_id)
         self.members[name] = member
         self.processes[name] = self.scheduler.spawn(member.run())
         return name
+
+    def new_member(self, name, instance_id):
+        return GroupMember(self, name, instance_id)
 
     def kill_member(self, name):
         """The process is gone, without a word to the group."""
@@ -135,6 +144,11 @@ class World:
             if self.node.is_up:
                 self.judge.check_commits(self.node, self.group_id)
 
+    def let_chance_act(self):
+        chaos = self.scheduler.spawn(self.chaos())
+        while chaos.is_alive:
+            self.scheduler.run_until(self.scheduler.now_ms + 60_000)
+
     # The verdict
 
     def verdict(self):
@@ -176,8 +190,6 @@ def run(seed):
         world.add_member()
     for instance in range(world.random.randint(0, 3)):
         world.add_member(f"instance-{instance}")
-    chaos = world.scheduler.spawn(world.chaos())
-    while chaos.is_alive:
-        world.scheduler.run_until(world.scheduler.now_ms + 60_000)
+    world.let_chance_act()
     world.verdict()
     return world

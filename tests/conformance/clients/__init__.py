@@ -54,6 +54,8 @@ class Client:
 
     bootstrap_servers: str
     name: ClassVar[str] = ""
+    group_protocol: ClassVar[str] = "classic"
+    """What its members join with: "classic" or "consumer" (KIP-848)."""
     compressions: ClassVar[frozenset[str]] = frozenset({"none", "gzip", "snappy", "lz4", "zstd"})
     lacks: ClassVar[Mapping[str, str]] = {}
     """Ability to the reason why this client does not have it. Abilities: see the keys used in the tests."""
@@ -77,7 +79,10 @@ class Client:
         raise NotImplementedError
 
     def join(self, member: str, group: str, topic: str, instance_id: str | None = None) -> None:
-        """Start a member of a classic group that polls in the background; it reads from the earliest offset."""
+        """Start a group member that polls in the background; it reads from the earliest offset.
+
+        A `topic` that begins with `^` is a regular expression, for clients that do not lack `regex`.
+        """
         raise NotImplementedError
 
     def state(self, member: str) -> MemberState:

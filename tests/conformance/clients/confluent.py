@@ -12,6 +12,7 @@ from confluent_kafka import (
     OFFSET_END,
     Consumer,
     ConsumerGroupTopicPartitions,
+    ConsumerGroupType,
     KafkaException,
     Producer,
     TopicPartition,
@@ -68,6 +69,17 @@ class _Member(PollingMember):
 
     def leave(self) -> None:
         self.consumer.close()
+
+
+class _ConsumerProtocolMember(_Member):
+    """In the consumer protocol the callbacks tell what is added and what is taken away, not everything."""
+
+    def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.rebalances += 1
+        self.partitions |= {partition.partition for partition in partitions}
+
+    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.partitions -= {partition.partition for partition in partitions}
 
 
 class ConfluentKafka(Client):
@@ -146,12 +158,14 @@ class ConfluentKafka(Client):
             "group.id": group,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
-            "session.timeout.ms": 10_000,
-            "heartbeat.interval.ms": 500,
+            "group.protocol": self.group_protocol,
         }
+        if self.group_protocol == "classic":
+            settings |= {"session.timeout.ms": 10_000, "heartbeat.interval.ms": 500}
         if instance_id is not None:
             settings["group.instance.id"] = instance_id
-        self._members[member] = _Member(settings, topic)
+        kind = _Member if self.group_protocol == "classic" else _ConsumerProtocolMember
+        self._members[member] = kind(settings, topic)
         self._members[member].start()
 
     def state(self, member: str) -> MemberState:
@@ -197,12 +211,24 @@ class ConfluentKafka(Client):
         listing = self._admin.list_consumer_groups().result(TIMEOUT_S)
         return {group.group_id for group in listing.valid}
 
+    def group_type(self, group: str) -> ConsumerGroupType:
+        """Whether the group is of the classic or the consumer protocol."""
+        listing = self._admin.list_consumer_groups().result(TIMEOUT_S)
+        return next(each.type for each in listing.valid if each.group_id == group)
+
     def delete_group(self, group: str) -> None:
         _wait(self._admin.delete_consumer_groups([group]))
 
     def close(self) -> None:
         for member in list(self._members):
             self.leave(member)
+
+
+class ConfluentConsumer(ConfluentKafka):
+    """The same client with `group.protocol=consumer`."""
+
+    name = "confluent-kafka-consumer"
+    group_protocol = "consumer"
 
 
 def _record(message: Any) -> Record:

@@ -121,7 +121,9 @@ class ProcessClient(Client):
         return offset
 
     def join(self, member: str, group: str, topic: str, instance_id: str | None = None) -> None:
-        self._call("join", member=member, group=group, topic=topic, instance_id=instance_id)
+        self._call(
+            "join", member=member, group=group, topic=topic, instance_id=instance_id, protocol=self.group_protocol
+        )
 
     def state(self, member: str) -> MemberState:
         row = self._call("state", member=member)
@@ -206,3 +208,20 @@ class JavaClient(ProcessClient):
         self.version = kafka_version()
         # The JDK compiles the one file in memory.
         return java(str(HERE / "java" / "Client.java"), jvm_options=["-XX:TieredStopAtLevel=1", "-Xmx256m"])
+
+
+class FranzGoConsumer(FranzGo):
+    """The same client, which asks its user to opt in to the consumer protocol."""
+
+    name = "franz-go-consumer"
+    group_protocol = "consumer"
+    lacks: ClassVar[Mapping[str, str]] = {
+        "static_membership": "franz-go 1.22.2 does not say -2 when it closes a static member, so it waits for its session"
+    }
+
+
+class JavaConsumer(JavaClient):
+    """The same client with `group.protocol=consumer`."""
+
+    name = "java-consumer"
+    group_protocol = "consumer"

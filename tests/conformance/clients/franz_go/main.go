@@ -39,6 +39,7 @@ type request struct {
 	Member      string            `json:"member"`
 	Group       string            `json:"group"`
 	InstanceID  *string           `json:"instance_id"`
+	Protocol    string            `json:"protocol"`
 	Configs     map[string]string `json:"configs"`
 	Key         string            `json:"key"`
 	Value       string            `json:"value"`

@@ -37,6 +37,10 @@ func (p *program) join(r *request) error {
 	if r.InstanceID != nil {
 		options = append(options, kgo.InstanceID(*r.InstanceID))
 	}
+	if r.Protocol == "consumer" {
+		// The client asks for this word before it speaks KIP-848; without a balancer of its own the coordinator assigns.
+		options = append(options, kgo.WithContext(context.WithValue(context.Background(), "opt_in_kafka_next_gen_balancer_beta", true)))
+	}
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return err

@@ -31,6 +31,7 @@ import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
+import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
@@ -83,7 +84,8 @@ public class Client {
             case "offset_of":
                 return offsetOf(new TopicPartition(topic, request.get("partition").asInt()), request.get("at"));
             case "join":
-                MEMBERS.put(member, new Member(group, topic, request.path("instance_id").asText(null)));
+                String instanceId = request.path("instance_id").asText(null);
+                MEMBERS.put(member, new Member(group, topic, instanceId, request.path("protocol").asText()));
                 MEMBERS.get(member).start();
                 return null;
             case "state":
@@ -242,17 +244,24 @@ public class Client {
         private volatile int rebalances = 0;
         private volatile int records = 0;
 
-        Member(String group, String topic, String instanceId) {
+        Member(String group, String topic, String instanceId, String protocol) {
             Properties settings = settings();
             settings.put("group.id", group);
             settings.put("auto.offset.reset", "earliest");
             settings.put("enable.auto.commit", "false");
-            settings.put("session.timeout.ms", "10000");
-            settings.put("heartbeat.interval.ms", "500");
+            settings.put("group.protocol", protocol);
+            if (protocol.equals("classic")) {
+                settings.put("session.timeout.ms", "10000");
+                settings.put("heartbeat.interval.ms", "500");
+            }
             Optional.ofNullable(instanceId).ifPresent(id -> settings.put("group.instance.id", id));
             setDaemon(true);
             consumer = new KafkaConsumer<>(settings);
-            consumer.subscribe(List.of(topic), this);
+            if (topic.startsWith("^")) {
+                consumer.subscribe(new SubscriptionPattern(topic), this);
+            } else {
+                consumer.subscribe(List.of(topic), this);
+            }
         }
 
         void order(String what) throws Exception {
