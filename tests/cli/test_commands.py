@@ -135,7 +135,8 @@ def test_a_group_reads_on_where_it_stopped_and_can_be_moved(servers, topic):
     assert listed[group] == {"group": group, "state": "empty", "protocol": "classic", "simple": False}
     described = moldau("group", "describe", group, "-o", "json", servers=servers).json
     assert set(described) == {
-        "group", "state", "protocol", "assignor", "coordinator", "lag", "members", "partitions",
+        "group", "state", "protocol", "assignor", "epoch", "assignment_epoch", "coordinator", "lag", "members",
+        "partitions",
     }  # fmt: skip
     assert described["partitions"] == [
         {"topic": topic, "partition": 0, "committed": 4, "end_offset": 4, "lag": 0, "member_id": None}

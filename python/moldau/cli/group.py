@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from moldau.cli.connection import Connection
+from moldau.cli.group_epochs import Epochs, epochs_of
 from moldau.cli.outcome import PartlyDoneError, RefusedError
 from moldau.cli.output import Output
 from moldau.cli.places import Place, end_offsets
@@ -65,14 +66,18 @@ def describe_group(group: str, /, *, connection: Connection = Connection(), outp
     """
     admin = connection.admin()
     description = describe(admin, connection, group)
-    members = [_member(member) for member in description.members]
+    protocol = _name(description.type)
+    epochs = epochs_of(connection, description) if protocol == "consumer" else Epochs()
+    members = [{**_member(member), **epochs.of_member(member.member_id)} for member in description.members]
     owners = {place: member["member_id"] for member in members for place in _places(member)}
     lag = _lag(admin, connection, group, owners)
     record = {
         "group": group,
         "state": _name(description.state),
-        "protocol": _name(description.type),
+        "protocol": protocol,
         "assignor": description.partition_assignor or None,
+        "epoch": epochs.group,
+        "assignment_epoch": epochs.assignment,
         "coordinator": description.coordinator.id if description.coordinator is not None else None,
         "lag": sum(one["lag"] or 0 for one in lag),
         "members": members,
@@ -81,12 +86,14 @@ def describe_group(group: str, /, *, connection: Connection = Connection(), outp
     if not output.for_eyes:
         output.record(record, ())
         return
-    output.record(record, ("group", "state", "protocol", "assignor", "coordinator", "lag"))
+    of_consumers = ("epoch", "assignment_epoch") if epochs.group is not None else ()
+    output.record(record, ("group", "state", "protocol", "assignor", *of_consumers, "coordinator", "lag"))
     if members:
         print()
+        of_consumers = ("protocol", "member_epoch") if epochs.group is not None else ()
         output.records(
             [{**member, "partitions": len(_places(member))} for member in members],
-            ("member_id", "instance_id", "client_id", "host", "partitions"),
+            ("member_id", "instance_id", "client_id", "host", *of_consumers, "partitions"),
         )
     if lag:
         print()

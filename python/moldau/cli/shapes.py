@@ -104,6 +104,9 @@ SHAPES: Final[dict[str, Shape]] = {
         "state": TEXT,
         "protocol": TEXT,
         "assignor": TEXT_OR_NULL,
+        # Of a group of the consumer protocol, as what a member is told beside its assignment.
+        "epoch": INTEGER_OR_NULL,
+        "assignment_epoch": INTEGER_OR_NULL,
         "coordinator": INTEGER_OR_NULL,
         "lag": INTEGER,
         "members": [
@@ -113,6 +116,11 @@ SHAPES: Final[dict[str, Shape]] = {
                 "client_id": TEXT,
                 "host": TEXT,
                 "assigned": {"*": [INTEGER]},
+                "protocol": TEXT,
+                "member_epoch": INTEGER_OR_NULL,
+                "subscribed": "any",
+                "expression": TEXT_OR_NULL,
+                "target": "any",
             }
         ],
         "partitions": [

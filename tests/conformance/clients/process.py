@@ -216,7 +216,7 @@ class FranzGoConsumer(FranzGo):
     name = "franz-go-consumer"
     group_protocol = "consumer"
     lacks: ClassVar[Mapping[str, str]] = {
-        "static_membership": "franz-go 1.22.2 does not say -2 when it closes a static member, so it waits for its session"
+        "static_membership": "franz-go 1.22.2 closes a static member without a word: its place is kept for a session"
     }
 
 

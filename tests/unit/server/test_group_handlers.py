@@ -20,13 +20,13 @@ from moldau.control.groups.requests import Loaded
 from moldau.control.groups.settings import GroupSettings
 from moldau.control.machine import PARKED, Reply, ScheduleTimer
 from moldau.control.metadata.image import Topic
-from moldau.errors import ErrorCode
+from moldau.errors import ApiError, ErrorCode
 from moldau.server.codec import encode_response
 from moldau.server.handlers import RequestContext, load
 
 ORDERS = Topic("orders", UUID(int=7), {0: None, 1: None})
 SUBSCRIPTION = b"\x00\x00\x00\x00\x00\x01\x00\x06orders\xff\xff\xff\xff"
-ROUTES = {key: route for key, route in load().items() if key in (8, 9, 11, 12, 13, 14, 15, 16, 42, 47)}
+ROUTES = {key: route for key, route in load().items() if key in (8, 9, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69)}
 EVERY_VERSION = [
     pytest.param(key, version, id=f"{route.api.name}-{version}")
     for key, route in ROUTES.items()
@@ -64,10 +64,15 @@ class Groups:
 
 class Node:
     def __init__(self):
-        image = SimpleNamespace(topics={"orders": ORDERS}, topics_by_id={ORDERS.id: ORDERS})
+        self.features = {"group.version": 1}
+        self.rebalance_protocols = ("classic", "consumer")
+        image = SimpleNamespace(topics={"orders": ORDERS}, topics_by_id={ORDERS.id: ORDERS}, features=self.features)
         self.groups = Groups()
         self.shell = SimpleNamespace(
-            groups=self.groups, metadata=SimpleNamespace(machine=SimpleNamespace(image=image)), node_id=1
+            groups=self.groups,
+            metadata=SimpleNamespace(machine=SimpleNamespace(image=image)),
+            configs=SimpleNamespace(broker=lambda name: self.rebalance_protocols),
+            node_id=1,
         )
         self.tokens = itertools.count(1)
 
@@ -289,6 +294,85 @@ def test_delete_in_every_version(node, version):
         "billing": ErrorCode.NON_EMPTY_GROUP,
         "nothing": ErrorCode.GROUP_ID_NOT_FOUND,
     }
+
+
+def join_consumer(node, version, **changes):
+    values = {
+        "group_id": "modern",
+        "member_id": "m",
+        "member_epoch": 0,
+        "rebalance_timeout": timedelta(seconds=10),
+        "subscribed_topic_names": ("orders",),
+        "topic_partitions": (),
+    }
+    return node.ask(68, version, **values | changes)
+
+
+@pytest.mark.parametrize("version", range(2))
+def test_consumer_heartbeat_in_every_version(node, version):
+    joined = join_consumer(node, version)
+    assert (joined.member_id, joined.member_epoch, joined.heartbeat_interval) == ("m", 2, timedelta(seconds=5))
+    (topic,) = joined.assignment.topic_partitions
+    assert topic.partitions == (0, 1, 2)
+    values = {"group_id": "modern", "member_id": "m"}
+    again = node.ask(68, version, member_epoch=2, **values)
+    assert (code(again.error_code), again.assignment) == (ErrorCode.NONE, None)
+    refused = node.ask(68, version, member_epoch=7, **values)
+    assert code(refused.error_code) is ErrorCode.FENCED_MEMBER_EPOCH
+    assert "must abandon all its partitions" in refused.error_message
+    assert node.ask(68, version, member_epoch=-1, **values).member_epoch == -1
+
+
+def test_a_member_chooses_its_own_id_from_version_1_on(node):
+    assert len(join_consumer(node, 0, member_id="").member_id) == 22
+    refused = join_consumer(node, 1, member_id="")
+    assert code(refused.error_code) is ErrorCode.INVALID_REQUEST
+
+
+def test_a_regular_expression_comes_with_version_1(node):
+    join_consumer(node, 1, subscribed_topic_names=None, subscribed_topic_regex="ord.*")
+    assert node.groups.machine.consumer_groups["modern"].members["m"].topic_regex == "ord.*"
+
+
+@pytest.mark.parametrize("version", range(2))
+def test_consumer_describe_in_every_version(node, version):
+    join_consumer(node, 0, server_assignor="range", rack_id="r")
+    member(node)
+    answer = node.ask(69, version, group_ids=("modern", "billing", "nothing"), include_authorized_operations=True)
+    known, classic, unknown = answer.groups
+    assert (known.group_state, known.group_epoch, known.assignment_epoch) == ("Stable", 2, 2)
+    assert (known.assignor_name, known.authorized_operations) == ("range", 0b1101_0100_1000)
+    (described,) = known.members
+    assert (described.member_id, described.rack_id, described.subscribed_topic_names) == ("m", "r", ("orders",))
+    (topic,) = described.assignment.topic_partitions
+    assert (topic.topic_name, topic.partitions) == ("orders", (0, 1, 2))
+    assert described.target_assignment == described.assignment
+    if version >= 1:
+        assert described.member_type == 1
+    for missing, words in ((classic, "is not a consumer group"), (unknown, "not found")):
+        assert code(missing.error_code) is ErrorCode.GROUP_ID_NOT_FOUND
+        assert words in missing.error_message
+
+
+@pytest.mark.parametrize("version", range(9, 11))
+def test_a_member_fetches_offsets_in_its_epoch(node, version):
+    join_consumer(node, 1)
+    asked = {"group_id": "modern", "member_id": "m", "topics": None}
+    for epoch, error in ((2, ErrorCode.NONE), (1, ErrorCode.STALE_MEMBER_EPOCH)):
+        (group,) = node.ask(9, version, groups=[asked | {"member_epoch": epoch}]).groups
+        assert code(group.error_code) is error
+
+
+@pytest.mark.parametrize("switched_off", ["feature", "protocol"])
+@pytest.mark.parametrize("key", [68, 69])
+def test_the_consumer_protocol_can_be_switched_off(node, key, switched_off):
+    if switched_off == "feature":
+        node.features["group.version"] = 0
+    else:
+        node.rebalance_protocols = ("classic",)
+    with pytest.raises(ApiError) as refused:
+        node.ask(key, 0, group_ids=("modern",))
+    assert refused.value.code is ErrorCode.UNSUPPORTED_VERSION
 
 
 def test_offset_delete(node):
