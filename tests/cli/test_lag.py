@@ -6,8 +6,14 @@ import json
 import time
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from tests.cli.conftest import moldau, moldau_process
+
+NOT_YET = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 
 
 @pytest.fixture
@@ -25,7 +31,15 @@ def produce(servers, topic, count, partition=0, **settings):
 
 def commit(servers, group, topic, offset, partition=0):
     consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
-    consumer.commit(offsets=[TopicPartition(topic, partition, offset)], asynchronous=False)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            consumer.commit(offsets=[TopicPartition(topic, partition, offset)], asynchronous=False)
+            break
+        except KafkaException as refused:
+            # The first commit of a cluster: Apache Kafka is still electing leaders for the offsets.
+            if refused.args[0].code() not in NOT_YET or time.monotonic() > deadline:
+                raise
     consumer.close()
 
 

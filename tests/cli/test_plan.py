@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from tests.cli.conftest import moldau
 
@@ -40,7 +42,11 @@ def test_the_planned_topic_is_created_with_its_settings(servers, topic):
     planned = ("--peak", "2", "--consumers", "3", "-r", "1", "--retention", "12h", "--apply", topic)
     ended = moldau("plan", *planned, "-o", "json", servers=servers)
     assert ended.code == 0, ended.err
-    described = moldau("topic", "describe", topic, "-o", "json", servers=servers).json
+    deadline = time.monotonic() + 30
+    # A broker of Apache Kafka hears of a topic a moment after its controller has created it.
+    while (shown := moldau("topic", "describe", topic, "-o", "json", servers=servers)).code != 0:
+        assert time.monotonic() < deadline, shown.err
+    described = shown.json
     assert len(described["partitions"]) == ended.json["partitions"]["value"] == 6
     settings = {one["setting"]: one["value"] for one in described["settings"]}
     assert settings["retention.ms"] == "43200000"
