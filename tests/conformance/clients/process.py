@@ -15,7 +15,7 @@ import queue
 import shutil
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,12 +25,15 @@ from tests.conformance.clients import Client, ClientError, MemberState, Record, 
 
 HERE = Path(__file__).parent
 ANSWER_TIMEOUT_S = 60.0
-BUILD_TIMEOUT_S = 300
+BUILD_TIMEOUT_S = 1800
 
 
-def _built(name: str, sources: Sequence[Path], build: Any) -> Path:
-    """Return the folder that `build(folder)` filled for exactly these sources, building it when it is not there."""
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+def built_once(name: str, sources: Sequence[Path], build: Callable[[Path], None], *, pinned: str = "") -> Path:
+    """Return the folder that `build(folder)` filled for exactly these sources, building it when it is not there.
+
+    `pinned` names what else decides the result, such as the version of a package.
+    """
+    digest = hashlib.sha256(pinned.encode() + b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     folder = cache_directory() / f"{name}-{digest}"
     if folder.is_dir():
         return folder
@@ -46,7 +49,7 @@ def _built(name: str, sources: Sequence[Path], build: Any) -> Path:
     return folder
 
 
-def _run(command: list[str], folder: Path) -> None:
+def run_build(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -183,7 +186,9 @@ class KafkaJs(ProcessClient):
     def command(self) -> list[str]:
         node, npm = require_tool("node", "nodejs"), require_tool("npm", "npm")
         sources = [HERE / "kafkajs" / name for name in ("package.json", "package-lock.json", "client.js")]
-        folder = _built("kafkajs", sources, lambda folder: _run([npm, "ci", "--no-audit", "--no-fund"], folder))
+        folder = built_once(
+            "kafkajs", sources, lambda folder: run_build([npm, "ci", "--no-audit", "--no-fund"], folder)
+        )
         self.version = json.loads((folder / "package.json").read_text())["dependencies"]["kafkajs"]
         return [node, str(folder / "client.js")]
 
@@ -194,7 +199,7 @@ class FranzGo(ProcessClient):
     def command(self) -> list[str]:
         go = require_tool("go", "golang-go, 1.25 or newer")
         sources = [HERE / "franz_go" / name for name in ("go.mod", "go.sum", "main.go", "admin.go", "members.go")]
-        folder = _built("franz-go", sources, lambda folder: _run([go, "build", "-o", "client", "."], folder))
+        folder = built_once("franz-go", sources, lambda folder: run_build([go, "build", "-o", "client", "."], folder))
         line = next(line for line in (folder / "go.mod").read_text().splitlines() if "franz-go v" in line)
         self.version = line.split()[-1]
         return [str(folder / "client")]
