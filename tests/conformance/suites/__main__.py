@@ -16,6 +16,9 @@ from tests.broker_under_test import broker_under_test
 from tests.conformance.suites import confluent_kafka_python, franz_go, librdkafka
 from tests.conformance.suites.outcomes import Outcome, Verdict, allowances, objections, summary
 
+SETTINGS = {"num.partitions": "4"}
+"""librdkafka's tests expect topics that come into being by themselves to have four partitions."""
+
 
 def main() -> int:
     arguments = _arguments()
@@ -56,7 +59,7 @@ def _broker(bootstrap: str | None) -> Iterator[str]:
     if bootstrap is not None:
         yield bootstrap
         return
-    with tempfile.TemporaryDirectory() as folder, broker_under_test(Path(folder)) as started:
+    with tempfile.TemporaryDirectory() as folder, broker_under_test(Path(folder), SETTINGS) as started:
         yield started
 
 
