@@ -28,7 +28,7 @@ ANSWER_TIMEOUT_S = 60.0
 BUILD_TIMEOUT_S = 1800
 
 
-def built_once(name: str, sources: Sequence[Path], build: Callable[[Path], None], *, pinned: str = "") -> Path:
+def built_once(name: str, sources: Sequence[Path], build: Callable[[Path], object], *, pinned: str = "") -> Path:
     """Return the folder that `build(folder)` filled for exactly these sources, building it when it is not there.
 
     `pinned` names what else decides the result, such as the version of a package.
@@ -49,10 +49,12 @@ def built_once(name: str, sources: Sequence[Path], build: Callable[[Path], None]
     return folder
 
 
-def run_build(command: list[str], folder: Path) -> None:
+def run_build(command: list[str], folder: Path) -> str:
+    """Run a step of a build in `folder` and return what it printed; raises RuntimeError with its last words."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
 
 
 class ProcessClient(Client):

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 ALLOWED = Path(__file__).parent / "allowed"
+HOW = ("fails", "flaky", "left out")
 
 
 class Verdict(StrEnum):
@@ -35,7 +36,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """A failure that is expected. `how` is `fails` (it must fail) or `flaky` (it may: the suite itself is not sure)."""
+    """A failure that is expected, and why.
+
+    `how` is `fails` (it must fail), `flaky` (it may: the suite itself is not sure), or `left out` (it is not run at all:
+    it would wait for minutes for something that is known to be missing).
+    """
 
     test: str
     how: str
@@ -43,14 +48,19 @@ class Allowance:
 
 
 def allowances(suite: str) -> dict[str, Allowance]:
-    """The table `allowed/<suite>.tsv`: test, `fails` or `flaky`, reason."""
+    """The table `allowed/<suite>.tsv`: test, how, reason."""
     with (ALLOWED / f"{suite}.tsv").open(newline="") as file:
         rows = [row for row in csv.reader(file, delimiter="\t") if row and not row[0].startswith("#")]
     found = {test: Allowance(test, how, reason) for test, how, reason in rows}
     for allowance in found.values():
-        assert allowance.how in ("fails", "flaky"), f"{suite}.tsv: {allowance.test} is neither fails nor flaky"
+        assert allowance.how in HOW, f"{suite}.tsv: {allowance.test} is none of {', '.join(HOW)}"
         assert allowance.reason.strip(), f"{suite}.tsv: no reason for {allowance.test}"
     return found
+
+
+def left_out(suite: str) -> list[str]:
+    """The tests of `allowed/<suite>.tsv` that are not run."""
+    return [allowance.test for allowance in allowances(suite).values() if allowance.how == "left out"]
 
 
 def objections(outcomes: Sequence[Outcome], allowed: Mapping[str, Allowance]) -> list[str]:
