@@ -41,6 +41,19 @@ test: build ## everything that must pass: Rust, Python, real clients, faults
 test-long: build ## what takes minutes to hours: a hundred kills, thousands of simulated schedules
 	$(PYTHON) -m pytest -m slow
 
+.PHONY: suite-franz-go suite-librdkafka suite-librdkafka-consumer suite-confluent-kafka-python
+suite-franz-go: build ## franz-go's own tests against a node (2 minutes; part of `make test`)
+	$(PYTHON) -m tests.conformance.suites franz-go
+
+suite-librdkafka: build ## librdkafka's own tests against a node, in full (half an hour)
+	$(PYTHON) -m tests.conformance.suites librdkafka
+
+suite-librdkafka-consumer: build ## the same with the groups of KIP-848
+	$(PYTHON) -m tests.conformance.suites librdkafka --protocol consumer
+
+suite-confluent-kafka-python: build ## confluent-kafka-python's integration tests; CHECKOUT=its repository
+	$(PYTHON) -m tests.conformance.suites confluent-kafka-python --checkout "$(CHECKOUT)"
+
 .PHONY: check
 check: build ## format, lint, types, layering, tidiness, stubs against the binary
 	cargo fmt --all --check

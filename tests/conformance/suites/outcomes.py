@@ -38,8 +38,8 @@ class Outcome:
 class Allowance:
     """A failure that is expected, and why.
 
-    `how` is `fails` (it must fail), `flaky` (it may: the suite itself is not sure), or `left out` (it is not run at all:
-    it would wait for minutes for something that is known to be missing).
+    `how` is `fails` (it must fail), `flaky` (it may: the suite itself is not sure), or `left out` (it is not run: it
+    would wait for minutes for something that is known to be missing).
     """
 
     test: str
