@@ -32,6 +32,17 @@ def test_the_guide_on_the_client_runs(bootstrap_servers: str, kafka_broker):
     assert ran >= 4
 
 
+def test_the_guide_on_groups_runs():
+    # Members that wait five seconds for each heartbeat are what the guide describes, and too slow for a test.
+    quick = {"group.consumer.min.heartbeat.interval.ms": 500, "group.consumer.heartbeat.interval.ms": 500}
+    with moldau.Broker(**quick) as broker:
+        names: dict[str, object] = {}
+        for program in programs("groups.md"):
+            exec(compile(program.replace("127.0.0.1:9092", broker.bootstrap_servers), "groups.md", "exec"), names)
+        # Clients that outlive their broker complain.
+        names.clear()
+
+
 @pytest.mark.parametrize("program", programs("testing.md"), ids=lambda program: program.split("(")[0].split()[-1])
 def test_the_guide_on_testing_passes(program: str, tmp_path: Path):
     (tmp_path / "test_it.py").write_text(program)
