@@ -1,4 +1,4 @@
-"""Suites that other people wrote, as far as they are short; `tests.conformance.suites` says how to run the long ones."""
+"""Other people's suites, as far as they are short. `tests.conformance.suites` says how to run the long ones."""
 
 from __future__ import annotations
 
