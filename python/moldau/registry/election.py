@@ -50,6 +50,7 @@ class Election:
         self._thread = threading.Thread(target=self._take_part, name="moldau-registry-election", daemon=True)
         self._client = {"bootstrap.servers": settings.bootstrap_servers, "log_level": 0, **settings.client}
         self._admin: AdminClient | None = None
+        self._looking: asyncio.Task[str | None] | None = None
         self.leads = False
 
     def start(self) -> None:
@@ -68,12 +69,18 @@ class Election:
         while True:
             if self.leads:
                 return Leader(None)
-            url = await asyncio.to_thread(self._look)
+            url = await self._seen_leader()
             if url is not None and url != self._url:
                 return Leader(url)
             if self._loop.time() >= deadline:
                 return None
             await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def _seen_leader(self) -> str | None:
+        # A thousand requests that wait for a leader ask the cluster once.
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(asyncio.to_thread(self._look))
+        return await asyncio.shield(self._looking)
 
     def _look(self) -> str | None:
         if self._admin is None:

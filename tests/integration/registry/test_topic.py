@@ -12,9 +12,13 @@ import pytest
 from confluent_kafka import Producer
 
 import moldau
+from moldau.registry.decisions.modes import remembered_ids
+from moldau.registry.errors import RegistryError
+from moldau.registry.records import ContextKey, Record
 from moldau.registry.service import RegistryThread
 from moldau.registry.settings import RegistrySettings
-from moldau.registry.store import StoreOpenError
+from moldau.registry.state import RegistryState
+from moldau.registry.store import StoreOpenError, TopicStore
 from moldau.testing import KafkaClient
 
 SCHEMA = {"type": "record", "name": "R", "fields": []}
@@ -142,6 +146,26 @@ def test_a_leader_that_was_killed_is_waited_out(registry_broker):
         child.wait()
         answer = httpx.post(f"{heir.url}/subjects/s2/versions", json={"schema": named(2)}, timeout=90)
         assert answer.json()["id"] == 2, answer.text
+
+
+def test_an_old_leader_that_still_believes_to_lead_is_shut_out(registry_broker):
+    async def scenario() -> None:
+        setup = settings(registry_broker, topic="_schemas-fenced", group_id="fenced")
+        states = [RegistryState(), RegistryState()]
+        old, new = (TopicStore(setup, state.apply) for state in states)
+        for store, state in zip((old, new), states, strict=True):
+            await store.open()
+            await store.lead(lambda state=state: remembered_ids(state))
+        context = Record(ContextKey(".ctx"), {"tenant": "default", "context": ".ctx"})
+        with pytest.raises(RegistryError) as refusal:
+            await old.write([context])
+        assert (refusal.value.code, old.leads) == (50001, False)
+        await new.write([context])
+        assert states[1].contexts == {".ctx"}
+        for store in (old, new):
+            await store.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_topic_that_is_not_compacted_is_refused(registry_broker):
