@@ -1,4 +1,4 @@
-"""Quotas, credentials, access control, tokens, voters, and the groups that a cluster does not use, as bare frames.
+"""Quotas, credentials, access control, tokens, voters, groups that a cluster does not use, and corners, as bare frames.
 
 `kafka-4.3.1-access.json` holds the answers of a fresh Apache Kafka 4.3.1 node without an authorizer, made by
 `python -m tests.golden.metadata.access_scenario HOST:PORT`. What is compared is told in `admin_scenario`.
@@ -20,6 +20,7 @@ SASL_HANDSHAKE, DESCRIBE_ACLS, CREATE_ACLS, DELETE_ACLS, SASL_AUTHENTICATE = 17,
 CREATE_TOKEN, RENEW_TOKEN, EXPIRE_TOKEN, DESCRIBE_TOKENS = 38, 39, 40, 41
 DESCRIBE_QUOTAS, ALTER_QUOTAS, DESCRIBE_SCRAM, ALTER_SCRAM = 48, 49, 50, 51
 ADD_VOTER, REMOVE_VOTER = 80, 81
+METADATA, QUORUM, FEATURES = 3, 55, 57
 DIRECTORY_ID = uuid.UUID(int=0xD1)
 EXACT, DEFAULT, ANY = 0, 1, 2
 SHA_256, SHA_512 = 1, 2
@@ -278,7 +279,47 @@ UNUSED_GROUPS: dict[str, Step] = {
     "a coordinator of nothing": (10, 4, {"key_type": 9, "coordinator_keys": ["g"]}),
 }  # fmt: skip
 
-STEPS: dict[str, Step] = {**QUOTAS, **CREDENTIALS, **ACCESS, **VOTERS, **UNUSED_GROUPS}
+
+def named(*names: str | None, topic_id: uuid.UUID = ZERO_ID, version: int = 12, **flags: bool) -> Step:
+    topics = [{"name": name, "topic_id": topic_id} for name in names]
+    flags = {"include_topic_authorized_operations": False, "include_cluster_authorized_operations": False, **flags}
+    return METADATA, version, {"topics": topics, "allow_auto_topic_creation": False, **flags}
+
+
+def quorum_of(*indexes: int, topic: str = "__cluster_metadata") -> Step:
+    partitions_asked = [{"partition_index": index} for index in indexes]
+    return QUORUM, 0, {"topics": [{"topic_name": topic, "partitions": partitions_asked}]}
+
+
+def features(*updates: tuple[str, int], version: int = 1) -> Step:
+    asked = [{"feature": name, "max_version_level": level, "upgrade_type": 1} for name, level in updates]
+    return FEATURES, version, {"feature_updates": asked, "validate_only": False}
+
+
+CORNERS: dict[str, Step] = {
+    "topics that are not there": named("nope", "not/legal", "", version=9),
+    "a topic of an unknown id": named(None, topic_id=UNKNOWN_ID),
+    "a topic of an unknown id, in the newest version": named(None, topic_id=UNKNOWN_ID, version=13),
+    "a topic by name and by id": named("nope", topic_id=UNKNOWN_ID),
+    "a topic without a name in an old version": named(None, version=10),
+    "no topics": named(),
+    "no topics, in the oldest version": named(version=1),
+    "a quorum that is not there": quorum_of(1),
+    "one quorum that is there and one that is not": quorum_of(0, 1),
+    "no quorum": (QUORUM, 0, {"topics": []}),
+    "no features": features(),
+    "a feature twice": features(("group.version", 1), ("group.version", 0)),
+    "a feature too high, in the newest version": features(("group.version", 9), version=2),
+    "an election of nobody": (43, 2, {"election_type": 0, "topic_partitions": []}),
+    "no reassignment": (45, 0, {"topics": []}),
+    "reassignments of a stranger": (46, 0, {"topics": [{"name": "nope", "partition_indexes": [0]}]}),
+    "a broker with a number below zero": (64, 0, {"broker_id": -1}),
+    "the cluster, in the oldest version": (60, 0, {"include_cluster_authorized_operations": False}),
+    "groups in no state": (16, 5, {"states_filter": ["Nope"], "types_filter": ["classic"]}),
+    "groups of no type": (16, 5, {"states_filter": [], "types_filter": ["nope"]}),
+}
+
+STEPS: dict[str, Step] = {**QUOTAS, **CREDENTIALS, **ACCESS, **VOTERS, **UNUSED_GROUPS, **CORNERS}
 
 if __name__ == "__main__":
     print(printed(sys.argv[1], STEPS))

@@ -15,6 +15,9 @@ API = Api(55, "DescribeQuorum", (0, 2))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    # There is one quorum: whoever asks about more, or about another, is told so everywhere.
+    asked = [(topic.topic_name, each.partition_index) for topic in request.topics for each in topic.partitions]
+    known = asked == [(CLUSTER_METADATA, 0)]
     controller = shell.metadata.machine.image.controllers.get(shell.node_id)
     return {
         "error_code": ErrorCode.NONE,
@@ -23,7 +26,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
             {
                 "topic_name": topic.topic_name,
                 "partitions": [
-                    _partition(shell, topic.topic_name, partition.partition_index) for partition in topic.partitions
+                    _partition(shell, partition.partition_index, known=known) for partition in topic.partitions
                 ],
             }
             for topic in request.topics
@@ -40,8 +43,8 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
     }
 
 
-def _partition(shell: Any, topic: str, index: int) -> dict[str, Any]:
-    if (topic, index) != (CLUSTER_METADATA, 0):
+def _partition(shell: Any, index: int, *, known: bool) -> dict[str, Any]:
+    if not known:
         code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         return {"partition_index": index, "error_code": code, "error_message": code.sentence}
     now_ms = shell.clock.now_ms()

@@ -15,10 +15,9 @@ API = Api(57, "UpdateFeatures", (0, 2))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
-    updates = tuple(
-        FeatureUpdate(update.feature, update.max_version_level, _upgrade_type(update))
-        for update in request.feature_updates
-    )
+    # A feature that is named twice counts once, as it is named last: so does Kafka read it.
+    asked = {update.feature: update for update in request.feature_updates}
+    updates = tuple(FeatureUpdate(name, each.max_version_level, _upgrade_type(each)) for name, each in asked.items())
     validate_only = getattr(request, "validate_only", False)
     outcomes = await shell.metadata.run(UpdateFeatures(updates, validate_only))
     first_refusal = next((outcome for _, outcome in outcomes if outcome.code), DONE)
