@@ -24,6 +24,7 @@ from moldau.server.core_types import (
     ClientQuota,
     DirectoryStatus,
     Endpoint,
+    FaultKind,
     LoadFailure,
     LogSettings,
     LogStatus,
@@ -108,6 +109,9 @@ class Request:
     @property
     def client_software_version(self) -> str | None: ...
     @property
+    def refusal(self) -> int:
+        """The error code to refuse this request with, because a test asked for it; 0 for none."""
+    @property
     def body(self) -> bytes:
         """What follows the request header; a fresh copy at every access."""
     def respond(self, body: bytes, throttle_ms: int = 0) -> None:
@@ -171,6 +175,32 @@ class Core:
         """Stop accepting, and wait at most `grace_ms` for running requests. Appends by this node still work."""
     def shutdown(self, now_ms: int) -> None:
         """Stop serving at once if that was not done, flush, write checkpoints, unlock. Idempotent."""
+
+    def abandon(self) -> None:
+        """Stop as a killed process does: connections are cut, nothing is flushed, written or marked as clean."""
+
+    # Faults that tests ask for
+
+    def add_fault(self, api_key: int, kind: FaultKind, value: int, times: int | None) -> int:
+        """Do something to the next `times` requests of an API, to all if None. Returns what names the fault.
+
+        Args:
+            kind: "refuse" answers with the error code `value`; "delay" waits `value` milliseconds first;
+                "drop-before" closes the connection and does nothing, "drop-after" does it instead of answering.
+
+        Raises:
+            RuntimeError: the node does not serve.
+        """
+    def remove_fault(self, fault: int) -> None:
+        """Raises RuntimeError when the node does not serve."""
+    def fault_met(self, fault: int) -> int | None:
+        """How many requests a fault has met; None if it was removed. Raises RuntimeError as `add_fault` does."""
+    def set_paused(self, *, paused: bool) -> None:
+        """Accept connections, but take no request and send no answer until resumed.
+
+        Raises:
+            RuntimeError: the node does not serve.
+        """
 
     # Events
 

@@ -467,6 +467,13 @@ impl LogManager {
         }
     }
 
+    /// Gives the directories back as a killed process does: nothing is flushed, nothing is marked as clean.
+    pub fn abandon(&self) {
+        for directory in &self.directories {
+            directory.unlock();
+        }
+    }
+
     /// Thousands of small flushes take far longer than one of the whole file system; a few are better on their own,
     /// because the file system may hold much that is not ours.
     fn sync_if_many_are_dirty(&self, directory: &Directory, logs: &[Arc<PartitionLog>]) -> bool {

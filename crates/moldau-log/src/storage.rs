@@ -158,9 +158,16 @@ impl StorageFile for RealFile {
 }
 
 #[derive(Debug)]
-struct RealLock(#[expect(dead_code, reason = "held: closing the file gives the lock back")] File);
+struct RealLock(File);
 
 impl StorageLock for RealLock {}
+
+impl Drop for RealLock {
+    /// Closing the file would not do: a process that was forked from this one holds it open too.
+    fn drop(&mut self) {
+        unlock(&self.0);
+    }
+}
 
 impl Storage for FileSystem {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn StorageFile>> {
@@ -306,13 +313,22 @@ impl Storage for FileSystem {
 /// locks that Java takes: Apache Kafka and Moldau cannot share a directory by mistake.
 #[cfg(target_os = "linux")]
 fn lock_exclusively(file: &File) -> io::Result<bool> {
+    locked(set_lock(file, libc::F_WRLCK))
+}
+
+#[cfg(target_os = "linux")]
+fn unlock(file: &File) {
+    set_lock(file, libc::F_UNLCK);
+}
+
+#[cfg(target_os = "linux")]
+fn set_lock(file: &File, kind: libc::c_int) -> libc::c_int {
     // SAFETY: `flock` is plain old data for which all zeroes is a value: from the start, of any length.
     let mut request: libc::flock = unsafe { std::mem::zeroed() };
-    request.l_type = libc::F_WRLCK as libc::c_short;
+    request.l_type = kind as libc::c_short;
     request.l_whence = libc::SEEK_SET as libc::c_short;
     // SAFETY: the descriptor is open and `request` is readable for the length of the call.
-    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const request) };
-    locked(result)
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const request) }
 }
 
 /// Tries to lock the whole file; `false` when somebody else holds it.
@@ -320,6 +336,12 @@ fn lock_exclusively(file: &File) -> io::Result<bool> {
 fn lock_exclusively(file: &File) -> io::Result<bool> {
     // SAFETY: the descriptor is open for the length of the call.
     locked(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unlock(file: &File) {
+    // SAFETY: the descriptor is open for the length of the call.
+    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
 }
 
 fn locked(result: libc::c_int) -> io::Result<bool> {

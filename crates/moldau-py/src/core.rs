@@ -11,7 +11,9 @@ use bytes::BytesMut;
 use moldau_log::{
     AppendContext, LeaderEpoch, LogManager, LogManagerConfig, Offset, PartitionLog, PartitionSpec, TopicPartition,
 };
-use moldau_server::{BrokerImage, ErrorCode, GroupOffsets, ImageDelta, Server, TIME_BOUNDS_US, TopicImage};
+use moldau_server::{
+    BrokerImage, ErrorCode, FaultKind, Faults, GroupOffsets, ImageDelta, Server, TIME_BOUNDS_US, TopicImage,
+};
 use parking_lot::{Mutex, RwLock};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -39,6 +41,8 @@ pub struct Core {
     stage: RwLock<Stage>,
     /// The epoch of the quorum: the metadata log is led by the control plane, not by the image.
     metadata_epoch: AtomicI32,
+    /// The process that opened it.
+    owner: u32,
 }
 
 enum Stage {
@@ -53,6 +57,27 @@ fn named<'py>(py: Python<'py>, name: &str, fields: Bound<'py, PyTuple>) -> PyRes
     py.import("moldau.server.core_types")?.getattr(name)?.call1(fields)
 }
 
+fn fault_kind(kind: &str, value: i64) -> PyResult<FaultKind> {
+    match kind {
+        "refuse" => Ok(FaultKind::Refuse(ErrorCode(i16::try_from(value)?))),
+        "delay" => Ok(FaultKind::Delay(Duration::from_millis(u64::try_from(value)?))),
+        "drop-before" => Ok(FaultKind::DropBefore),
+        "drop-after" => Ok(FaultKind::DropAfter),
+        other => Err(PyValueError::new_err(format!("unknown kind of fault: {other:?}"))),
+    }
+}
+
+impl Drop for Core {
+    /// In a process that was forked from the one that opened it there is nothing to drop: the threads stayed behind,
+    /// and ending the sockets and locks that both hold would end them over there.
+    fn drop(&mut self) {
+        if std::process::id() != self.owner {
+            std::mem::forget(std::mem::replace(self.stage.get_mut(), Stage::Closed));
+            std::mem::forget(self.logs.clone());
+        }
+    }
+}
+
 impl Core {
     fn log(&self, topic: &str, partition: i32) -> Result<Arc<PartitionLog>, Refusal> {
         self.logs
@@ -65,6 +90,13 @@ impl Core {
             Stage::Opening(image) => image.lock().push(delta),
             Stage::Serving(server) => server.apply(delta),
             Stage::Closed => {}
+        }
+    }
+
+    fn with_faults<T>(&self, call: impl FnOnce(&Faults) -> T) -> PyResult<T> {
+        match &*self.stage.read() {
+            Stage::Serving(server) => Ok(call(server.faults())),
+            _ => Err(PyRuntimeError::new_err("the node does not serve")),
         }
     }
 
@@ -145,6 +177,7 @@ impl Core {
             events,
             stage: RwLock::new(Stage::Opening(Mutex::default())),
             metadata_epoch: AtomicI32::new(0),
+            owner: std::process::id(),
         })
     }
 
@@ -224,6 +257,35 @@ impl Core {
             }
             self.logs.shutdown(now_ms);
         });
+    }
+
+    fn abandon(&self, py: Python<'_>) {
+        py.detach(|| {
+            let before = std::mem::replace(&mut *self.stage.write(), Stage::Closed);
+            if let Stage::Serving(server) = before {
+                server.shutdown(Duration::ZERO);
+            }
+            self.events.clear();
+            self.logs.abandon();
+        });
+    }
+
+    fn add_fault(&self, api_key: i16, kind: &str, value: i64, times: Option<u64>) -> PyResult<u64> {
+        let kind = fault_kind(kind, value)?;
+        self.with_faults(|faults| faults.add(api_key, kind, times))
+    }
+
+    fn remove_fault(&self, fault: u64) -> PyResult<()> {
+        self.with_faults(|faults| faults.remove(fault))
+    }
+
+    fn fault_met(&self, fault: u64) -> PyResult<Option<u64>> {
+        self.with_faults(|faults| faults.met(fault))
+    }
+
+    #[pyo3(signature = (*, paused))]
+    fn set_paused(&self, paused: bool) -> PyResult<()> {
+        self.with_faults(|faults| faults.set_paused(paused))
     }
 
     fn poll_requests(&self, limit: usize) -> Vec<Request> {

@@ -27,6 +27,7 @@ struct Asked {
     correlation_id: i32,
     client_id: Option<String>,
     software: Option<(String, String)>,
+    refusal: i16,
     body: Bytes,
 }
 
@@ -47,6 +48,7 @@ impl From<ControlRequest> for Request {
                 software: request
                     .software
                     .map(|software| (software.name.to_string(), software.version.to_string())),
+                refusal: request.refusal.map_or(0, |code| code.0),
                 body: request.body,
             },
             reply: Mutex::new(Some(request.reply)),
@@ -121,6 +123,11 @@ impl Request {
     #[getter]
     fn client_software_version(&self) -> Option<&str> {
         self.asked.software.as_ref().map(|(_, version)| version.as_str())
+    }
+
+    #[getter]
+    fn refusal(&self) -> i16 {
+        self.asked.refusal
     }
 
     #[getter]

@@ -29,6 +29,7 @@ use crate::node::{ClientContext, Node};
 use crate::output::Output;
 use crate::quotas::Principal;
 use crate::registry::{Activity, Registry};
+use crate::server::shut_down;
 use crate::wire::header::{RequestPrefix, decode_client_id};
 use crate::wire::{self, DecodeError, add_partitions_to_txn, api_key};
 use throttle::Stopwatch;
@@ -50,6 +51,8 @@ pub(crate) enum Disconnect {
     ShuttingDown,
     Io(io::Error),
     Malformed(String),
+    /// A test asked for it.
+    ByFault,
     /// acks=0 and an error: there is no other way to tell.
     ProduceFailed(String),
 }
@@ -176,7 +179,7 @@ impl Connection {
                 tracing::info!(%peer, %why, "closing a connection after a failed produce request with acks=0");
             }
             Disconnect::Io(error) => tracing::debug!(%peer, %error, "a connection broke"),
-            Disconnect::ByClient | Disconnect::ByControlPlane | Disconnect::ShuttingDown => {
+            Disconnect::ByClient | Disconnect::ByControlPlane | Disconnect::ByFault | Disconnect::ShuttingDown => {
                 tracing::debug!(%peer, ?reason, "a connection ended");
             }
         }
@@ -236,6 +239,9 @@ impl Connection {
         if self.output.is_empty() {
             return Ok(());
         }
+        if self.node.faults.any() {
+            self.node.faults.resumed().await;
+        }
         self.activity.wait_for_client(true);
         let (node, activity) = (&self.node, &self.activity);
         let sent = self
@@ -267,8 +273,36 @@ impl Connection {
         }
         let request = Request::parse(prefix, api, frame)?;
         let (api_key, started) = (request.prefix.api_key, Instant::now());
-        self.answer(request).await?;
+        if self.node.faults.any() {
+            // Boxed: a request that meets no fault carries none of this.
+            Box::pin(self.suffer(request)).await?;
+        } else {
+            self.answer(request).await?;
+        }
         self.node.counters.time_request(api_key, started.elapsed());
+        Ok(())
+    }
+
+    /// Carry out a request with whatever faults a test has asked for.
+    async fn suffer(&mut self, request: Request) -> Result<(), Disconnect> {
+        self.flush().await?;
+        let node = self.node.clone();
+        let treatment = node.faults.meet(request.prefix.api_key);
+        if !treatment.delay.is_zero() {
+            self.wait_for(tokio::time::sleep(treatment.delay)).await?;
+        }
+        self.wait_for(node.faults.resumed()).await?;
+        if treatment.drop_before {
+            return Err(Disconnect::ByFault);
+        }
+        match treatment.refusal {
+            Some(code) => self.ask_control(request, Some(code)).await?,
+            None => self.answer(request).await?,
+        }
+        if treatment.drop_after {
+            self.output.clear();
+            return Err(Disconnect::ByFault);
+        }
         Ok(())
     }
 
@@ -279,7 +313,7 @@ impl Connection {
             api_key::FETCH if api.hot => self.fetch(request).await,
             api_key::METADATA if api.hot => {
                 if metadata::wants_creation(&self.node, &request.body, request.prefix.api_version)? {
-                    self.ask_control(request).await
+                    self.ask_control(request, None).await
                 } else {
                     self.answer_at_once(&request)
                 }
@@ -287,7 +321,7 @@ impl Connection {
             api_key::LIST_OFFSETS | api_key::API_VERSIONS | api_key::OFFSET_FOR_LEADER_EPOCH if api.hot => {
                 self.answer_at_once(&request)
             }
-            _ => self.ask_control(request).await,
+            _ => self.ask_control(request, None).await,
         }
     }
 
@@ -357,7 +391,7 @@ impl Connection {
         let deadline = Instant::now() + Duration::from_millis(config.verification_backoff_max_ms);
         let answers = loop {
             let asked = (api_key::ADD_PARTITIONS_TO_TXN, add_partitions_to_txn::VERSION);
-            let answer = match self.submit(request, asked, question.encode()).await? {
+            let answer = match self.submit(request, asked, question.encode(), None).await? {
                 Ok(Outcome::Body(body, _)) => question.read(Some(&body)),
                 _ => question.read(None),
             };
@@ -433,9 +467,9 @@ impl Connection {
     }
 
     /// Hand a request to the control plane, and its answer to the client.
-    async fn ask_control(&mut self, request: Request) -> Result<(), Disconnect> {
+    async fn ask_control(&mut self, request: Request, refusal: Option<ErrorCode>) -> Result<(), Disconnect> {
         let asked = (request.prefix.api_key, request.prefix.api_version);
-        match self.submit(&request, asked, request.body.clone().freeze()).await? {
+        match self.submit(&request, asked, request.body.clone().freeze(), refusal).await? {
             Ok(Outcome::Body(body, throttle_ms)) => {
                 self.begin_answer(&request);
                 self.output.put(&body);
@@ -454,6 +488,7 @@ impl Connection {
         request: &Request,
         asked: (i16, i16),
         body: Bytes,
+        refusal: Option<ErrorCode>,
     ) -> Result<Result<Outcome, RecvError>, Disconnect> {
         self.flush().await?;
         let (reply, outcome) = Reply::channel();
@@ -468,6 +503,7 @@ impl Connection {
             correlation_id: request.prefix.correlation_id,
             client_id: request.client_id().map(str::to_owned),
             software: self.software.clone(),
+            refusal,
             body,
             reply,
         });
@@ -493,6 +529,8 @@ impl<'a> ClientContext<'a> {
 impl Drop for Connection {
     /// Also when the task was aborted: everybody who counts connections is told.
     fn drop(&mut self) {
+        // A process that was forked from this one may hold the socket too: for the client it ends all the same.
+        shut_down(&self.stream);
         self.registry.leave(self.id, self.origin.peer.ip());
         if self.known_to_control {
             self.node.control.connection_closed(self.id);

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use crate::error_code::ErrorCode;
+
 /// Names a connection for as long as the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
@@ -46,6 +48,8 @@ pub struct ControlRequest {
     pub client_id: Option<String>,
     /// From this connection's ApiVersions request.
     pub software: Option<ClientSoftware>,
+    /// It is to be refused with this error, because a test asked for it ([`crate::Faults`]).
+    pub refusal: Option<ErrorCode>,
     /// What follows the request header.
     pub body: Bytes,
     /// Where the answer goes.

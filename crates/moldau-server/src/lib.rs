@@ -13,6 +13,7 @@ mod control;
 mod counters;
 mod error_code;
 mod exposition;
+mod fault;
 mod fetch_session;
 mod handlers;
 mod image;
@@ -32,6 +33,7 @@ pub use control::{ClientSoftware, ConnectionId, ControlPlane, ControlRequest, Re
 pub use counters::TIME_BOUNDS_US;
 pub use error_code::ErrorCode;
 pub use exposition::{Exposition, Family, GroupOffsets, Measure};
+pub use fault::{FaultKind, Faults};
 pub use image::{BrokerEndpoint, BrokerImage, ImageDelta, PartitionImage, TopicImage};
 pub use partition::AppendFailure;
 pub use quotas::{ClientQuota, QuotaImage, QuotaKind, QuotaName, QuotaWindows};

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 use crate::config::{ApiRange, FinalizedFeature, ServerConfig};
 use crate::control::{ConnectionId, ControlPlane};
 use crate::counters::Counters;
+use crate::fault::Faults;
 use crate::fetch_session::FetchSessions;
 use crate::image::ImageDelta;
 use crate::quotas::Quotas;
@@ -41,6 +42,7 @@ pub(crate) struct Node {
     pub(crate) sessions: FetchSessions,
     pub(crate) counters: Counters,
     pub(crate) quotas: Quotas,
+    pub(crate) faults: Faults,
     pub(crate) control: Arc<dyn ControlPlane>,
     pub(crate) features: RwLock<Features>,
     apis: [Option<ApiRange>; KEYS],
@@ -66,6 +68,7 @@ impl Node {
             sessions: FetchSessions::new(config.max_incremental_fetch_sessions, seed),
             counters: Counters::default(),
             quotas: Quotas::new(config.quota_windows, config.mutation_windows),
+            faults: Faults::default(),
             control,
             features: RwLock::new(Features {
                 finalized: config.finalized_features.clone(),

@@ -110,6 +110,13 @@ impl Output {
         self.files.retain(|part| part.after <= start);
     }
 
+    /// Forget everything that was not sent.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.files.clear();
+        self.frame_open = false;
+    }
+
     /// Send everything. Returns how many bytes went out.
     pub(crate) async fn flush(&mut self, stream: &TcpStream, progress: impl Fn()) -> io::Result<usize> {
         let total = self.len();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::control::ControlPlane;
 use crate::counters::add;
 use crate::error_code::ErrorCode;
 use crate::exposition::{self, Exposition, Family, GroupOffsets};
+use crate::fault::Faults;
 use crate::image::ImageDelta;
 use crate::node::Node;
 use crate::partition::AppendFailure;
@@ -198,6 +200,11 @@ impl Server {
         exposition::render(&self.node, families, groups, limit)
     }
 
+    /// The faults that tests ask for.
+    pub fn faults(&self) -> &Faults {
+        &self.node.faults
+    }
+
     /// Stop accepting, let running requests end for at most `grace`, then end everything. Idempotent.
     pub fn shutdown(&self, grace: Duration) {
         let Some(runtime) = self.runtime.lock().take() else {
@@ -252,11 +259,27 @@ async fn bind(listener: &Listener, config: &ServerConfig) -> io::Result<TcpListe
     Err(last_error)
 }
 
+/// End a socket for everybody who holds it; closing it would leave it alive in a process that was forked from this one.
+pub(crate) fn shut_down(socket: &impl AsRawFd) {
+    // SAFETY: the descriptor is that of a live socket. It may have no peer any more, which does not matter here.
+    unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
+}
+
+/// A socket that listens until it is dropped.
+struct Listening(TcpListener);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        shut_down(&self.0);
+    }
+}
+
 async fn accept_all(node: Arc<Node>, registry: Arc<Registry>, listener: Listener, socket: TcpListener) {
+    let socket = Listening(socket);
     let name: Arc<str> = listener.name.as_str().into();
     loop {
         registry.wait_for_room(node.config.max_connections).await;
-        match socket.accept().await {
+        match socket.0.accept().await {
             Ok((stream, peer)) => {
                 if let Err(error) = admit(&node, &registry, &name, &listener.advertised, stream, peer) {
                     tracing::debug!(%peer, %error, "a connection broke before it began");

@@ -6,6 +6,7 @@ what their names say. Everything talks the public protocol: nothing here knows M
 """
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition, murmur2
+from confluent_kafka.admin import NewTopic
 
 from moldau.client.admin import AdminClient
 from moldau.client.async_consumer import AsyncConsumer
@@ -24,6 +25,7 @@ __all__ = [
     "KafkaError",
     "KafkaException",
     "Message",
+    "NewTopic",
     "Partitioner",
     "PartitioningProducer",
     "Producer",

@@ -160,6 +160,20 @@ class Node:
         pass_on_log_lines()
         storage.write_clean_shutdown_epoch(self._directories, self._broker_epoch)
 
+    async def kill(self) -> None:
+        """Stop as a killed process does: nothing is flushed, nothing is marked, connections are cut. Idempotent."""
+        if self._stopped:
+            return
+        self._stopped = True
+        asyncio.get_running_loop().remove_reader(self._core.wake_fd)
+        # First of all: what still runs must not write any more.
+        self._core.abandon()
+        self._metadata.stop()
+        self.shell.groups.stop()
+        await self._periodic.stop()
+        await self._dispatcher.drain(0)
+        pass_on_log_lines()
+
     async def _leave(self) -> None:
         """Tell the metadata log that this broker has stopped; if it cannot be told, stop all the same."""
         try:

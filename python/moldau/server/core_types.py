@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, NotRequired, TypedDict
 from uuid import UUID
 
+FaultKind = Literal["refuse", "delay", "drop-before", "drop-after"]
+
 AppendOrigin = Literal["client", "coordinator", "raft"]
 """Who appends: `raft` is the metadata log (no producer checks), `coordinator` an internal topic."""
 

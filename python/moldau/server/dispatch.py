@@ -22,6 +22,7 @@ from moldau.server.work_time import WorkTime
 
 logger: Final = logging.getLogger("moldau.server.dispatch")
 
+PRODUCE: Final = 0
 POLL_BATCH: Final = 128
 """Requests taken from the queue before the event loop gets its turn."""
 
@@ -47,6 +48,8 @@ class Request(Protocol):
     def correlation_id(self) -> int: ...
     @property
     def client_id(self) -> str | None: ...
+    @property
+    def refusal(self) -> int: ...
     @property
     def body(self) -> bytes: ...
     def respond(self, body: bytes, throttle_ms: int = 0, /) -> None: ...
@@ -77,6 +80,9 @@ class Dispatcher:
                 task.cancel()
 
     async def _serve(self, request: Request) -> None:
+        if request.refusal:
+            self._refuse_as_asked(request)
+            return
         route = self._routes.get(request.api_key)
         if route is None or route.handle is None:
             logger.error("no handler for API key %d, closing connection %d", request.api_key, request.connection_id)
@@ -114,6 +120,19 @@ class Dispatcher:
         if throttle_ms:
             answer = {**answer, "throttle_time": throttle_ms}
         request.respond(encode_response(request.api_key, request.api_version, answer), throttle_ms)
+
+    def _refuse_as_asked(self, request: Request) -> None:
+        """A test wants this request to fail (`moldau.testing`), whoever answers it otherwise."""
+        try:
+            decoded = decode(request.api_key, request.api_version, request.body)
+        except (DecodeError, UnknownMessageError):
+            request.close()
+            return
+        if request.api_key == PRODUCE and decoded.acks == 0:
+            # Nobody reads an answer; Kafka says it like this.
+            request.close()
+        else:
+            self._refuse(request, decoded, ErrorCode(request.refusal), "a test asked for this error")
 
     def _context(self, request: Request) -> RequestContext:
         return RequestContext(

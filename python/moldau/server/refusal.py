@@ -14,8 +14,11 @@ from moldau.errors import ErrorCode
 from moldau.server.codec import encode_response
 from moldau.server.layout import StructLayout, message_layout
 
+FETCH: Final = 1
+
 ASKED_IN: Final[dict[str, tuple[str, ...]]] = {
-    "responses": ("topics", "topic_names", "resources"),
+    "responses": ("topic_data", "topics", "topic_names", "resources"),
+    "partition_responses": ("partition_data",),
     "results": ("resources", "topics", "groups_names", "creations"),
     "filter_results": ("filters",),
     "coordinators": ("coordinator_keys",),
@@ -24,11 +27,24 @@ ASKED_IN: Final[dict[str, tuple[str, ...]]] = {
 }
 """Where a response's array is named unlike the request's: the request's fields that it answers, first match wins."""
 
+NOTHING: Final[dict[str, Any]] = {"records": b"", "high_watermark": -1, "base_offset": -1}
+"""What Kafka writes beside an error where the protocol's default would say something: librdkafka takes an absent batch
+for a malformed answer, and a high watermark of 0 for the end of the partition.
+"""
+
+NAMED_IN: Final = {"partition_index": "partition"}
+"""Where a field that says what an element is about is named unlike the request's."""
+
 
 def refuse(api_key: int, version: int, request: Any, code: ErrorCode, message: str | None = None) -> bytes | None:
     """The body of the response to `request` that says `code`, or None when that response cannot carry an error."""
     layout = message_layout(api_key, version, "response")
-    answer = _with_error(layout, code, message)
+    answer = None
+    if api_key == FETCH and request.topics:
+        # The code at its top is for the fetch session; a client believes it of no partition.
+        answer = _mirror(layout, request, code, message)
+    if answer is None:
+        answer = _with_error(layout, code, message)
     if answer is None:
         answer = _mirror(layout, request, code, message)
     return None if answer is None else encode_response(api_key, version, answer)
@@ -59,7 +75,8 @@ def _mirror_element(layout: StructLayout, element: Any, code: ErrorCode, message
         answer = _mirror(layout, element, code, message)
     if answer is None:
         return None
-    return answer | dict(_identity(layout, element))
+    nothing = {name: value for name, value in NOTHING.items() if name in layout.names}
+    return answer | nothing | dict(_identity(layout, element))
 
 
 def _identity(layout: StructLayout, element: Any) -> Iterable[tuple[str, Any]]:
@@ -70,5 +87,6 @@ def _identity(layout: StructLayout, element: Any) -> Iterable[tuple[str, Any]]:
         yield first.name, element
         return
     for field in plain:
-        if field.name not in ("error_code", "error_message") and hasattr(element, field.name):
-            yield field.name, getattr(element, field.name)
+        asked = next((name for name in (field.name, NAMED_IN.get(field.name, "")) if hasattr(element, name)), None)
+        if asked is not None and field.name not in ("error_code", "error_message"):
+            yield field.name, getattr(element, asked)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from moldau.client import AdminClient
     from moldau.testing.client import KafkaClient
     from moldau.testing.container import KafkaContainer
+    from moldau.testing.faults import KafkaFaults
 
 EXTERNAL_BOOTSTRAP = "MOLDAU_TEST_BOOTSTRAP"
 TOPIC_NAME_MAX = 249
@@ -77,6 +78,17 @@ def kafka_client(bootstrap_servers: str) -> Iterator[KafkaClient]:
 
     with KafkaClient(bootstrap_servers) as client:
         yield client
+
+
+@pytest.fixture
+def kafka_faults(kafka_broker: KafkaContainer | ExternalBroker) -> Iterator[KafkaFaults]:
+    """The broker's faults, undone when the test is over, however it ends; a broker that is down is started again."""
+    if isinstance(kafka_broker, ExternalBroker):
+        pytest.skip(f"{EXTERNAL_BOOTSTRAP} is set: nothing can be made to go wrong in a cluster that is not ours")
+    from moldau.testing.faults import KafkaFaults
+
+    with KafkaFaults(kafka_broker) as faults:
+        yield faults
 
 
 @pytest.fixture

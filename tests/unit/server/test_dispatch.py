@@ -24,6 +24,7 @@ class FakeRequest:
     advertised_port: int = 9092
     correlation_id: int = 7
     client_id: str | None = "me"
+    refusal: int = 0
     ended: list = field(default_factory=list)
 
     throttled_ms: int = 0

@@ -117,6 +117,40 @@ def test_it_is_that_one(kafka_broker, kafka_topic, kafka_client):
         assert moldau.AdminClient(bootstrap_servers=broker.bootstrap_servers).list_topics(timeout=5).topics == {}
 
 
+def test_faults_are_gone_with_their_test_however_it_ends(suite):
+    outcome = suite("""
+import pytest
+
+def test_refuses_everything_and_fails(kafka_faults):
+    kafka_faults.refuse("Produce", error="NOT_ENOUGH_REPLICAS")
+    kafka_faults.delay("CreateTopics", ms=60_000)
+    kafka_faults.pause()
+    kafka_faults.kill()
+    raise ZeroDivisionError
+
+def test_the_next_one_sees_nothing_of_it(kafka_client, kafka_topic):
+    kafka_client.send(kafka_topic, "a")
+    assert len(kafka_client.read(kafka_topic, 1)) == 1
+
+def test_one_that_met_three_requests_says_so(kafka_client, kafka_topic, kafka_faults):
+    with kafka_faults.refuse("Produce", error="NOT_ENOUGH_REPLICAS") as fault:
+        kafka_client.producer(linger_ms=0).produce(kafka_topic, b"a")
+        while fault.met < 3:
+            pass
+    kafka_client.send(kafka_topic, "b")
+""")
+    assert "1 failed, 2 passed" in outcome.stdout, outcome.stdout + outcome.stderr
+    assert "ZeroDivisionError" in outcome.stdout
+
+
+def test_a_cluster_that_is_not_ours_is_not_made_to_fail(suite):
+    import moldau
+
+    with moldau.Broker() as broker:
+        outcome = suite("def test_it(kafka_faults): pass\n", MOLDAU_TEST_BOOTSTRAP=broker.bootstrap_servers)
+    assert "1 skipped" in outcome.stdout
+
+
 def test_a_mark_that_says_nonsense_is_refused(suite):
     outcome = suite("""
 import pytest
