@@ -14,9 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from moldau.client import AdminClient, AsyncConsumer, AsyncProducer, Consumer, Producer
+    from moldau.notebook import consume, groups, topics
     from moldau.server.embedded import Broker
 
-__all__ = ["AdminClient", "AsyncConsumer", "AsyncProducer", "Broker", "Consumer", "Producer"]
+__all__ = [
+    "AdminClient",
+    "AsyncConsumer",
+    "AsyncProducer",
+    "Broker",
+    "Consumer",
+    "Producer",
+    "consume",
+    "groups",
+    "topics",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -28,4 +39,8 @@ def __getattr__(name: str) -> Any:
         from moldau import client
 
         return getattr(client, name)
+    if name in {"consume", "groups", "topics"}:
+        from moldau import notebook
+
+        return getattr(notebook, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -199,7 +199,12 @@ def test_a_kill_leaves_no_mark_of_a_clean_shutdown_and_a_restart_does(tmp_path):
     assert mark.exists()
 
 
-def test_a_client_survives_a_kill_and_a_restart_under_load(broker):
+def test_a_client_survives_a_kill_and_a_restart_under_load():
+    with moldau.Broker() as broker:
+        kill_three_times_under_load(broker)
+
+
+def kill_three_times_under_load(broker):
     create_topic(broker, "orders")
     done = threading.Event()
     errors = []
