@@ -11,13 +11,11 @@ use bytes::BytesMut;
 use moldau_log::{
     AppendContext, LeaderEpoch, LogManager, LogManagerConfig, Offset, PartitionLog, PartitionSpec, TopicPartition,
 };
-use moldau_server::{
-    BrokerImage, ErrorCode, FaultKind, Faults, GroupOffsets, ImageDelta, Server, TIME_BOUNDS_US, TopicImage,
-};
+use moldau_server::{BrokerImage, ErrorCode, Faults, GroupOffsets, ImageDelta, Server, TIME_BOUNDS_US, TopicImage};
 use parking_lot::{Mutex, RwLock};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict};
 use uuid::Uuid;
 
 use crate::error::Refusal;
@@ -28,6 +26,7 @@ use crate::producers::{self, PythonProducer};
 use crate::records::{KeyAndValue, build_batch, read_records};
 use crate::request::Request;
 use crate::settings::{self, PythonEndpoint, PythonPartitionSpec, PythonPartitionState, PythonQuota};
+use crate::statuses::{self, named};
 
 const METADATA_TOPIC: &str = "__cluster_metadata";
 /// The id that Kafka gives the metadata topic, in every cluster.
@@ -50,21 +49,6 @@ enum Stage {
     Opening(Mutex<Vec<ImageDelta>>),
     Serving(Server),
     Closed,
-}
-
-/// One of the tuples of `moldau.server.core_types`, by its name.
-fn named<'py>(py: Python<'py>, name: &str, fields: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-    py.import("moldau.server.core_types")?.getattr(name)?.call1(fields)
-}
-
-fn fault_kind(kind: &str, value: i64) -> PyResult<FaultKind> {
-    match kind {
-        "refuse" => Ok(FaultKind::Refuse(ErrorCode(i16::try_from(value)?))),
-        "delay" => Ok(FaultKind::Delay(Duration::from_millis(u64::try_from(value)?))),
-        "drop-before" => Ok(FaultKind::DropBefore),
-        "drop-after" => Ok(FaultKind::DropAfter),
-        other => Err(PyValueError::new_err(format!("unknown kind of fault: {other:?}"))),
-    }
 }
 
 impl Drop for Core {
@@ -271,7 +255,7 @@ impl Core {
     }
 
     fn add_fault(&self, api_key: i16, kind: &str, value: i64, times: Option<u64>) -> PyResult<u64> {
-        let kind = fault_kind(kind, value)?;
+        let kind = settings::fault_kind(kind, value)?;
         self.with_faults(|faults| faults.add(api_key, kind, times))
     }
 
@@ -570,42 +554,11 @@ impl Core {
     }
 
     fn directories<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let found = py.detach(|| self.logs.directories());
-        found
-            .into_iter()
-            .map(|status| {
-                let fields = (
-                    status.path.to_string_lossy().into_owned(),
-                    status.online,
-                    status.error,
-                    status.total_bytes,
-                    status.usable_bytes,
-                );
-                named(py, "DirectoryStatus", fields.into_pyobject(py)?)
-            })
-            .collect()
+        statuses::directories(py, &self.logs)
     }
 
     fn logs<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let logs = py.detach(|| self.logs.partitions());
-        logs.into_iter()
-            .map(|log| {
-                let at = log.topic_partition();
-                let parent = log.directory().parent().unwrap_or(log.directory());
-                let fields = (
-                    &*at.topic,
-                    at.partition,
-                    log.topic_id(),
-                    parent.to_string_lossy().into_owned(),
-                    log.size_bytes(),
-                    log.log_start_offset().0,
-                    log.high_watermark().0,
-                    log.log_end_offset().0,
-                    !log.is_offline(),
-                );
-                named(py, "LogStatus", fields.into_pyobject(py)?)
-            })
-            .collect()
+        statuses::logs(py, &self.logs)
     }
 
     fn producers<'py>(&self, py: Python<'py>, topic: &str, partition: i32) -> PyResult<Vec<Bound<'py, PyAny>>> {

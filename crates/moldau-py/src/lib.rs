@@ -14,6 +14,7 @@ mod producers;
 mod records;
 mod request;
 mod settings;
+mod statuses;
 
 use pyo3::prelude::*;
 use twox_hash::XxHash3_64;

@@ -4,11 +4,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use moldau_log::{CompressionSetting, LogConfig, PartitionSpec, TimestampType, TopicPartition};
 use moldau_server::{
-    Advertised, ApiRange, BrokerEndpoint, ClientQuota, FinalizedFeature, Listener, PartitionImage, QuotaImage,
-    QuotaKind, QuotaName, QuotaWindows, ServerConfig, SupportedFeature,
+    Advertised, ApiRange, BrokerEndpoint, ClientQuota, ErrorCode, FaultKind, FinalizedFeature, Listener,
+    PartitionImage, QuotaImage, QuotaKind, QuotaName, QuotaWindows, ServerConfig, SupportedFeature,
 };
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
@@ -232,4 +233,15 @@ pub fn server_config(dict: &Bound<'_, PyDict>) -> PyResult<ServerConfig> {
             .collect(),
         finalized_features_epoch: required(dict, "features_epoch")?,
     })
+}
+
+/// A fault by its name in `moldau.server.core_types.FaultKind`.
+pub fn fault_kind(kind: &str, value: i64) -> PyResult<FaultKind> {
+    match kind {
+        "refuse" => Ok(FaultKind::Refuse(ErrorCode(i16::try_from(value)?))),
+        "delay" => Ok(FaultKind::Delay(Duration::from_millis(u64::try_from(value)?))),
+        "drop-before" => Ok(FaultKind::DropBefore),
+        "drop-after" => Ok(FaultKind::DropAfter),
+        other => Err(PyValueError::new_err(format!("unknown kind of fault: {other:?}"))),
+    }
 }

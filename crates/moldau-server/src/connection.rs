@@ -469,7 +469,10 @@ impl Connection {
     /// Hand a request to the control plane, and its answer to the client.
     async fn ask_control(&mut self, request: Request, refusal: Option<ErrorCode>) -> Result<(), Disconnect> {
         let asked = (request.prefix.api_key, request.prefix.api_version);
-        match self.submit(&request, asked, request.body.clone().freeze(), refusal).await? {
+        match self
+            .submit(&request, asked, request.body.clone().freeze(), refusal)
+            .await?
+        {
             Ok(Outcome::Body(body, throttle_ms)) => {
                 self.begin_answer(&request);
                 self.output.put(&body);

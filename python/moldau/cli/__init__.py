@@ -78,6 +78,8 @@ NOUNS: Final = {
     "generate": (
         "Print files for those who run and watch nodes.",
         {
+            "systemd-unit": "generate_systemd_unit",
+            "dockerfile": "generate_dockerfile",
             "grafana-dashboard": "moldau.cli.generate_monitoring:generate_grafana_dashboard",
             "prometheus-config": "moldau.cli.generate_monitoring:generate_prometheus_config",
         },
