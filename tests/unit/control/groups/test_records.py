@@ -44,8 +44,12 @@ from moldau.control.groups.records import (
 from moldau.control.placement.hashed import partition_for
 from moldau.control.schema import SchemaError, encode
 
-GOLDEN = Path(__file__).parents[3] / "golden" / "groups" / "kafka-4.3.1.jsonl"
-WRITTEN_BY_KAFKA = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
+GOLDEN = Path(__file__).parents[3] / "golden" / "groups"
+WRITTEN_BY_KAFKA = [
+    json.loads(line)
+    for name in ("kafka-4.3.1.jsonl", "kafka-4.3.1-consumer.jsonl")
+    for line in (GOLDEN / name).read_text().splitlines()
+]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 int16s = st.integers(-(2**15), 2**15 - 1)
@@ -103,7 +107,7 @@ consumer_members = st.builds(
 targets = st.lists(st.builds(TopicPartitionsValue, st.uuids(), partition_lists), max_size=3).map(tuple)
 consumer_records = st.one_of(
     st.builds(GroupEpochRecord, texts, st.none() | st.builds(GroupEpochValue, int32s, int64s)),
-    st.builds(TopicMetadataRecord, texts, st.none() | st.binary(max_size=20)),
+    st.builds(TopicMetadataRecord, texts, st.none()),
     st.builds(MemberRecord, texts, texts, st.none() | consumer_members),
     st.builds(TargetEpochRecord, texts, st.none() | st.builds(TargetEpochValue, int32s, int64s)),
     st.builds(TargetMemberRecord, texts, texts, st.none() | st.builds(TargetMemberValue, targets)),
