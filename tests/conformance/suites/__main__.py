@@ -71,7 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--protocol", choices=("classic", "consumer"), default="classic", help="librdkafka's groups")
     parser.add_argument("--records", type=int, default=franz_go.RECORDS, help="franz-go: records of each pipeline")
     parser.add_argument("--checkout", type=Path, help="clone of confluent-kafka-python")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 if __name__ == "__main__":
