@@ -28,15 +28,14 @@ class RegistryError(MoldauError):
 class IncompatibleError(RegistryError):
     """A schema that does not go with what is there. The code is 409 or 40901, as the settings say."""
 
-    def __init__(self, messages: list[str], language: str) -> None:
-        text = ", ".join(messages)
+    def __init__(self, subject: str, messages: list[str]) -> None:
+        reasons = ", ".join(messages)
         super().__init__(
             409,
             40901,
-            "Schema being registered is incompatible with an earlier schema for subject "
-            f"details: [{text}]; error code: 409; schema type: {language}",
+            f'Schema being registered is incompatible with an earlier schema for subject "{subject}", '
+            f"details: [{reasons}]",
         )
-        self.messages = messages
 
 
 class LeaderGoneError(RegistryError):

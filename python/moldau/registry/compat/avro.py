@@ -8,7 +8,7 @@ precision match, Java does not look, and the reader would take 12.34 for 1.234.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from moldau.registry.languages.avro.types import (
@@ -214,16 +214,3 @@ def _decimal(schema: AvroType) -> tuple[Any, Any] | None:
     if properties.get("logicalType") != "decimal":
         return None
     return properties.get("precision"), properties.get("scale", 0)
-
-
-RULES: Final[tuple[Callable[..., Found], ...]] = (
-    type_is_the_same_or_promoted,
-    name_is_the_same_or_an_alias,
-    every_field_is_written_or_has_a_default,
-    every_symbol_is_known_or_there_is_a_default,
-    size_is_the_same,
-    every_written_branch_is_read,
-    some_branch_reads_it,
-    decimals_have_the_same_scale,
-)
-"""Every rule; the docs list them."""

@@ -55,7 +55,7 @@ class Registrar:
         if not importing and not request.force:
             messages = self.messages(subject, schema, parsed, state.versions(subject))
             if messages:
-                raise IncompatibleError(messages, schema.language)
+                raise IncompatibleError(subject, messages)
         return self._new_version(request, schema, importing=importing)
 
     def find_registered(self, request: Registration) -> SchemaValue | None:
