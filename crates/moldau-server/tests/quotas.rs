@@ -47,14 +47,13 @@ fn a_producer_above_its_quota_is_answered_and_then_not_listened_to() {
     let mut client = broker.connect();
     limit(&broker, QuotaKind::Produce, LIMIT);
     assert_eq!(produced(&mut client, &broker, 9, 100), 0);
+    let begun = Instant::now();
     let throttle_ms = produced(&mut client, &broker, 9, 1000);
     assert!((1..=60_000).contains(&throttle_ms), "{throttle_ms} ms");
-    let answered = Instant::now();
     // A larger limit lets the next request through, but not before the time is over.
     limit(&broker, QuotaKind::Produce, 1e9);
     assert_eq!(produced(&mut client, &broker, 9, 10), 0);
-    // What is measured here began a little after the server began to wait.
-    assert!(answered.elapsed() + Duration::from_millis(50) >= Duration::from_millis(throttle_ms as u64));
+    assert!(begun.elapsed() >= Duration::from_millis(throttle_ms as u64));
 }
 
 #[test]
@@ -109,13 +108,13 @@ fn a_producer_without_acknowledgement_is_not_listened_to_either() {
     limit(&broker, QuotaKind::Produce, LIMIT);
     let mut client = broker.connect();
     let request = produce_request(&broker, 9, 0, "orders", &[(0, batch(&[&[b'x'; 1000]]))]);
+    let begun = Instant::now();
     client.send(PRODUCE, 9, &request);
     broker.wait_until("the records are there", |broker| {
         broker.counter("produced_messages") == 1
     });
-    let sent = Instant::now();
     let _: ApiVersionsResponse = client.ask(API_VERSIONS, 0, &ApiVersionsRequest::default());
-    assert!(sent.elapsed() > Duration::from_millis(200), "{:?}", sent.elapsed());
+    assert!(begun.elapsed() > Duration::from_millis(200), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -220,10 +219,10 @@ fn the_control_plane_says_how_long_its_client_waits() {
     let (_, second) = client.frame(FIND_COORDINATOR, 0, &request);
     client.stream.write_all(&second).unwrap();
     let first = broker.next_request();
+    let begun = Instant::now();
     first.reply.send_and_mute(bytes::Bytes::from_static(&[0; 12]), 300);
-    let sent = Instant::now();
     broker.next_request().reply.close();
-    assert!(sent.elapsed() >= Duration::from_millis(250), "{:?}", sent.elapsed());
+    assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
 }
 
 #[test]
