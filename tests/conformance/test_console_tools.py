@@ -16,12 +16,14 @@ import pytest
 from bench.versus.apache_kafka import java
 from bench.versus.jars import MissingToolError
 from tests.conformance.clients import Record
-from tests.conformance.clients.confluent import ConfluentKafka
+from tests.conformance.clients.confluent import ConfluentConsumer, ConfluentKafka
+from tests.conformance.conftest import wait_until
 
 TIMEOUT_S = 60
 TOPICS = "org.apache.kafka.tools.TopicCommand"
 CONFIGS = "kafka.admin.ConfigCommand"
 GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+ALL_GROUPS = "org.apache.kafka.tools.GroupsCommand"
 PRODUCER = "org.apache.kafka.tools.ConsoleProducer"
 CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 GET_OFFSETS = "org.apache.kafka.tools.GetOffsetShell"
@@ -108,6 +110,27 @@ def test_get_offsets_and_consumer_groups_tell_positions_and_reset_them(
     assert sorted(rows) == [["0", "5", "15", "10"], ["1", "15", "15", "0"]], described
     tool(GROUPS, "--delete", "--group", group)
     assert group not in tool(GROUPS, "--list").split()
+
+
+def test_groups_of_the_consumer_protocol_are_shown_with_type_epochs_and_assignments(
+    tool: Tool, bootstrap_servers: str, new_topic: Callable[..., str]
+):
+    topic, group = new_topic(2), f"tools-{uuid.uuid4().hex[:8]}"
+    client = ConfluentConsumer(bootstrap_servers)
+    client.join("a", group, topic)
+    try:
+        wait_until(lambda: client.state("a").partitions == {0, 1}, "the member has its partitions")
+        listed = tool(ALL_GROUPS, "--list")
+        assert re.search(rf"{group}\s+Consumer\s+consumer", listed), listed
+        assert re.search(rf"{group}\s+Consumer", tool(GROUPS, "--list", "--type")), (
+            "kafka-consumer-groups knows the type"
+        )
+        state = tool(GROUPS, "--describe", "--group", group, "--state", "--verbose")
+        assert re.search(rf"{group}\s.*\suniform\s+Stable\s+2\s+2\s+1", state), state
+        members = tool(GROUPS, "--describe", "--group", group, "--members", "--verbose")
+        assert f"{topic}:0,1" in members, members
+    finally:
+        client.leave("a")
 
 
 def test_kafka_dump_log_reads_our_segments_indexes_and_snapshots(
