@@ -13,6 +13,7 @@ mod builder;
 mod compression;
 mod header;
 mod records;
+mod rewrite;
 mod varint;
 
 pub use builder::{BatchBuilder, EndTransaction};
@@ -21,6 +22,7 @@ pub use header::{BatchHeader, BatchView, Batches, HEADER_BYTES, LENGTH_PREFIX_BY
 pub(crate) use header::{set_codec, set_leader_epoch, set_log_append_time, set_max_timestamp};
 pub(crate) use records::outlines;
 pub use records::{DecodedRecords, RecordHeader, RecordView, Records};
+pub(crate) use rewrite::{StoredRecord, emptied, rewrite, stored_records};
 
 /// Why bytes are not a batch of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! The small text files in which Kafka notes offsets.
 //!
-//! `recovery-point-offset-checkpoint`, `log-start-offset-checkpoint`, `replication-offset-checkpoint` (one line
-//! `topic partition offset` each), `leader-epoch-checkpoint` (`epoch offset`) share one shape: a version line `0`, a
+//! `recovery-point-offset-checkpoint`, `log-start-offset-checkpoint`, `replication-offset-checkpoint`,
+//! `cleaner-offset-checkpoint` (one line `topic partition offset` each), `leader-epoch-checkpoint` (`epoch offset`) share one shape: a version line `0`, a
 //! line with the number of entries, the entries. `partition.metadata` holds the topic's id. All are replaced whole:
 //! a crash leaves the old or the new one.
 
@@ -16,6 +16,8 @@ pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub(crate) const LOG_START_OFFSETS: &str = "log-start-offset-checkpoint";
 /// High watermarks.
 pub(crate) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+/// Everything before these offsets has been compacted.
+pub(crate) const CLEANED_TO: &str = "cleaner-offset-checkpoint";
 /// Where leader epochs began.
 pub(crate) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 /// The topic's id.

@@ -21,8 +21,32 @@ pub(crate) const TIME_INDEX: &str = "timeindex";
 pub(crate) const TRANSACTION_INDEX: &str = "txnindex";
 /// Suffix of producer state snapshots.
 pub(crate) const SNAPSHOT: &str = "snapshot";
-/// Appended to the name of a file that waits for its removal.
-pub(crate) const DELETED: &str = ".deleted";
+
+/// What is appended to the name of a segment's file, from the writing of a compacted segment to the removal of an old
+/// one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Extension {
+    /// A part of the log.
+    #[default]
+    None,
+    /// Compaction is writing it.
+    Cleaned,
+    /// Compaction has written it whole; it is taking the place of older segments.
+    Swap,
+    /// It waits for its removal.
+    Deleted,
+}
+
+impl Extension {
+    pub fn text(self) -> &'static str {
+        match self {
+            Extension::None => "",
+            Extension::Cleaned => ".cleaned",
+            Extension::Swap => ".swap",
+            Extension::Deleted => ".deleted",
+        }
+    }
+}
 
 /// Where a partition lives and how.
 #[derive(Debug)]
@@ -66,7 +90,14 @@ pub(crate) struct LazyFile {
     folder: Arc<Folder>,
     base_offset: i64,
     suffix: &'static str,
-    handle: Mutex<Weak<PooledFile>>,
+    /// The lock is held for one `open` or one `rename`, so that nobody opens what has this name next.
+    handle: Mutex<Handle>,
+}
+
+#[derive(Debug, Default)]
+struct Handle {
+    open: Weak<PooledFile>,
+    extension: Extension,
 }
 
 impl LazyFile {
@@ -75,12 +106,16 @@ impl LazyFile {
             folder,
             base_offset,
             suffix,
-            handle: Mutex::new(Weak::new()),
+            handle: Mutex::default(),
         }
     }
 
     pub fn path(&self) -> PathBuf {
-        self.folder.file(self.base_offset, self.suffix)
+        self.path_as(self.handle.lock().extension)
+    }
+
+    fn path_as(&self, extension: Extension) -> PathBuf {
+        with_extension(&self.folder.file(self.base_offset, self.suffix), extension)
     }
 
     /// The open file; it must exist.
@@ -95,11 +130,11 @@ impl LazyFile {
 
     fn open(&self, mode: OpenMode) -> io::Result<Arc<dyn StorageFile>> {
         let mut handle = self.handle.lock();
-        if let Some(pooled) = handle.upgrade() {
+        if let Some(pooled) = handle.open.upgrade() {
             return Ok(pooled.file());
         }
-        let file = self.folder.storage.open(&self.path(), mode)?;
-        *handle = self.folder.pool.admit(Arc::clone(&file));
+        let file = self.folder.storage.open(&self.path_as(handle.extension), mode)?;
+        handle.open = self.folder.pool.admit(Arc::clone(&file));
         Ok(file)
     }
 
@@ -116,24 +151,44 @@ impl LazyFile {
 
     /// It will not be used again soon: it is closed at the pool's next turn.
     pub fn release(&self) {
-        if let Some(pooled) = self.handle.lock().upgrade() {
+        if let Some(pooled) = self.handle.lock().open.upgrade() {
             pooled.release();
         }
     }
 
-    /// Renames the file so that it waits for its removal; returns the new path, or `None` when there is no file.
-    pub fn mark_deleted(&self) -> io::Result<Option<PathBuf>> {
-        mark_deleted(&*self.folder.storage, &self.path())
+    /// The file is to be found, or made, with `extension`.
+    pub fn set_extension(&self, extension: Extension) {
+        self.handle.lock().extension = extension;
     }
+
+    /// Renames the file so that it has `extension`; returns the new path, or `None` when there is no file. Whoever has
+    /// it open reads on, and whoever opens it later finds it by its new name.
+    pub fn rename(&self, extension: Extension) -> io::Result<Option<PathBuf>> {
+        let mut handle = self.handle.lock();
+        let renamed = rename(
+            &*self.folder.storage,
+            &self.path_as(handle.extension),
+            self.path_as(extension),
+        )?;
+        handle.extension = extension;
+        Ok(renamed)
+    }
+}
+
+fn with_extension(path: &Path, extension: Extension) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(extension.text());
+    PathBuf::from(name)
 }
 
 /// Renames `path` to `path.deleted`; `None` when it was not there.
 pub(crate) fn mark_deleted(storage: &dyn Storage, path: &Path) -> io::Result<Option<PathBuf>> {
-    let mut marked = path.as_os_str().to_owned();
-    marked.push(DELETED);
-    let marked = PathBuf::from(marked);
-    match storage.rename(path, &marked) {
-        Ok(()) => Ok(Some(marked)),
+    rename(storage, path, with_extension(path, Extension::Deleted))
+}
+
+fn rename(storage: &dyn Storage, from: &Path, to: PathBuf) -> io::Result<Option<PathBuf>> {
+    match storage.rename(from, &to) {
+        Ok(()) => Ok(Some(to)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -4,6 +4,7 @@
 
 pub mod batch;
 mod checkpoint;
+mod cleaner;
 pub mod config;
 mod directory;
 mod epoch_cache;
@@ -25,10 +26,12 @@ mod transaction_index;
 pub mod types;
 mod validate;
 
+pub use cleaner::{CleanedLog, CleanerLimits, CleanerSettings, CleanerThreads, Pace, Unhurried};
 pub use config::{CompressionSetting, LogConfig, TimestampType};
 pub use error::{AppendError, LogError, ReadError, RecordError};
 pub use manager::{
-    DirectoryStatus, HousekeepingReport, LoadFailure, LoadReport, LogManager, LogManagerConfig, PartitionSpec,
+    CleanerCounters, DirectoryStatus, HousekeepingReport, LoadFailure, LoadReport, LogManager, LogManagerConfig,
+    PartitionSpec,
 };
 pub use partition_log::PartitionLog;
 pub use slice::{FileRange, LogSlice};

@@ -8,6 +8,7 @@
 //! A directory that fails takes its partitions offline and nothing else. A partition that lies on a directory which
 //! is offline from the start is not made anew on another: it would come back empty.
 
+mod cleaning;
 mod directories;
 mod load;
 
@@ -16,10 +17,12 @@ use crate::config::LogConfig;
 use crate::error::LogError;
 use crate::file_pool::FilePool;
 use crate::folder::Folder;
-use crate::partition_log::{Identity, PartitionLog};
+use crate::partition_log::{Identity, Noted, PartitionLog};
 use crate::recovery::{self, LoadParameters, Loaded};
 use crate::storage::{FileSystem, Storage};
-use crate::types::{Offset, TopicId, TopicPartition};
+use crate::types::{TopicId, TopicPartition};
+pub use cleaning::CleanerCounters;
+use cleaning::Cleaning;
 use directories::{Checkpointed, Directory, FolderName};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -137,6 +140,8 @@ pub struct LogManager {
     /// One directory is chosen at a time.
     placing: Mutex<()>,
     pool: Arc<FilePool>,
+    /// What compaction is at, and what it was.
+    cleaning: Cleaning,
 }
 
 impl LogManager {
@@ -158,6 +163,7 @@ impl LogManager {
             removals: Mutex::new(Vec::new()),
             changing: Mutex::new(()),
             placing: Mutex::new(()),
+            cleaning: Cleaning::default(),
         })
     }
 
@@ -243,6 +249,7 @@ impl LogManager {
             clean: directory.was_clean(),
             recovery_point: noted.recovery_point,
             log_start: noted.log_start,
+            cleaned_to: noted.cleaned_to,
             now_ms,
         };
         let mut loaded = recovery::load(&folder, parameters, &spec.config).inspect_err(|error| {
@@ -253,7 +260,11 @@ impl LogManager {
             }
         })?;
         loaded.producers.expire(now_ms, self.config.producer_id_expiration_ms);
-        Ok(self.insert(directory, spec, folder, loaded, noted.high_watermark))
+        let noted = Noted {
+            high_watermark: noted.high_watermark,
+            cleaned_to: noted.cleaned_to,
+        };
+        Ok(self.insert(directory, spec, folder, loaded, noted))
     }
 
     /// The folder must belong to this very topic, not to an older one of the same name. A folder without
@@ -300,7 +311,7 @@ impl LogManager {
         spec: &PartitionSpec,
         folder: Arc<Folder>,
         loaded: Loaded,
-        high_watermark: Offset,
+        noted: Noted,
     ) -> (Arc<PartitionLog>, bool) {
         let recovered = loaded.recovered;
         let identity = Identity {
@@ -309,7 +320,7 @@ impl LogManager {
             folder,
             health: Arc::clone(&directory.health),
         };
-        let log = Arc::new(PartitionLog::new(identity, spec.config.clone(), loaded, high_watermark));
+        let log = Arc::new(PartitionLog::new(identity, spec.config.clone(), loaded, noted));
         self.logs.write().insert(spec.topic_partition.clone(), Arc::clone(&log));
         directory.opened(&spec.topic_partition);
         (log, recovered)
@@ -344,6 +355,10 @@ impl LogManager {
         directory.remove_partition();
         if directory.health.failure().is_some() {
             return Ok(());
+        }
+        if log.cleaned_to().is_some() {
+            // A topic of the same name must not be taken for compacted.
+            self.checkpoint_cleaned(directory);
         }
         let renamed = directory.path().join(FolderName::deleted(topic_partition));
         let failed = |source| {
@@ -419,6 +434,7 @@ impl LogManager {
                     recovery_point: log.recovery_point(),
                     log_start: log.log_start_offset(),
                     high_watermark: log.high_watermark(),
+                    cleaned_to: log.cleaned_to(),
                 };
                 (log.topic_partition().clone(), noted)
             });

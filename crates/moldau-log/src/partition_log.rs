@@ -8,13 +8,14 @@
 //!
 //! `log_end` is published last, after the bytes and the tail; what a reader sees before it is complete.
 //! The methods are spread over rooms: `append`, `read`, `lookup` (by time and epoch), `retention`, `change` (roll,
-//! flush, truncate, close).
+//! flush, truncate, close), `swap` (a compacted segment takes the place of others).
 
 mod append;
 mod change;
 mod lookup;
 mod read;
 mod retention;
+mod swap;
 mod tail;
 
 use crate::checkpoint;
@@ -26,15 +27,20 @@ use crate::folder::Folder;
 use crate::producer_state::ProducerStates;
 use crate::recovery::Loaded;
 use crate::segment::{IndexProgress, Segment};
-use crate::types::{AbortedTransaction, LeaderEpoch, Offset, ProducerStateEntry, SegmentInfo, TopicId, TopicPartition};
+use crate::transaction_index::AbortedEntry;
+use crate::types::{
+    AbortedTransaction, LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerStateEntry, SegmentInfo, TopicId,
+    TopicPartition,
+};
 use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tail::Tail;
 
-type Segments = Arc<Vec<Arc<Segment>>>;
+pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
 
 /// No transaction is undecided.
 const ALL_STABLE: i64 = i64::MAX;
@@ -62,6 +68,10 @@ pub struct PartitionLog {
     awaits_high_watermark: AtomicBool,
     epochs: Mutex<EpochCache>,
     flushing: Mutex<()>,
+    /// Held by whoever takes segments out of the middle or the front of the list; taken before `appender`.
+    reshaping: Mutex<()>,
+    /// How far compaction came; -1 where it never was.
+    cleaned_to: AtomicI64,
     /// Files were made whose names are not durable yet.
     names_unsynced: AtomicBool,
     /// The leader epochs were written and not flushed.
@@ -87,6 +97,13 @@ struct Removal {
     paths: Vec<PathBuf>,
 }
 
+/// The last that is known of a producer; see [`PartitionLog::last_records_of_producers`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastRecord {
+    pub last_data_offset: Option<Offset>,
+    pub epoch: ProducerEpoch,
+}
+
 /// What identifies a partition, for [`PartitionLog::new`].
 #[derive(Debug)]
 pub(crate) struct Identity {
@@ -96,9 +113,16 @@ pub(crate) struct Identity {
     pub health: Arc<DirectoryHealth>,
 }
 
+/// What checkpoints say that the folder does not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noted {
+    pub high_watermark: Offset,
+    pub cleaned_to: Option<Offset>,
+}
+
 impl PartitionLog {
-    pub(crate) fn new(identity: Identity, config: LogConfig, loaded: Loaded, high_watermark: Offset) -> PartitionLog {
-        let high_watermark = high_watermark.clamp(loaded.log_start, loaded.log_end);
+    pub(crate) fn new(identity: Identity, config: LogConfig, loaded: Loaded, noted: Noted) -> PartitionLog {
+        let high_watermark = noted.high_watermark.clamp(loaded.log_start, loaded.log_end);
         let active = Arc::clone(loaded.segments.last().expect("a log has a segment"));
         let tail = Tail::new(active.base_offset, loaded.log_end, active.size_bytes());
         let log = PartitionLog {
@@ -124,6 +148,8 @@ impl PartitionLog {
             awaits_high_watermark: AtomicBool::new(false),
             epochs: Mutex::new(loaded.epochs),
             flushing: Mutex::new(()),
+            reshaping: Mutex::new(()),
+            cleaned_to: AtomicI64::new(noted.cleaned_to.map_or(-1, |offset| offset.0)),
             names_unsynced: AtomicBool::new(true),
             epochs_unsynced: AtomicBool::new(false),
             unflushed_since_ms: AtomicI64::new(-1),
@@ -222,7 +248,7 @@ impl PartitionLog {
         self.segment_list().iter().map(|segment| segment.info()).collect()
     }
 
-    fn segment_list(&self) -> Segments {
+    pub(crate) fn segment_list(&self) -> Segments {
         Arc::clone(&self.segments.read())
     }
 
@@ -237,6 +263,16 @@ impl PartitionLog {
         from: Offset,
         to: Offset,
     ) -> Result<Vec<AbortedTransaction>, crate::error::ReadError> {
+        let aborted = self.aborted_entries(from, to)?.into_iter();
+        let aborted = aborted.map(|entry| AbortedTransaction {
+            producer_id: entry.producer_id,
+            first_offset: entry.first_offset,
+        });
+        Ok(aborted.collect())
+    }
+
+    /// The same with all that the transaction indexes say.
+    pub(crate) fn aborted_entries(&self, from: Offset, to: Offset) -> io::Result<Vec<AbortedEntry>> {
         let segments = self.segment_list();
         let first = segments
             .partition_point(|segment| segment.base_offset <= from)
@@ -245,11 +281,7 @@ impl PartitionLog {
         for segment in &segments[first..] {
             for entry in segment.aborted.entries()? {
                 if entry.last_offset >= from && entry.first_offset < to {
-                    let (producer_id, first_offset) = (entry.producer_id, entry.first_offset);
-                    aborted.push(AbortedTransaction {
-                        producer_id,
-                        first_offset,
-                    });
+                    aborted.push(entry);
                 }
                 // Whatever is aborted later begins at or after this.
                 if entry.last_stable_offset >= to {
@@ -260,12 +292,29 @@ impl PartitionLog {
         Ok(aborted)
     }
 
+    /// Where each producer known here wrote its last batch of data, and its epoch.
+    pub(crate) fn last_records_of_producers(&self) -> HashMap<ProducerId, LastRecord> {
+        let appender = self.appender.lock();
+        let last = appender.producers.iter().map(|(producer_id, entry)| {
+            let last_data_offset = entry.batches().last().map(|batch| Offset(batch.last_offset));
+            let epoch = ProducerEpoch(entry.epoch);
+            (
+                ProducerId(producer_id),
+                LastRecord {
+                    last_data_offset,
+                    epoch,
+                },
+            )
+        });
+        last.collect()
+    }
+
     /// Whether its directory has failed or it was deleted.
     pub fn is_offline(&self) -> bool {
         self.offline_reason().is_some()
     }
 
-    fn offline_reason(&self) -> Option<&str> {
+    pub(crate) fn offline_reason(&self) -> Option<&str> {
         match self.health.failure() {
             None if self.closed.load(Ordering::Acquire) => {
                 Some("the partition was deleted or the node is shutting down")
@@ -275,7 +324,7 @@ impl PartitionLog {
     }
 
     /// Takes the directory offline and says why.
-    fn storage_failed(&self, doing: &str, error: io::Error) -> LogError {
+    pub(crate) fn storage_failed(&self, doing: &str, error: io::Error) -> LogError {
         self.health.fail(doing, &error);
         LogError::Storage {
             path: self.folder.path.clone(),

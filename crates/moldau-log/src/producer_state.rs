@@ -467,7 +467,7 @@ fn end_transaction(
 }
 
 /// Reads the first record of a control batch; `None` when it does not end a transaction.
-fn parse_marker(batch: &BatchView<'_>) -> Option<(EndTransaction, i32)> {
+pub(crate) fn parse_marker(batch: &BatchView<'_>) -> Option<(EndTransaction, i32)> {
     let decoded = batch.decode().ok()?;
     let record = decoded.iter().next()?.ok()?;
     let end = match record.key?.get(2..4)? {

@@ -32,6 +32,8 @@ pub(crate) struct LoadParameters {
     pub clean: bool,
     pub recovery_point: Offset,
     pub log_start: Offset,
+    /// Compaction may have left holes up to here.
+    pub cleaned_to: Option<Offset>,
     pub now_ms: i64,
 }
 
@@ -188,6 +190,8 @@ fn scan(
     let first = segments
         .partition_point(|segment| segment.base_offset <= parameters.recovery_point)
         .saturating_sub(1);
+    let may_have_holes =
+        |at: Offset| config.compact || parameters.cleaned_to.is_some_and(|cleaned_to| at <= cleaned_to);
     let mut end = segments[first].base_offset;
     remove_snapshots_after(folder, end)?;
     let (mut producers, mut snapshot_offset) =
@@ -205,7 +209,7 @@ fn scan(
         let (segment_end, cut) = scan_segment(&segment, config, &mut producers, epochs)?;
         end = segment_end;
         let next = segments.get(index + 1).map(|next| next.base_offset);
-        if let Some(cut) = cut.or_else(|| lost_end(&segment, end, next, config)) {
+        if let Some(cut) = cut.or_else(|| lost_end(&segment, end, next.filter(|&next| !may_have_holes(next)))) {
             let dropped = segments.split_off(index + 1);
             tracing::warn!(segment = %segment.log_path().display(), position = cut.position, bytes = cut.bytes,
                 reason = %cut.reason, segments_dropped = dropped.len(), log_end = %end,
@@ -222,11 +226,10 @@ fn scan(
 }
 
 /// The end of this segment is gone although the next one is there: pages of either may reach the disk first. What
-/// follows the hole was not flushed, so it was not promised; a log is a prefix of what was sent.
-///
-/// Compaction makes such holes on purpose, so a compacted log keeps them.
-fn lost_end(segment: &Segment, end: Offset, next: Option<Offset>, config: &LogConfig) -> Option<Cut> {
-    let next = next.filter(|&next| next != end && !config.compact)?;
+/// follows the hole was not flushed, so it was not promised; a log is a prefix of what was sent. (Compaction makes such
+/// holes on purpose; `next` is not given where it may have been.)
+fn lost_end(segment: &Segment, end: Offset, next: Option<Offset>) -> Option<Cut> {
+    let next = next.filter(|&next| next != end)?;
     let reason = format!("the segment ends at offset {end}, the next begins at {next}");
     Some(Cut {
         position: segment.size_bytes(),

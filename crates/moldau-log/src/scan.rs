@@ -1,7 +1,7 @@
 //! Walking the batches of a `.log` file, by header or whole.
 //!
 //! [`HeaderScan`] hops from header to header with small reads: lookups, rebuilt indexes, the end of a log on a clean
-//! start. [`BatchScan`] reads every byte in large pieces: recovery, where each checksum is verified.
+//! start. [`BatchScan`] reads every byte in large pieces and verifies each checksum: recovery and compaction.
 
 use crate::batch::{BatchError, BatchHeader, BatchView, HEADER_BYTES};
 use crate::storage::StorageFile;
@@ -115,6 +115,7 @@ pub(crate) struct BatchScan {
     position: u64,
     end: u64,
     buffer: Vec<u8>,
+    buffer_bytes: usize,
     buffered_from: u64,
     next_offset: Offset,
 }
@@ -127,8 +128,19 @@ impl BatchScan {
             position: 0,
             end,
             buffer: Vec::new(),
+            buffer_bytes: RECOVERY_BYTES,
             buffered_from: 0,
             next_offset: base_offset,
+        }
+    }
+
+    /// Begins at the batch at `position`, and reads `buffer_bytes` at once.
+    pub fn starting_at(self, position: u64, buffer_bytes: usize) -> BatchScan {
+        BatchScan {
+            position,
+            buffered_from: position,
+            buffer_bytes,
+            ..self
         }
     }
 
@@ -175,7 +187,7 @@ impl BatchScan {
             return Ok(());
         }
         // `needed` was compared with the bytes left in the file before.
-        let length = left.min(needed.max(RECOVERY_BYTES) as u64) as usize;
+        let length = left.min(needed.max(self.buffer_bytes) as u64) as usize;
         self.buffer.resize(length, 0);
         self.buffered_from = self.position;
         self.file.read_exact_at(&mut self.buffer, self.position)

@@ -8,7 +8,7 @@
 //! headers, and the lookup goes on.
 
 use crate::batch::{BatchHeader, BatchView};
-use crate::folder::{Folder, LOG, LazyFile, OFFSET_INDEX, SNAPSHOT, TIME_INDEX, mark_deleted};
+use crate::folder::{Extension, Folder, LOG, LazyFile, OFFSET_INDEX, SNAPSHOT, TIME_INDEX, mark_deleted};
 use crate::index::{OffsetEntry, SparseIndex, TimeEntry};
 use crate::scan::{HeaderScan, Located, ScanError};
 use crate::storage::StorageFile;
@@ -94,6 +94,18 @@ impl Segment {
         if let Some(bytes) = preallocated_bytes {
             file.set_length(u64::from(bytes))?;
         }
+        Ok(segment)
+    }
+
+    /// A new segment for compaction to write to, beside the one that has its name.
+    pub fn create_cleaned(folder: &Arc<Folder>, base_offset: Offset, now_ms: i64) -> io::Result<Segment> {
+        let segment = Segment::existing(folder, base_offset, FileSizes::default(), now_ms);
+        for file in segment.files() {
+            file.set_extension(Extension::Cleaned);
+        }
+        // What a pass that was broken off has left must not be found behind what this one writes.
+        segment.discard()?;
+        segment.log.get_or_create()?;
         Ok(segment)
     }
 
@@ -449,18 +461,38 @@ impl Segment {
         [&self.log, self.offsets.file(), self.times.file(), self.aborted.file()]
     }
 
+    /// Gives every file `extension`, the `.log` first: whether it has its new name tells a recovery how far a swap
+    /// came. Returns the new paths.
+    pub fn rename(&self, extension: Extension) -> io::Result<Vec<PathBuf>> {
+        let mut renamed = Vec::new();
+        for file in self.files() {
+            renamed.extend(file.rename(extension)?);
+        }
+        Ok(renamed)
+    }
+
     /// First step of deletion: the files get the suffix `.deleted`. Returns what must be removed later.
     pub fn mark_deleted(&self) -> io::Result<Vec<PathBuf>> {
-        let mut marked = Vec::new();
         self.release_files();
-        for file in self.files() {
-            marked.extend(file.mark_deleted()?);
-        }
-        marked.extend(mark_deleted(
-            &*self.folder.storage,
-            &self.folder.file(self.base_offset.0, SNAPSHOT),
-        )?);
+        let mut marked = self.rename(Extension::Deleted)?;
+        marked.extend(self.mark_snapshot_deleted()?);
         Ok(marked)
+    }
+
+    /// The same for the producers' snapshot at the beginning of the segment.
+    pub fn mark_snapshot_deleted(&self) -> io::Result<Option<PathBuf>> {
+        let snapshot = self.folder.file(self.base_offset.0, SNAPSHOT);
+        mark_deleted(&*self.folder.storage, &snapshot)
+    }
+
+    /// Removes what compaction has written of a segment that will not be swapped in; the `.log` last, for without it the
+    /// indexes would look as if they belonged to the old one.
+    pub fn discard(&self) -> io::Result<()> {
+        self.release_files();
+        for file in self.files().into_iter().rev() {
+            self.folder.storage.remove_file(&file.path())?;
+        }
+        Ok(())
     }
 
     pub fn info(&self) -> SegmentInfo {

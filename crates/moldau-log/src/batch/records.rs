@@ -66,6 +66,12 @@ impl DecodedRecords<'_> {
         }
     }
 
+    /// The header of their batch.
+    #[must_use]
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
     /// The records' bytes, decompressed.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -106,13 +112,13 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], BatchError> {
+pub(super) fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], BatchError> {
     let (taken, rest) = bytes.split_at_checked(length).ok_or(ENDS_EARLY)?;
     *bytes = rest;
     Ok(taken)
 }
 
-fn take_body<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], BatchError> {
+pub(super) fn take_body<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], BatchError> {
     if bytes.is_empty() {
         return Err(TOO_FEW);
     }
@@ -120,7 +126,7 @@ fn take_body<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], BatchError> {
     take(bytes, length)
 }
 
-fn take_nullable<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, BatchError> {
+pub(super) fn take_nullable<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, BatchError> {
     match take_int(bytes)? {
         -1 => Ok(None),
         length => take(bytes, usize::try_from(length).map_err(|_| NEGATIVE_LENGTH)?).map(Some),

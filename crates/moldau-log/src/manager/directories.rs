@@ -2,7 +2,8 @@
 
 use super::DirectoryStatus;
 use crate::checkpoint::{
-    self, CLEAN_SHUTDOWN, CheckpointError, HIGH_WATERMARKS, LIMIT_BYTES, LOCK, LOG_START_OFFSETS, RECOVERY_POINTS,
+    self, CLEAN_SHUTDOWN, CLEANED_TO, CheckpointError, HIGH_WATERMARKS, LIMIT_BYTES, LOCK, LOG_START_OFFSETS,
+    RECOVERY_POINTS,
 };
 use crate::directory::DirectoryHealth;
 use crate::error::LogError;
@@ -22,6 +23,8 @@ pub(super) struct Checkpointed {
     pub recovery_point: Offset,
     pub log_start: Offset,
     pub high_watermark: Offset,
+    /// How far compaction came, where it ever ran.
+    pub cleaned_to: Option<Offset>,
 }
 
 #[derive(Debug)]
@@ -85,6 +88,11 @@ impl Directory {
         for (partition, offset) in self.read_offsets(HIGH_WATERMARKS)? {
             noted.entry(partition).or_default().high_watermark = offset;
         }
+        for (partition, offset) in self.read_offsets(CLEANED_TO)? {
+            // The file is there: it must follow even when the last compacted partition goes.
+            self.written.lock().insert(CLEANED_TO, 0);
+            noted.entry(partition).or_default().cleaned_to = Some(offset);
+        }
         self.unopened = Mutex::new(noted);
         Ok(true)
     }
@@ -145,7 +153,7 @@ impl Directory {
         self.unopened.lock().remove(partition);
     }
 
-    /// Writes the three checkpoints: of the open partitions, and unchanged of those not opened yet. A checkpoint that
+    /// Writes the checkpoints: of the open partitions, and unchanged of those not opened yet. A checkpoint that
     /// would not change is left alone.
     pub fn write_checkpoints(
         &self,
@@ -164,7 +172,40 @@ impl Directory {
         let mut starts = select(|noted| noted.log_start);
         starts.retain(|(_, offset)| offset.0 > 0);
         self.write(LOG_START_OFFSETS, starts, durable)?;
-        self.write(HIGH_WATERMARKS, select(|noted| noted.high_watermark), durable)
+        self.write(HIGH_WATERMARKS, select(|noted| noted.high_watermark), durable)?;
+        let cleaned = all.into_iter().map(|(partition, noted)| (partition, noted.cleaned_to));
+        self.write_cleaned(cleaned, durable)
+    }
+
+    /// Writes how far compaction came, without the partitions that it never was in.
+    fn write_cleaned(
+        &self,
+        partitions: impl Iterator<Item = (TopicPartition, Option<Offset>)>,
+        durable: bool,
+    ) -> io::Result<()> {
+        let offsets: Vec<_> = partitions
+            .filter_map(|(partition, cleaned_to)| Some((partition, cleaned_to?)))
+            .collect();
+        if offsets.is_empty() && !self.written.lock().contains_key(CLEANED_TO) {
+            // A directory without compacted topics has no such file.
+            return Ok(());
+        }
+        self.write(CLEANED_TO, offsets, durable)
+    }
+
+    /// The same alone, when one partition was compacted.
+    pub fn checkpoint_cleaned(
+        &self,
+        open: impl Iterator<Item = (TopicPartition, Option<Offset>)>,
+        durable: bool,
+    ) -> io::Result<()> {
+        let unopened = self.unopened.lock().clone().into_iter();
+        self.write_cleaned(
+            unopened
+                .map(|(partition, noted)| (partition, noted.cleaned_to))
+                .chain(open),
+            durable,
+        )
     }
 
     fn write(&self, name: &'static str, offsets: Vec<(TopicPartition, Offset)>, durable: bool) -> io::Result<()> {

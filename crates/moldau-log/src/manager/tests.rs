@@ -1,6 +1,7 @@
 use super::*;
 use crate::batch::BatchBuilder;
 use crate::temporary::TemporaryFolder;
+use crate::types::Offset;
 use crate::types::{AppendOrigin, LeaderEpoch};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -212,7 +212,7 @@ impl PartitionLog {
                 Some(first) => newest.saturating_sub(first),
                 None => now_ms - active.created_ms,
             };
-            if age_ms <= config.segment_ms - self.roll_jitter_ms(&active, config) {
+            if age_ms <= config.roll_after_ms() - self.roll_jitter_ms(&active, config) {
                 return Ok(());
             }
         }

@@ -51,7 +51,7 @@ impl PartitionLog {
 
     /// Spreads the rolls of partitions that were made at one time; the same for a segment however often it is asked.
     pub(super) fn roll_jitter_ms(&self, segment: &Segment, config: &LogConfig) -> i64 {
-        let bound = config.segment_jitter_ms.min(config.segment_ms);
+        let bound = config.segment_jitter_ms.min(config.roll_after_ms());
         if bound <= 0 {
             return 0;
         }
@@ -72,7 +72,7 @@ impl PartitionLog {
     }
 
     /// Makes everything before `target` durable.
-    pub(super) fn flush_to(&self, target: Offset) -> io::Result<()> {
+    pub(crate) fn flush_to(&self, target: Offset) -> io::Result<()> {
         let _one_at_a_time = self.flushing.lock();
         let recovery_point = self.recovery_point();
         if recovery_point >= target {
@@ -145,6 +145,7 @@ impl PartitionLog {
 
     /// Cuts everything from `offset` on, and forgets what producers did there.
     pub fn truncate_to(&self, offset: Offset) -> Result<(), LogError> {
+        let _no_swap = self.reshaping.lock();
         let mut appender = self.appender.lock();
         self.check_online()?;
         let (log_start_offset, limit) = (self.log_start_offset(), self.log_end_offset());
@@ -180,6 +181,7 @@ impl PartitionLog {
         self.log_end.store(offset.0, Ordering::Release);
         self.high_watermark.fetch_min(offset.0, Ordering::AcqRel);
         self.recovery_point.fetch_min(offset.0, Ordering::AcqRel);
+        self.cleaned_to.fetch_min(offset.0, Ordering::AcqRel);
         *self.tail.lock() = Tail::new(active.base_offset, offset, 0);
         *self.segments.write() = Arc::new(kept.to_vec());
 

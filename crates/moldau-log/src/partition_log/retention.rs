@@ -68,6 +68,7 @@ impl PartitionLog {
         now_ms: i64,
         report: &mut PartitionHousekeeping,
     ) -> io::Result<()> {
+        let _no_swap = self.reshaping.lock();
         let segments = self.segment_list();
         let count = self.count_deletable(&segments, config, now_ms)?;
         if count == 0 {
@@ -134,10 +135,13 @@ impl PartitionLog {
         Ok(count)
     }
 
-    /// The segment's largest timestamp, or where its records have none the time it was last written.
+    /// The segment's largest timestamp, or where its records have none the time it was last written. One that is empty
+    /// is older than any.
     fn newest_ms(&self, segment: &Segment) -> io::Result<i64> {
         match segment.largest_timestamp()? {
             Some(largest) if largest.timestamp_ms >= 0 => Ok(largest.timestamp_ms),
+            // Compaction may leave nothing of a segment; it must not keep what comes after it.
+            None => Ok(i64::MIN),
             _ => self.folder.storage.modified_ms(&segment.log_path()),
         }
     }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `*.deleted` | retention was waiting to remove it | removed |
 //! | `*.cleaned` | compaction had not finished writing it | removed |
+//! | `*.swap` at or behind a `*.cleaned` | compaction was giving its files this name | removed; the old ones are whole |
 //! | `*.swap` | compaction had finished and was replacing segments | it replaces the segments whose offsets it covers |
 //! | `*.tmp` | a checkpoint was being replaced | removed; the old one is whole |
 //! | index without `.log` | retention had removed the log first | removed |
@@ -14,7 +15,9 @@ use crate::storage::OpenMode;
 use std::collections::BTreeMap;
 use std::io;
 
+const CLEANED: &str = ".cleaned";
 const SWAP: &str = ".swap";
+const DELETED: &str = ".deleted";
 
 /// Bytes of the files of one segment; `None` where there is no such file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +38,7 @@ pub(super) struct Contents {
 
 /// Tidies the folder and lists what is left.
 pub(super) fn tidy(folder: &Folder) -> Result<Contents, ScanError> {
+    remove_unfinished(folder)?;
     let (mut contents, found_swap) = list(folder)?;
     if found_swap {
         finish_swaps(folder, &contents)?;
@@ -49,6 +53,27 @@ pub(super) fn tidy(folder: &Folder) -> Result<Contents, ScanError> {
     Ok(contents)
 }
 
+/// Removes what compaction had not finished writing, with those of its files that had got their next name already
+/// (Kafka's rule: any at or behind the first that had not).
+fn remove_unfinished(folder: &Folder) -> io::Result<()> {
+    let entries = folder.storage.list(&folder.path)?;
+    let with_suffix = |suffix: &'static str| {
+        entries.iter().filter_map(move |entry| {
+            let (base_offset, suffixes) = parse_name(&entry.name)?;
+            suffixes.ends_with(suffix).then_some((base_offset, &entry.name))
+        })
+    };
+    let Some(first) = with_suffix(CLEANED).map(|(base_offset, _)| base_offset).min() else {
+        return Ok(());
+    };
+    // The swaps first: without their `.cleaned` files they would look finished.
+    let swaps = with_suffix(SWAP).filter(|&(base_offset, _)| base_offset >= first);
+    for (_, name) in swaps.chain(with_suffix(CLEANED)) {
+        folder.storage.remove_file(&folder.path.join(name))?;
+    }
+    Ok(())
+}
+
 /// Lists the folder, removing what is of no use; also tells whether there are `.swap` files.
 fn list(folder: &Folder) -> io::Result<(Contents, bool)> {
     let mut contents = Contents::default();
@@ -57,9 +82,7 @@ fn list(folder: &Folder) -> io::Result<(Contents, bool)> {
         if entry.is_directory {
             continue;
         }
-        let useless = [".deleted", ".cleaned", ".tmp"]
-            .iter()
-            .any(|suffix| entry.name.ends_with(suffix));
+        let useless = [DELETED, ".tmp"].iter().any(|suffix| entry.name.ends_with(suffix));
         if useless {
             folder.storage.remove_file(&folder.path.join(&entry.name))?;
             continue;

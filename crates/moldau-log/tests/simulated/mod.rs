@@ -44,6 +44,8 @@ struct Content {
 enum Naming {
     Put(PathBuf, usize),
     Take(PathBuf),
+    /// From one name to another: both happen or neither.
+    Move(PathBuf, PathBuf, usize),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -110,6 +112,10 @@ fn rename_all(names: &mut BTreeMap<PathBuf, usize>, naming: &Naming) {
         }
         Naming::Take(path) => {
             names.remove(path);
+        }
+        Naming::Move(from, to, content) => {
+            names.remove(from);
+            names.insert(to.clone(), *content);
         }
     }
 }
@@ -383,7 +389,7 @@ impl Storage for Disk {
             return world.rename_step(renamed);
         }
         let content = *world.names.get(from).ok_or(io::ErrorKind::NotFound)?;
-        world.rename_step(vec![Naming::Take(from.to_owned()), Naming::Put(to.to_owned(), content)])
+        world.rename_step(vec![Naming::Move(from.to_owned(), to.to_owned(), content)])
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -412,7 +418,7 @@ impl Storage for Disk {
         world.step()?;
         let unflushed = std::mem::take(&mut world.unflushed_names);
         let (here, elsewhere): (Vec<_>, Vec<_>) = unflushed.into_iter().partition(|naming| {
-            let (Naming::Put(file, _) | Naming::Take(file)) = naming;
+            let (Naming::Put(file, _) | Naming::Take(file) | Naming::Move(_, file, _)) = naming;
             file.parent() == Some(path)
         });
         for naming in &here {

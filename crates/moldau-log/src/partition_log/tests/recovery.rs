@@ -168,7 +168,7 @@ fn leftovers_of_a_crash_are_tidied() {
     let second = fixture.log.segments()[1].base_offset.0;
     let write = |name: &str| std::fs::write(fixture.file(name), b"old").unwrap();
     write("00000000000000000000.log.deleted");
-    write("00000000000000000000.log.cleaned");
+    write("00000000000000000050.log.cleaned");
     write("leader-epoch-checkpoint.tmp");
     write("00000000000000009999.index");
     // As compaction leaves it: one new segment for the first two.
@@ -199,4 +199,27 @@ fn leftovers_of_a_crash_are_tidied() {
         );
         assert!(!name.starts_with("00000000000000009999"), "{name}");
     }
+}
+
+#[test]
+fn a_compacted_segment_that_has_not_got_its_name_whole_is_dropped() {
+    let fixture = Fixture::new(small_segments());
+    fixture.fill(40);
+    let segments = fixture.log.segments();
+    let half = numbered(0);
+    std::fs::write(fixture.file("00000000000000000000.log.swap"), &half).unwrap();
+    std::fs::write(fixture.file("00000000000000000000.index.cleaned"), b"").unwrap();
+    let fixture = fixture.killed();
+    assert_eq!(fixture.log.segments(), segments);
+    assert_eq!(fixture.values(), expected(0..80));
+    // The log has its name already: what is left are the indexes, and nothing else is touched.
+    std::fs::rename(
+        fixture.file("00000000000000000000.index"),
+        fixture.file("00000000000000000000.index.swap"),
+    )
+    .unwrap();
+    let fixture = fixture.killed();
+    assert_eq!(fixture.log.segments(), segments);
+    assert_eq!(fixture.values(), expected(0..80));
+    assert!(fixture.file("00000000000000000000.index").exists());
 }
