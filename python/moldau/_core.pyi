@@ -21,6 +21,7 @@ from uuid import UUID
 
 from moldau.server.core_types import (
     AppendOrigin,
+    CleanerSettings,
     ClientQuota,
     DirectoryStatus,
     Endpoint,
@@ -300,8 +301,11 @@ class Core:
         """Create the logs of new partitions; they serve once `put_topic` names this node as their leader."""
     def delete_partitions(self, topic: str, partitions: Sequence[int], now_ms: int) -> list[LoadFailure]:
         """Take partitions out of service and rename their folders; the files go with a later `housekeeping`."""
-    def set_log_settings(self, topic: str, settings: LogSettings) -> None:
-        """Apply `settings` to every local partition of `topic`; unknown topics are ignored."""
+    def set_log_settings(self, topic: str, settings: LogSettings, now_ms: int) -> None:
+        """Apply `settings` to every local partition of `topic`; unknown topics are ignored.
+
+        Retention and compaction act on them at once, the rest with the next append.
+        """
     def delete_records(self, topic: str, partition: int, before_offset: int) -> int:
         """Move the log start up to `before_offset` (-1: the high watermark) and return it, the new low watermark.
 
@@ -351,6 +355,15 @@ class Core:
         """Whether the coordinator is asked about partitions that are new to a transaction."""
     def remove_topic(self, name: str) -> None:
         """Forget a topic; requests for it are answered with UNKNOWN_TOPIC_OR_PARTITION from here on."""
+
+    # Work in the background
+
+    def set_cleaner_settings(self, settings: CleanerSettings) -> None:
+        """Begin to compact on threads of its own, or go on with other settings. `shutdown` ends it.
+
+        Raises:
+            CoreError: the system grants no more threads.
+        """
 
     # Periodic work
 

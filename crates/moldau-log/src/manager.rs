@@ -377,6 +377,18 @@ impl LogManager {
         Ok(())
     }
 
+    /// Gives every partition of `topic` these settings, and lets retention act on them at once.
+    pub fn apply_config(&self, topic: &str, config: &LogConfig, now_ms: i64) {
+        for log in self.partitions() {
+            if &*log.topic_partition().topic == topic {
+                log.apply_config(config.clone());
+                if let Err(error) = log.apply_retention(now_ms) {
+                    tracing::warn!(partition = %log.topic_partition(), %error, "retention failed");
+                }
+            }
+        }
+    }
+
     /// Retention, flushes by age and of closed segments, removal of deleted files, expiry of producers, closing of
     /// idle descriptors. Cheap where there is nothing to do: made to be called every few seconds.
     pub fn housekeeping(&self, now_ms: i64) -> HousekeepingReport {

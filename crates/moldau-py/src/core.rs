@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use uuid::Uuid;
 
+use crate::cleaner::{self, Cleaner};
 use crate::error::Refusal;
 use crate::events::Events;
 use crate::logging;
@@ -38,6 +39,8 @@ pub struct Core {
     logs: Arc<LogManager>,
     events: Arc<Events>,
     stage: RwLock<Stage>,
+    /// Compacts in the background from `set_cleaner_settings` to `shutdown`.
+    cleaner: Cleaner,
     /// The epoch of the quorum: the metadata log is led by the control plane, not by the image.
     metadata_epoch: AtomicI32,
     /// The process that opened it.
@@ -160,6 +163,7 @@ impl Core {
             logs: Arc::new(logs),
             events,
             stage: RwLock::new(Stage::Opening(Mutex::default())),
+            cleaner: Cleaner::default(),
             metadata_epoch: AtomicI32::new(0),
             owner: std::process::id(),
         })
@@ -236,6 +240,7 @@ impl Core {
                 return;
             }
             self.events.clear();
+            self.cleaner.stop();
             if let Stage::Serving(server) = before {
                 server.shutdown(Duration::ZERO);
             }
@@ -430,15 +435,18 @@ impl Core {
         failures_to_python(py, failures)
     }
 
-    fn set_log_settings(&self, py: Python<'_>, topic: &str, settings: &Bound<'_, PyDict>) -> PyResult<()> {
+    fn set_log_settings(&self, py: Python<'_>, topic: &str, settings: &Bound<'_, PyDict>, now_ms: i64) -> PyResult<()> {
         let config = settings::log_config(settings)?;
         py.detach(|| {
-            for log in self.logs.partitions() {
-                if &*log.topic_partition().topic == topic {
-                    log.apply_config(config.clone());
-                }
-            }
+            self.logs.apply_config(topic, &config, now_ms);
+            self.cleaner.wake();
         });
+        Ok(())
+    }
+
+    fn set_cleaner_settings(&self, py: Python<'_>, settings: &Bound<'_, PyDict>) -> PyResult<()> {
+        let settings = settings::cleaner_settings(settings)?;
+        py.detach(|| self.cleaner.apply(&self.logs, settings).map_err(Refusal::from))?;
         Ok(())
     }
 
@@ -608,9 +616,11 @@ impl Core {
     }
 
     fn counters(&self) -> HashMap<String, u64> {
-        match &*self.stage.read() {
+        let mut counters = match &*self.stage.read() {
             Stage::Serving(server) => server.counters(),
             _ => HashMap::new(),
-        }
+        };
+        counters.extend(cleaner::counters(&self.logs));
+        counters
     }
 }

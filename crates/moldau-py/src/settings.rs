@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moldau_log::{CompressionSetting, LogConfig, PartitionSpec, TimestampType, TopicPartition};
+use moldau_log::{CleanerSettings, CompressionSetting, LogConfig, PartitionSpec, TimestampType, TopicPartition};
 use moldau_server::{
     Advertised, ApiRange, BrokerEndpoint, ClientQuota, ErrorCode, FaultKind, FinalizedFeature, Listener,
     PartitionImage, QuotaImage, QuotaKind, QuotaName, QuotaWindows, ServerConfig, SupportedFeature,
@@ -115,6 +115,22 @@ pub fn log_config(dict: &Bound<'_, PyDict>) -> PyResult<LogConfig> {
         preallocate: required(dict, "preallocate")?,
         delete: required(dict, "delete")?,
         compact: required(dict, "compact")?,
+        min_cleanable_dirty_ratio: required(dict, "min_cleanable_dirty_ratio")?,
+        min_compaction_lag_ms: required(dict, "min_compaction_lag_ms")?,
+        max_compaction_lag_ms: required(dict, "max_compaction_lag_ms")?,
+        delete_retention_ms: required(dict, "delete_retention_ms")?,
+    })
+}
+
+/// `CleanerSettings`.
+pub fn cleaner_settings(dict: &Bound<'_, PyDict>) -> PyResult<CleanerSettings> {
+    Ok(CleanerSettings {
+        threads: required(dict, "threads")?,
+        dedupe_buffer_bytes: required(dict, "dedupe_buffer_bytes")?,
+        load_factor: required(dict, "load_factor")?,
+        io_buffer_bytes: required(dict, "io_buffer_bytes")?,
+        io_max_bytes_per_second: required(dict, "io_max_bytes_per_second")?,
+        backoff_ms: required(dict, "backoff_ms")?,
     })
 }
 

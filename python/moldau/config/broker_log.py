@@ -12,7 +12,6 @@ from moldau.config.words import (
     BOOLEAN,
     CLASS,
     CLUSTER_WIDE,
-    COMPACTION,
     DOUBLE,
     DOUBLE_MAX,
     INT,
@@ -181,7 +180,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         LIST,
         "log.cleanup.policy",
         ("delete",),
-        "What happens to old records: they are deleted, compacted by key (not yet: they stay), or both.",
+        "What happens to old records: they are deleted, compacted by key, or both.",
         ListOf(("compact", "delete")),
         dynamic=CLUSTER_WIDE,
     ),
@@ -302,15 +301,14 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         internal=True,
         no_effect="periodic work begins with its first interval",
     ),
-    row(BOOLEAN, "log.cleaner.enable", True, "Whether compacted topics are compacted.", no_effect=COMPACTION),
-    row(INT, "log.cleaner.threads", 1, "Threads that compact.", AtLeast(0), dynamic=CLUSTER_WIDE, no_effect=COMPACTION),
+    row(BOOLEAN, "log.cleaner.enable", True, "Whether compacted topics are compacted."),
+    row(INT, "log.cleaner.threads", 1, "Threads that compact.", AtLeast(0), dynamic=CLUSTER_WIDE),
     row(
         DOUBLE,
         "log.cleaner.io.max.bytes.per.second",
         DOUBLE_MAX,
         "The most that compaction reads and writes per second.",
         dynamic=CLUSTER_WIDE,
-        no_effect=COMPACTION,
     ),
     row(
         LONG,
@@ -318,7 +316,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         134_217_728,
         "Memory for the keys seen in one compaction.",
         dynamic=CLUSTER_WIDE,
-        no_effect=COMPACTION,
     ),
     row(
         INT,
@@ -327,7 +324,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "Memory for reading and writing in compaction.",
         AtLeast(0),
         dynamic=CLUSTER_WIDE,
-        no_effect=COMPACTION,
     ),
     row(
         DOUBLE,
@@ -335,7 +331,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         0.9,
         "How full the key memory may become.",
         dynamic=CLUSTER_WIDE,
-        no_effect=COMPACTION,
     ),
     row(
         LONG,
@@ -344,7 +339,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "How long compaction sleeps when nothing is to be done.",
         AtLeast(0),
         dynamic=CLUSTER_WIDE,
-        no_effect=COMPACTION,
     ),
     row(
         DOUBLE,
@@ -353,7 +347,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "Which part of a log must be dirty before it is compacted.",
         Between(0, 1),
         dynamic=CLUSTER_WIDE,
-        no_effect=COMPACTION,
     ),
     row(
         LONG,
@@ -362,7 +355,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "How long a delete marker stays in a compacted topic.",
         AtLeast(0),
         dynamic=CLUSTER_WIDE,
-        no_effect=COMPACTION,
     ),
     row(
         LONG,
@@ -371,7 +363,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "How long a record stays uncompacted at least.",
         AtLeast(0),
         dynamic=CLUSTER_WIDE,
-        no_effect=COMPACTION,
     ),
     row(
         LONG,
@@ -380,6 +371,5 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "How long a record stays uncompacted at most.",
         AtLeast(1),
         dynamic=CLUSTER_WIDE,
-        no_effect=COMPACTION,
     ),
 )

@@ -10,7 +10,6 @@ from typing import Final
 from moldau.config.key import AtLeast, Between, ConfigKey, ListOf, OneOf, Scope, Synonym, row, table
 from moldau.config.words import (
     BOOLEAN,
-    COMPACTION,
     DOUBLE,
     HOUR_MS,
     INT,
@@ -126,7 +125,6 @@ TOPIC_KEYS: Final[dict[str, ConfigKey]] = table(
         AtLeast(0),
         scope=Scope.TOPIC,
         synonyms=(Synonym("log.cleaner.delete.retention.ms"),),
-        no_effect=COMPACTION,
     ),
     row(
         LONG,
@@ -136,7 +134,6 @@ TOPIC_KEYS: Final[dict[str, ConfigKey]] = table(
         AtLeast(0),
         scope=Scope.TOPIC,
         synonyms=(Synonym("log.cleaner.min.compaction.lag.ms"),),
-        no_effect=COMPACTION,
     ),
     row(
         LONG,
@@ -146,7 +143,6 @@ TOPIC_KEYS: Final[dict[str, ConfigKey]] = table(
         AtLeast(1),
         scope=Scope.TOPIC,
         synonyms=(Synonym("log.cleaner.max.compaction.lag.ms"),),
-        no_effect=COMPACTION,
     ),
     row(
         LONG,
@@ -165,13 +161,12 @@ TOPIC_KEYS: Final[dict[str, ConfigKey]] = table(
         Between(0, 1),
         scope=Scope.TOPIC,
         synonyms=(Synonym("log.cleaner.min.cleanable.ratio"),),
-        no_effect=COMPACTION,
     ),
     row(
         LIST,
         "cleanup.policy",
         ("delete",),
-        "What happens to old records: deleted, compacted by key (not yet: they stay), or both; empty keeps them.",
+        "What happens to old records: deleted, compacted by key, or both; empty keeps them.",
         ListOf(("compact", "delete")),
         scope=Scope.TOPIC,
         synonyms=(Synonym("log.cleanup.policy"),),

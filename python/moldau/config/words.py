@@ -36,7 +36,6 @@ WORKERS: Final = "tokio's worker threads serve sockets and disks; their number f
 MOVES: Final = "a move between directories is not slowed down"
 CONNECTION_RATES: Final = "only a quota of an address (kafka-configs, entity type ips) limits the rate of connections"
 JAVA: Final = "there is no JVM to load the class into"
-COMPACTION: Final = "topics are not compacted yet: every record stays until retention removes it"
 TIERED: Final = "there is no tiered storage"
 SNAPSHOTS: Final = "the metadata log is read from its beginning at every start; it is small"
 PURGATORY: Final = "a waiting request is removed when it is answered: there is nothing to purge"

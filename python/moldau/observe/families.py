@@ -138,6 +138,13 @@ COUNTED: Final[dict[str, Family]] = {
         "kafka_server_brokertopicmetrics_failedfetchrequests_total", "Partitions of Fetch requests that got an error."
     ),
     "directories_offline": _gauge("kafka_log_logmanager_offlinelogdirectorycount", "Log directories that have failed."),
+    "log_cleaner_max_dirty_percent": _gauge(
+        "kafka_log_logcleanermanager_max_dirty_percent", "Dirty part of the dirtiest compacted log, in percent."
+    ),
+    "log_cleaner_uncleanable_partitions": _gauge(
+        "kafka_log_logcleanermanager_uncleanable_partitions_count",
+        "Partitions set aside because they cannot be compacted.",
+    ),
     "connections_open": _gauge("kafka_server_socket_server_metrics_connection_count", "Connections that are open now."),
     **{
         name: Family(f"moldau_{name}_total", Kind.COUNTER, METRICS[name].doc)
@@ -149,6 +156,10 @@ COUNTED: Final[dict[str, Family]] = {
             "bytes_received",
             "bytes_sent",
             "sessions_evicted",
+            "log_cleaner_passes",
+            "log_cleaner_read_bytes",
+            "log_cleaner_written_bytes",
+            "log_cleaner_removed_records",
         )
     },
 }

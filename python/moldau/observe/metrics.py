@@ -62,6 +62,16 @@ METRICS: Final[dict[str, Metric]] = {
         _gauge("partitions", "partitions", "Partitions whose log is on this node."),
         _gauge("partitions_offline", "partitions", "Partitions of this node that cannot be served."),
         _gauge("log_bytes", "bytes", "Size of all logs of this node."),
+        _counter("log_cleaner_passes", "passes", "Logs that were compacted."),
+        _counter("log_cleaner_read_bytes", "bytes", "What compaction has read; dirty parts are read twice."),
+        _counter("log_cleaner_written_bytes", "bytes", "What compaction has written."),
+        _counter("log_cleaner_removed_records", "records", "Records that compaction has removed."),
+        _gauge("log_cleaner_max_dirty_percent", "percent", "Dirty part of the dirtiest compacted log."),
+        _gauge(
+            "log_cleaner_uncleanable_partitions",
+            "partitions",
+            "Partitions set aside because they cannot be compacted; the log says why.",
+        ),
         _gauge("directories_offline", "directories", "Log directories that have failed."),
     )
 }

@@ -58,7 +58,7 @@ from moldau.server.runner import MachineRunner
 from moldau.server.shell import Shell
 from moldau.server.topic_creation import OFFSETS_TOPIC
 from moldau.server.transactions import TransactionCoordinators
-from moldau.server.translation import group_settings, listener_settings, server_settings
+from moldau.server.translation import cleaner_settings, group_settings, listener_settings, server_settings
 
 logger: Final = logging.getLogger("moldau.server")
 
@@ -261,6 +261,7 @@ class Node:
             logger.error("%s-%d stays offline: %s", failure.topic, failure.partition, failure.message)
         pass_on_log_lines()
         self._publisher.publish_everything()
+        self._core.set_cleaner_settings(cleaner_settings(self._configs))
 
     def _shell_up(self, identity: storage.NodeIdentity) -> None:
         self._cluster_view.replayed(self._last_metadata_offset())

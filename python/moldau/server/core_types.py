@@ -39,6 +39,22 @@ class LogSettings(TypedDict):
     preallocate: bool
     delete: bool
     compact: bool
+    min_cleanable_dirty_ratio: float
+    min_compaction_lag_ms: int
+    max_compaction_lag_ms: int
+    delete_retention_ms: int
+
+
+class CleanerSettings(TypedDict):
+    """What compaction may use, all threads together."""
+
+    threads: int
+    """0 compacts nothing."""
+    dedupe_buffer_bytes: int
+    load_factor: float
+    io_buffer_bytes: int
+    io_max_bytes_per_second: float
+    backoff_ms: int
 
 
 class PartitionSpec(NamedTuple):

@@ -22,7 +22,7 @@ from moldau.control.metadata.features import told_levels
 from moldau.control.metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataDelta, MetadataImage, Topic
 from moldau.server.clock import Clock
 from moldau.server.core_types import Endpoint, PartitionSpec, PartitionState
-from moldau.server.translation import client_quotas, connection_quotas, log_settings
+from moldau.server.translation import cleaner_settings, client_quotas, connection_quotas, log_settings
 
 logger: Final = logging.getLogger("moldau.server.publish")
 
@@ -86,7 +86,9 @@ class Publisher:
         if delta.quotas_changed:
             self._push_quotas()
         for topic in self._configured_anew(delta):
-            self._core.set_log_settings(topic.name, log_settings(self._configs.topic_values(topic.name)))
+            self._core.set_log_settings(
+                topic.name, log_settings(self._configs.topic_values(topic.name)), self._clock.now_ms()
+            )
             touched[topic.id] = topic
         self._for_each(touched.values(), self._push_topic)
 
@@ -111,6 +113,7 @@ class Publisher:
     def _configured_anew(self, delta: MetadataDelta) -> Iterable[Topic]:
         """Topics whose effective settings may have changed; a broker setting is a default of all of them."""
         if any(resource.type == BROKER_RESOURCE for resource in delta.changed_configs):
+            self._core.set_cleaner_settings(cleaner_settings(self._configs))
             enabled = self._configs.broker_bool
             self._core.set_auto_create_topics(enabled=enabled("auto.create.topics.enable"))
             self._core.set_verify_transactions(enabled=enabled("transaction.partition.verification.enable"))

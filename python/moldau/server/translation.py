@@ -16,7 +16,15 @@ from moldau.control.metadata.effective import Configs
 from moldau.control.metadata.features import FEATURES
 from moldau.control.metadata.image import QuotaKey
 from moldau.control.metadata.quotas import CLIENT_ID, IP, USER
-from moldau.server.core_types import ApiRange, ClientQuota, FeatureRange, ListenerSettings, LogSettings, ServerSettings
+from moldau.server.core_types import (
+    ApiRange,
+    CleanerSettings,
+    ClientQuota,
+    FeatureRange,
+    ListenerSettings,
+    LogSettings,
+    ServerSettings,
+)
 from moldau.server.handlers import Route
 from moldau.server.layout import FLEXIBLE_SINCE
 
@@ -47,6 +55,23 @@ def log_settings(values: Mapping[str, Value]) -> LogSettings:
         "preallocate": number("preallocate"),
         "delete": "delete" in policy,
         "compact": "compact" in policy,
+        "min_cleanable_dirty_ratio": number("min.cleanable.dirty.ratio"),
+        "min_compaction_lag_ms": number("min.compaction.lag.ms"),
+        "max_compaction_lag_ms": number("max.compaction.lag.ms"),
+        "delete_retention_ms": number("delete.retention.ms"),
+    }
+
+
+def cleaner_settings(configs: Configs) -> CleanerSettings:
+    """The node's `log.cleaner.*` settings."""
+    number: Any = configs.broker
+    return {
+        "threads": number("log.cleaner.threads") if configs.broker_bool("log.cleaner.enable") else 0,
+        "dedupe_buffer_bytes": number("log.cleaner.dedupe.buffer.size"),
+        "load_factor": number("log.cleaner.io.buffer.load.factor"),
+        "io_buffer_bytes": number("log.cleaner.io.buffer.size"),
+        "io_max_bytes_per_second": number("log.cleaner.io.max.bytes.per.second"),
+        "backoff_ms": number("log.cleaner.backoff.ms"),
     }
 
 

@@ -28,6 +28,7 @@ def test_names_are_valid_and_counters_alone_end_in_total():
 
 
 TAKEN_FROM_KAFKA_EXPORTER = {
+    "kafka_log_logcleanermanager_uncleanable_partitions_count",
     "kafka_consumergroup_lag_sum",
     "kafka_consumergroup_current_offset_sum",
     "kafka_server_socket_server_metrics_connection_count",

@@ -62,6 +62,20 @@ impl PartitionLog {
         Ok(report.flushed)
     }
 
+    /// Removes the segments that the settings do not want any more.
+    pub(crate) fn apply_retention(&self, now_ms: i64) -> io::Result<()> {
+        if self.is_offline() {
+            return Ok(());
+        }
+        let mut report = PartitionHousekeeping::default();
+        self.delete_old_segments(&self.config(), now_ms, &mut report)
+            .inspect_err(|error| {
+                if !crate::directory::is_shortage(error) {
+                    self.health.fail("retention", error);
+                }
+            })
+    }
+
     fn delete_old_segments(
         &self,
         config: &LogConfig,

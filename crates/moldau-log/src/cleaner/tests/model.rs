@@ -228,7 +228,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn a_cleaned_log_holds_what_the_model_says(
         steps in proptest::collection::vec(step(), 1..120),
