@@ -19,7 +19,7 @@ use pyo3::types::{PyBytes, PyDict};
 use uuid::Uuid;
 
 use crate::cleaner::{self, Cleaner};
-use crate::error::Refusal;
+use crate::error::{Refusal, failures_to_python};
 use crate::events::Events;
 use crate::logging;
 use crate::metrics::{PythonFamily, families};
@@ -127,22 +127,6 @@ impl Core {
             )),
         }
     }
-}
-
-fn failures_to_python<'py>(
-    py: Python<'py>,
-    failures: impl IntoIterator<Item = (TopicPartition, String)>,
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    failures
-        .into_iter()
-        .map(|(at, message)| {
-            named(
-                py,
-                "LoadFailure",
-                (&*at.topic, at.partition, message).into_pyobject(py)?,
-            )
-        })
-        .collect()
 }
 
 #[pymethods]

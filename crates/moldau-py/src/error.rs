@@ -1,5 +1,7 @@
 //! `CoreError`: what the log or the server refused, with the Kafka error code that says why.
 
+use crate::statuses::named;
+use moldau_log::TopicPartition;
 use std::io;
 
 use moldau_log::{AppendError, LogError, ReadError};
@@ -99,4 +101,21 @@ impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Refusal {
         Refusal::new(ErrorCode::KAFKA_STORAGE_ERROR, error.to_string())
     }
+}
+
+/// `LoadFailure`, one for each partition that could not be opened, made or removed.
+pub fn failures_to_python<'py>(
+    py: Python<'py>,
+    failures: impl IntoIterator<Item = (TopicPartition, String)>,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    failures
+        .into_iter()
+        .map(|(at, message)| {
+            named(
+                py,
+                "LoadFailure",
+                (&*at.topic, at.partition, message).into_pyobject(py)?,
+            )
+        })
+        .collect()
 }
