@@ -65,6 +65,15 @@ NOUNS: Final = {
         "See and set how much users, clients and addresses may use.",
         {"list": "list_quotas", "set": "set_quota", "unset": "unset_quota"},
     ),
+    "txn": (
+        "See transactions, and end those that hang.",
+        {
+            "list": "list_transactions",
+            "describe": "describe_transaction",
+            "abort": "abort_transaction",
+            "find-hanging": "find_hanging",
+        },
+    ),
     "profile": (
         "Name the clusters you work with, and choose one.",
         {

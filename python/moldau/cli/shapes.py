@@ -149,6 +149,31 @@ SHAPES: Final[dict[str, Shape]] = {
     ],
     "quota set": [{"quota": TEXT, "result": TEXT}],
     "quota unset": [{"quota": TEXT, "result": TEXT}],
+    "txn list": [{"transactional_id": TEXT, "producer_id": INTEGER, "state": TEXT}],
+    "txn describe": [
+        {
+            "transactional_id": TEXT,
+            "state": TEXT,
+            "producer_id": INTEGER,
+            "producer_epoch": INTEGER,
+            "timeout_ms": INTEGER,
+            "started": TEXT_OR_NULL,
+            "open_ms": INTEGER_OR_NULL,
+            "partitions": [TEXT],
+        }
+    ],
+    "txn find-hanging": [
+        {
+            **_PLACE,
+            "producer_id": INTEGER,
+            "producer_epoch": INTEGER,
+            "start_offset": INTEGER,
+            "last_written": TEXT_OR_NULL,
+            "open_ms": INTEGER,
+            "coordinator_epoch": INTEGER,
+        }
+    ],
+    "txn abort": [{**_PLACE, "producer_id": INTEGER, "outcome": TEXT}],
     "plan": {
         "partitions": _FIGURE,
         "brokers": _FIGURE,
