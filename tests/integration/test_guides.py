@@ -43,6 +43,14 @@ def test_the_guide_on_groups_runs():
         names.clear()
 
 
+def test_the_guide_on_transactions_runs(bootstrap_servers: str, kafka_client):
+    names: dict[str, object] = {}
+    for program in programs("transactions.md"):
+        exec(compile(program.replace("127.0.0.1:9092", bootstrap_servers), "transactions.md", "exec"), names)
+    (shipment,) = kafka_client.read("shipments", 1, isolation_level="read_committed")
+    assert shipment.value() == b"ORDER 1"
+
+
 @pytest.mark.parametrize("program", programs("testing.md"), ids=lambda program: program.split("(")[0].split()[-1])
 def test_the_guide_on_testing_passes(program: str, tmp_path: Path):
     (tmp_path / "test_it.py").write_text(program)
