@@ -6,6 +6,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PROFILE ?= fast
 CARGO_TEST := cargo test --quiet --profile fast --locked -p moldau-log -p moldau-server
+SITE := NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
 .PHONY: help
@@ -55,7 +56,7 @@ suite-confluent-kafka-python: build ## confluent-kafka-python's integration test
 	$(PYTHON) -m tests.conformance.suites confluent-kafka-python --checkout "$(CHECKOUT)"
 
 .PHONY: check
-check: build ## format, lint, types, layering, tidiness, stubs against the binary
+check: build ## format, lint, types, layering, tidiness, stubs against the binary, links of the docs
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	$(VENV)/bin/ruff format --check .
@@ -63,7 +64,8 @@ check: build ## format, lint, types, layering, tidiness, stubs against the binar
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m mypy.stubtest moldau._core --ignore-disjoint-bases
-	$(PYTHON) -m pytest -q tests/test_tidy.py
+	$(PYTHON) -m pytest -q tests/test_tidy.py tests/test_docs.py
+	$(SITE)
 
 .PHONY: format
 format: $(VENV)/.installed ## format every source
@@ -78,8 +80,9 @@ bench: ## side by side with Apache Kafka on this machine, then the micro benchma
 	cargo bench --locked -p moldau-log -p moldau-server
 
 .PHONY: docs
-docs: build ## write docs/reference from the code
-	$(VENV)/bin/python tools/reference.py
+docs: build ## write docs/reference from the code, then the site into ./site; a broken link fails
+	$(PYTHON) tools/reference.py
+	$(SITE)
 
 .PHONY: lock
 lock: ## resolve the dependencies anew
