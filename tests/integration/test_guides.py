@@ -51,6 +51,15 @@ def test_the_guide_on_transactions_runs(bootstrap_servers: str, kafka_client):
     assert shipment.value() == b"ORDER 1"
 
 
+@pytest.mark.parametrize("guide", ["producers.md", "consumers.md"])
+def test_the_guides_on_producers_and_consumers_run(guide: str):
+    with moldau.Broker() as broker:
+        names: dict[str, object] = {}
+        for program in programs(guide):
+            exec(compile(program.replace("127.0.0.1:9092", broker.bootstrap_servers), guide, "exec"), names)
+        names.clear()
+
+
 @pytest.mark.parametrize("program", programs("testing.md"), ids=lambda program: program.split("(")[0].split()[-1])
 def test_the_guide_on_testing_passes(program: str, tmp_path: Path):
     (tmp_path / "test_it.py").write_text(program)
