@@ -23,6 +23,8 @@ SHARED = {
     "log.segment.bytes": "1073741824",
     "auto.create.topics.enable": "false",
 }
+# Several nodes stand beside each other in one run: none takes a port that everybody knows.
+MOLDAU_ALONE = ("--no-registry", "--override=moldau.http.listener=127.0.0.1:0")
 
 
 def moldau_environment() -> dict[str, str]:
@@ -36,7 +38,8 @@ def moldau(directory: Path, settings: dict[str, str] | None = None) -> BrokerPro
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
     overrides = [f"--override={key}={value}" for key, value in {**SHARED, **(settings or {})}.items()]
-    command = [sys.executable, "-m", "moldau", "up", "--data", str(directory / "data"), "--port", str(port), *overrides]
+    data = str(directory / "data")
+    command = [sys.executable, "-m", "moldau", "up", "--data", data, "--port", str(port), *MOLDAU_ALONE, *overrides]
     return BrokerProcess(command, port, directory / "server.log", moldau_environment())
 
 
