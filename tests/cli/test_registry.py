@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import moldau, moldau_process
 
 from moldau.cli import registry as command
+from moldau.cli.output import say
 
 
 def line_with(process, word: str) -> str:
@@ -88,6 +89,6 @@ def test_without_the_extra_it_says_what_to_install(without_the_extra):
 
 def test_without_the_extra_up_says_it_in_one_line_and_goes_on(without_the_extra, capsys):
     beside = command.RegistryBeside("127.0.0.1", 0)
-    beside.start("127.0.0.1:1")
+    beside.start("127.0.0.1:1", then=lambda: say("stop"))
     beside.close()
-    assert capsys.readouterr().err == "registry not started: it needs httpx; pip install 'moldau[registry]'\n"
+    assert capsys.readouterr().err == "registry not started: it needs httpx; pip install 'moldau[registry]'\nstop\n"

@@ -51,8 +51,8 @@ def test_the_guide_on_transactions_runs(bootstrap_servers: str, kafka_client):
     assert shipment.value() == b"ORDER 1"
 
 
-@pytest.mark.parametrize("guide", ["producers.md", "consumers.md"])
-def test_the_guides_on_producers_and_consumers_run(guide: str):
+@pytest.mark.parametrize("guide", ["producers.md", "consumers.md", "compaction.md", "notebooks.md"])
+def test_a_guide_runs(guide: str):
     with moldau.Broker() as broker:
         names: dict[str, object] = {}
         for program in programs(guide):

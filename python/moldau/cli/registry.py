@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
@@ -117,24 +118,26 @@ class RegistryBeside:
         self._registry: RegistryThread | None = None
         self._starting: threading.Thread | None = None
 
-    def start(self, bootstrap_servers: str) -> None:
-        """Returns at once; the URL is printed when it answers."""
+    def start(self, bootstrap_servers: str, then: Callable[[], None]) -> None:
+        """Returns at once; the URL is printed when it answers, and `then` called after it or what went wrong."""
         if missing := missing_extra():
             say(f"registry not started: it needs {missing}; {INSTALL}")
+            then()
             return
         from moldau.registry.service import RegistryThread
         from moldau.registry.settings import RegistrySettings
 
         self._registry = RegistryThread(RegistrySettings(bootstrap_servers, host=self._host, port=self._port))
-        self._starting = threading.Thread(target=self._start, args=(self._registry,), daemon=True)
+        self._starting = threading.Thread(target=self._start, args=(self._registry, then), daemon=True)
         self._starting.start()
 
     @staticmethod
-    def _start(registry: RegistryThread) -> None:
+    def _start(registry: RegistryThread, then: Callable[[], None]) -> None:
         try:
             print(f"registry {registry.start()}", flush=True)
         except MoldauError as error:
             say(f"registry not started: {error}")
+        then()
 
     def close(self) -> None:
         """Stop it, while the node still answers."""

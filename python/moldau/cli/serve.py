@@ -142,11 +142,18 @@ def _announce_up(settings: BrokerSettings, data: Path | None, beside: RegistryBe
             say("         gone when it stops; --data DIR keeps it")
         if any(not _is_loopback(endpoint.host) for endpoint in node.endpoints):
             say("warning: everybody who can reach this address can read and write everything")
-        say("stop     Ctrl-C")
-        if beside is not None:
-            beside.start(f"{_in_brackets(_reachable(node.endpoints[0].host))}:{node.endpoints[0].port}")
+        if beside is None:
+            _say_how_to_stop()
+        else:
+            beside.start(
+                f"{_in_brackets(_reachable(node.endpoints[0].host))}:{node.endpoints[0].port}", then=_say_how_to_stop
+            )
 
     return ready
+
+
+def _say_how_to_stop() -> None:
+    say("stop     Ctrl-C")
 
 
 def _reachable(host: str) -> str:
