@@ -7,14 +7,14 @@ metadata, logs, indexes, producer state, offsets and checkpoints.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
-from bench.versus.apache_kafka import HEAP, java, prepare, server_properties
-from bench.versus.broker_process import BrokerProcess, free_port
+from bench.versus.apache_kafka import HEAP, java, prepare
+from bench.versus.broker_process import BrokerProcess
 from bench.versus.jars import MissingToolError
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
+from tests.conformance.directories import kafka_on
 from tests.integration.clients import consume, consumer, create_topic, produce, read_partition
 
 import moldau
@@ -29,16 +29,6 @@ def apache_kafka_is_there():
         java("kafka.Kafka")
     except MissingToolError as missing:
         pytest.skip(str(missing))
-
-
-def kafka_on(directory: Path, data: Path) -> BrokerProcess:
-    """Apache Kafka on a directory that is formatted already, as the only voter of its quorum."""
-    port, controller_port = free_port(), free_port()
-    directory.mkdir(exist_ok=True)
-    settings = {"log.dirs": str(data), "controller.quorum.voters": f"1@127.0.0.1:{controller_port}"}
-    file = directory / "server.properties"
-    file.write_text(server_properties(directory, port, controller_port, settings))
-    return BrokerProcess(java("kafka.Kafka", str(file), jvm_options=["-Xmx512m"]), port, directory / "server.log")
 
 
 def use(broker, values):
