@@ -386,9 +386,14 @@ impl Partition {
             .map_err(|error| self.read_error(error))
     }
 
-    /// Move the log start up to `offset`; -1 means the high watermark. Returns the new log start.
+    /// Move the log start up to `offset`; -1 means the high watermark. Returns the new log start. A log that is
+    /// only compacted refuses: POLICY_VIOLATION.
     pub fn delete_records_before(&self, offset: i64) -> Result<Offset, ErrorCode> {
         self.check_leader(-1)?;
+        let config = self.log.config();
+        if config.compact && !config.delete {
+            return Err(ErrorCode::POLICY_VIOLATION);
+        }
         let high_watermark = self.log.high_watermark();
         let before = if offset == -1 { high_watermark } else { Offset(offset) };
         if before.0 < 0 || before > high_watermark {

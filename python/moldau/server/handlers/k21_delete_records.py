@@ -1,6 +1,7 @@
 """DeleteRecords (KIP-107): moves the log start of partitions up.
 
-Source: Kafka's `ReplicaManager.deleteRecords`; -1 stands for the high watermark.
+Source: Kafka's `KafkaApis.handleDeleteRecordsRequest`, `Partition.deleteRecordsOnLeader`; -1 stands for the high
+watermark. A partition that is named twice is answered once, for the last offset that was named.
 """
 
 from __future__ import annotations
@@ -17,22 +18,28 @@ INTERNAL_TOPICS: Final = frozenset({"__consumer_offsets", "__transaction_state",
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
-    topics = []
+    asked: dict[str, dict[int, int]] = {}
     for topic in request.topics:
+        offsets = asked.setdefault(topic.name, {})
+        offsets.update((partition.partition_index, partition.offset) for partition in topic.partitions)
+    topics = []
+    for name, offsets in asked.items():
         partitions = []
-        for partition in topic.partitions:
-            low_watermark, code = await _delete_before(shell, topic.name, partition.partition_index, partition.offset)
-            partitions.append(
-                {"partition_index": partition.partition_index, "low_watermark": low_watermark, "error_code": code}
-            )
-        topics.append({"name": topic.name, "partitions": partitions})
+        for partition, offset in offsets.items():
+            low_watermark, code = await _delete_before(shell, name, partition, offset)
+            partitions.append({"partition_index": partition, "low_watermark": low_watermark, "error_code": code})
+        if partitions:
+            topics.append({"name": name, "partitions": partitions})
     return {"topics": topics}
 
 
 async def _delete_before(shell: Any, topic: str, partition: int, offset: int) -> tuple[int, ErrorCode]:
+    known = shell.metadata.machine.image.topics.get(topic)
+    if known is None or partition not in known.partitions:
+        return INVALID_LOW_WATERMARK, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if topic in INTERNAL_TOPICS:
+        return INVALID_LOW_WATERMARK, ErrorCode.INVALID_TOPIC_EXCEPTION
     try:
-        if topic in INTERNAL_TOPICS:
-            raise ApiError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"records of internal topic {topic} cannot be deleted")
         return await shell.on_disk(shell.core.delete_records, topic, partition, offset), ErrorCode.NONE
     except ApiError as error:
         return INVALID_LOW_WATERMARK, error.code
