@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from moldau.cli.connection import Connection, pairs
 from moldau.cli.output import Output, say
+from moldau.cli.places import INTERNAL_PREFIX
 from moldau.cli.resource_settings import SETTING_COLUMNS, change, settings_of, warn_of_unknown
 from moldau.cli.several import Yes, confirm, report, require
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient, TopicDescription
+    from concurrent.futures import Future
 
-INTERNAL_PREFIX: Final = "__"
+    from confluent_kafka.admin import AdminClient, TopicDescription
 
 
 def list_topics(*, internal: bool = False, connection: Connection = Connection(), output: Output = Output()) -> None:
