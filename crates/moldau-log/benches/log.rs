@@ -1,12 +1,12 @@
 //! What the log costs beside what the machine can do at all: append against memcpy and CRC-32C, the position of an
-//! offset, validation, reads. `cargo bench -p moldau-log`; the folder is in `MOLDAU_BENCH_DIR` or the system's
+//! offset, validation, reads, compaction of few and of many keys. `cargo bench -p moldau-log`; the folder is in `MOLDAU_BENCH_DIR` or the system's
 //! temporary one.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use moldau_log::batch::{BatchBuilder, BatchView};
+use moldau_log::batch::{BatchBuilder, BatchView, Codec};
 use moldau_log::{
-    AppendOrigin, LeaderEpoch, LogConfig, LogManager, LogManagerConfig, Offset, PartitionLog, PartitionSpec, TopicId,
-    TopicPartition,
+    AppendOrigin, CleanerLimits, LeaderEpoch, LogConfig, LogManager, LogManagerConfig, Offset, PartitionLog,
+    PartitionSpec, TopicId, TopicPartition, Unhurried,
 };
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -37,12 +37,18 @@ impl Fixture {
 
     fn log(&self, topic: &str) -> Arc<PartitionLog> {
         // Old data is deleted as the bench goes on, so that it may run for long.
-        let config = LogConfig {
-            segment_bytes: 64 << 20,
-            retention_bytes: 128 << 20,
-            file_delete_delay_ms: 0,
-            ..LogConfig::default()
-        };
+        self.log_with(
+            topic,
+            LogConfig {
+                segment_bytes: 64 << 20,
+                retention_bytes: 128 << 20,
+                file_delete_delay_ms: 0,
+                ..LogConfig::default()
+            },
+        )
+    }
+
+    fn log_with(&self, topic: &str, config: LogConfig) -> Arc<PartitionLog> {
         let topic_partition = TopicPartition::new(topic, 0);
         let spec = PartitionSpec {
             topic_partition,
@@ -143,5 +149,58 @@ fn read(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, limits, append, read);
+/// A log of so many records under so many keys, in an order that is not theirs, that no pass has seen yet.
+fn dirty(codec: Codec, records: u64, keys: u64) -> Fixture {
+    let fixture = Fixture::new("compaction");
+    let config = LogConfig {
+        segment_bytes: 16 << 20,
+        min_cleanable_dirty_ratio: 0.0,
+        delete: false,
+        compact: true,
+        ..LogConfig::default()
+    };
+    let log = fixture.log_with("prices", config);
+    for first in (0..records).step_by(100) {
+        let mut builder = BatchBuilder::new().codec(codec);
+        for number in first..records.min(first + 100) {
+            let scattered = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let value = format!("{scattered:0>100}");
+            let key = (scattered >> 20) % keys;
+            builder.append(NOW, Some(&key.to_be_bytes()), Some(value.as_bytes()), &[]);
+        }
+        log.append(builder.finish(), LeaderEpoch(0), AppendOrigin::Client, NOW)
+            .expect("an append");
+    }
+    log.advance_high_watermark(Offset(i64::MAX));
+    fixture
+}
+
+fn compact(criterion: &mut Criterion) {
+    let limits = CleanerLimits {
+        map_bytes: 128 << 20,
+        map_load_factor: 0.9,
+        buffer_bytes: 256 << 10,
+    };
+    let mut group = criterion.benchmark_group("compact");
+    group.sample_size(10);
+    for (codec_name, codec) in [("uncompressed", Codec::None), ("lz4", Codec::Lz4)] {
+        for (keys_name, keys) in [("100 keys", 100), ("1 M keys", 1_000_000)] {
+            let records = 1_200_000;
+            // Of keys and values, so that the codecs can be compared.
+            group.throughput(Throughput::Bytes(records * 108));
+            group.bench_function(format!("{codec_name}, {keys_name}"), |bencher| {
+                bencher.iter_batched_ref(
+                    || dirty(codec, records, keys),
+                    |fixture| {
+                        let cleaned = fixture.manager.clean_filthiest(limits, &mut Unhurried, NOW);
+                        cleaned.expect("something to do")
+                    },
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+    }
+}
+
+criterion_group!(benches, limits, append, read, compact);
 criterion_main!(benches);
