@@ -1,5 +1,10 @@
 """Records through `produce` and `consume`: templates, files, nulls, exact numbers, spans and filters."""
 
+import contextlib
+import os
+import subprocess
+import sys
+
 import pytest
 import yaml
 from tests.cli.conftest import moldau
@@ -150,3 +155,23 @@ def test_records_before_a_bad_line_are_delivered(servers, one):
 )
 def test_two_ways_to_read_a_line_are_one_too_many(servers, one, arguments):
     assert moldau("produce", one, *arguments, servers=servers).code == 2
+
+
+def test_no_bar_is_left_before_a_record_at_a_terminal(servers, one):
+    moldau("produce", one, text='{"n": 1}\n{"n": 2}\n', servers=servers)
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "moldau", "consume", one, "-f", "earliest", "-e", "--filter", "value.n > 0"]
+    with subprocess.Popen([*command, "-b", servers], stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # what the end of a terminal is called on Linux
+            while piece := os.read(ours, 65536):
+                shown += piece
+        os.close(ours)
+    assert process.returncode == 0
+    assert b"scanning" in shown
+    assert [line.rpartition(b"\x1b[K")[2] for line in shown.strip().split(b"\r\n")] == [
+        b'{"n": 1}',
+        b'{"n": 2}',
+        b"2 of 2 records",
+    ]

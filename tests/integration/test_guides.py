@@ -60,6 +60,26 @@ def test_a_guide_runs(guide: str):
         names.clear()
 
 
+def test_the_program_of_the_readme_runs(capsys):
+    exec(compile(programs("../../README.md")[0], "README.md", "exec"), {})
+    assert capsys.readouterr().out == "b'customer-1' {'amount': 12}\n"
+
+
+def test_the_program_of_the_five_minutes_reads_what_was_typed(capsys):
+    with moldau.Broker() as broker, moldau.Producer({"bootstrap.servers": broker.bootstrap_servers}) as producer:
+        for key, amount in ("customer-1", 12), ("customer-2", 7), ("customer-1", 30):
+            producer.produce("orders", key=key, value=f'{{"amount": {amount}}}')
+        assert producer.flush(30) == 0
+        exec(
+            compile(programs("../start.md")[0].replace("127.0.0.1:9092", broker.bootstrap_servers), "start.md", "exec")
+        )
+    assert sorted(line.split()[2] for line in capsys.readouterr().out.splitlines()) == [
+        "b'customer-1'",
+        "b'customer-1'",
+        "b'customer-2'",
+    ]
+
+
 @pytest.mark.parametrize("program", programs("testing.md"), ids=lambda program: program.split("(")[0].split()[-1])
 def test_the_guide_on_testing_passes(program: str, tmp_path: Path):
     (tmp_path / "test_it.py").write_text(program)

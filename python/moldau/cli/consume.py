@@ -179,6 +179,7 @@ class Reading:
                         progress.show(self.scanned, f"{self.printed:,} match")
                 self.printed += len(records)
                 if records:
+                    progress.clear()
                     yield records
 
     def _distance(self) -> int:

@@ -199,11 +199,15 @@ class Progress:
         bar = "█" * filled + "·" * (self.WIDTH - filled)
         print(f"\r\033[K{self.label} {bar} {done:,}/{self.total:,} {note}", end="", file=sys.stderr, flush=True)
 
+    def clear(self) -> None:
+        """Take the bar away, so that something else can be printed on its line."""
+        if self._visible:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._visible:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        self.clear()
