@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = PurePosixPath("docs")
 LINK = re.compile(r"(?<=\]\()([^)#\s]+)")
+FOREIGN = re.compile(
+    r"""<(?:script|img|iframe)\b[^>]*\bsrc="(?:https?:)?//[^"]*"|<link\b[^>]*\bhref="https?://[^"]*"[^>]*>"""
+)
 LANGUAGES = {".py": "python", ".csv": "text"}
 
 ORIGINS: dict[str, PurePosixPath] = {}
@@ -54,6 +57,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return os.path.relpath(address_of(target), PurePosixPath(address).parent)
 
     return LINK.sub(turned, markdown)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Refuse a page that would load something from elsewhere."""
+    from mkdocs.exceptions import PluginError
+
+    if found := FOREIGN.search(output):
+        raise PluginError(f"{page.file.src_uri} would load from elsewhere: {found[0]}")
+    return output
 
 
 def linked_from(source: PurePosixPath) -> list[PurePosixPath]:
