@@ -42,6 +42,10 @@ test: build ## everything that must pass: Rust, Python, real clients, faults
 test-long: build ## what takes minutes to hours: a hundred kills, thousands of simulated schedules
 	$(PYTHON) -m pytest -m slow
 
+.PHONY: package-test
+package-test: build ## wheel and sdist, installed and used outside of the repository (minutes; part of `make test-long`)
+	$(PYTHON) -m pytest -m slow tests/packaging
+
 .PHONY: suite-franz-go suite-librdkafka suite-librdkafka-consumer suite-confluent-kafka-python
 suite-franz-go: build ## franz-go's own tests against a node (2 minutes; part of `make test`)
 	$(PYTHON) -m tests.conformance.suites franz-go

@@ -14,9 +14,14 @@ if ! command -v cargo >/dev/null 2>&1; then
     echo "hint: install Rust 1.88 or newer with rustup, then run make again" >&2
     exit 1
 fi
-minor=$(rustc --version | sed 's/^rustc 1\.\([0-9]*\).*/\1/')
+if ! version=$(rustc --version 2>/dev/null); then
+    echo "error: no Rust toolchain: rustc is on the PATH and does not run" >&2
+    echo "hint: rustup default stable" >&2
+    exit 1
+fi
+minor=$(echo "$version" | sed 's/^rustc 1\.\([0-9]*\).*/\1/')
 if [ "$minor" -lt 88 ]; then
-    echo "error: $(rustc --version) is too old, Moldau builds with Rust 1.88 and newer" >&2
+    echo "error: $version is too old, Moldau builds with Rust 1.88 and newer" >&2
     echo "hint: rustup update stable" >&2
     exit 1
 fi

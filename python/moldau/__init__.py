@@ -30,17 +30,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Broker":
-        from moldau.server.embedded import Broker
+if not TYPE_CHECKING:
+    # For a type checker there are the names above and no others: it finds a misspelled one.
 
-        return Broker
-    if name in {"AdminClient", "AsyncConsumer", "AsyncProducer", "Consumer", "Producer"}:
-        from moldau import client
+    def __getattr__(name: str) -> Any:
+        if name == "Broker":
+            from moldau.server.embedded import Broker
 
-        return getattr(client, name)
-    if name in {"consume", "groups", "topics"}:
-        from moldau import notebook
+            return Broker
+        if name in {"AdminClient", "AsyncConsumer", "AsyncProducer", "Consumer", "Producer"}:
+            from moldau import client
 
-        return getattr(notebook, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return getattr(client, name)
+        if name in {"consume", "groups", "topics"}:
+            from moldau import notebook
+
+            return getattr(notebook, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -42,14 +42,7 @@ from moldau.cli.habits import TOOLS, name_of, translate
             "kafka-configs --alter --entity-type brokers --entity-default --add-config a=1",
             ["config set broker default a=1"],
         ),
-        ("kafka-get-offsets --topic t --time -2", ["topic offsets t --lines --internal --at earliest"]),
-        ("kafka-get-offsets --exclude-internal-topics", ["topic offsets --lines --at latest"]),
-        ("kafka-get-offsets --topic t --partitions 0,2 --time -3", ["topic offsets t:0,2 --lines --internal"]),
-        ("kafka-get-offsets --topic-partitions a:0,b", ["topic offsets a:0 b --lines --internal --at latest"]),
-        ("kafka-consumer-groups --describe --all-groups", ["lag"]),
-        ("kafka-consumer-groups --describe --all-groups --state", ["group list"]),
-        ("kafka-consumer-groups --describe --group a --group b", ["group describe a", "group describe b"]),
-        ("kafka-dump-log --files a --transaction-log-decoder", ["log dump a --records --decode transactions"]),
+        ("kafka-get-offsets --topic t --time -2", ["topic offsets t --at earliest"]),
         ("kafka-dump-log --files a,b --print-data-log", ["log dump a b --records"]),
         ("kafka-storage format -t x -c y", ["storage format -t x -c y"]),
         ("kafka-server-start server.properties --override a=b", ["broker server.properties --override a=b"]),
@@ -102,51 +95,6 @@ def test_a_properties_file_gives_its_settings(servers, tmp_path):
     assert ended.code != 0
     file.write_text("security.protocol=PLAINTEXT\n")
     assert moldau("kafka-topics", "--bootstrap-server", servers, "--command-config", str(file), "--list").code == 0
-
-
-def test_a_file_of_java_settings_is_translated_and_what_has_no_effect_is_told(servers, topic, tmp_path, caplog):
-    file = tmp_path / "client.properties"
-    file.write_text("reconnect.backoff.max.ms=2000\nmetric.reporters=a.B\nmax.poll.records=9\nfetch.max.wait.ms=100\n")
-    moldau("topic", "create", topic, servers=servers)
-    ended = moldau("kafka-console-consumer", "--bootstrap-server", servers, "--topic", topic, "--timeout-ms", "100",
-                   "--consumer.config", str(file))  # fmt: skip
-    assert ended.code == 0, ended.err
-    assert "without effect here: max.poll.records" in ended.err
-    assert "without effect here: metric.reporters" in caplog.text
-    (words,) = translate("kafka-console-consumer", ["--topic", "t", "--consumer.config", str(file)])
-    assert "fetch.wait.max.ms=100" in words
-    file.write_text("security.providers=a.B\n")
-    refused = moldau("kafka-topics", "--list", "--command-config", str(file))
-    assert (refused.code, "security.providers" in refused.err) == (2, True)
-
-
-def test_a_flag_that_was_misspelt_is_answered_with_the_nearest():
-    ended = moldau("kafka-topics", "--lst")
-    assert ended.code == 2
-    assert "did you mean --list?" in ended.err
-    assert "--timeout" in moldau("topic", "list", "--timeot", "3").err
-
-
-def test_offsets_are_printed_as_other_programs_read_them(servers, topic):
-    moldau("topic", "create", topic, "-p", "2", servers=servers)
-    moldau("produce", topic, "-p", "1", "-T", "@1", text="a\n", servers=servers)
-    moldau("produce", topic, "-p", "1", "-T", "@2", text="b\n", servers=servers)
-    there = ("--bootstrap-server", servers)
-    asked = moldau("kafka-get-offsets", *there, "--topic", topic)
-    assert asked.out == f"{topic}:0:0\n{topic}:1:2\n"
-    # Without a name every topic; a partition without records has no youngest one and no line.
-    youngest = moldau("kafka-get-offsets", *there, "--time", "-3").out.splitlines()
-    assert [line for line in youngest if line.startswith(topic)] == [f"{topic}:1:1"]
-
-
-def test_all_groups_are_described_and_none_is_changed_by_that(servers, topic):
-    moldau("topic", "create", topic, servers=servers)
-    for group in (f"{topic}-a", f"{topic}-b"):
-        moldau("group", "seek", group, "--to", "earliest", "-t", topic, "--execute", servers=servers)
-    described = moldau("kafka-consumer-groups", "--bootstrap-server", servers, "--describe", "--all-groups")
-    assert described.code == 0
-    assert {f"{topic}-a", f"{topic}-b"} <= set(described.out.split())
-    assert moldau("kafka-consumer-groups", "--delete", "--all-groups").code == 2
 
 
 def test_executables_of_the_old_names_work(servers, topic, tmp_path):

@@ -6,7 +6,6 @@ import socket
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient
 from tests.cli.conftest import moldau, moldau_process
 from tests.unit.config.test_settings import GUIDE_COMBINED_NODE, GUIDE_TUNING, KAFKA_SAMPLE
 
@@ -162,40 +161,6 @@ def test_a_node_that_everybody_can_reach_says_so():
     with running("up", "--port", "0", "--host", "0.0.0.0") as (process, _servers):
         _code, err = stop(process)
     assert "everybody who can reach this address" in err
-
-
-def test_a_taken_port_for_metrics_keeps_no_node_from_starting_unless_it_was_asked_for():
-    with socket.socket() as taken:
-        # Where somebody else has it already, all the better.
-        with contextlib.suppress(OSError):
-            taken.bind(("127.0.0.1", 9644))
-            taken.listen()
-        with running("up", "--port", "0", "--no-registry") as (process, _servers):
-            code, err = stop(process)
-        assert code == 0
-        assert "metrics  http://127.0.0.1:" in err
-        assert "metrics  http://127.0.0.1:9644" not in err
-        asked = moldau("up", "--port", "0", "--override", "moldau.http.listener=127.0.0.1:9644")
-        assert asked.code == 1
-        assert "moldau.http.listener says where" in asked.err
-
-
-def addresses_at(servers: str) -> set[str]:
-    """Where the node at `servers` says that its brokers are."""
-    brokers = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=30).brokers.values()
-    return {f"{broker.host}:{broker.port}" for broker in brokers}
-
-
-def test_a_client_is_answered_with_the_address_it_came_by():
-    with running("up", "--port", "0", "--host", "0.0.0.0", "--no-registry") as (_process, servers):
-        port = servers.rpartition(":")[2]
-        for host in ("127.0.0.1", "127.0.0.2"):
-            assert addresses_at(f"{host}:{port}") == {f"{host}:{port}"}
-            coordinator = moldau("cluster", "describe", "-o", "json", "-b", f"{host}:{port}").json
-            assert [broker["host"] for broker in coordinator["brokers"]] == [host]
-        produced = moldau("produce", "t", "-b", f"127.0.0.2:{port}", text="1\n")
-        assert produced.code == 0, produced.err
-        assert moldau("consume", "t", "-g", "g", "-f", "earliest", "-c", "1", "-b", f"127.0.0.2:{port}").out == "1\n"
 
 
 def test_an_advertised_address_that_cannot_be_reached_is_named_with_the_setting_to_change():

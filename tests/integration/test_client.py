@@ -263,6 +263,25 @@ def test_seek_takes_a_partition_that_nobody_assigned(kafka_client: KafkaClient, 
     assert values(consumer.consume(1, timeout=15)) == [b"0"]
 
 
+def test_seek_takes_a_partition_whose_offsets_were_asked_before(kafka_client: KafkaClient, kafka_topic: str):
+    kafka_client.send(kafka_topic, *(str(i) for i in range(10)))
+    consumer = kafka_client.consumer()
+    partition = TopicPartition(kafka_topic, 0)
+    consumer.committed([partition], timeout=10)
+    assert consumer.get_watermark_offsets(partition, timeout=10) == (0, 10)
+    consumer.seek(TopicPartition(kafka_topic, partition=0, offset=8))
+    assert values(consumer.consume(2, timeout=15)) == [b"8", b"9"]
+
+
+@pytest.mark.parametrize("make_client", [moldau.Producer, moldau.Consumer, moldau.AdminClient])
+def test_a_client_without_an_address_takes_the_one_of_the_environment(
+    bootstrap_servers: str, kafka_topic: str, monkeypatch, make_client
+):
+    monkeypatch.setenv("MOLDAU_BOOTSTRAP_SERVERS", bootstrap_servers)
+    group = {"group.id": "g"} if make_client is moldau.Consumer else {}
+    assert kafka_topic in make_client(group).list_topics(timeout=10).topics
+
+
 def test_seek_right_after_assign_waits_for_the_partition(kafka_client: KafkaClient, kafka_topic: str):
     kafka_client.send(kafka_topic, *(str(i) for i in range(5)))
     consumer = kafka_client.consumer()

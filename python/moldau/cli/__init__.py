@@ -22,8 +22,6 @@ EXIT_CODES: Final = (
     "6 over a threshold, 70 a bug, 130 interrupted."
 )
 
-HELP: Final = frozenset({"--help", "-h"})
-
 NOUNS: Final = {
     "topic": (
         "See, create, change and delete topics.",
@@ -191,17 +189,12 @@ def run(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         print(VERSION)
         return 0
-    if not arguments or list(arguments) in (["--help"], ["-h"]):
-        from moldau.cli.overview import overview
-
-        print(overview())
-        return 0
-    if arguments[0] == "__complete":
+    if arguments and arguments[0] == "__complete":
         from moldau.cli.completion import candidates
 
         print("".join(f"{one}\n" for one in candidates(arguments[1:])), end="")
         return 0
-    if arguments[0].startswith("kafka-") and (name := _habit(arguments[0])) is not None:
+    if arguments and arguments[0].startswith("kafka-") and (name := _habit(arguments[0])) is not None:
         return _run_habit(name, arguments[1:])
     from cyclopts import CycloptsError
 
@@ -211,10 +204,8 @@ def run(arguments: Sequence[str]) -> int:
     app = build()
     if "schema" in arguments and _asks_for_the_shape(arguments):
         return _print_shape(app, arguments)
-    if HELP & set(arguments):
-        # Only what the help is about: that of one command imports no other.
-        _words, apps, _rest = app.parse_commands([word for word in arguments if word not in HELP])
-        import_every_command(apps[-1])
+    if not arguments or {"--help", "-h"} & set(arguments):
+        import_every_command(app)
     try:
         app(list(arguments), exit_on_error=False, print_error=False)
         sys.stdout.flush()

@@ -11,6 +11,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -19,8 +20,6 @@ from cyclopts import Parameter
 from moldau.cli.outcome import CommandError, NoConnectionError, RefusedError, TimedOutError, UsageError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from confluent_kafka import Consumer, KafkaError, Producer
     from confluent_kafka.admin import AdminClient
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -15,8 +16,6 @@ from moldau.cli.places import Place, end_offsets
 from moldau.cli.several import Yes, confirm, report, require
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from moldau.cli.connection import pairs
 from moldau.cli.outcome import UsageError
 from moldau.cli.output import Output, say
 
@@ -120,13 +119,9 @@ def _console_producer(said: Said) -> list[Words]:
 def _consumer_groups(said: Said) -> list[Words]:
     if _has(said, "--list"):
         return [["group", "list", "-o", "name"]]
-    if _has(said, "--all-groups") and not _has(said, "--describe"):
-        raise UsageError("--all-groups is for --describe here", "name each group that is to be changed with --group")
-    if _has(said, "--all-groups"):
-        return [["group", "list"] if _has(said, "--state") else ["lag"]]
     group = _one(said, "--group")
     if _has(said, "--describe"):
-        return [["group", "describe", name] for name in said["--group"]]
+        return [["group", "describe", group]]
     topics = _each(said, "--topic", "-t")
     if _has(said, "--delete-offsets"):
         return [["group", "delete-offsets", group, *topics, "--yes"]]
@@ -186,22 +181,12 @@ def _split(text: str) -> Words:
 
 
 def _get_offsets(said: Said) -> list[Words]:
-    if _has(said, "--topic-partitions"):
-        topics = re.findall(r"[^,:]+(?::[0-9]+(?:,[0-9]+(?![^,]))*)?", _one(said, "--topic-partitions"))
-    else:
-        topics = [f"{name}{_numbers(said)}" for name in said.get("--topic", [""])[-1].split(",") if name]
-    words = [
-        "topic",
-        "offsets",
-        *topics,
-        "--lines",
-        *([] if _has(said, "--exclude-internal-topics") else ["--internal"]),
-    ]
-    wanted = said.get("--time", ["-1"])[-1]
-    if wanted in ("-3", "max-timestamp"):
-        return [words]
     names = {"-1": "latest", "-2": "earliest", "latest": "latest", "earliest": "earliest"}
-    return [[*words, "--at", names.get(wanted, f"@{wanted}")]]
+    wanted = said.get("--time", ["-1"])[-1]
+    topics = [f"{name}{_numbers(said)}" for name in _one(said, "--topic").split(",")]
+    if wanted in ("-3", "max-timestamp"):
+        return [["topic", "offsets", *topics]]
+    return [["topic", "offsets", *topics, "--at", names.get(wanted, f"@{wanted}")]]
 
 
 def _numbers(said: Said) -> str:
@@ -225,17 +210,11 @@ def _delete_records(said: Said) -> list[Words]:
 
 def _dump_log(said: Said) -> list[Words]:
     words = ["log", "dump", *_one(said, "--files").split(",")]
-    asked = [decoding for flag, decoding in _DECODERS.items() if _has(said, flag)]
-    if asked or _has(said, "--print-data-log"):
+    if _has(said, "--print-data-log", "--cluster-metadata-decoder", "--offsets-decoder"):
         words.append("--records")
-    return [[*words, *(["--decode", asked[-1]] if asked else [])]]
-
-
-_DECODERS: Final = {
-    "--cluster-metadata-decoder": "metadata",
-    "--offsets-decoder": "offsets",
-    "--transaction-log-decoder": "transactions",
-}
+    if _has(said, "--cluster-metadata-decoder"):
+        words += ["--decode", "metadata"]
+    return [[*words, *(["--decode", "offsets"] if _has(said, "--offsets-decoder") else [])]]
 
 
 def _always(*words: str) -> Callable[[Said], list[Words]]:
@@ -294,9 +273,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
             "--to-earliest",
             "--to-latest",
             "--to-current",
-            "--all-groups",
             "--all-topics",
-            "--state",
             "--members",
             "--offsets",
             "--verbose",
@@ -309,17 +286,12 @@ TOOLS: Final[Mapping[str, Tool]] = {
         ("--describe", "--alter", "--all", "--entity-default"),
         "config",
     ),
-    "kafka-get-offsets": Tool(
-        _get_offsets,
-        ("--topic", "--time", "--partitions", "--topic-partitions"),
-        ("--exclude-internal-topics",),
-        "topic offsets",
-    ),
+    "kafka-get-offsets": Tool(_get_offsets, ("--topic", "--time", "--partitions"), (), "topic offsets"),
     "kafka-delete-records": Tool(_delete_records, ("--offset-json-file",), (), "topic trim"),
     "kafka-dump-log": Tool(
         _dump_log,
         ("--files",),
-        ("--print-data-log", "--deep-iteration", *_DECODERS),
+        ("--print-data-log", "--deep-iteration", "--cluster-metadata-decoder", "--offsets-decoder"),
         "log dump",
     ),
     "kafka-broker-api-versions": Tool(_always("api-versions"), ours="api-versions"),
@@ -356,7 +328,6 @@ def translate(name: str, arguments: Sequence[str]) -> list[Words]:
 def _read(name: str, tool: Tool, arguments: Words) -> tuple[Said, Words]:
     said: Said = {}
     common: Words = []
-    settings: dict[str, str] = {}
     words = iter(word for argument in arguments for word in _halves(argument))
     for word in words:
         if word in tool.switches:
@@ -368,44 +339,14 @@ def _read(name: str, tool: Tool, arguments: Words) -> tuple[Said, Words]:
             if word in ADDRESS:
                 common += [ADDRESS[word], value]
             elif word in PROPERTIES:
-                settings |= pairs([value])
+                common += ["-X", value]
             elif word in PROPERTY_FILES:
-                settings |= _settings_in(Path(value))
+                common += [part for setting in _settings_in(Path(value)) for part in ("-X", setting)]
             else:
                 said.setdefault(word, []).append(value)
         else:
-            raise _unknown(name, tool, word)
-    return said, common + [part for setting in _translated(name, settings) for part in ("-X", setting)]
-
-
-def _unknown(name: str, tool: Tool, word: str) -> UsageError:
-    from difflib import get_close_matches
-
-    known = (*tool.values, *tool.switches, "--bootstrap-server", "--command-config", "--help")
-    near = get_close_matches(word, known, n=1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    return UsageError(f"{name}: {word} is not known here", f"{meant}`moldau {tool.ours} --help` says what there is")
-
-
-def _translated(name: str, settings: dict[str, str]) -> list[str]:
-    """Settings as Kafka's Java tools take them, in librdkafka's words; it is said what has no effect here.
-
-    Raises:
-        UsageError: some of them cannot be used.
-    """
-    if not settings:
-        return []
-    from moldau.client.settings import ClientSettingsError, Role
-    from moldau.client.translation import translate as in_native_words
-
-    roles = {"kafka-console-consumer": Role.CONSUMER, "kafka-console-producer": Role.PRODUCER}
-    try:
-        found = in_native_words(roles.get(name, Role.ADMIN), settings)
-    except ClientSettingsError as error:
-        raise UsageError(str(error)) from error
-    if found.ours:
-        say(f"without effect here: {', '.join(sorted(found.ours))}")
-    return [f"{key}={value}" for key, value in found.native.items()]
+            raise UsageError(f"{name}: {word} is not known here", f"`moldau {tool.ours} --help` says what there is")
+    return said, common
 
 
 def _halves(argument: str) -> Words:
@@ -414,14 +355,14 @@ def _halves(argument: str) -> Words:
     return [match[1], match[2]] if match is not None else [argument]
 
 
-def _settings_in(file: Path) -> dict[str, str]:
+def _settings_in(file: Path) -> Iterator[str]:
     from moldau.config.properties import PropertiesError, decode, parse_properties
 
     try:
         entries = parse_properties(decode(file.read_bytes()))
     except (OSError, PropertiesError) as error:
         raise UsageError(f"cannot read {file}: {error}") from error
-    return {entry.name: entry.value for entry in entries}
+    return (f"{entry.name}={entry.value}" for entry in entries)
 
 
 def install(folder: Path | None = None, /, *, output: Output = Output()) -> None:

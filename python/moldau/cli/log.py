@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moldau.cli.log_records import Decode
 
 Row = dict[str, Any]
-Decoding = Literal["auto", "none", "metadata", "offsets", "transactions"]
+Decoding = Literal["auto", "none", "metadata", "offsets"]
 
 BATCH_COLUMNS: Final = (
     "base_offset", "last_offset", "record_count", "size_bytes", "codec", "producer_id", "leader_epoch", "control",
@@ -44,8 +44,7 @@ def dump_log(
     records
         The records in the batches as well.
     decode
-        How keys and values are read: auto goes by the name of the folder (__cluster_metadata, __consumer_offsets,
-        __transaction_state).
+        How keys and values are read: auto goes by the name of the folder (__cluster_metadata, __consumer_offsets).
     from_offset
         Leave out batches that end before this offset.
     """
@@ -159,11 +158,7 @@ def _decoder(file: Path, decoding: Decoding) -> Decode:
     if decoding != "auto":
         return DECODERS[decoding]
     topic = file.resolve().parent.name.rpartition("-")[0]
-    by_topic = {
-        "__cluster_metadata": "metadata",
-        "__consumer_offsets": "offsets",
-        "__transaction_state": "transactions",
-    }
+    by_topic = {"__cluster_metadata": "metadata", "__consumer_offsets": "offsets"}
     return DECODERS[by_topic.get(topic, "none")]
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import enum
 import json
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from moldau.cli.control_records import control_type, describe_control
 from moldau.cli.record_format import text_or_base64
 from moldau.control.groups import records as group_records
 from moldau.control.metadata import records as metadata_records
 from moldau.control.schema import SchemaError
-from moldau.control.transactions import records as transaction_records
-from moldau.server.log_files import Record
+from moldau.server.log_files import CONTROL_TYPES, Record
 from moldau.server.storage import uuid_to_text
 
 Decode = Callable[[Record, bool], dict[str, Any]]
@@ -24,9 +22,9 @@ Decode = Callable[[Record, bool], dict[str, Any]]
 
 
 def _plain(record: Record, control: bool) -> dict[str, Any]:
-    kind = control_type(record.key) if control else None
-    if kind is not None:
-        return {name: as_plain(value) for name, value in describe_control(kind, record.value).items()}
+    if control and record.key is not None and len(record.key) >= 4:
+        (number,) = struct.unpack_from(">h", record.key, 2)
+        return {"control": CONTROL_TYPES.get(number, str(number))}
     return {**text_or_base64("key", record.key), **text_or_base64("value", record.value)}
 
 
@@ -40,48 +38,33 @@ def _metadata(record: Record, control: bool) -> dict[str, Any]:
     return {"type": type(message).__name__, "version": version, "data": as_plain(message)}
 
 
-def _coordinator(read: Callable[[bytes | None, bytes | None], object]) -> Decode:
-    """What a coordinator writes about its groups or transactional ids; a kind that a later Kafka added stays bytes."""
-
-    def decoded(record: Record, control: bool) -> dict[str, Any]:
-        if control:
-            return _plain(record, control)
-        try:
-            found = read(record.key, record.value)
-        except SchemaError as error:
-            return {**_plain(record, control), "note": str(error)}
-        if found is None:
-            return {**_plain(record, control), "note": "a kind of record that is not known here"}
-        return {"type": type(found).__name__, "data": as_plain(found)}
-
-    return decoded
+def _offsets(record: Record, control: bool) -> dict[str, Any]:
+    if control:
+        return _plain(record, control)
+    try:
+        found = group_records.decode_record(record.key, record.value)
+    except SchemaError as error:
+        return {**_plain(record, control), "note": str(error)}
+    return {"type": type(found).__name__, "data": as_plain(found)}
 
 
 DECODERS: Final[Mapping[str, Decode]] = {
     "none": _plain,
     "metadata": _metadata,
-    "offsets": _coordinator(group_records.decode_record),
-    "transactions": _coordinator(transaction_records.decode_record),
+    "offsets": _offsets,
 }
 
 
 def as_plain(value: Any) -> Any:
-    """Dataclasses, ids, states and bytes as what JSON knows."""
+    """Dataclasses, ids and bytes as what JSON knows."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, UUID):
         return uuid_to_text(value)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    if isinstance(value, enum.Enum):
-        # As Kafka writes its states: CompleteCommit.
-        return value.name.title().replace("_", "")
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return as_plain(value._asdict())
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return [as_plain(one) for one in value]
-    if isinstance(value, set | frozenset):
-        return [as_plain(one) for one in sorted(value)]
     if isinstance(value, dict):
         return {str(name): as_plain(one) for name, one in value.items()}
     return value if isinstance(value, bool | int | float | str) or value is None else str(value)
@@ -91,8 +74,7 @@ def as_line(row: Mapping[str, Any]) -> str:
     """A record for eyes."""
     head = f"  {row['offset']:>8}"
     if "control" in row:
-        what = json.dumps(row["data"], ensure_ascii=False) if "data" in row else row.get("note", "")
-        return f"{head}  {row['control']} marker {what}".rstrip()
+        return f"{head}  {row['control']} marker"
     if "type" in row:
         return f"{head}  {row['type']} {json.dumps(row['data'], ensure_ascii=False)}"
     parts = [

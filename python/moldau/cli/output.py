@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -103,8 +104,6 @@ def _print_table(records: Sequence[Record], columns: Sequence[str]) -> None:
     rows += [[_cell(record[column]) for column in columns] for record in records]
     widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
     if sys.stdout.isatty():
-        import shutil
-
         room = shutil.get_terminal_size().columns
         widths = _narrowed(widths, numeric, room)
         if sum(widths) + 2 * (len(widths) - 1) > room:

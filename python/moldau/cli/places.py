@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Place = tuple[str, int]
 """Topic and partition."""
 
-INTERNAL_PREFIX: Final = "__"
 EXAMPLES: Final = (
     "earliest, latest, 1200, +10, -10, 2026-01-31T12:00 (UTC unless it says otherwise), @1767225600000, @-1h30m"
 )
@@ -50,12 +49,6 @@ def partitions_of(admin: AdminClient, connection: Connection, topics: Iterable[s
             raise UsageError(f"{text}: {name} has the partitions 0 to {existing[-1]}")
         places += [(name, int(number)) for number in wanted]
     return places
-
-
-def every_topic(admin: AdminClient, connection: Connection, *, internal: bool) -> list[str]:
-    """The names of all topics, in order; those of the cluster's own only with `internal`."""
-    names = connection.carry_out(lambda: admin.list_topics(timeout=connection.timeout_s)).topics
-    return sorted(name for name in names if internal or not name.startswith(INTERNAL_PREFIX))
 
 
 def _listed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = "127.0.0.1"
 HTTP_PORT: Final = 9644
-"""Where `moldau up` serves metrics, or at any free port if this is taken; Redpanda's nodes have theirs there too."""
+"""Where `moldau up` serves metrics; Redpanda's nodes have theirs there too."""
 
 LogLines = Annotated[LogFormat, Parameter(name="--log-format")]
 Override = Annotated[list[str] | None, Parameter(name="--override")]
@@ -74,7 +75,7 @@ def up(
             "listeners": (listener,),
             "log.dirs": (str(folder),),
             "moldau.fsync.enable": data is not None,
-            "moldau.http.listener": f"{_in_brackets(host or LOOPBACK)}:{HTTP_PORT}",
+            "moldau.http.listener": _http_address(host or LOOPBACK),
         }
         # What was said on the command line wins over the environment, what was not said does not.
         flags = [Given("log.dirs", str(data), Origin("flag", "--data"))] if data is not None else []
@@ -82,7 +83,7 @@ def up(
             flags.append(Given("listeners", listener, Origin("flag", "--host and --port")))
         settings = read_settings(None, [*flags, *(override or ())], base)
         beside = RegistryBeside(host or LOOPBACK, registry_port) if registry else None
-        _run(settings, _announce_up(settings, data, beside), for_this_machine=True, beside=beside)
+        _run(settings, _announce_up(settings, data, beside), format_new=True, beside=beside)
 
 
 def broker(
@@ -110,14 +111,14 @@ def broker(
     """
     log_to_stderr(logging.DEBUG if verbose else logging.INFO, log_format)
     settings = read_settings(file, override or [])
-    _run(settings, _announce(settings), for_this_machine=False)
+    _run(settings, _announce(settings), format_new=False)
 
 
 def _run(
     settings: BrokerSettings,
     ready: Callable[[Node], None],
     *,
-    for_this_machine: bool,
+    format_new: bool,
     beside: RegistryBeside | None = None,
 ) -> None:
     for warning in settings.warnings:
@@ -127,11 +128,7 @@ def _run(
 
     try:
         leaving = (lambda: None) if beside is None else beside.close
-        options = NodeOptions(
-            format_new=for_this_machine,
-            any_http_port=for_this_machine and settings.origin("moldau.http.listener").source == "default",
-        )
-        serve(settings, options, ready, leaving)
+        serve(settings, NodeOptions(format_new=format_new), ready, leaving)
     except StartError as error:
         raise RefusedError(str(error), error.hint) from error
 
@@ -174,6 +171,18 @@ def _announce(settings: BrokerSettings) -> Callable[[Node], None]:
         say(f"data     {', '.join(settings.log_directories)}")
 
     return ready
+
+
+def _http_address(host: str) -> str:
+    """Port 9644, or any free one: a second node on this machine is no reason to refuse, metrics are a gift."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), HTTP_PORT))
+        except OSError:
+            return f"{_in_brackets(host)}:0"
+    return f"{_in_brackets(host)}:{HTTP_PORT}"
 
 
 def _is_loopback(host: str) -> bool:

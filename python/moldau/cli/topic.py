@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
 from moldau.cli.connection import Connection, pairs
 from moldau.cli.output import Output, say
-from moldau.cli.places import INTERNAL_PREFIX
 from moldau.cli.resource_settings import SETTING_COLUMNS, change, settings_of, warn_of_unknown
 from moldau.cli.several import Yes, confirm, report, require
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from confluent_kafka.admin import AdminClient, TopicDescription
+
+INTERNAL_PREFIX: Final = "__"
 
 
 def list_topics(*, internal: bool = False, connection: Connection = Connection(), output: Output = Output()) -> None:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from moldau.cli.connection import Connection
 from moldau.cli.outcome import CommandError
 from moldau.cli.output import Output, say
-from moldau.cli.places import Place, end_offsets, every_topic, partitions_of, resolve, stamped_offsets, start_offsets
+from moldau.cli.places import Place, end_offsets, partitions_of, resolve, stamped_offsets, start_offsets
 from moldau.cli.several import Execute, require, settle
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ def show_offsets(
     *topics: str,
     at: str | None = None,
     committed: Annotated[bool, Parameter(negative=())] = False,
-    internal: bool = False,
-    lines: bool = False,
     connection: Connection = Connection(),
     output: Output = Output(),
 ) -> None:
@@ -30,18 +28,15 @@ def show_offsets(
     Parameters
     ----------
     topics
-        Their names, or topic:0,2,5 for some partitions; every topic without them.
+        Their names, or topic:0,2,5 for some partitions.
     at
         Also the offset of this place: a time as 2026-01-31T12:00 or @-1h, +N, -N, ….
     committed
         The end is where a read_committed consumer stops (the last stable offset).
-    internal
-        Where no topic is named, also those that the cluster keeps for itself.
-    lines
-        Print topic:partition:offset for other programs, with the offset of --at, else of the youngest record.
     """
+    require(topics, "topic")
     admin = connection.admin()
-    places = partitions_of(admin, connection, topics or every_topic(admin, connection, internal=internal))
+    places = partitions_of(admin, connection, topics)
     starts = start_offsets(admin, connection, places)
     ends = end_offsets(admin, connection, places, committed=committed)
     youngest = stamped_offsets(admin, connection, places)
@@ -58,11 +53,6 @@ def show_offsets(
         }
         for place in places
     ]
-    if lines:
-        which = "at_offset" if at is not None else "youngest_offset"
-        found = [one for one in records if one[which] is not None]
-        print("".join(f"{one['topic']}:{one['partition']}:{one[which]}\n" for one in found), end="")
-        return
     columns = ("topic", "partition", "start_offset", "end_offset", "youngest_offset")
     output.records(records, (*columns, "at_offset") if at is not None else columns)
 

@@ -36,6 +36,8 @@ SEEK_RETRY_S = 0.005
 LOOK_UP_TIMEOUT_S = 10.0
 WAIT_SLICE_S = 0.2
 EAGER_ASSIGNORS = ("range", "roundrobin")
+NOT_FETCHED = (KafkaError._UNKNOWN_PARTITION, KafkaError._STATE)  # noqa: SLF001
+"""What `seek` says of a partition that is not being fetched: never heard of, or heard of (its offsets were asked)."""
 BEGINNING = ("earliest", "smallest", "beginning")
 END = ("latest", "largest", "end")
 
@@ -231,12 +233,15 @@ class Consumer(confluent_kafka.Consumer):
             super().seek(partition)
         except KafkaException as error:
             code = reason(error).code()
-            if code == KafkaError._UNKNOWN_PARTITION and not self._subscribed:  # noqa: SLF001
-                super().incremental_assign([partition])
-            elif code != KafkaError._STATE or last or name_of(partition) not in map(name_of, self.assignment()):  # noqa: SLF001
+            if code not in NOT_FETCHED:
                 raise
-            else:
+            if name_of(partition) in map(name_of, self.assignment()):
+                if last:
+                    raise
                 return False
+            if self._subscribed:
+                raise
+            super().incremental_assign([partition])
         return True
 
     def seek_to_committed(self, partitions: Sequence[TopicPartition] | None = None, timeout: float = -1) -> None:

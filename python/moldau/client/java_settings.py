@@ -18,10 +18,11 @@ P, C, A = Role.PRODUCER, Role.CONSUMER, Role.ADMIN
 EVERY = (P, C, A)
 
 ASSIGNORS = {
-    "org.apache.kafka.clients.consumer.RangeAssignor": "range",
-    "org.apache.kafka.clients.consumer.RoundRobinAssignor": "roundrobin",
-    "org.apache.kafka.clients.consumer.CooperativeStickyAssignor": "cooperative-sticky",
+    "RangeAssignor": "range",
+    "RoundRobinAssignor": "roundrobin",
+    "CooperativeStickyAssignor": "cooperative-sticky",
 }
+ASSIGNOR_PACKAGE = "org.apache.kafka.clients.consumer."
 
 
 # How values are converted.
@@ -75,7 +76,8 @@ def level_of(codec: str) -> Converter:
 
 def assignors(value: Any, _: Mapping[str, Any]) -> Settings:
     given = value if isinstance(value, list | tuple) else str(value).split(",")
-    names = [ASSIGNORS.get(name, name) for name in (str(item).removeprefix("class ").strip() for item in given)]
+    words = (str(item).strip().removeprefix("class ").removeprefix(ASSIGNOR_PACKAGE) for item in given)
+    names = [ASSIGNORS.get(word) or word.lower().replace("_", "-") for word in words]
     for name in names:
         if name not in ASSIGNORS.values():
             raise UnusableValueError(
@@ -215,7 +217,8 @@ JAVA_SETTINGS: tuple[JavaSetting, ...] = (
         (C,),
         "`partition.assignment.strategy`",
         assignors,
-        "Java's class names become `range`, `roundrobin`, `cooperative-sticky`. There is no eager `StickyAssignor`.",
+        "Java's class names, with or without their package, become `range`, `roundrobin`, `cooperative-sticky`. There "
+        "is no eager `StickyAssignor`.",
     ),
     translated(
         "auto.offset.reset",

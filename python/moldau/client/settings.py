@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 
 from moldau.errors import MoldauError
 
 Settings = dict[str, Any]
+
+BOOTSTRAP_VARIABLE: Final = "MOLDAU_BOOTSTRAP_SERVERS"
+DEFAULT_BOOTSTRAP: Final = "localhost:9092"
+
+
+def bootstrap_of_the_environment() -> str:
+    """Where a cluster is when nobody says: `MOLDAU_BOOTSTRAP_SERVERS`, as for the command line, else localhost:9092."""
+    return os.environ.get(BOOTSTRAP_VARIABLE) or DEFAULT_BOOTSTRAP
 
 
 class Role(enum.StrEnum):

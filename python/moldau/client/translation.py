@@ -18,15 +18,27 @@ import difflib
 import logging
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import KafkaException
 
 from moldau.client.java_settings import rows_for
 from moldau.client.native_settings import CALLBACKS, NATIVE_SETTINGS
-from moldau.client.settings import ClientSettingsError, Fate, Problem, Role, Settings, Translation, UnusableValueError
+from moldau.client.settings import (
+    ClientSettingsError,
+    Fate,
+    Problem,
+    Role,
+    Settings,
+    Translation,
+    UnusableValueError,
+    bootstrap_of_the_environment,
+)
 
 logger = logging.getLogger("moldau.client")
+
+ADDRESSES: Final = frozenset({"bootstrap.servers", "metadata.broker.list", "test.mock.num.brokers"})
+"""What tells librdkafka where the cluster is; the last makes one."""
 
 
 def merged(config: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> Settings:
@@ -106,7 +118,12 @@ def did_you_mean(role: Role, name: str) -> str:
 
 
 def construct(role: Role, call: Callable[[Settings], None], native: Settings) -> None:
-    """Call confluent-kafka's constructor; say more than it does when a name is unknown."""
+    """Call confluent-kafka's constructor; say more than it does when a name is unknown.
+
+    Without an address librdkafka makes a client that waits for ever; here it takes the one of the environment.
+    """
+    if ADDRESSES.isdisjoint(native):
+        native = {"bootstrap.servers": bootstrap_of_the_environment(), **native}
     try:
         call(native)
     except KafkaException as error:

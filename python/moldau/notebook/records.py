@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import itertools
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import msgspec
 
 from moldau.client import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from moldau.client.settings import bootstrap_of_the_environment
 from moldau.notebook import html
 from moldau.notebook.places import Place, ends_of, offsets_at
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Form = Literal["bytes", "str", "json"]
 
-BOOTSTRAP_VARIABLE: Final = "MOLDAU_BOOTSTRAP_SERVERS"
-DEFAULT_BOOTSTRAP: Final = "localhost:9092"
 BATCH: Final = 5000
 SHOWN_ROWS: Final = 20
 WAIT_S: Final = 0.5
@@ -102,7 +100,7 @@ def consume(
 def address_of(where: Where) -> str:
     """`host:port` of a place that may be named in several ways."""
     if where is None:
-        return os.environ.get(BOOTSTRAP_VARIABLE, DEFAULT_BOOTSTRAP)
+        return bootstrap_of_the_environment()
     return where if isinstance(where, str) else where.bootstrap_servers
 
 

@@ -80,8 +80,6 @@ class NodeOptions:
 
     format_new: bool = False
     """Format directories that are new, instead of asking for `moldau storage format`."""
-    any_http_port: bool = False
-    """Take a free port where that of moldau.http.listener is in use: metrics are a gift, no reason not to start."""
     seed: int | None = None
     """Seed of every random choice; None takes one from the system."""
 
@@ -214,12 +212,7 @@ class Node:
         )
         http_listener = self.settings.value("moldau.http.listener")
         if http_listener is not None:
-            try:
-                await self.monitoring.listen(str(http_listener))
-            except HttpAddressError:
-                if not self.options.any_http_port:
-                    raise
-                await self.monitoring.listen(f"{str(http_listener).rpartition(':')[0]}:0")
+            await self.monitoring.listen(str(http_listener))
         self._machine = MetadataMachine(node_settings, self._random)
         self._configs = self._machine.configs
         self._cluster_view = ClusterView(self._machine.image, self._configs)

@@ -23,7 +23,10 @@ __all__ = ["BrokerProcess", "KafkaClient", "KafkaContainer", "KafkaFaults"]
 PLACES = {"BrokerProcess": "process", "KafkaClient": "client", "KafkaContainer": "container", "KafkaFaults": "faults"}
 
 
-def __getattr__(name: str) -> Any:
-    if name in PLACES:
-        return getattr(import_module(f"{__name__}.{PLACES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    # For a type checker there are the names above and no others: it finds a misspelled one.
+
+    def __getattr__(name: str) -> Any:
+        if name in PLACES:
+            return getattr(import_module(f"{__name__}.{PLACES[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -85,6 +85,18 @@ def test_assignor_classes_become_names_and_the_eager_sticky_one_is_refused():
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("CooperativeStickyAssignor", "cooperative-sticky"),
+        ("COOPERATIVE_STICKY", "cooperative-sticky"),
+        ("class org.apache.kafka.clients.consumer.RangeAssignor, RoundRobinAssignor", "range,roundrobin"),
+    ],
+)
+def test_an_assignor_is_understood_however_it_is_spelled(written: str, meant: str):
+    assert native(Role.CONSUMER, partition_assignment_strategy=written) == {"partition.assignment.strategy": meant}
+
+
 def test_a_jaas_line_becomes_user_and_password_and_no_message_repeats_it():
     line = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="bob" password="a\\"b;c";'
     assert native(Role.ADMIN, sasl_jaas_config=line) == {"sasl.username": "bob", "sasl.password": 'a"b;c'}
