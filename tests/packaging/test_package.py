@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import tarfile
+import threading
 import zipfile
 
 import pytest
@@ -54,13 +55,17 @@ def first_lines(environment, *arguments: str, prefixes: tuple[str, ...]) -> tupl
         stderr=subprocess.PIPE,
         text=True,
     )
+    # A line that does not come ends the process, and with it the reading.
+    patience = threading.Timer(60, process.kill)
+    patience.start()
     found = []
     for prefix in prefixes:
         line = process.stdout.readline()
         if not line.startswith(prefix):
             process.kill()
-            pytest.fail(f"{prefix} was expected: {line}{process.stderr.read()}")
+            pytest.fail(f"{prefix} was expected: {line}{process.communicate()[1]}")
         found.append(line.split()[1])
+    patience.cancel()
     return process, found
 
 
