@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import moldau
+from moldau.testing import KafkaClient
 from moldau.testing.plugin import ExternalBroker
 
 GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
@@ -43,12 +44,15 @@ def test_the_guide_on_groups_runs():
         names.clear()
 
 
-def test_the_guide_on_transactions_runs(bootstrap_servers: str, kafka_client):
-    names: dict[str, object] = {}
-    for program in programs("transactions.md"):
-        exec(compile(program.replace("127.0.0.1:9092", bootstrap_servers), "transactions.md", "exec"), names)
-    (shipment,) = kafka_client.read("shipments", 1, isolation_level="read_committed")
-    assert shipment.value() == b"ORDER 1"
+def test_the_guide_on_transactions_runs():
+    # A broker of its own: the guide on the client has orders too.
+    with moldau.Broker() as broker, KafkaClient(broker.bootstrap_servers) as client:
+        names: dict[str, object] = {}
+        for program in programs("transactions.md"):
+            exec(compile(program.replace("127.0.0.1:9092", broker.bootstrap_servers), "transactions.md", "exec"), names)
+        (shipment,) = client.read("shipments", 1, isolation_level="read_committed")
+        assert shipment.value() == b"ORDER 1"
+        names.clear()
 
 
 @pytest.mark.parametrize("guide", ["producers.md", "consumers.md", "compaction.md", "notebooks.md"])
