@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from moldau.registry.compat import uncompared
 from moldau.registry.languages.language import (
+    DEPTH_MAX,
     Incompatibility,
     ParsedSchema,
     Policy,
@@ -16,10 +16,13 @@ from moldau.registry.languages.language import (
     SchemaError,
 )
 
+if TYPE_CHECKING:
+    from moldau.registry.compat.json_schema.node import Node
+
 
 @dataclass(frozen=True, slots=True)
 class JsonSchemaDocument:
-    """One document, and those that it may refer to by name."""
+    """One document, and the texts of those that it may refer to by name."""
 
     document: Mapping[str, Any] | bool
     references: Mapping[str, str]
@@ -32,7 +35,7 @@ class JsonSchemaDocument:
         return self.canonical()
 
     def normalized(self) -> JsonSchemaDocument:
-        return JsonSchemaDocument(self.document, self.references, in_order=True)
+        return replace(self, in_order=True)
 
     def equivalent(self, other: ParsedSchema) -> bool:
         # Python takes 1, 1.0 and True for equal; text does not.
@@ -44,6 +47,12 @@ class JsonSchemaDocument:
         properties = self.document.get("properties")
         return frozenset(properties) if isinstance(properties, dict) else frozenset()
 
+    def root(self) -> Node:
+        """The document as the comparison reads it."""
+        from moldau.registry.compat.json_schema.node import root
+
+        return root(self.document, {name: _read(text) for name, text in self.references.items()})
+
 
 class JsonSchema:
     """JSON Schema."""
@@ -51,30 +60,74 @@ class JsonSchema:
     name: Final = "JSON"
 
     def parse(self, text: str, references: Sequence[ResolvedReference], *, strict: bool) -> JsonSchemaDocument:
-        try:
-            document = json.loads(text)
-            if not isinstance(document, dict | bool):
-                raise SchemaError("a JSON schema is an object, or true or false")
-            if strict:
-                _check_against_its_draft(document)
-        except RecursionError:
-            raise SchemaError("the schema is nested too deeply") from None
-        except ValueError as error:
-            raise SchemaError(f"not JSON: {error}") from None
-        return JsonSchemaDocument(document, {reference.name: reference.text for reference in references})
+        parsed = JsonSchemaDocument(_read(text), {reference.name: reference.text for reference in references})
+        if strict:
+            try:
+                _check_against_its_draft(parsed.document)
+                _check_references(parsed.root())
+            except RecursionError:
+                raise _too_deep() from None
+        return parsed
 
     def check(self, reader: ParsedSchema, writer: ParsedSchema, policy: Policy) -> list[Incompatibility]:
-        return uncompared.check(self.name, reader, writer)
+        assert isinstance(reader, JsonSchemaDocument)
+        assert isinstance(writer, JsonSchemaDocument)
+        from moldau.registry.compat import json_schema
+
+        if reader.equivalent(writer) and reader.references == writer.references:
+            return []
+        return json_schema.check(reader.root(), writer.root(), policy)
 
 
-def _check_against_its_draft(document: dict[str, Any] | bool) -> None:
+def _read(text: str) -> Mapping[str, Any] | bool:
+    try:
+        document = json.loads(text, parse_constant=_not_a_number, parse_float=_finite)
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
+        raise SchemaError(f"not JSON: {error}") from None
+    if not isinstance(document, dict | bool):
+        raise SchemaError("a JSON schema is an object, or true or false")
+    return document
+
+
+def _not_a_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{text} is larger than any double")
+    return value
+
+
+def _too_deep() -> SchemaError:
+    return SchemaError("the schema is nested too deeply")
+
+
+def _check_against_its_draft(document: Mapping[str, Any] | bool) -> None:
     if isinstance(document, bool):
         return
     from jsonschema.exceptions import SchemaError as NotASchemaError
     from jsonschema.validators import Draft7Validator, validator_for
 
     try:
-        validator_for(document, default=Draft7Validator).check_schema(document)
+        validator_for(document, default=Draft7Validator).check_schema(dict(document))
     except NotASchemaError as error:
         path = "/".join(map(str, error.absolute_path))
         raise SchemaError(error.message, f"/{path}" if path else "") from None
+
+
+def _check_references(root: Node) -> None:
+    """Every `$ref` that holds leads somewhere."""
+    waiting: list[tuple[Node, str, int]] = [(root, "", 0)]
+    while waiting:
+        node, path, depth = waiting.pop()
+        if depth > DEPTH_MAX:
+            raise _too_deep()
+        try:
+            list(node.targets())
+        except SchemaError as error:
+            raise SchemaError(str(error), path) from None
+        waiting += [(child, f"{path}{place}", depth + 1) for child, place in node.subschemas()]
