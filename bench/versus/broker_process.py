@@ -74,6 +74,11 @@ class BrokerProcess:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def data(self) -> Path:
+        """The folder of the broker's logs: `data` beside its log file, for both peers."""
+        return self.log_file.parent / "data"
+
+    @property
     def pid(self) -> int:
         assert self.process is not None, "the broker was not started"
         return self.process.pid

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.versus import apache_kafka
@@ -43,9 +44,10 @@ def moldau(directory: Path, settings: dict[str, str] | None = None) -> BrokerPro
     return BrokerProcess(command, port, directory / "server.log", moldau_environment())
 
 
-def start(peer: str, directory: Path) -> BrokerProcess:
+def start(peer: str, directory: Path, settings: Mapping[str, str] | None = None) -> BrokerProcess:
     """Prepare a peer in an empty folder and start it; it has answered Metadata when this returns."""
-    node = moldau(directory) if peer == "moldau" else apache_kafka.prepare(directory, settings=SHARED)
+    settings = {**SHARED, **(settings or {})}
+    node = moldau(directory, settings) if peer == "moldau" else apache_kafka.prepare(directory, settings=settings)
     node.start()
     return node
 

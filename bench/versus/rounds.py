@@ -14,13 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from bench.versus import peers
 from bench.versus.broker_process import BrokerProcess
+from bench.versus.sample import Results, Sample
 
 LOADS = {"wire": "wire", "librdkafka": "librdkafka", "java": "java_tools"}
 LATENCIES = ("wire", "librdkafka", "end-to-end")
@@ -39,32 +40,7 @@ class Plan:
     partitions: tuple[int, ...] = (1, 24)
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One measurement of one row on one broker."""
-
-    row: str
-    unit: str
-    value: float
-    cpu_s_per_gb: float | None = None
-    lower_is_better: bool = False
-
-
-@dataclass(slots=True)
-class Results:
-    """Samples by peer, one list per round; plus what is measured once per round."""
-
-    samples: dict[str, list[list[Sample]]] = field(default_factory=lambda: {peer: [] for peer in peers.PEERS})
-
-    def values(self, peer: str, row: str) -> list[Sample]:
-        return [sample for one_round in self.samples[peer] for sample in one_round if sample.row == row]
-
-    def rows(self) -> list[str]:
-        first = self.samples[peers.PEERS[0]]
-        return list(dict.fromkeys(sample.row for one_round in first for sample in one_round))
-
-
-def _order(number: int) -> tuple[str, ...]:
+def order_of(number: int) -> tuple[str, ...]:
     return peers.PEERS if number % 2 else tuple(reversed(peers.PEERS))
 
 
@@ -99,7 +75,7 @@ class Bench:
                 nodes[peer] = peers.start(peer, self.directory / peer)
             for number in range(self.plan.rounds + 1):
                 self.say("warm-up" if number == 0 else f"round {number} of {self.plan.rounds}")
-                order = _order(number)
+                order = order_of(number)
                 found: dict[str, list[Sample]] = {peer: [] for peer in order}
                 self._rows(order, nodes, found)
                 for peer in order if number > 0 else ():
@@ -111,7 +87,7 @@ class Bench:
                 if node.is_running():
                     node.stop()
         for number in range(self.plan.rounds):
-            for peer in _order(number):
+            for peer in order_of(number):
                 self.results.samples[peer][number].extend(self._start(peer, number))
         return self.results
 

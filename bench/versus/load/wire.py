@@ -13,8 +13,11 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Sequence
 
 import crc32c
+
+from bench.versus.load.frames import connect, frame, text
 
 PRODUCE, FETCH = 0, 1
 PRODUCE_VERSION, FETCH_VERSION = 8, 4
@@ -37,12 +40,13 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def record_batch(count: int, record_bytes: int) -> bytes:
-    """A RecordBatch v2 (KIP-98) of `count` records without keys, uncompressed, not idempotent."""
+def record_batch(count: int, record_bytes: int, keys: Sequence[bytes] | None = None) -> bytes:
+    """A RecordBatch v2 (KIP-98) of `count` records, without keys unless given, uncompressed, not idempotent."""
     value = bytes(range(256)) * (record_bytes // 256 + 1)
     records = bytearray()
     for number in range(count):
-        record = b"\x00\x00" + _varint(number) + _varint(-1) + _varint(record_bytes) + value[:record_bytes] + b"\x00"
+        key = _varint(-1) if keys is None else _varint(len(keys[number])) + keys[number]
+        record = b"\x00\x00" + _varint(number) + key + _varint(record_bytes) + value[:record_bytes] + b"\x00"
         records += _varint(len(record)) + record
     now_ms = int(time.time() * 1000)
     checked = struct.pack(">hiqqqhii", 0, count - 1, now_ms, now_ms, -1, -1, -1, count) + records
@@ -50,27 +54,11 @@ def record_batch(count: int, record_bytes: int) -> bytes:
     return struct.pack(">qi", 0, len(head) + len(checked)) + head + checked
 
 
-def _text(value: str) -> bytes:
-    return struct.pack(">h", len(value)) + value.encode()
-
-
-def _frame(api_key: int, version: int, body: bytes) -> bytes:
-    payload = struct.pack(">hhi", api_key, version, 1) + _text("bench-wire") + body
-    return struct.pack(">i", len(payload)) + payload
-
-
 def produce_frame(topic: str, partitions: range, batch: bytes) -> bytes:
     """One request with one batch for each of the partitions, acks=all."""
     entries = b"".join(struct.pack(">ii", partition, len(batch)) + batch for partition in partitions)
-    body = struct.pack(">hhi", -1, -1, 30_000) + struct.pack(">i", 1) + _text(topic)
-    return _frame(PRODUCE, PRODUCE_VERSION, body + struct.pack(">i", len(partitions)) + entries)
-
-
-def connect(bootstrap_servers: str) -> socket.socket:
-    host, port = bootstrap_servers.split(":")
-    connection = socket.create_connection((host, int(port)), 60)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
+    body = struct.pack(">hhi", -1, -1, 30_000) + struct.pack(">i", 1) + text(topic)
+    return frame(PRODUCE, PRODUCE_VERSION, body + struct.pack(">i", len(partitions)) + entries)
 
 
 class Reader:
@@ -126,12 +114,14 @@ def check_produced(answer: memoryview) -> None:
             position += 2 + max(message, 0)
 
 
-def wait_for_leaders(reader: Reader, topic: str, partitions: int) -> None:
-    """Send single records until every partition takes one: Kafka names a new partition before it can lead it."""
+def wait_for_leaders(reader: Reader, topic: str, partitions: int, batch: bytes | None = None) -> None:
+    """Send `batch`, or one record, until every partition took it: Kafka names a partition before it can lead it."""
     deadline = time.monotonic() + LEADER_TIMEOUT_S
     for partition in range(partitions):
         while True:
-            reader.connection.sendall(produce_frame(topic, range(partition, partition + 1), record_batch(1, 1)))
+            reader.connection.sendall(
+                produce_frame(topic, range(partition, partition + 1), batch or record_batch(1, 1))
+            )
             try:
                 check_produced(reader.answer())
                 break
@@ -172,8 +162,8 @@ def produce(
 
 def fetch_frame(topic: str, offsets: dict[int, int]) -> bytes:
     entries = b"".join(struct.pack(">iqi", number, offset, PARTITION_MAX_BYTES) for number, offset in offsets.items())
-    body = struct.pack(">iiiib", -1, 500, 1, FETCH_MAX_BYTES, 0) + struct.pack(">i", 1) + _text(topic)
-    return _frame(FETCH, FETCH_VERSION, body + struct.pack(">i", len(offsets)) + entries)
+    body = struct.pack(">iiiib", -1, 500, 1, FETCH_MAX_BYTES, 0) + struct.pack(">i", 1) + text(topic)
+    return frame(FETCH, FETCH_VERSION, body + struct.pack(">i", len(offsets)) + entries)
 
 
 def take_fetched(answer: memoryview, offsets: dict[int, int]) -> int:
