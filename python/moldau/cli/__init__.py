@@ -198,6 +198,7 @@ def run(arguments: Sequence[str]) -> int:
         return _run_habit(name, arguments[1:])
     from cyclopts import CycloptsError
 
+    from moldau.cli.interrupts import INTERRUPTS
     from moldau.cli.outcome import BUG, DONE, INTERRUPTED, CommandError
     from moldau.cli.output import say, say_error
 
@@ -207,8 +208,9 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments or {"--help", "-h"} & set(arguments):
         import_every_command(app)
     try:
-        app(list(arguments), exit_on_error=False, print_error=False)
-        sys.stdout.flush()
+        with INTERRUPTS.noted():
+            app(list(arguments), exit_on_error=False, print_error=False)
+            sys.stdout.flush()
     except CommandError as error:
         say_error(str(error), error.hint)
         return error.exit_code
@@ -222,6 +224,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout = None
         return DONE
     except Exception:  # noqa: BLE001 (nothing is expected here: whatever arrives is shown whole, to be reported)
+        if INTERRUPTS.arrived:
+            return INTERRUPTED
         import traceback
 
         say(traceback.format_exc())

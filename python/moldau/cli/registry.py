@@ -128,13 +128,14 @@ class RegistryBeside:
         from moldau.registry.settings import RegistrySettings
 
         self._registry = RegistryThread(RegistrySettings(bootstrap_servers, host=self._host, port=self._port))
-        self._starting = threading.Thread(target=self._start, args=(self._registry, then), daemon=True)
+        self._registry.start_soon()
+        self._starting = threading.Thread(target=self._announce, args=(self._registry, then), daemon=True)
         self._starting.start()
 
     @staticmethod
-    def _start(registry: RegistryThread, then: Callable[[], None]) -> None:
+    def _announce(registry: RegistryThread, then: Callable[[], None]) -> None:
         try:
-            print(f"registry {registry.start()}", flush=True)
+            print(f"registry {registry.wait()}", flush=True)
         except MoldauError as error:
             say(f"registry not started: {error}")
         then()

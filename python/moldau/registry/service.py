@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import threading
 from collections.abc import Callable
@@ -120,21 +121,34 @@ class RegistryThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._started = threading.Event()
+        self._closed = False
         self._error: BaseException | None = None
         self.url = ""
 
     def start(self) -> str:
         """Return the URL when requests are answered. Raises what `RegistryServer.start` raises."""
+        self.start_soon()
+        return self.wait()
+
+    def start_soon(self) -> None:
+        """Return at once; `wait` says how it went."""
         self._thread.start()
+
+    def wait(self) -> str:
+        """Return the URL when requests are answered. Raises what `RegistryServer.start` raises."""
         self._started.wait()
         if self._error is not None:
             raise self._error
         return self.url
 
     def close(self) -> None:
-        """Stop; returns when everything is closed."""
-        if self._loop is not None and self._stop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
+        """Stop, also in the middle of the start; returns when everything is closed."""
+        # The flag first: a thread that has no loop yet sees it once it has one.
+        self._closed = True
+        if self._loop is not None and self._stop is not None:
+            # The loop may be closed by now: it failed, or was stopped before.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def __enter__(self) -> Self:
@@ -153,10 +167,13 @@ class RegistryThread:
             self._started.set()
 
     async def _main(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        stop = asyncio.Event()
+        self._stop, self._loop = stop, asyncio.get_running_loop()
+        if self._closed:
+            stop.set()
 
         def ready(url: str) -> None:
             self.url = url
             self._started.set()
 
-        await serve(self._settings, self._stop, ready)
+        await serve(self._settings, stop, ready)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 
 import httpx
 import pytest
@@ -211,3 +212,14 @@ def test_while_the_cluster_is_away_reads_go_on_and_writes_say_so_and_afterwards_
             running.close()
     finally:
         running.close()
+
+
+def test_a_registry_is_stopped_in_the_middle_of_its_start(registry_broker):
+    for _ in range(5):
+        one = RegistryThread(settings(registry_broker, topic="_schemas-hasty", group_id="hasty"))
+        one.start_soon()
+        # At once: its thread has no event loop yet.
+        closing = threading.Thread(target=one.close, daemon=True)
+        closing.start()
+        closing.join(60)
+        assert not closing.is_alive()

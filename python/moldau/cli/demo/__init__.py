@@ -20,6 +20,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from moldau.cli.connection import Connection
+from moldau.cli.interrupts import INTERRUPTS
 from moldau.cli.outcome import CommandError, RefusedError
 
 NODE_START_S: Final = 60.0
@@ -56,7 +57,7 @@ def run_orders(
     from moldau.cli.demo.pipeline import Pipeline, tell
 
     # A demo that is told to stop takes its node and its processors with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, INTERRUPTS.interrupt)
     started = time.monotonic()
     if file is not None:
         orders, column = source.read(file, key)
