@@ -23,6 +23,8 @@ SUITE_TIMEOUT_S = 900
 RECORDS = 50_000
 """franz-go's own default is 500,000 records for each of its pipelines."""
 END = re.compile(r"^--- (PASS|FAIL|SKIP): (\S+) \(([\d.]+)s\)")
+SAID_BY_A_TEST = re.compile(r"\w+_test\.go:\d+: ")
+TIDYING_UP = re.compile(r"deleting (group|topic)|NOT DELETING", re.IGNORECASE)
 VERDICTS = {"PASS": Verdict.PASSED, "FAIL": Verdict.FAILED, "SKIP": Verdict.SKIPPED}
 
 
@@ -75,7 +77,13 @@ def _read(output: str) -> list[Outcome]:
             words.append(line.strip())
             continue
         verdict = VERDICTS[end[1]]
-        said = "" if verdict is Verdict.PASSED else " | ".join(words[-6:])
+        said = "" if verdict is Verdict.PASSED else " | ".join(_telling(words))
         outcomes.append(Outcome(end[2], verdict, float(end[3]), said))
         words.clear()
     return outcomes
+
+
+def _telling(words: Sequence[str]) -> Sequence[str]:
+    """Of all that a test said, the first things that went wrong: not its tidying up, which comes after them."""
+    told = [line for line in words if SAID_BY_A_TEST.match(line) and not TIDYING_UP.search(line)]
+    return told[:12] or words[-6:]
