@@ -46,8 +46,7 @@ def _run(arguments: argparse.Namespace, bootstrap: str) -> list[Outcome]:
         case _:
             if arguments.checkout is None:
                 sys.exit("error: its tests are in no package\nhint: clone the repository and name it with --checkout")
-            folders = arguments.tests or ("admin", "consumer", "producer")
-            return confluent_kafka_python.run(bootstrap, checkout=arguments.checkout, tests=folders)
+            return confluent_kafka_python.run(bootstrap, checkout=arguments.checkout, tests=arguments.tests)
 
 
 def _tell(outcome: Outcome) -> None:
