@@ -28,7 +28,7 @@ ROOT = CLIENTS.parents[2]
 SUITE_TIMEOUT_S = 1800
 END = re.compile(r"^(\S+::\S.*?) (PASSED|FAILED|SKIPPED|ERROR|XFAIL|XPASS)\b")
 VERDICTS = {"PASSED": Verdict.PASSED, "XFAIL": Verdict.PASSED, "SKIPPED": Verdict.SKIPPED}
-BESIDE = '''"""The fixture for a cluster that runs already has no asynchronous client of the registry, which tests need."""
+BESIDE = '''"""The fixture for a cluster that runs already has no asynchronous registry client, which tests need."""
 
 
 def pytest_configure():
