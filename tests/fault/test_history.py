@@ -226,6 +226,17 @@ NEARLY = {
         transaction(3, "t1", "unknown", 3),
         end(5, 3),
     ],
+    "torn transaction: unknown, gone, and sent again in part to the same partition": [
+        send(1, "a", 0, transaction="t1"),
+        send(2, "b", 0, partition=Q, transaction="t1"),
+        transaction(3, "t1", "unknown", 3),
+        send(4, "a", 2, process="p2", transaction="t2"),
+        send(5, "b", 3, process="p2", transaction="t2"),
+        transaction(6, "t2", "committed", 6, process="p2"),
+        poll(7, (2, "a"), (3, "b")),
+        end(8, 5),
+        end(9, 2, partition=Q),
+    ],
     "skipped poll: what lies between was aborted": [
         send(0, "0", 0),
         send(1, "1", 1, transaction="t1"),

@@ -44,7 +44,13 @@ def _who_should_have(known: Known, send: Send, settled: int) -> str | None:
 
 
 def _got(known: Known, reader: str, send: Send) -> bool:
-    return (send.partition, send.value) in known.values_of_reader.get(reader, ())
+    """Whether the reader got this send: its value in its partition, and not where another send put it."""
+    places = known.places_of_reader.get(reader, ())
+    return any(
+        place in places and known.acknowledged_at.get(place, send) is send
+        for place in known.places_of_value.get(send.value, ())
+        if place[0] == send.partition
+    )
 
 
 def _seen_and_gone(known: Known) -> Iterator[str]:

@@ -72,14 +72,6 @@ class Known:
         return found
 
     @cached_property
-    def values_of_reader(self) -> dict[str, set[tuple[str, str]]]:
-        """Partition and value of all that a reader got."""
-        found: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        for poll in self.polls:
-            found[poll.reader].update((record.partition, record.value) for record in poll.records)
-        return found
-
-    @cached_property
     def committed_log(self) -> dict[str, dict[int, str]]:
         """By partition and offset: everything that any reader of committed records saw."""
         found: dict[str, dict[int, str]] = defaultdict(dict)
