@@ -74,6 +74,13 @@ HAS_IT = {
         poll(2, (0, "a"), process="early"),
         end(4, 1),
     ],
+    "lost write: seen once, and its offset given to another": [
+        send(1, "a", 0),
+        poll(2, (0, "a"), process="early"),
+        send(3, "b", 0),
+        poll(4, (0, "b")),
+        end(5, 1),
+    ],
     "lost write: of a committed transaction": [
         send(1, "a", 0, transaction="t1"),
         transaction(2, "t1", "committed", 2),

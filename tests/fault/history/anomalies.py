@@ -63,9 +63,15 @@ def _seen_and_gone(known: Known) -> Iterator[str]:
     for end in known.ends:
         if _is_group(known, end):
             continue
-        got = known.places_of_reader[end.reader]
+        # With its value: the offset of a record that is gone may have been given to another.
+        got = {
+            (record.partition, record.offset, record.value)
+            for poll in known.polls
+            if poll.reader == end.reader
+            for record in poll.records
+        }
         for (partition, offset, value), poll in first_seen.items():
-            if partition == end.partition and poll.at < end.began and (partition, offset) not in got:
+            if partition == end.partition and poll.at < end.began and (partition, offset, value) not in got:
                 at = f"{partition}@{offset}"
                 yield f"{value!r} was read at {at} by {poll.process}; {end.reader} read all and did not get it"
 
