@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.codec import DecodeError, decode, encode_response
+from moldau.server.eager import begin
 from moldau.server.handlers import RequestContext, Route, ServeHot
 from moldau.server.layout import UnknownMessageError
 from moldau.server.refusal import refuse
@@ -58,7 +59,7 @@ class Request(Protocol):
 
 
 class Dispatcher:
-    """Hands requests to their handlers, one task each."""
+    """Hands requests to their handlers."""
 
     def __init__(self, shell: Any, routes: Mapping[int, Route]) -> None:
         self._shell = shell
@@ -67,10 +68,11 @@ class Dispatcher:
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, request: Request) -> None:
-        """Begin to answer `request`."""
-        task = asyncio.get_running_loop().create_task(self._serve(request))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        """Answer `request`, or begin to: a task is only made of what has to wait."""
+        begun = begin(self._serve(request))
+        if isinstance(begun, asyncio.Task):
+            self._running.add(begun)
+            begun.add_done_callback(self._running.discard)
 
     async def drain(self, grace_s: float) -> None:
         """Wait for the running requests, then give the rest up: their connections close."""

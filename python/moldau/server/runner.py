@@ -32,6 +32,7 @@ from moldau.control.schema import SchemaError
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.clock import Clock, Timers
 from moldau.server.core_types import StoredRecord
+from moldau.server.eager import Finished, begin
 
 logger: Final = logging.getLogger("moldau.server.runner")
 
@@ -109,8 +110,9 @@ class MachineRunner(Generic[MachineT]):
         Raises:
             ApiError: the log refused the records, or the machine was stopped. Nothing was applied.
         """
+        turn = begin(self._take_turn(request, token))
         # A caller that goes away must not tear a decision in two: what is appended has to be applied.
-        response = await asyncio.shield(self._take_turn(request, token))
+        response = turn.value if isinstance(turn, Finished) else await asyncio.shield(turn)
         if response is not PARKED:
             return response
         assert token is not None, f"{self.name} parked a request without a token: {request!r}"
@@ -131,6 +133,7 @@ class MachineRunner(Generic[MachineT]):
 
     def submit(self, request: Any) -> None:
         """Run `request` for its records and effects; nobody waits for its response. Failures are logged."""
+        # Not at once: a machine submits what its own decisions lead to.
         task = asyncio.get_running_loop().create_task(self._run_alone(request))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
