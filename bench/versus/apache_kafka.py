@@ -12,13 +12,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from pathlib import Path
 
 from bench.versus.broker_process import BrokerProcess, free_port
 from bench.versus.jars import kafka_jars, require_tool
+from moldau.server.storage import random_uuid, uuid_to_text
 
 LOG_SETTINGS = Path(__file__).parent / "kafka" / "log4j2.properties"
 
@@ -89,7 +88,7 @@ def prepare(directory: Path, port: int | None = None, settings: Mapping[str, str
     port = port or free_port()
     file = directory / "server.properties"
     file.write_text(server_properties(directory, port, free_port(), settings or {}))
-    cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    cluster_id = uuid_to_text(random_uuid())
     arguments = ("format", "--standalone", "-t", cluster_id, "-c", str(file))
     done = subprocess.run(java("kafka.tools.StorageTool", *arguments), capture_output=True, text=True, check=False)
     if done.returncode != 0:
