@@ -27,9 +27,7 @@ def main() -> int:
     for outcome in outcomes:
         if outcome.verdict is not Verdict.PASSED:
             print(f"{outcome.verdict:9} {outcome.test} ({outcome.seconds:.1f} s): {outcome.said}")
-    suite = arguments.suite
-    if suite == librdkafka.NAME and arguments.protocol == "consumer":
-        suite = "librdkafka-consumer"
+    suite = librdkafka.suite_of(arguments.protocol) if arguments.suite == librdkafka.NAME else arguments.suite
     complaints = objections(outcomes, allowances(suite))
     print(f"\n{arguments.suite}: {summary(outcomes)}")
     for complaint in complaints:

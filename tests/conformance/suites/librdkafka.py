@@ -1,20 +1,20 @@
 """librdkafka's own tests, in full: no quick mode, and told that the broker is of today, or most would skip themselves.
 
 The sources with their tests come inside the npm package of Confluent's JavaScript client, which is built on them; they
-are compiled without TLS and SASL. Every broker test is a process of its own with a time limit. `kafka-topics.sh`, which
-some of them call, is a small script over the Java tools. Tests that need no broker are left out: they say nothing
-about one.
+are compiled without TLS and SASL. Every number of a test is a process of its own with a time limit. What some of them
+call, `kafka-topics.sh` for one, is a small script over the Java tools. Tests that need no broker are left out: they say
+nothing about one.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import shlex
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +22,7 @@ from pathlib import Path
 from bench.versus.apache_kafka import java
 from bench.versus.jars import require_tool
 from tests.conformance.clients.process import built_once, run_build
-from tests.conformance.suites.outcomes import Outcome, Verdict
+from tests.conformance.suites.outcomes import Outcome, Verdict, left_out
 
 NAME = "librdkafka"
 NPM_PACKAGE = "@confluentinc/kafka-javascript@1.10.1"
@@ -31,10 +31,11 @@ BROKER_VERSION = "4.2.0"
 TEST_TIMEOUT_S = 420
 AT_ONCE = 2
 TABLE_ENTRY = re.compile(r"^\s+_TEST\((\w+),([^;]*?)\),?$", re.MULTILINE | re.DOTALL)
+STATES = {"PASSED": Verdict.PASSED, "SKIPPED": Verdict.SKIPPED}
 TOOLS = {
     "kafka-topics.sh": "org.apache.kafka.tools.TopicCommand",
     "kafka-configs.sh": "kafka.admin.ConfigCommand",
-    "kafka-acls.sh": "kafka.admin.AclCommand",
+    "kafka-acls.sh": "org.apache.kafka.tools.AclCommand",
 }
 
 
@@ -76,27 +77,38 @@ def run(
     protocol: str = "classic",
     on_end: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
-    """Run the broker tests, two at a time; `tests` are names or beginnings of names, all when there are none."""
-    folder = prepare()
-    chosen = [name for name in names(folder) if not tests or name.startswith(tuple(tests))]
+    """Run the broker tests, two processes at a time; `tests` are beginnings of names, all when there are none.
 
-    def one(name: str) -> Outcome:
-        outcome = _run_one(folder, name, bootstrap, protocol)
-        if on_end is not None:
-            on_end(outcome)
-        return outcome
+    The runner chooses by number, and a number may have several tests: they run in one process, one after the other.
+    """
+    folder = prepare()
+    omitted = left_out(suite_of(protocol))
+    chosen = [name for name in names(folder) if name not in omitted and (not tests or name.startswith(tuple(tests)))]
+    numbers = {number: list(members) for number, members in itertools.groupby(chosen, lambda name: name[:4])}
+
+    def one(number: str) -> list[Outcome]:
+        outcomes = _run_number(folder, number, numbers[number], bootstrap, protocol)
+        for outcome in outcomes:
+            if on_end is not None:
+                on_end(outcome)
+        return outcomes
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(one, chosen))
+        return [outcome for outcomes in pool.map(one, numbers) for outcome in outcomes]
 
 
-def _run_one(folder: Path, name: str, bootstrap: str, protocol: str) -> Outcome:
+def suite_of(protocol: str) -> str:
+    """Which table of allowances holds for groups of this protocol."""
+    return NAME if protocol == "classic" else f"{NAME}-{protocol}"
+
+
+def _run_number(folder: Path, number: str, members: Sequence[str], bootstrap: str, protocol: str) -> list[Outcome]:
     with tempfile.TemporaryDirectory() as scratch:
         settings, report = Path(scratch) / "test.conf", Path(scratch) / "report.json"
         settings.write_text(f"bootstrap.servers={bootstrap}\ntest.topic.random=true\ntest.timeout.multiplier=2\n")
         environment = {
             **os.environ,
-            "TESTS": name,
+            "TESTS": number,
             "TEST_KAFKA_VERSION": BROKER_VERSION,
             "TEST_CONSUMER_GROUP_PROTOCOL": protocol,
             "TEST_REPORT": str(report),
@@ -106,37 +118,39 @@ def _run_one(folder: Path, name: str, bootstrap: str, protocol: str) -> Outcome:
             "LD_LIBRARY_PATH": ":".join(str(folder / "librdkafka" / name) for name in ("src", "src-cpp")),
         }
         environment.pop("CI", None)  # It would switch on quick mode.
-        started = time.monotonic()
-        tests = folder / "librdkafka" / "tests"
+        limit_s = TEST_TIMEOUT_S * len(members)
         try:
             done = subprocess.run(
                 ["./test-runner", "-p1", "-L", "-K"],
-                cwd=tests,
+                cwd=folder / "librdkafka" / "tests",
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                timeout=TEST_TIMEOUT_S,
+                timeout=limit_s,
                 check=False,
             )
         except subprocess.TimeoutExpired as expired:
-            said = (expired.stdout or b"").decode(errors="replace")
-            return Outcome(name, Verdict.TIMED_OUT, TEST_TIMEOUT_S, _last_words(said))
-        seconds = time.monotonic() - started
-        state = _state(report, name)
-        if done.returncode == 0 and state in ("PASSED", "SKIPPED"):
-            verdict = Verdict.PASSED if state == "PASSED" else Verdict.SKIPPED
-            return Outcome(name, verdict, seconds, "" if verdict is Verdict.PASSED else _last_words(done.stdout))
-        return Outcome(name, Verdict.FAILED, seconds, f"exit {done.returncode}, {state}: {_last_words(done.stdout)}")
+            said = _last_words((expired.stdout or b"").decode(errors="replace"))
+            return [Outcome(name, Verdict.TIMED_OUT, limit_s, said) for name in members]
+        return _read_report(report, members, done.returncode, done.stdout)
 
 
-def _state(report: Path, name: str) -> str:
-    """What the runner's report says of a test: PASSED, SKIPPED, FAILED, or that it never got to write one."""
-    if not report.exists():
-        return "no report"
-    tests = json.loads(report.read_text())["tests"]
-    return str(tests[name]["state"]) if name in tests else "not run"
+def _read_report(report: Path, members: Sequence[str], code: int, output: str) -> list[Outcome]:
+    """What the runner's report says of each test. One that ends badly without naming a test is a failure of all."""
+    tests = json.loads(report.read_text())["tests"] if report.exists() else {}
+    states = {name: tests.get(name, {"state": "not run"}) for name in members}
+    blamed = [name for name, told in states.items() if told["state"] not in STATES]
+    if code != 0 and not blamed:
+        blamed = list(members)
+    said = _last_words(output)
+    return [
+        Outcome(name, Verdict.FAILED, told.get("duration", 0.0), f"exit {code}, {told['state']}: {said}")
+        if name in blamed
+        else Outcome(name, STATES[told["state"]], told["duration"], "" if told["state"] == "PASSED" else said)
+        for name, told in states.items()
+    ]
 
 
 def _last_words(output: str) -> str:
