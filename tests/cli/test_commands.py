@@ -132,7 +132,13 @@ def test_a_group_reads_on_where_it_stopped_and_can_be_moved(servers, topic):
         assert ended.out.split() == expected.split()
 
     listed = {one["group"]: one for one in moldau("group", "list", "-o", "json", servers=servers).json}
-    assert listed[group] == {"group": group, "state": "empty", "protocol": "classic", "simple": False}
+    assert listed[group] == {
+        "group": group,
+        "state": "empty",
+        "protocol": "classic",
+        "simple": False,
+        "internal": False,
+    }
     described = moldau("group", "describe", group, "-o", "json", servers=servers).json
     assert set(described) == {
         "group", "state", "protocol", "assignor", "epoch", "assignment_epoch", "coordinator", "lag", "members",

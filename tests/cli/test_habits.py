@@ -21,7 +21,7 @@ from moldau.cli.habits import TOOLS, name_of, translate
         ("kafka-topics --describe --topic=t", ["topic describe t"]),
         ("kafka-topics --alter --topic t --partitions 9", ["topic grow t 9"]),
         ("kafka-topics --delete --topic t", ["topic delete t --yes"]),
-        ("kafka-consumer-groups --list", ["group list -o name"]),
+        ("kafka-consumer-groups --list", ["group list -o name --internal"]),
         ("kafka-consumer-groups --describe --group g", ["group describe g"]),
         (
             "kafka-consumer-groups --reset-offsets --group g --topic t:0,1 --shift-by -5 --execute",

@@ -129,6 +129,24 @@ def test_every_group_is_shown_without_a_name(servers, topic):
     assert (rows[f"one-{topic}"], rows[f"two-{topic}"]) == (4, 4)
 
 
+def test_eyes_get_a_line_for_each_topic_of_a_group_unless_it_is_named_or_partitions_are_asked_for(
+    servers, topic, group
+):
+    moldau("topic", "create", topic, "-p", "3", servers=servers)
+    produce(servers, topic, 5, partition=2)
+    commit(servers, group, topic, 1, partition=2)
+
+    def lines(*words):
+        ended = moldau("lag", *words, "-t", topic, "--over", "0", servers=servers)
+        return [line.split() for line in ended.out.splitlines() if line.startswith(group)]
+
+    ((*counts, lag_s, per_s, catch_up_s),) = lines()
+    assert counts == [group, topic, "3", "1", "4"]
+    assert float(lag_s) >= 60
+    assert (per_s, catch_up_s) == ("-", "-")
+    assert len(lines(group)) == len(lines("--partitions")) == 3
+
+
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_a_member_that_has_committed_nothing_yet_is_behind_from_the_log_start(servers, topic, group, protocol):
     moldau("topic", "create", topic, "-p", "2", servers=servers)

@@ -30,9 +30,15 @@ def stopped(process) -> tuple[int, str]:
 def test_up_runs_a_registry_beside_the_node_and_stops_it_first():
     process = moldau_process("up", "--port", "0", "--registry-port", "0")
     try:
+        servers = line_with(process, "kafka ")
         url = line_with(process, "registry ")
         answer = httpx.post(f"{url}/subjects/s/versions", json={"schema": '"string"'}, timeout=60)
         assert answer.json()["id"] == 1
+        for noun, name in (("topic", "_schemas"), ("group", "schema-registry")):
+            # Nobody's data and nobody's application: there, and not in the way.
+            assert moldau(noun, "list", "-o", "name", "-b", servers).out == ""
+            assert name in moldau(noun, "list", "-o", "name", "--internal", "-b", servers).out.split()
+        assert moldau("lag", "--over", "0", "-o", "json", "-b", servers).json == []
         code, err = stopped(process)
         assert code == 0
         assert "Traceback" not in err

@@ -27,10 +27,26 @@ def values(broker, topic="orders"):
     return [message.value() for message in read_partition(broker, topic)]
 
 
+@pytest.fixture(scope="module")
+def process():
+    """One for the module: an interpreter that has imported a broker costs a second of CPU, most tests nothing."""
+    with BrokerProcess() as running:
+        yield running
+
+
 @pytest.fixture(params=["in this process", "in its own"])
 def broker(request):
-    with moldau.Broker() if request.param == "in this process" else BrokerProcess() as running:
-        yield running
+    """A broker without topics."""
+    if request.param == "in this process":
+        with moldau.Broker() as running:
+            yield running
+        return
+    running = request.getfixturevalue("process")
+    yield running
+    client = admin(running)
+    topics = [name for name in client.list_topics(timeout=30).topics if not name.startswith("__")]
+    for future in client.delete_topics(topics).values() if topics else ():
+        future.result(30)
 
 
 # Requests that Rust answers
@@ -71,7 +87,8 @@ def test_a_connection_cut_before_the_append_leaves_nothing_behind(broker):
 
 def test_a_refused_fetch_is_told_of_each_partition(broker):
     produce(broker, "orders", [b"a", b"b"])
-    reader = consumer(broker, "unused")
+    # librdkafka asks a partition that was refused again after ten times this.
+    reader = consumer(broker, "unused", **{"fetch.error.backoff.ms": 10})
     with broker.refuse("Fetch", error="TOPIC_AUTHORIZATION_FAILED", times=1):
         reader.assign([TopicPartition("orders", 0, 0)])
         refused = reader.poll(30)
@@ -245,6 +262,14 @@ def test_a_broker_that_is_closed_or_was_never_started_cannot_be_restarted():
         broker.pause()
 
 
+@pytest.mark.parametrize("kind", [moldau.Broker, BrokerProcess])
+def test_a_broker_that_was_not_started_says_so_whatever_it_is_asked(kind):
+    broker = kind()
+    for use in (lambda: broker.bootstrap_servers, lambda: broker.refuse("Produce", error="UNKNOWN_SERVER_ERROR")):
+        with pytest.raises(RuntimeError, match="call start"):
+            use()
+
+
 def test_a_fault_of_a_broker_that_is_gone_is_taken_back_without_a_word(broker):
     fault = broker.refuse("Produce", error="NOT_ENOUGH_REPLICAS")
     broker.restart()
@@ -262,8 +287,8 @@ def test_a_killed_broker_can_be_closed_and_its_folder_goes():
     assert not path.exists()
 
 
-def test_a_port_that_was_taken_meanwhile_is_named(broker):
-    host, port = broker.bootstrap_servers.split(":")
-    broker.close()
+def test_a_port_that_was_taken_meanwhile_is_named():
+    with moldau.Broker() as broker:
+        host, port = broker.bootstrap_servers.split(":")
     with socket.create_server((host, int(port))), pytest.raises(StartError, match=port):
         moldau.Broker(port=int(port)).start()

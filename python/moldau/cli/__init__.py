@@ -131,8 +131,8 @@ VERBS: Final = {
 DEMOS: Final = {"orders": "moldau.cli.demo:run_orders"}
 
 
-def build() -> App:
-    """The whole tree of commands, none of them imported."""
+def build(chosen: str | None = None) -> App:
+    """The tree of commands, none of them imported; only the branch of the first word when that is a command."""
     from cyclopts import App, Parameter
 
     from moldau.cli.profiles import fill_in
@@ -148,18 +148,23 @@ def build() -> App:
         config=fill_in,
         result_action="return_value",
     )
+    whole = chosen not in {*VERBS, *NOUNS}
     for verb, place in VERBS.items():
-        app.command(place, name=verb, **_below(verb))
+        if whole or verb == chosen:
+            app.command(place, name=verb, **_below(verb))
     for noun, (text, verbs) in NOUNS.items():
+        if not (whole or noun == chosen):
+            continue
         group = App(name=noun, help=text, default_parameter=plain)
         for verb, function in verbs.items():
             place = function if ":" in function else f"moldau.cli.{noun}:{function}"
             group.command(place, name=verb, **_below(f"{noun} {verb}"))
         app.command(group)
-    demo = App(name="demo", help="See it work.", default_parameter=plain)
-    for name, place in DEMOS.items():
-        demo.command(place, name=name)
-    app.command(demo)
+    if whole:
+        demo = App(name="demo", help="See it work.", default_parameter=plain)
+        for name, place in DEMOS.items():
+            demo.command(place, name=name)
+        app.command(demo)
     return app
 
 
@@ -202,7 +207,7 @@ def run(arguments: Sequence[str]) -> int:
     from moldau.cli.outcome import BUG, DONE, INTERRUPTED, CommandError
     from moldau.cli.output import say, say_error
 
-    app = build()
+    app = build(arguments[0] if arguments else None)
     if "schema" in arguments and _asks_for_the_shape(arguments):
         return _print_shape(app, arguments)
     if not arguments or {"--help", "-h"} & set(arguments):

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+from moldau.internal_names import is_internal_group, is_internal_topic
+
 SCRIPTS: Final[Mapping[str, str]] = {
     "bash": """\
 _moldau() {
@@ -137,11 +139,12 @@ def _topics(channel: Any) -> Iterable[str]:
     answer = channel.ask(
         "metadata", lambda api: api.MetadataRequest(topics=None, include_topic_authorized_operations=False)
     )
-    return [str(topic.name) for topic in answer.topics if not topic.is_internal]
+    return [name for topic in answer.topics if not is_internal_topic(name := str(topic.name))]
 
 
 def _groups(channel: Any) -> Iterable[str]:
-    return [str(group.group_id) for group in channel.ask("list_groups", lambda api: api.ListGroupsRequest()).groups]
+    answer = channel.ask("list_groups", lambda api: api.ListGroupsRequest())
+    return [name for group in answer.groups if not is_internal_group(name := str(group.group_id))]
 
 
 def _live(before: Sequence[str], ask: Callable[[Any], Iterable[str]]) -> Iterable[str]:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -20,6 +18,9 @@ from cyclopts import Parameter
 from moldau.cli.outcome import CommandError, NoConnectionError, RefusedError, TimedOutError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
+
     from confluent_kafka import Consumer, KafkaError, Producer
     from confluent_kafka.admin import AdminClient
 

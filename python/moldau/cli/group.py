@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -14,14 +13,18 @@ from moldau.cli.outcome import PartlyDoneError, RefusedError
 from moldau.cli.output import Output
 from moldau.cli.places import Place, end_offsets
 from moldau.cli.several import Yes, confirm, report, require
+from moldau.internal_names import is_internal_group
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 
 
 def list_groups(
     *,
     state: Annotated[list[str] | None, Parameter(name="--state")] = None,
+    internal: bool = False,
     connection: Connection = Connection(),
     output: Output = Output(),
 ) -> None:
@@ -31,6 +34,8 @@ def list_groups(
     ----------
     state
         Only groups in this state (stable, empty, dead, preparing-rebalance, …); may be given many times.
+    internal
+        Also those that are nobody's application: the one in which schema registries elect.
     """
     admin = connection.admin()
     listing = connection.answer(admin.list_consumer_groups(request_timeout=connection.timeout_s))
@@ -41,9 +46,10 @@ def list_groups(
             "state": _name(group.state),
             "protocol": _name(group.type),
             "simple": group.is_simple_consumer_group,
+            "internal": is_internal_group(group.group_id),
         }
         for group in sorted(listing.valid, key=lambda group: group.group_id)
-        if not wanted or _name(group.state) in wanted
+        if (not wanted or _name(group.state) in wanted) and (internal or not is_internal_group(group.group_id))
     ]
     output.records(records, ("group", "state", "protocol"))
     if listing.errors:

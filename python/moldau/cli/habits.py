@@ -118,7 +118,7 @@ def _console_producer(said: Said) -> list[Words]:
 
 def _consumer_groups(said: Said) -> list[Words]:
     if _has(said, "--list"):
-        return [["group", "list", "-o", "name"]]
+        return [["group", "list", "-o", "name", "--internal"]]
     group = _one(said, "--group")
     if _has(said, "--describe"):
         return [["group", "describe", group]]

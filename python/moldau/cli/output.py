@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,6 +103,9 @@ def _print_table(records: Sequence[Record], columns: Sequence[str]) -> None:
     rows += [[_cell(record[column]) for column in columns] for record in records]
     widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
     if sys.stdout.isatty():
+        # Only a table on a terminal needs it, and what it imports is a tenth of a command's start.
+        import shutil
+
         room = shutil.get_terminal_size().columns
         widths = _narrowed(widths, numeric, room)
         if sum(widths) + 2 * (len(widths) - 1) > room:

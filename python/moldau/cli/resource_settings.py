@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from moldau.cli.connection import Connection
 from moldau.cli.output import say
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource
 
 Resource = Literal["topic", "broker", "group"]

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from moldau.cli.connection import Connection
 from moldau.cli.outcome import CommandError, PartlyDoneError, RefusedError, UsageError
 from moldau.cli.output import Output, emphasised
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], negative=())]
 Topics = Annotated[list[str] | None, Parameter(name=["--topic", "-t"], negative=())]

@@ -98,7 +98,7 @@ SHAPES: Final[dict[str, Shape]] = {
         }
     ],
     "topic trim": [{**_MOVE, "records": INTEGER, "result": TEXT}],
-    "group list": [{"group": TEXT, "state": TEXT, "protocol": TEXT, "simple": BOOLEAN}],
+    "group list": [{"group": TEXT, "state": TEXT, "protocol": TEXT, "simple": BOOLEAN, "internal": BOOLEAN}],
     "group describe": {
         "group": TEXT,
         "state": TEXT,

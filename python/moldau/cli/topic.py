@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -12,11 +11,12 @@ from moldau.cli.connection import Connection, pairs
 from moldau.cli.output import Output, say
 from moldau.cli.resource_settings import SETTING_COLUMNS, change, settings_of, warn_of_unknown
 from moldau.cli.several import Yes, confirm, report, require
+from moldau.internal_names import is_internal_topic
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient, TopicDescription
+    from concurrent.futures import Future
 
-INTERNAL_PREFIX: Final = "__"
+    from confluent_kafka.admin import AdminClient, TopicDescription
 
 
 def list_topics(*, internal: bool = False, connection: Connection = Connection(), output: Output = Output()) -> None:
@@ -25,7 +25,7 @@ def list_topics(*, internal: bool = False, connection: Connection = Connection()
     Parameters
     ----------
     internal
-        Also those that the cluster keeps for itself.
+        Also those that the cluster and a schema registry keep for themselves.
     """
     admin = connection.admin()
     metadata = connection.carry_out(lambda: admin.list_topics(timeout=connection.timeout_s))
@@ -34,10 +34,10 @@ def list_topics(*, internal: bool = False, connection: Connection = Connection()
             "topic": name,
             "partitions": len(topic.partitions),
             "replicas": max((len(partition.replicas) for partition in topic.partitions.values()), default=0),
-            "internal": name.startswith(INTERNAL_PREFIX),
+            "internal": is_internal_topic(name),
         }
         for name, topic in sorted(metadata.topics.items())
-        if internal or not name.startswith(INTERNAL_PREFIX)
+        if internal or not is_internal_topic(name)
     ]
     output.records(records, ("topic", "partitions", "replicas"))
 

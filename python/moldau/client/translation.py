@@ -91,7 +91,11 @@ def translate(role: Role, settings: Mapping[str, Any]) -> Translation:
 
 
 def plain(value: Any) -> Any:
-    """Java clients take lists where librdkafka takes text with commas."""
+    """Java clients take lists where librdkafka takes text with commas; a broker stands for its address.
+
+    Raises RuntimeError for a `moldau.Broker` that does not run: librdkafka would dial its name in vain, for ever.
+    """
+    value = getattr(value, "bootstrap_servers", value)
     return ",".join(str(item) for item in value) if isinstance(value, list | tuple) else value
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, overload
 
 from moldau.client import AdminClient, Consumer, KafkaException, TopicPartition
+from moldau.internal_names import is_internal_group, is_internal_topic
 from moldau.notebook import html
 from moldau.notebook.records import Where, address_of
 
@@ -82,7 +83,7 @@ class Groups(Table):
 
 
 def topics(bootstrap_servers: Where = None, *, internal: bool = False, **settings: Any) -> Topics:
-    """The topics of a cluster, by name; with Kafka's own ones (`__consumer_offsets`) if `internal`.
+    """The topics of a cluster, by name; with Kafka's and a registry's own ones if `internal`.
 
     Raises:
         KafkaException: nobody answers.
@@ -91,7 +92,7 @@ def topics(bootstrap_servers: Where = None, *, internal: bool = False, **setting
         found = consumer.list_topics(timeout=TIMEOUT_S).topics
         rows = []
         for name in sorted(found):
-            if name.startswith("__") and not internal:
+            if is_internal_topic(name) and not internal:
                 continue
             partitions = found[name].partitions
             counts = (_count(consumer, TopicPartition(name, number)) for number in partitions)
@@ -100,8 +101,8 @@ def topics(bootstrap_servers: Where = None, *, internal: bool = False, **setting
     return Topics(rows)
 
 
-def groups(bootstrap_servers: Where = None, **settings: Any) -> Groups:
-    """The groups of a cluster, by name.
+def groups(bootstrap_servers: Where = None, *, internal: bool = False, **settings: Any) -> Groups:
+    """The groups of a cluster, by name; with the one in which schema registries elect if `internal`.
 
     Raises:
         KafkaException: nobody answers.
@@ -110,7 +111,7 @@ def groups(bootstrap_servers: Where = None, **settings: Any) -> Groups:
     listed = admin.list_consumer_groups(request_timeout=TIMEOUT_S).result(TIMEOUT_S)
     if listed.errors:
         raise KafkaException(listed.errors[0])
-    names = sorted(each.group_id for each in listed.valid)
+    names = sorted(each.group_id for each in listed.valid if internal or not is_internal_group(each.group_id))
     if not names:
         return Groups(())
     described = admin.describe_consumer_groups(names, request_timeout=TIMEOUT_S)

@@ -23,6 +23,7 @@ from typing import Final, Self
 
 from moldau._core import Core
 from moldau.config import Value
+from moldau.config.environment import CLUSTER_ID
 from moldau.config.settings import EMBEDDED, BrokerSettings, Given, Origin, load
 from moldau.server.boot import Node, NodeOptions, StartError
 from moldau.server.core_types import Endpoint
@@ -35,6 +36,13 @@ START_TIMEOUT_S: Final = 60.0
 STOP_GRACE_MS: Final = 500
 
 _running: Final[weakref.WeakSet[Broker]] = weakref.WeakSet()
+
+
+class NotRunningError(RuntimeError):
+    """A broker was used before its start or after its end."""
+
+    def __init__(self) -> None:
+        super().__init__("the broker does not run: use it in a with block, or call start()")
 
 
 class Broker:
@@ -61,6 +69,7 @@ class Broker:
         self._temporary = path is None
         self._path = None if path is None else Path(path)
         self._port = port
+        self._cluster_id: str | None = None
         self._given = {name.replace("_", "."): value for name, value in settings.items()}
         self._endpoints: list[Endpoint] = []
         self._thread: threading.Thread | None = None
@@ -84,7 +93,7 @@ class Broker:
             RuntimeError: the broker does not run.
         """
         if not self._endpoints:
-            raise RuntimeError("the broker does not run: use it in a with block, or call start()")
+            raise NotRunningError
         return ",".join(f"{endpoint.host}:{endpoint.port}" for endpoint in self._endpoints)
 
     @property
@@ -100,7 +109,7 @@ class Broker:
             RuntimeError: the broker has no folder yet, because it was not started.
         """
         if self._path is None:
-            raise RuntimeError("the broker was not started")
+            raise NotRunningError
         return self._path
 
     @property
@@ -111,7 +120,7 @@ class Broker:
             RuntimeError: the broker does not run.
         """
         if self._node is None or not self._endpoints:
-            raise RuntimeError("the broker does not run")
+            raise NotRunningError
         return self._node.monitoring.url
 
     def metrics(self) -> dict[str, int]:
@@ -122,8 +131,11 @@ class Broker:
         """
         return measure(self.core)
 
-    def start(self) -> Self:
+    def start(self, timeout: float = START_TIMEOUT_S) -> Self:
         """Start the broker and return when clients may connect.
+
+        Args:
+            timeout: how many seconds that may take.
 
         Raises:
             StartError: its folder or its port cannot be used.
@@ -143,9 +155,9 @@ class Broker:
             self._thread.start()
             _running.add(self)
             try:
-                started = ready.wait(START_TIMEOUT_S)
+                started = ready.wait(timeout)
                 if self._failure is not None or not started:
-                    raise self._failure or StartError(f"the broker did not start within {START_TIMEOUT_S:.0f} seconds")
+                    raise self._failure or StartError(f"the broker did not start within {timeout:g} seconds")
             except BaseException:
                 # Also a Ctrl-C while it was starting.
                 self.close()
@@ -262,7 +274,7 @@ class Broker:
         """The compiled node, for what has no method here. Raises RuntimeError if the broker does not run."""
         self._check_owner()
         if self._node is None or not self._node.endpoints:
-            raise RuntimeError("the broker does not run")
+            raise NotRunningError
         return self._node.shell.core
 
     def _check_owner(self) -> None:
@@ -335,7 +347,8 @@ class Broker:
         given = ours | self._given
         overrides = [Given(name, _as_text(value), Origin("flag", f"Broker({name})")) for name, value in given.items()]
         base: Mapping[str, Value] = EMBEDDED
-        return load(overrides=overrides, base=base)
+        environment = {CLUSTER_ID: self._cluster_id} if self._cluster_id else {}
+        return load(environment=environment, overrides=overrides, base=base)
 
 
 def _as_text(value: object) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
-from moldau.server.embedded import Broker
+from moldau.server.embedded import Broker, NotRunningError
 from moldau.server.faults import After, Fault, drop_kind, error_code
 
 CLOSE_TIMEOUT_S: Final = 30.0
@@ -106,8 +106,7 @@ class BrokerProcess:
         self._port = port
         self._settings = settings
         self._child: Child | None = None
-        self.bootstrap_servers = ""
-        """`host:port` for any client; empty before the start."""
+        self._bootstrap_servers = ""
         # What is wrong with the settings is said here and not by the child.
         Broker(path, port, **settings)
 
@@ -116,8 +115,15 @@ class BrokerProcess:
         """The process that runs it. Raises RuntimeError if there is none."""
         return self._running().process.pid
 
+    @property
+    def bootstrap_servers(self) -> str:
+        """`host:port` for any client. Raises RuntimeError before the start."""
+        if not self._bootstrap_servers:
+            raise NotRunningError
+        return self._bootstrap_servers
+
     def get_bootstrap_server(self) -> str:
-        """`host:port` for any client."""
+        """`host:port` for any client. Raises RuntimeError before the start."""
         return self.bootstrap_servers
 
     def start(self) -> Self:
@@ -129,11 +135,11 @@ class BrokerProcess:
         request = {"path": str(self._path), "port": self._port, "durable": not self._temporary, **self._settings}
         self._child = Child()
         try:
-            self.bootstrap_servers = self._child.ask(request)
+            self._bootstrap_servers = self._child.ask(request)
         except BaseException:
             self.close()
             raise
-        self._port = int(self.bootstrap_servers.rsplit(":", 1)[1])
+        self._port = int(self._bootstrap_servers.rsplit(":", 1)[1])
         return self
 
     def close(self) -> None:
@@ -156,7 +162,7 @@ class BrokerProcess:
 
     def restart(self) -> Self:
         """Start it again where it was, with the data it had; one that still runs is stopped in order first."""
-        if not self.bootstrap_servers:
+        if not self._bootstrap_servers:
             raise RuntimeError("the broker was not started yet: call start()")
         self._stop()
         return self.start()
@@ -190,7 +196,7 @@ class BrokerProcess:
 
     def _running(self) -> Child:
         if self._child is None:
-            raise RuntimeError("the broker does not run")
+            raise NotRunningError
         return self._child
 
     def __enter__(self) -> Self:

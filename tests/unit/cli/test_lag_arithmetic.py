@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moldau.cli.lag.arithmetic import Ends, FirstRecord, Sample, is_over, records
+from moldau.cli.lag.arithmetic import Ends, FirstRecord, Sample, is_over, records, sums
 
 AT = ("billing", "orders", 0)
 NOW_MS = 1_000_000
@@ -111,3 +111,27 @@ def test_lag_is_never_negative_and_never_more_than_the_log_holds(committed, star
         assert 0 <= found["lag"] <= length
         assert found["undecided"] == undecided
         assert found["next_offset"] >= start
+
+
+def test_sums_add_records_and_take_the_longest_wait():
+    def part(lag, lag_s, per_s, catch_up_s, topic="orders"):
+        figures = {"lag": lag, "lag_s": lag_s, "consumed_per_s": per_s, "catch_up_s": catch_up_s}
+        return {"group": "billing", "topic": topic, **figures}
+
+    (whole,) = sums([part(60, 2.5, 10.0, 6.0), part(0, 0.0, 0.5, 0.0), part(7, 9.0, None, 1.0)])
+    assert whole == {
+        "group": "billing",
+        "topic": "orders",
+        "partitions": 3,
+        "behind": 2,
+        "lag": 67,
+        "lag_s": 9.0,
+        "consumed_per_s": 10.5,
+        "catch_up_s": 6.0,
+    }
+    (nobody_knows,) = sums([part(60, None, None, None), part(1, 2.0, None, 3.0)])
+    assert (nobody_knows["lag_s"], nobody_knows["consumed_per_s"], nobody_knows["catch_up_s"]) == (None, None, None)
+    assert [row["topic"] for row in sums([part(0, 0.0, 0.0, 0.0), part(0, 0.0, 0.0, 0.0, topic="b")])] == [
+        "orders",
+        "b",
+    ]

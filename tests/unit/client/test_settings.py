@@ -197,3 +197,12 @@ def test_nothing_is_suggested_where_nothing_is_near():
 
 def test_every_refusal_and_every_setting_without_effect_says_why():
     assert all(row.note for row in JAVA_SETTINGS if row.fate is not Fate.TRANSLATED)
+
+
+def test_a_broker_stands_for_its_address_and_one_that_does_not_run_is_an_error_at_once():
+    broker = moldau.Broker()
+    for settings in ({"bootstrap.servers": broker}, {"bootstrap_servers": broker}):
+        with pytest.raises(RuntimeError, match="call start"):
+            moldau.Producer(**settings) if "bootstrap_servers" in settings else moldau.Producer(settings)
+    with broker:
+        assert native(Role.PRODUCER, bootstrap_servers=broker) == {"bootstrap.servers": broker.bootstrap_servers}

@@ -192,3 +192,51 @@ def test_the_container_stands_where_the_one_of_testcontainers_stood():
         assert producer.flush(timeout=10) == 0
         assert len(producer.list_topics("made-by-use", timeout=5).topics["made-by-use"].partitions) == 3
     kafka.stop()
+
+
+def test_the_container_takes_what_testcontainers_lets_one_say(tmp_path):
+    from moldau.testing import KafkaContainer
+
+    file = tmp_path / "kafka.env"
+    file.write_text("# of the team\nKAFKA_NUM_PARTITIONS='2'\n\n")
+    container = (
+        KafkaContainer("confluentinc/cp-kafka:7.6.0", 9093)
+        .with_cluster_id("MkU3OEVBNTcwNTJENDM2Qk")
+        .with_env("KAFKA_BROKER_ID", 1)
+        .with_env("KAFKA_LISTENERS", "PLAINTEXT://0.0.0.0:9093")
+        .with_envs(KAFKA_ZOOKEEPER_CONNECT="zookeeper:2181", KAFKA_AUTO_CREATE_TOPICS_ENABLE="false")
+        .with_env_file(file)
+        .with_exposed_ports(9093)
+        .with_bind_ports(9093)
+        .with_name("kafka")
+        .with_kwargs(mem_limit="1g")
+        .waiting_for(object())
+        .maybe_emulate_amd64()
+    )
+    with pytest.raises(RuntimeError, match="call start"):
+        container.get_bootstrap_server()
+    container.start(timeout=30)
+    try:
+        where = f"{container.get_container_host_ip()}:{container.get_exposed_port(9093)}"
+        assert where == container.get_bootstrap_server()
+        import moldau
+
+        admin = moldau.AdminClient(bootstrap_servers=where)
+        assert admin.describe_cluster().result(10).cluster_id == "MkU3OEVBNTcwNTJENDM2Qk"
+        admin.create_topics([moldau.client.NewTopic("orders")])["orders"].result(10)
+        assert len(admin.list_topics("orders", timeout=5).topics["orders"].partitions) == 2
+    finally:
+        container.stop(force=True)
+
+
+def test_what_only_docker_could_do_is_refused_at_once():
+    from moldau.testing import KafkaContainer
+
+    container = KafkaContainer()
+    assert not hasattr(container, "with_network_aliases")
+    with pytest.raises(AttributeError, match="no with_network: there is no container"):
+        container.with_network("net")
+    with pytest.raises(AttributeError, match="no attribute 'with_krafd'"):
+        container.with_krafd()
+    with pytest.raises(ValueError, match="only PLAINTEXT"):
+        KafkaContainer(security_protocol="SASL_PLAINTEXT")

@@ -12,12 +12,13 @@ from typing import Annotated, Any, Final, Literal
 from cyclopts import Parameter
 
 from moldau.cli.connection import Connection
-from moldau.cli.lag.arithmetic import Sample, is_over, records
+from moldau.cli.lag.arithmetic import Sample, is_over, records, sums
 from moldau.cli.lag.reading import LagReader
 from moldau.cli.outcome import ThresholdError, UsageError
 from moldau.cli.output import Output, say
 
 COLUMNS: Final = ("group", "topic", "partition", "committed", "end", "lag", "lag_s", "per_s", "catch_up_s")
+SUM_COLUMNS: Final = ("group", "topic", "partitions", "behind", "lag", "lag_s", "per_s", "catch_up_s")
 """What fits a terminal; programs get everything."""
 CLEAR: Final = "\033[H\033[2J"
 """Home, and wipe: a table that is watched stays where it is."""
@@ -31,6 +32,7 @@ def show_lag(
     over: float = 1.0,
     watch: float | None = None,
     isolation: Literal["read-committed", "read-uncommitted"] = "read-committed",
+    partitions: bool = False,
     connection: Connection = Connection(),
     output: Output = Output(),
 ) -> None:
@@ -39,7 +41,7 @@ def show_lag(
     Parameters
     ----------
     groups
-        Their names; every group without any.
+        Their names. Without any every group, as one line for each of its topics.
     topic
         Only this topic, also where the group has committed nothing yet; may be given many times.
     threshold
@@ -52,6 +54,8 @@ def show_lag(
         Look again every so many seconds, until Ctrl-C or until a threshold is passed.
     isolation
         How the group reads. With read-committed the end is the last stable offset.
+    partitions
+        A line for each partition also of groups that were not named. Programs get each partition in any case.
     """
     if over < 0 or (watch is not None and watch <= 0):
         raise UsageError("--over and --watch are numbers of seconds")
@@ -63,7 +67,7 @@ def show_lag(
     while True:
         now = reader.sample()
         rows = _rows(reader, before, now, threshold, threshold_seconds)
-        _print(rows, output, watched=watch is not None)
+        _print(rows, output, watched=watch is not None, summed=not groups and not partitions)
         _tell_thresholds(rows)
         if watch is None:
             return
@@ -79,10 +83,15 @@ def _rows(
     return [{**row, "over": is_over(row, threshold, threshold_seconds)} for row in rows]
 
 
-def _print(rows: list[dict[str, Any]], output: Output, *, watched: bool) -> None:
+def _print(rows: list[dict[str, Any]], output: Output, *, watched: bool, summed: bool) -> None:
     if watched and output.for_eyes and sys.stdout.isatty():
         print(CLEAR, end="")
-    output.records(map(_for_eyes, rows) if output.for_eyes else rows, COLUMNS)
+    if not output.for_eyes:
+        output.records(rows, ())
+    elif summed:
+        output.records(map(_for_eyes, sums(rows)), SUM_COLUMNS)
+    else:
+        output.records(map(_for_eyes, rows), COLUMNS)
     sys.stdout.flush()
     if not output.for_eyes:
         return
@@ -98,7 +107,7 @@ def _for_eyes(row: dict[str, Any]) -> dict[str, Any]:
     def rounded(name: str) -> float | None:
         return None if row[name] is None else round(row[name], 1)
 
-    shown = {"end": row["end_offset"], "lag_s": rounded("lag_s"), "per_s": rounded("consumed_per_s")}
+    shown = {"end": row.get("end_offset"), "lag_s": rounded("lag_s"), "per_s": rounded("consumed_per_s")}
     return {**row, **shown, "catch_up_s": rounded("catch_up_s")}
 
 

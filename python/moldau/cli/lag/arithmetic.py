@@ -11,7 +11,7 @@ lost          records that were deleted before the group had read them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -119,6 +119,37 @@ def _rates(before: Sample | None, now: Sample, at: GroupPlace) -> tuple[float | 
     consumed = None if was is None or is_ is None else round((is_ - was) / elapsed_s, 3)
     written = now.ends[at[1:]].end_offset - before.ends[at[1:]].end_offset
     return consumed, round(written / elapsed_s, 3)
+
+
+def sums(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row per group and topic: records added up, the longest wait, the last to have caught up.
+
+    `behind` counts the partitions with a lag. A wait that is not known of one is not known of the whole; rates are
+    added up where there are any, because a group has none where it has committed nothing.
+    """
+    by_topic: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_topic.setdefault((row["group"], row["topic"]), []).append(row)
+    return [_sum(group, topic, parts) for (group, topic), parts in by_topic.items()]
+
+
+def _sum(group: str, topic: str, parts: list[Mapping[str, Any]]) -> dict[str, Any]:
+    rates = [part["consumed_per_s"] for part in parts if part["consumed_per_s"] is not None]
+    return {
+        "group": group,
+        "topic": topic,
+        "partitions": len(parts),
+        "behind": sum(part["lag"] > 0 for part in parts),
+        "lag": sum(part["lag"] for part in parts),
+        "lag_s": _largest(part["lag_s"] for part in parts),
+        "consumed_per_s": sum(rates) if rates else None,
+        "catch_up_s": _largest(part["catch_up_s"] for part in parts),
+    }
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    known = list(values)
+    return None if None in known else max(filter(None, known), default=0.0)
 
 
 def _catch_up_s(lag: int, consumed: float | None, produced: float | None) -> float | None:

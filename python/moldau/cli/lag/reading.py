@@ -14,6 +14,7 @@ from moldau.cli.connection import Connection
 from moldau.cli.lag.arithmetic import Ends, FirstRecord, GroupPlace, Place, Sample
 from moldau.cli.outcome import RefusedError
 from moldau.cli.places import end_offsets, start_offsets
+from moldau.internal_names import is_internal_group
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
@@ -32,7 +33,7 @@ class LagReader:
         """Prepare to read.
 
         Args:
-            groups: their names; every group of the cluster when there is none.
+            groups: their names; every group of the cluster that is somebody's when there is none.
             topics: only these topics, committed or not; those that a group has to do with when there is none.
             committed: whether groups read with isolation.level=read_committed.
         """
@@ -83,7 +84,7 @@ class LagReader:
 
     def _all_groups(self) -> list[str]:
         listing = self._connection.answer(self._admin.list_consumer_groups(request_timeout=self._connection.timeout_s))
-        return sorted(group.group_id for group in listing.valid)
+        return sorted(group.group_id for group in listing.valid if not is_internal_group(group.group_id))
 
     def _committed_by(self, groups: Sequence[str]) -> list[dict[Place, int]]:
         from confluent_kafka import ConsumerGroupTopicPartitions
