@@ -17,11 +17,7 @@ from confluent_kafka.schema_registry._async.avro import AsyncAvroDeserializer, A
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
-from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
 
 ORDER = {
     "type": "record",
@@ -60,19 +56,6 @@ def test_json_goes_there_and_back(client):
     context = value_of("json-topic")
     content = JSONSerializer(json.dumps(schema), client)(VALUE, context)
     assert JSONDeserializer(None, schema_registry_client=client)(content, context) == VALUE
-
-
-def test_protobuf_goes_there_and_back(client):
-    file = FileDescriptorProto(name="order.proto", package="shop", syntax="proto3")
-    file.message_type.add(name="Order").field.add(
-        name="id", number=1, type=FieldDescriptorProto.TYPE_STRING, label=FieldDescriptorProto.LABEL_OPTIONAL
-    )
-    pool = DescriptorPool()
-    pool.Add(file)
-    kind = GetMessageClass(pool.FindMessageTypeByName("shop.Order"))
-    context = value_of("protobuf-topic")
-    content = ProtobufSerializer(kind, client)(kind(id="x"), context)
-    assert ProtobufDeserializer(kind, {}, client)(content, context) == kind(id="x")
 
 
 def test_the_guid_goes_in_a_header(client):

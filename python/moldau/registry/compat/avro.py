@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from moldau.registry.compat.verdicts import Verdicts
 from moldau.registry.languages.avro.types import (
     MISSING,
     Array,
@@ -50,21 +51,21 @@ def check(reader: AvroType, writer: AvroType) -> list[Incompatibility]:
 
 
 class _Comparison:
-    """One check. A pair of types that is being compared counts as compatible: so recursion ends."""
+    """One check."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, int], list[Incompatibility]] = {}
+        self._verdicts = Verdicts()
+        self._comparisons = 0
 
     def compare(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
         pair = id(reader), id(writer)
-        if pair in self._seen:
-            return self._seen[pair]
-        if len(self._seen) >= COMPARISONS_MAX:
+        known = self._verdicts.get(pair)
+        if known is not None:
+            return known
+        self._comparisons += 1
+        if self._comparisons > COMPARISONS_MAX:
             raise SchemaError(f"it takes more than {COMPARISONS_MAX} comparisons to know who can read whom", path)
-        self._seen[pair] = []
-        found = list(self._rules(reader, writer, path))
-        self._seen[pair] = found
-        return found
+        return self._verdicts.found(pair, lambda: list(self._rules(reader, writer, path)))
 
     def _rules(self, reader: AvroType, writer: AvroType, path: str) -> Found:
         if isinstance(writer, Union):

@@ -69,6 +69,9 @@ class JsonSchema:
                 raise _too_deep() from None
         return parsed
 
+    def format_of(self, text: str) -> str:
+        return ""
+
     def check(self, reader: ParsedSchema, writer: ParsedSchema, policy: Policy) -> list[Incompatibility]:
         assert isinstance(reader, JsonSchemaDocument)
         assert isinstance(writer, JsonSchemaDocument)

@@ -91,6 +91,12 @@ class Language(Protocol):
         Raises SchemaError.
         """
 
+    def format_of(self, text: str) -> str:
+        """The format (as `ParsedSchema.formatted` has it) in which a text came, "" for the usual one.
+
+        A client keeps what it is answered for what it sent, and goes on with it.
+        """
+
     def check(self, reader: ParsedSchema, writer: ParsedSchema, policy: Policy) -> list[Incompatibility]:
         """Why data written with `writer` cannot be read with `reader`; empty if it can. Both were parsed by this.
 

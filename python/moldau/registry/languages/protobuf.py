@@ -1,17 +1,19 @@
 """Protocol Buffers: a schema is the text of a `.proto` file, or a `FileDescriptorProto` in base64.
 
-confluent-kafka sends the second and reads it back with `format=serialized`.
+Java's serializer sends the first; confluent-kafka sends the second, and reads it back with `format=serialized`. Either
+becomes the same file, is stored as text, and is found again whichever way it comes.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
-from moldau.registry.compat import uncompared
 from moldau.registry.languages.language import (
     Incompatibility,
     ParsedSchema,
@@ -19,31 +21,58 @@ from moldau.registry.languages.language import (
     ResolvedReference,
     SchemaError,
 )
+from moldau.registry.protobuf.checks import check
+from moldau.registry.protobuf.elements import File
+from moldau.registry.protobuf.linking import Linked, link
+from moldau.registry.protobuf.normal import normalized
+from moldau.registry.protobuf.parser import parse
+from moldau.registry.protobuf.printer import write
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
+SERIALIZED: Final = "serialized"
+"""The format of a descriptor in base64."""
+
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ProtobufSchema:
-    """The text as it came; `is_descriptor` says which of the two it is."""
+    """A file with what it imports."""
 
-    text: str
-    is_descriptor: bool
+    linked: Linked
+
+    @cached_property
+    def text(self) -> str:
+        """As it is stored."""
+        return write(self.linked.file)
+
+    @cached_property
+    def normal_text(self) -> str:
+        """The same for files that mean the same."""
+        return write(normalized(self.linked))
 
     def canonical(self) -> str:
         return self.text
 
     def formatted(self, name: str) -> str:
-        if name == "serialized" and not self.is_descriptor:
-            raise SchemaError("this schema was registered as text; its descriptor is not known")
+        if name == SERIALIZED:
+            from moldau.registry.protobuf import write_descriptor
+
+            return base64.b64encode(write_descriptor.write(self.linked).SerializeToString()).decode("ascii")
         return self.text
 
     def normalized(self) -> ProtobufSchema:
-        return self
+        return ProtobufSchema(link(normalized(self.linked), self.linked.imported))
 
     def equivalent(self, other: ParsedSchema) -> bool:
-        return isinstance(other, ProtobufSchema) and self.text == other.text
+        if not isinstance(other, ProtobufSchema):
+            return False
+        return self.text == other.text or self.normal_text == other.normal_text
 
     def top_level_fields(self) -> frozenset[str]:
-        return frozenset()
+        return frozenset(member.name for message in self.linked.file.messages[:1] for member, _ in message.members())
 
 
 class Protobuf:
@@ -52,26 +81,56 @@ class Protobuf:
     name: Final = "PROTOBUF"
 
     def parse(self, text: str, references: Sequence[ResolvedReference], *, strict: bool) -> ProtobufSchema:
-        if _is_descriptor(text):
-            return ProtobufSchema(text, is_descriptor=True)
-        if not any(word in text for word in ("message", "enum", "syntax", "extend", "import", "option")):
-            raise SchemaError("neither the text of a .proto file nor a file descriptor in base64")
-        return ProtobufSchema(text, is_descriptor=False)
+        files: dict[str, File] = {}
+        for reference in references:
+            try:
+                files[reference.name] = _read(reference.text)
+            except SchemaError as error:
+                raise SchemaError(f"in the reference {reference.name!r}: {error}") from error
+        parsed = ProtobufSchema(link(_read(text, files), files))
+        if strict:
+            from moldau.registry.protobuf import write_descriptor
+
+            check(parsed.linked)
+            write_descriptor.write(parsed.linked)
+        return parsed
+
+    def format_of(self, text: str) -> str:
+        return SERIALIZED if _BASE64.fullmatch(text) else ""
 
     def check(self, reader: ParsedSchema, writer: ParsedSchema, policy: Policy) -> list[Incompatibility]:
-        return uncompared.check(self.name, reader, writer)
+        assert isinstance(reader, ProtobufSchema)
+        assert isinstance(writer, ProtobufSchema)
+        from moldau.registry.compat import protobuf
+
+        return protobuf.check(reader.linked, writer.linked)
 
 
-def _is_descriptor(text: str) -> bool:
-    try:
-        content = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return False
+def _read(text: str, references: Mapping[str, File] | None = None) -> File:
+    """The file. Without references a descriptor is read without options of extensions, which say nothing about data."""
+    descriptor = _descriptor(text)
+    if descriptor is None:
+        return parse(text)
+    from moldau.registry.protobuf import read_descriptor, write_descriptor
+
+    file = read_descriptor.read(descriptor)
+    if references is None:
+        return file
+    linked = link(file, references)
+    if not linked.types.extensions:
+        return file
+    # Options of extensions are bytes until it is known what the extensions are.
+    return read_descriptor.read(descriptor, write_descriptor.pool_of(linked))
+
+
+def _descriptor(text: str) -> FileDescriptorProto | None:
+    """The descriptor that a text in base64 is; None if it is none. No file's text consists of letters alone."""
+    if not _BASE64.fullmatch(text):
+        return None
     from google.protobuf.descriptor_pb2 import FileDescriptorProto
     from google.protobuf.message import DecodeError
 
     try:
-        FileDescriptorProto.FromString(content)
-    except DecodeError:
-        return False
-    return True
+        return FileDescriptorProto.FromString(base64.b64decode(text, validate=False))
+    except (binascii.Error, ValueError, DecodeError):
+        raise SchemaError("neither the text of a .proto file nor a file descriptor in base64") from None

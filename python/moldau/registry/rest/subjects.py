@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from moldau.registry.decisions import deletions
+from moldau.registry.decisions.registration import Registration
 from moldau.registry.errors import RegistryError, schema_not_found, subject_not_found
+from moldau.registry.parsing import language_of
 from moldau.registry.queries import find_version, latest_with_metadata, schema_json, version_json
 from moldau.registry.records import SchemaKey, SchemaValue
 from moldau.registry.rest.call import Call
@@ -28,7 +30,12 @@ async def look_up(call: Call) -> Any:
     found = call.registry.registrar.look_up(request, deleted=deleted)
     if found is None:
         raise schema_not_found()
-    return version_json(found, call.registry.parser, call.text("format"))
+    return version_json(found, call.registry.parser, _answered_format(call, request))
+
+
+def _answered_format(call: Call, request: Registration) -> str:
+    """The format that was asked for, or that in which the schema came."""
+    return call.text("format") or language_of(request.schema).format_of(request.schema.text)
 
 
 async def delete_subject(call: Call) -> Any:
@@ -54,7 +61,7 @@ async def register(call: Call) -> Any:
     value = registrar.find_registered(request)
     if value is None:
         value = await call.write(lambda: registrar.register(request))
-    body = schema_json(value, call.registry.parser, call.text("format"))
+    body = schema_json(value, call.registry.parser, _answered_format(call, request))
     return {"id": value.id, "version": value.version, **body}
 
 

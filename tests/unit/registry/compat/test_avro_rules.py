@@ -111,6 +111,21 @@ def test_a_reader_is_told_each_rule_that_keeps_it_from_reading_and_where(reader,
     assert check(reader, writer) == broken
 
 
+def test_a_verdict_that_relied_on_another_does_not_outlive_it():
+    """`b` holds a W, and W cannot be read: an alternative that reads W elsewhere does not help it."""
+
+    def top(z: str, other: list[Any]) -> dict[str, Any]:
+        inner = record(field("w", "n.W"), name="Y", namespace="n")
+        return record(
+            field("a", [record(field("y", inner), field("z", z), name="W", namespace="n"), *other]), field("b", "n.Y")
+        )
+
+    written = top("string", [])
+    reader = top("int", [record(field("z", "string"), name="W", namespace="m")])
+    found = check(reader, written)
+    assert found == [("TYPE_MISMATCH", "/fields/0/type/0/fields/1/type")]
+
+
 def test_every_rule_has_a_sentence_and_a_case():
     functions = [each for each in vars(rules).values() if getattr(each, "__annotations__", {}).get("return") == "Found"]
     assert len(functions) == 8

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.registry.core import Core, record, registration
 
 from moldau.registry.decisions import configs, deletions, modes
-from moldau.registry.errors import RegistryError
+from moldau.registry.errors import IncompatibleError, RegistryError
 
 ONE = record(("a", "int"))
 TWO = record(("a", "int"), ("b", "int", 0))
@@ -226,3 +226,24 @@ def test_normalizing_finds_what_means_the_same(core):
     core.register("s", '{"type":"string","b":1,"a":2}', normalize=True)
     assert core.register("s", '{"type":"string","a":2,"b":1}', normalize=True).version == 1
     assert core.register("s", '{"type":"string","b":1,"a":2}').version == 2
+
+
+def test_a_protobuf_text_and_its_descriptor_are_one_version_and_with_normalize_one_id():
+    core = Core()
+    text = 'syntax = "proto3"; package p; message A { B b = 1; map<string, B> m = 2; } message B {}'
+    first = core.register("s", text, language="PROTOBUF")
+    descriptor = core.parser.parse_value(first).formatted("serialized")
+    assert core.register("s", descriptor, language="PROTOBUF") == first
+    assert core.restarted().register("s", descriptor, language="PROTOBUF").id == first.id
+    one = core.register("one", text, language="PROTOBUF", normalize=True)
+    other = core.register("other", descriptor, language="PROTOBUF", normalize=True)
+    assert (one.id, one.md5) == (other.id, other.md5)
+
+
+def test_a_protobuf_schema_that_would_break_readers_is_refused():
+    core = Core()
+    core.register("s", "message A { optional int32 a = 1; }", language="PROTOBUF")
+    core.register("s", "message A { optional int64 a = 1; }", language="PROTOBUF")
+    with pytest.raises(IncompatibleError) as refusal:
+        core.register("s", "message A { optional string a = 1; }", language="PROTOBUF")
+    assert "FIELD_SCALAR_KIND_CHANGED" in refusal.value.message

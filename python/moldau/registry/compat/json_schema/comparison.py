@@ -14,6 +14,7 @@ from moldau.registry.compat.json_schema import arrays, combined, objects, values
 from moldau.registry.compat.json_schema.found import Comparison, Found
 from moldau.registry.compat.json_schema.node import Node, parts
 from moldau.registry.compat.json_schema.writer import NUMBERS, Writer
+from moldau.registry.compat.verdicts import Verdicts
 from moldau.registry.languages.language import Incompatibility, Policy, SchemaError
 
 STEPS_MAX: Final = 200_000
@@ -83,12 +84,11 @@ def check(reader: Node, writer: Node, policy: Policy) -> list[Incompatibility]:
 
 
 class _Comparison:
-    """One check. A pair that is being compared counts as compatible: so recursion ends."""
+    """One check."""
 
     def __init__(self, allowed: frozenset[str]) -> None:
         self._allowed = allowed
-        self._known: dict[Any, list[Incompatibility]] = {}
-        self._compatible: list[Any] = []
+        self._verdicts = Verdicts()
         self._kept: list[Any] = []
         self._steps = 0
 
@@ -100,22 +100,12 @@ class _Comparison:
         if self._steps > STEPS_MAX:
             raise SchemaError(f"it takes more than {STEPS_MAX} comparisons to know who can read whom", path)
         key = reader.key, written.key
-        known = self._known.get(key)
+        known = self._verdicts.get(key)
         if known is not None:
             return known
         # Nodes are known again by the identity of what they hold, which is theirs only while they live.
         self._kept.append((reader, written))
-        mark = len(self._compatible)
-        self._known[key] = []
-        self._compatible.append(key)
-        found = self._compared(reader, written, path)
-        if found:
-            # What was found compatible meanwhile may have relied on this pair, which is not.
-            for each in self._compatible[mark:]:
-                del self._known[each]
-            del self._compatible[mark:]
-            self._known[key] = found
-        return found
+        return self._verdicts.found(key, lambda: self._compared(reader, written, path))
 
     def _compared(self, reader: Node, writer: Writer, path: str) -> list[Incompatibility]:
         if writer.values is not None and all(

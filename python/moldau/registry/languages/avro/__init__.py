@@ -54,5 +54,8 @@ class Avro:
         referenced = frozenset(parser.names)
         return AvroSchema(parser.parse(text), referenced)
 
+    def format_of(self, text: str) -> str:
+        return ""
+
     def check(self, reader: ParsedSchema, writer: ParsedSchema, policy: Policy) -> list[Incompatibility]:
         return compat.check(cast("AvroSchema", reader).root, cast("AvroSchema", writer).root)
