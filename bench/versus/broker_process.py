@@ -68,6 +68,7 @@ class BrokerProcess:
         self.environment = environment
         self.process: subprocess.Popen[bytes] | None = None
         self.ready_after_s = float("nan")
+        self.peer = ""
 
     @property
     def bootstrap_servers(self) -> str:

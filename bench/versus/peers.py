@@ -48,6 +48,7 @@ def start(peer: str, directory: Path, settings: Mapping[str, str] | None = None)
     """Prepare a peer in an empty folder and start it; it has answered Metadata when this returns."""
     settings = {**SHARED, **(settings or {})}
     node = moldau(directory, settings) if peer == "moldau" else apache_kafka.prepare(directory, settings=settings)
+    node.peer = peer
     node.start()
     return node
 

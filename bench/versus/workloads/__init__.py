@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from bench.versus import peers
 from bench.versus.broker_process import BrokerProcess
 from bench.versus.sample import Sample
 
@@ -29,7 +28,6 @@ class Workload:
     """Broker settings beyond those of Kafka's server.properties, the same for both."""
     fresh: bool = False
     """Every round has brokers of its own, and none is thrown away: it is the start and the growth that count."""
-    on: Sequence[str] = peers.PEERS
 
 
 @dataclass(slots=True)

@@ -1,7 +1,9 @@
 """The schema registry, alone in a process beside the broker: registrations, lookups, start with what it holds, memory.
 
-Measured on Moldau only; the CPU is that of the registry's process. Eight connections, each with one request at a
-time. New schemas are Avro records under 100 subjects with compatibility NONE; a known one is registered again.
+The registry beside Apache Kafka is Apicurio 3.3.3, through its interface for Confluent's clients and with its schemas
+in Kafka: Confluent's own is not in Maven Central. The CPU is that of the registry's process. Eight connections, each
+with one request at a time. New schemas are Avro records under 100 subjects with compatibility NONE; a known one is
+registered again. The start is that of a registry that finds all those schemas in its topic.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+from bench.versus import apicurio
 from bench.versus.broker_process import BrokerProcess, free_port
 from bench.versus.peers import moldau_environment
 from bench.versus.sample import Sample
@@ -27,27 +29,35 @@ SCHEMAS, QUICK_SCHEMAS = 10_000, 100
 LOOKUPS, QUICK_LOOKUPS = 5_000, 100
 SUBJECTS = 100
 CONNECTIONS = 8
-START_TIMEOUT_S = 120
+START_TIMEOUT_S = 300
+Request = tuple[str, str, dict[str, str] | None]
+"""Method, path and body."""
 HEADERS = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
 
 
-def _answers(port: int) -> bool:
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        connection.request("GET", "/subjects")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-
-
 class RegistryProcess(BrokerProcess):
-    """`moldau registry` as a child process; ready when it lists its subjects, which it does when it has replayed."""
+    """A registry as a child process; ready when it lists its subjects, which it does when it has read its topic."""
 
-    def __init__(self, bootstrap_servers: str, log_file: Path, topic: str) -> None:
+    def __init__(self, node: BrokerProcess, topic: str) -> None:
+        """`moldau registry` on a Moldau node, Apicurio on Apache Kafka."""
         port = free_port()
-        command = [sys.executable, "-m", "moldau", "registry", "--bootstrap-servers", bootstrap_servers]
-        command += ["--port", str(port), "--topic", topic, "--group", topic, "--compatibility", "NONE"]
-        super().__init__(command, port, log_file, moldau_environment())
+        if node.peer == "moldau":
+            self.prefix = ""
+            command = [sys.executable, "-m", "moldau", "registry", "--bootstrap-servers", node.bootstrap_servers]
+            command += ["--port", str(port), "--topic", topic, "--group", topic, "--compatibility", "NONE"]
+            environment = moldau_environment()
+        else:
+            self.prefix = apicurio.PREFIX
+            command, environment = apicurio.command(port, node.bootstrap_servers, topic)
+        super().__init__(command, port, node.log_file.with_name("registry.log"), environment)
+
+    def answers(self) -> bool:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+            try:
+                connection.request("GET", f"{self.prefix}/subjects")
+                return connection.getresponse().status == 200
+            except (OSError, http.client.HTTPException):
+                return False
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
         started = time.monotonic()
@@ -55,7 +65,7 @@ class RegistryProcess(BrokerProcess):
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
             )
-        while not _answers(self.port):
+        while not self.answers():
             if self.process.poll() is not None:
                 raise RuntimeError(f"the registry ended with {self.process.returncode}:\n{self.log_tail()}")
             if time.monotonic() - started > timeout_s:
@@ -70,7 +80,7 @@ def _schema(number: int) -> dict[str, str]:
     return {"schema": json.dumps({"type": "record", "name": "Order", "fields": fields})}
 
 
-def _register(number: int) -> tuple[str, str, dict[str, str] | None]:
+def _register(number: int) -> Request:
     return "POST", f"/subjects/bench-{number % SUBJECTS}/versions", _schema(number)
 
 
@@ -84,15 +94,18 @@ def _call(connection: http.client.HTTPConnection, method: str, path: str, body: 
     return time.perf_counter() - started
 
 
-def _calls(port: int, count: int, request: Callable[[int], tuple[str, str, dict[str, str] | None]]) -> list[float]:
+def _calls(
+    registry: RegistryProcess, count: int, request: Callable[[int], tuple[str, str, dict[str, str] | None]]
+) -> list[float]:
     """`count` requests over all connections; the seconds of each."""
     numbers = itertools.count()
 
     def work(_connection_number: int) -> list[float]:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", registry.port, timeout=60)) as connection:
             found = []
             while (number := next(numbers)) < count:
-                found.append(_call(connection, *request(number)))
+                method, path, body = request(number)
+                found.append(_call(connection, method, registry.prefix + path, body))
             return found
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
@@ -103,7 +116,7 @@ def measure(node: BrokerProcess, quick: bool) -> Iterator[Sample]:
     schemas = QUICK_SCHEMAS if quick else SCHEMAS
     lookups = QUICK_LOOKUPS if quick else LOOKUPS
     topic = f"_schemas-{uuid.uuid4().hex[:8]}"
-    registry = RegistryProcess(node.bootstrap_servers, node.log_file.with_name("registry.log"), topic)
+    registry = RegistryProcess(node, topic)
     registry.start()
     try:
         for row, count, request in (
@@ -113,7 +126,7 @@ def measure(node: BrokerProcess, quick: bool) -> Iterator[Sample]:
             ("registry, latest of a subject", lookups, _latest),
         ):
             with measured(registry) as taken:
-                latencies = _calls(registry.port, count, request)
+                latencies = _calls(registry, count, request)
             yield rate(row, "request", count, taken)
             yield from percentiles(row, latencies)
         registry.stop()
@@ -132,4 +145,4 @@ def _latest(number: int) -> tuple[str, str, None]:
     return "GET", f"/subjects/bench-{number % SUBJECTS}/versions/latest", None
 
 
-WORKLOAD = Workload(measure, on=("moldau",))
+WORKLOAD = Workload(measure)

@@ -53,8 +53,6 @@ class Runs:
         try:
             for number in range(0 if self._warms_up(workload) else 1, self.rounds + 1):
                 for peer in order_of(number):
-                    if peer not in workload.on:
-                        continue
                     self.say(f"{name}: {peer}, " + (f"round {number} of {self.rounds}" if number else "warm-up"))
                     if peer not in nodes or workload.fresh:
                         folder = self.directory / f"{name}-{number}" / peer
