@@ -75,10 +75,10 @@ class Coordinators(Generic[MachineT]):
         """The partition that keeps `key`, a group id or a transactional id.
 
         Raises:
-            ApiError: COORDINATOR_NOT_AVAILABLE while the topic does not exist.
+            ApiError: NOT_COORDINATOR while the topic does not exist: FindCoordinator is what creates it.
         """
         if self._partition_count == 0:
-            raise ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE, f"{self.topic} does not exist yet")
+            raise ApiError(ErrorCode.NOT_COORDINATOR, f"{self.topic} does not exist yet")
         return partition_for(key, self._partition_count)
 
     def runner_at(self, partition: int) -> MachineRunner[MachineT]:
@@ -98,7 +98,7 @@ class Coordinators(Generic[MachineT]):
         """The machine that keeps `key`.
 
         Raises:
-            ApiError: COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, or NOT_COORDINATOR.
+            ApiError: COORDINATOR_LOAD_IN_PROGRESS, or NOT_COORDINATOR.
         """
         return self.runner_at(self.partition_of(key))
 

@@ -293,7 +293,7 @@ STEPS: dict[str, tuple[int, int, dict[str, Any]]] = {
 VARYING = {
     "throttle_time", "topic_id", "host", "port", "cluster_id", "rack", "log_dir", "total_bytes", "usable_bytes",
     "partition_size", "high_watermark", "log_end_offset", "leader_epoch", "producer_id", "last_fetch_timestamp",
-    "last_caught_up_timestamp",
+    "last_caught_up_timestamp", "transaction_start_time",
 }  # fmt: skip
 """What differs from run to run, or from place to place."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from moldau.control.groups.requests import OffsetCommit, OffsetToCommit
 from moldau.control.groups.responses import OffsetCommitResponse
 from moldau.control.schema import ZERO_UUID
-from moldau.errors import ErrorCode
+from moldau.errors import ApiError, ErrorCode
 from moldau.server.durations import milliseconds
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.topic_names import find_topic
@@ -26,21 +26,30 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
     offsets = tuple(_resolve(shell, request, context, refused))
     committed = OffsetCommitResponse(ErrorCode.NONE)
     if offsets:
-        committed = await shell.groups.run(
-            request.group_id,
-            OffsetCommit(
-                group_id=request.group_id,
-                generation_id=request.generation_id_or_member_epoch,
-                member_id=request.member_id,
-                group_instance_id=getattr(request, "group_instance_id", None),
-                offsets=offsets,
-                retention_ms=milliseconds(getattr(request, "retention_time", -1)),
-                knows_group_id_not_found=context.api_version >= 9,
-            ),
-        )
+        try:
+            committed = await _commit(shell, request, context, offsets)
+        except ApiError as error:
+            # It is for those that the group was asked about; the others have errors of their own.
+            committed = OffsetCommitResponse(error.code)
     errors = {(topic, partition): error for topic, partition, error in committed.partitions}
     names = {id_: name for name, id_ in ((offset.topic, offset.topic_id) for offset in offsets)}
     return {"topics": [_topic(topic, refused, errors, names, committed.error) for topic in request.topics]}
+
+
+async def _commit(
+    shell: Any, request: Any, context: RequestContext, offsets: tuple[OffsetToCommit, ...]
+) -> OffsetCommitResponse:
+    asked = OffsetCommit(
+        group_id=request.group_id,
+        generation_id=request.generation_id_or_member_epoch,
+        member_id=request.member_id,
+        group_instance_id=getattr(request, "group_instance_id", None),
+        offsets=offsets,
+        retention_ms=milliseconds(getattr(request, "retention_time", -1)),
+        knows_group_id_not_found=context.api_version >= 9,
+    )
+    committed: OffsetCommitResponse = await shell.groups.run(request.group_id, asked)
+    return committed
 
 
 def _resolve(

@@ -15,6 +15,7 @@ from moldau.control.groups.responses import JoinGroupResponse
 from moldau.control.machine import Token
 from moldau.errors import ApiError
 from moldau.server.durations import milliseconds
+from moldau.server.group_names import check_named
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(key=11, name="JoinGroup", versions=(0, 9))
@@ -37,6 +38,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
         may_skip_assignment=context.api_version >= 9,
     )
     try:
+        check_named(request.group_id)
         response: JoinGroupResponse = await shell.groups.run(join.group_id, join, context.token)
     except ApiError as error:
         response = JoinGroupResponse(error.code, request.member_id)

@@ -7,12 +7,14 @@ from typing import Any
 
 from moldau.control.groups.requests import Heartbeat
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.group_names import check_named
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(key=12, name="Heartbeat", versions=(0, 4))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
+    check_named(request.group_id)
     heartbeat = Heartbeat(
         group_id=request.group_id,
         generation_id=request.generation_id,

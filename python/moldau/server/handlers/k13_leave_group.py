@@ -11,12 +11,14 @@ from typing import Any
 
 from moldau.control.groups.requests import LeaveGroup, LeavingMember
 from moldau.errors import ErrorCode
+from moldau.server.group_names import check_named
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(key=13, name="LeaveGroup", versions=(0, 5))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
+    check_named(request.group_id)
     is_batch = context.api_version >= 3
     if is_batch:
         members = tuple(LeavingMember(member.member_id, member.group_instance_id) for member in request.members)

@@ -12,12 +12,14 @@ from moldau.control.groups.requests import SyncGroup
 from moldau.control.groups.responses import SyncGroupResponse
 from moldau.control.machine import Token
 from moldau.errors import ErrorCode
+from moldau.server.group_names import check_named
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(key=14, name="SyncGroup", versions=(0, 5))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
+    check_named(request.group_id)
     protocol_type = getattr(request, "protocol_type", None)
     protocol_name = getattr(request, "protocol_name", None)
     if context.api_version >= 5 and (protocol_type is None or protocol_name is None):

@@ -35,7 +35,7 @@ async def _describe(shell: Any, group_id: str, context: RequestContext, *, wants
     try:
         group: DescribeGroupResponse = await shell.groups.run(group_id, DescribeGroup(group_id))
     except ApiError as error:
-        group = DescribeGroupResponse(error.code, group_id, state="")
+        group = DescribeGroupResponse(error.code, group_id, state="", error_message=error.message)
     error_code, error_message = group.error, group.error_message
     if error_code is ErrorCode.GROUP_ID_NOT_FOUND and context.api_version < 6:
         error_code, error_message = ErrorCode.NONE, None

@@ -96,6 +96,9 @@ async def _verified(shell: Any, request: Any, context: RequestContext) -> int | 
     Raises:
         ApiError: the partition is not part of an open transaction of this producer.
     """
+    if shell.groups.partition_count == 0:
+        # As Kafka: here it is the partition of the group that is missed, not its coordinator.
+        raise ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
     at = TopicPartition(OFFSETS_TOPIC, shell.groups.partition_of(request.group_id))
     producer, adds = (request.producer_id, request.producer_epoch), context.api_version >= ADDS_SINCE
     try:

@@ -8,6 +8,7 @@ from typing import Any
 from moldau.control.groups.requests import OffsetDelete, TopicPartitions
 from moldau.control.groups.responses import OffsetDeleteResponse
 from moldau.errors import ErrorCode
+from moldau.server.group_names import check_named
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.topic_names import find_topic
 
@@ -15,6 +16,7 @@ API = Api(key=47, name="OffsetDelete", versions=(0, 0))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
+    check_named(request.group_id)
     wanted: list[TopicPartitions] = []
     for asked in request.topics:
         topic = find_topic(shell, asked)

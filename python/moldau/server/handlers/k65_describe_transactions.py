@@ -7,7 +7,7 @@ from typing import Any
 
 from moldau.control.transactions.requests import DescribeTransaction
 from moldau.control.transactions.responses import Described
-from moldau.errors import ApiError
+from moldau.errors import ApiError, ErrorCode
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(65, "DescribeTransactions", (0, 0))
@@ -19,6 +19,8 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
 
 async def _describe(shell: Any, transactional_id: str) -> dict[str, Any]:
     try:
+        if not transactional_id:
+            raise ApiError(ErrorCode.INVALID_REQUEST)
         described: Described = await shell.transactions.run(transactional_id, DescribeTransaction(transactional_id))
     except ApiError as error:
         described = Described(error.code)

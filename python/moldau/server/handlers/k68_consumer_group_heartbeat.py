@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moldau.control.groups.consumer.heartbeat import check_request
 from moldau.control.groups.requests import ConsumerGroupHeartbeat
 from moldau.control.groups.responses import ConsumerGroupHeartbeatResponse
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.durations import milliseconds
 from moldau.server.handlers import Api, RequestContext
+from moldau.server.translation import group_settings
 
 API = Api(key=68, name="ConsumerGroupHeartbeat", versions=(0, 1))
 
@@ -37,6 +39,9 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
         owned=None if owned is None else tuple((topic.topic_id, tuple(topic.partitions)) for topic in owned),
         chooses_member_id=context.api_version >= 1,
     )
+    if shell.groups.partition_count == 0:
+        # Kafka looks at a request before it looks for a coordinator; so does a coordinator of ours, where there is one.
+        check_request(heartbeat, group_settings(shell.configs))
     response: ConsumerGroupHeartbeatResponse = await shell.groups.run(heartbeat.group_id, heartbeat)
     return {
         "error_code": response.error,

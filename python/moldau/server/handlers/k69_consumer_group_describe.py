@@ -12,6 +12,7 @@ from typing import Any, Final
 from moldau.control.groups.requests import ConsumerGroupDescribe
 from moldau.control.groups.responses import AssignedTopic, ConsumerGroupDescribeResponse, DescribedConsumer
 from moldau.errors import ApiError
+from moldau.server.group_names import check_named
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.handlers.k15_describe_groups import GROUP_OPERATIONS, NOT_ASKED
 from moldau.server.handlers.k68_consumer_group_heartbeat import check_served
@@ -30,6 +31,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
 
 async def _describe(shell: Any, group_id: str, operations: int) -> dict[str, Any]:
     try:
+        check_named(group_id)
         group: ConsumerGroupDescribeResponse = await shell.groups.run(group_id, ConsumerGroupDescribe(group_id))
     except ApiError as error:
         group = ConsumerGroupDescribeResponse(error.code, group_id, error.message)
