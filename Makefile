@@ -5,7 +5,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PROFILE ?= fast
-CARGO_TEST := cargo test --quiet --profile fast --locked -p moldau-log -p moldau-server
+CARGO_TEST := cargo test --quiet --profile fast --locked -p moldau-avro -p moldau-log -p moldau-server
 SITE := NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 

@@ -1,7 +1,7 @@
 """The compiled heart: logs on disk, sockets, and the requests that never take the GIL.
 
-Only `moldau.server` imports this module. One `Core` is one node, opened in two steps so that the metadata log can
-say which partitions exist before they are loaded:
+Only `moldau.server`, and `moldau.client.serdes` for Avro, import this module. One `Core` is one node, opened in two
+steps so that the metadata log can say which partitions exist before they are loaded:
 
     core = Core(directories, durable=True, recovery_threads=2)    # locks the directories
     core.open_metadata_log(settings, now_ms)                      # __cluster_metadata-0, alone
@@ -14,9 +14,9 @@ Every method may be called from any thread. Methods that touch a disk release th
 plain integers here; times are milliseconds since the epoch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final, final
+from typing import Any, Final, final
 from uuid import UUID
 
 from moldau.server.core_types import (
@@ -37,7 +37,19 @@ from moldau.server.core_types import (
     StoredRecord,
 )
 
-__all__ = ["Core", "CoreError", "Request", "TopicPattern", "decompress", "take_log_lines", "version", "xxh3_64"]
+__all__ = [
+    "AvroDecoder",
+    "AvroEncoder",
+    "AvroError",
+    "Core",
+    "CoreError",
+    "Request",
+    "TopicPattern",
+    "decompress",
+    "take_log_lines",
+    "version",
+    "xxh3_64",
+]
 
 version: Final[str]
 """Version of the compiled crate; equal to the package's."""
@@ -67,6 +79,64 @@ def decompress(codec: int, stored: bytes) -> bytes:
     Raises:
         ValueError: the codec does not exist, the bytes are not what it writes, or they unfold to more than 256 MiB.
     """
+
+class AvroError(ValueError):
+    """A value that cannot be read or written: what is wrong, at which path, and at which byte when it was read."""
+
+    path: str
+    """As `items[3].price`; empty for the value itself."""
+    offset: int | None
+    """The byte of the data at which it was seen; None for a value that was to be written."""
+
+@final
+class AvroEncoder:
+    """Writes values of one Avro schema; compiled once, for use by any thread."""
+
+    def __new__(cls, schema: str, *, references: Sequence[str] = []) -> AvroEncoder:
+        """Compile `schema`, which may use the names of `references`, each of those after the ones that it needs.
+
+        Raises:
+            ValueError: one of them is no Avro schema.
+        """
+    def encode(self, value: Any, prefix: bytes = ...) -> bytes:
+        """`prefix`, and behind it the value in Avro's binary encoding.
+
+        Raises:
+            AvroError: the value is none of the schema's.
+        """
+
+@final
+class AvroDecoder:
+    """Reads values of one Avro schema, as another sees them when it is given; compiled once, for use by any thread."""
+
+    def __new__(
+        cls,
+        schema: str,
+        *,
+        references: Sequence[str] = [],
+        reader: str | None = None,
+        reader_references: Sequence[str] = [],
+        shapes: Mapping[str, tuple[type, str, dict[str, str], bool]] | None = None,
+        symbols: Mapping[str, dict[str, object]] | None = None,
+        named_branches: bool = False,
+    ) -> AvroDecoder:
+        """Compile what `schema` writes as `reader` sees it.
+
+        Args:
+            shapes: by a record's full name the class to make, how ("slots", "attributes" or "call"), its attribute for
+                each field, and whether it has a `__post_init__` (`moldau.client.serdes.shapes` makes them).
+            symbols: by an enum's full name the object for each symbol.
+            named_branches: give a record that was a union's branch as a pair of its full name and itself.
+
+        Raises:
+            ValueError: one of them is no Avro schema, or a shape does not fit its class.
+        """
+    def decode(self, data: bytes, start: int = 0) -> Any:
+        """The value at `start` of `data`; what stands behind it is not looked at.
+
+        Raises:
+            AvroError: the bytes are no such value.
+        """
 
 class CoreError(Exception):
     """What the log or the server refused, with the Kafka error code that says why."""

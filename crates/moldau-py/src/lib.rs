@@ -3,6 +3,7 @@
 //! It translates and does not decide: Python values become the plain structs of `moldau-log` and `moldau-server`,
 //! their errors become `CoreError` with Kafka's code. `python/moldau/_core.pyi` says what every method promises.
 
+mod avro;
 mod cleaner;
 mod compression;
 mod core;
@@ -24,6 +25,9 @@ use twox_hash::XxHash3_64;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("version", env!("CARGO_PKG_VERSION"))?;
     module.add("CoreError", error::exception_type(module.py())?)?;
+    module.add("AvroError", avro::exception_type(module.py())?)?;
+    module.add_class::<avro::AvroDecoder>()?;
+    module.add_class::<avro::AvroEncoder>()?;
     module.add_class::<core::Core>()?;
     module.add_class::<pattern::TopicPattern>()?;
     module.add_class::<request::Request>()?;
