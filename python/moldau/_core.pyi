@@ -92,7 +92,7 @@ class AvroError(ValueError):
 class AvroEncoder:
     """Writes values of one Avro schema; compiled once, for use by any thread."""
 
-    def __new__(cls, schema: str, *, references: Sequence[str] = []) -> AvroEncoder:
+    def __new__(cls, schema: str, *, references: Sequence[str] = ...) -> AvroEncoder:
         """Compile `schema`, which may use the names of `references`, each of those after the ones that it needs.
 
         Raises:
@@ -113,9 +113,9 @@ class AvroDecoder:
         cls,
         schema: str,
         *,
-        references: Sequence[str] = [],
+        references: Sequence[str] = ...,
         reader: str | None = None,
-        reader_references: Sequence[str] = [],
+        reader_references: Sequence[str] = ...,
         shapes: Mapping[str, tuple[type, str, dict[str, str], bool]] | None = None,
         symbols: Mapping[str, dict[str, object]] | None = None,
         named_branches: bool = False,

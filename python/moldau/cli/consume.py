@@ -17,10 +17,13 @@ from moldau.cli.output import Output, Progress, as_yaml, say
 from moldau.cli.places import Place, end_offsets, partitions_of, resolve, span
 from moldau.cli.record_filter import Predicate, compile_filter
 from moldau.cli.record_format import as_json, compile_format
+from moldau.cli.registered import Forms
 from moldau.cli.several import require
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
+
+    from moldau.cli.registered_records import Reader
 
 BATCH: Final = 500
 POLL_S: Final = 0.5
@@ -66,6 +69,7 @@ def consume(
     format_: Annotated[str, Parameter(name=["--format", "-F"])] = "%v\\n",
     null: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     idle_timeout: float | None = None,
+    forms: Forms = Forms(),
     connection: Connection = Connection(),
     output: Output = Output(),
 ) -> None:
@@ -85,7 +89,8 @@ def consume(
         Leave after so many records that were printed.
     format_
         How to print a record: %t topic, %p partition, %o offset, %T timestamp, %k key, %v value, %h headers, %T{iso},
-        %k{hex}, %v{base64}. With -o json and -o jsonl it is one JSON record per line instead.
+        %k{hex}, %v{base64}. With -o json and -o jsonl it is one JSON record per line instead. With --value and --key
+        it is the JSON of what was decoded, there and in --filter.
     null
         What to print for a key or a value that is null.
     idle_timeout
@@ -108,7 +113,8 @@ def consume(
         eof = {"enable.partition.eof": goals is not None}
         consumer = connection.consumer(PRIVATE_GROUP, **{"auto.offset.reset": "error", **eof})
         consumer.assign(starts)
-    reading = Reading(consumer, connection, wanted, goals, idle_timeout)
+    reader = forms.reader(connection.timeout_s)
+    reading = Reading(consumer, connection, wanted, goals, idle_timeout, reader)
     try:
         for messages in reading.batches(count):
             sys.stdout.buffer.write(b"".join(map(write, messages)))
@@ -119,6 +125,8 @@ def consume(
         consumer.close()
     if wanted is not None:
         say(f"{reading.printed:,} of {reading.scanned:,} records")
+    if reader is not None:
+        reader.check()
 
 
 def _writer(output: Output, format_: str, null: str) -> Callable[[Message], bytes]:
@@ -158,6 +166,7 @@ class Reading:
     wanted: Predicate | None
     goals: dict[Place, int] | None
     idle_timeout_s: float | None = None
+    reader: Reader | None = None
     scanned: int = 0
     printed: int = 0
 
@@ -173,6 +182,8 @@ class Reading:
                     return
                 if not self.scanned and now - started > PATIENCE_S:
                     self.connection.watch(self.consumer)
+                if self.reader is not None:
+                    records = list(self.reader.readable(records))
                 if self.wanted is not None:
                     records = list(filter(self.wanted, records))
                     if self.goals is not None:

@@ -65,6 +65,21 @@ def with_nulls(read: Reading, null: bytes) -> Reading:
     return reading
 
 
+def encoded(read: Reading, encode: Callable[[bytes], bytes]) -> Reading:
+    """Encode every value that is not null; `encode` raises ValueError for one that it cannot encode."""
+
+    def reading(content: bytes, number: int) -> NewRecord:
+        record = read(content, number)
+        if record.value is None:
+            return record
+        try:
+            return replace(record, value=encode(record.value))
+        except ValueError as error:
+            raise UsageError(f"line {number}: {error}") from error
+
+    return reading
+
+
 def plain(content: bytes, _number: int) -> NewRecord:
     """The whole line is the value."""
     return NewRecord(None, content)

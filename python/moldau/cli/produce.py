@@ -17,6 +17,7 @@ from moldau.cli.connection import Connection, pairs
 from moldau.cli.new_records import (
     NewRecord,
     Reading,
+    encoded,
     from_template,
     pieces,
     plain,
@@ -28,6 +29,7 @@ from moldau.cli.outcome import PartlyDoneError, UsageError
 from moldau.cli.output import Output, Progress, say
 from moldau.cli.places import milliseconds
 from moldau.cli.record_format import Headers, unescape
+from moldau.cli.registered import Encoding
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -95,6 +97,7 @@ def produce(
     compression: Annotated[
         Literal["none", "gzip", "snappy", "lz4", "zstd"], Parameter(name=["--compression", "-z"])
     ] = "none",
+    encoding: Encoding = Encoding(),
     connection: Connection = Connection(),
     output: Output = Output(),
 ) -> None:
@@ -129,6 +132,9 @@ def produce(
     )
     if tombstone and (key is None or files):
         raise UsageError("--tombstone needs --key and no files", "moldau produce users --key customer-1 --tombstone")
+    encode = None if tombstone else encoding.encoder(topic, connection.timeout_s)
+    if encode is not None:
+        read = encoded(read, encode)
     settings = {"enable.idempotence": True, "linger.ms": 20, "compression.type": compression}
     with ExitStack() as stack:
         parts = _whole(files) if lines.whole else _parts(stack, files, unescape(lines.delimiter) or b"\n")

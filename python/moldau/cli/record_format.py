@@ -157,10 +157,17 @@ def as_json(message: Message) -> dict[str, Any]:
         "offset": message.offset(),
         "timestamp_ms": timestamp_ms if timestamp_type else None,
         "timestamp_type": TIMESTAMP_TYPES.get(timestamp_type),
-        **text_or_base64("key", message.key()),
-        **text_or_base64("value", message.value()),
+        **_content_as_json(message, "key", message.key()),
+        **_content_as_json(message, "value", message.value()),
         "headers": [{"name": name, **text_or_base64("value", value)} for name, value in headers_of(message)],
     }
+
+
+def _content_as_json(message: Message, part: str, content: bytes | str | None) -> dict[str, Any]:
+    """A part that was decoded with a schema is JSON already, and stands there as such."""
+    if content is not None and part in getattr(message, "documents", ()):
+        return {part: json.loads(content)}
+    return text_or_base64(part, content)
 
 
 def text_or_base64(name: str, content: bytes | str | None) -> dict[str, str | None]:

@@ -7,6 +7,7 @@ header __key_schema_id or __value_schema_id:            the payload stands alone
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any, Final
 
@@ -62,3 +63,9 @@ def _stated(header: bytes) -> int | str:
     if len(header) == PREFIX_BYTES and header[0] == 0:
         return int.from_bytes(header[1:], "big")
     raise SerializationError(f"the header with the schema's id holds {header.hex()}, which is none")
+
+
+def is_bare_bytes(text: str) -> bool:
+    """Whether the whole value is `bytes`: Confluent's serializers write those without their length."""
+    schema = json.loads(text)
+    return schema == "bytes" or (isinstance(schema, dict) and schema.get("type") == "bytes")

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from confluent_kafka.schema_registry import Schema
 
 from moldau._core import AvroDecoder, AvroEncoder
+from moldau.client.serdes.framing import is_bare_bytes
 from moldau.client.serdes.shapes import Shapes
 
 T = TypeVar("T")
@@ -86,12 +87,6 @@ def references_of(registry: Any, schema: Schema) -> Steps[list[str]]:
 
     yield from collect(schema)
     return list(found.values())
-
-
-def is_bare_bytes(text: str) -> bool:
-    """Whether the whole value is `bytes`: Confluent's serializers write those without their length."""
-    schema = json.loads(text)
-    return schema == "bytes" or (isinstance(schema, dict) and schema.get("type") == "bytes")
 
 
 def name_of(text: str) -> str | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from moldau.client.serdes.names import NAMED, Names, name_and_inside
 
 Shape = tuple[type, str, dict[str, str], bool]
 """The class, how ("slots", "attributes" or "call"), its attribute for each field, whether it has a `__post_init__`."""
@@ -34,55 +35,28 @@ class Shapes:
         """
         self.shapes: dict[str, Shape] = {}
         self.symbols: dict[str, dict[str, object]] = {}
-        self._named: dict[str, dict[str, Any]] = {}
-        for text in references:
-            self._declare(json.loads(text), "")
-        root = json.loads(schema)
-        self._declare(root, "")
-        self._match(root, into, "")
+        self._names = Names(schema, references)
+        self._match(self._names.root, into, "")
         if not self.shapes:
             raise ShapeError(f"the schema describes no record that {into.__name__} could hold")
 
-    def _declare(self, node: Any, namespace: str) -> None:
-        """Note every named type under its full name, with its namespace written out."""
-        if isinstance(node, list):
-            for branch in node:
-                self._declare(branch, namespace)
-        if not isinstance(node, dict):
-            return
-        if node.get("type") in ("record", "error", "enum", "fixed"):
-            full = full_name(node["name"], node.get("namespace", namespace))
-            namespace = full.rpartition(".")[0]
-            self._named[full] = node
-        for child in (node.get("items"), node.get("values"), node.get("type")):
-            self._declare(child, namespace)
-        for field in node.get("fields", ()):
-            self._declare(field["type"], namespace)
-
     def _match(self, node: Any, hint: Any, namespace: str) -> None:
-        if isinstance(node, str):
-            full = full_name(node, namespace)
-            node = self._named.get(full) or self._named.get(node)
-            if node is None:
-                return
-            namespace = full.rpartition(".")[0]
+        node, namespace = self._names.resolved(node, namespace)
         if isinstance(node, list):
             for branch in node:
                 self._match(branch, hint, namespace)
             return
         kind = node["type"]
-        if kind in ("record", "error", "enum"):
-            full = full_name(node["name"], node.get("namespace", namespace))
+        if kind in NAMED:
+            full, inside = name_and_inside(node, namespace)
             if kind == "enum":
                 self._match_enum(full, node, hint)
-            else:
-                self._match_record(full, node, hint)
+            elif kind != "fixed":
+                self._match_record(full, node, hint, inside)
         elif kind == "array":
             self._match(node["items"], _argument(hint, Sequence, 0), namespace)
         elif kind == "map":
             self._match(node["values"], _argument(hint, Mapping, 1), namespace)
-        elif not isinstance(kind, str) or kind in self._named:
-            self._match(kind, hint, namespace)
 
     def _match_enum(self, full: str, node: dict[str, Any], hint: Any) -> None:
         for kind in _classes(hint):
@@ -92,7 +66,7 @@ class Shapes:
                 found = {symbol: by_value.get(symbol, by_name.get(symbol)) for symbol in node["symbols"]}
                 self.symbols[full] = {symbol: member for symbol, member in found.items() if member is not None}
 
-    def _match_record(self, full: str, node: dict[str, Any], hint: Any) -> None:
+    def _match_record(self, full: str, node: dict[str, Any], hint: Any, inside: str) -> None:
         candidates = [kind for kind in _classes(hint) if attributes_of(kind) is not None]
         simple = full.rpartition(".")[2]
         named = [kind for kind in candidates if kind.__name__ == simple]
@@ -109,12 +83,7 @@ class Shapes:
         for field in node["fields"]:
             name = attributes.get(field["name"])
             if name is not None:
-                self._match(field["type"], hints.get(name), full.rpartition(".")[0])
-
-
-def full_name(name: str, namespace: str) -> str:
-    """A name with its namespace."""
-    return name if "." in name or not namespace else f"{namespace}.{name}"
+                self._match(field["type"], hints.get(name), inside)
 
 
 def attributes_of(kind: type) -> dict[str, str] | None:
