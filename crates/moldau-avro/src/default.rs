@@ -5,8 +5,10 @@ use serde_json::Value as Json;
 use crate::schema::{Field, Node, NodeId, Schema};
 use crate::wire::{put_double, put_float, put_long, put_sized};
 
-/// Records inside of records: a default of a recursive type that is its own default never ends.
+/// Values inside of values.
 const NESTING_MAX: u32 = 64;
+/// Values in all. The fields of a default have defaults, and in a recursive type those never end.
+const VALUES_MAX: u32 = 100_000;
 
 /// The bytes of the default of `field`; None if it has none.
 ///
@@ -16,9 +18,14 @@ pub fn default_bytes(schema: &Schema, field: &Field) -> Result<Option<Vec<u8>>, 
     let Some(json) = &field.default else {
         return Ok(None);
     };
-    let mut out = Vec::new();
-    if put(schema, field.node, json, &mut out, 0) {
-        Ok(Some(out))
+    let mut run = Run {
+        schema,
+        out: Vec::new(),
+        values_left: VALUES_MAX,
+        depth: 0,
+    };
+    if run.put(field.node, json) {
+        Ok(Some(run.out))
     } else {
         let type_name = schema.node(field.node).type_name();
         Err(format!(
@@ -28,82 +35,90 @@ pub fn default_bytes(schema: &Schema, field: &Field) -> Result<Option<Vec<u8>>, 
     }
 }
 
-/// Whether `json` is a value of the type, written to the end of `out`; if not, what was written is to be forgotten.
-fn put(schema: &Schema, id: NodeId, json: &Json, out: &mut Vec<u8>, depth: u32) -> bool {
-    if depth > NESTING_MAX {
-        return false;
+struct Run<'schema> {
+    schema: &'schema Schema,
+    out: Vec<u8>,
+    values_left: u32,
+    depth: u32,
+}
+
+impl Run<'_> {
+    /// Whether `json` is a value of the type, and written; if not, what was written is to be forgotten.
+    fn put(&mut self, id: NodeId, json: &Json) -> bool {
+        if self.depth == NESTING_MAX || self.values_left == 0 {
+            return false;
+        }
+        self.values_left -= 1;
+        self.depth += 1;
+        let schema = self.schema;
+        let node = schema.node(id);
+        let written = match node {
+            Node::Array(_) | Node::Map(_) | Node::Union(_) | Node::Record(_) => self.made_of_others(node, json),
+            _ => self.plain(node, json).is_some(),
+        };
+        self.depth -= 1;
+        written
     }
-    match (schema.node(id), json) {
-        (Node::Null, Json::Null) => true,
-        (Node::Boolean, Json::Bool(value)) => {
-            out.push(u8::from(*value));
-            true
-        }
-        (Node::Int(_), Json::Number(number)) => match number.as_i64().map(i32::try_from) {
-            Some(Ok(value)) => {
-                put_long(out, i64::from(value));
-                true
+
+    fn plain(&mut self, node: &Node, json: &Json) -> Option<()> {
+        let out = &mut self.out;
+        match (node, json) {
+            (Node::Null, Json::Null) => {}
+            (Node::Boolean, Json::Bool(value)) => out.push(u8::from(*value)),
+            (Node::Int(_), Json::Number(number)) => put_long(out, i32::try_from(number.as_i64()?).ok()?.into()),
+            (Node::Long(_), Json::Number(number)) => put_long(out, number.as_i64()?),
+            (Node::Float, json) => put_float(out, real(json)?).ok()?,
+            (Node::Double, json) => put_double(out, real(json)?),
+            (Node::String(_), Json::String(text)) => put_sized(out, text.as_bytes()),
+            (Node::Bytes(_), Json::String(text)) => put_sized(out, &latin1(text)?),
+            (Node::Fixed(fixed), Json::String(text)) => {
+                let content = latin1(text).filter(|content| content.len() == fixed.size)?;
+                out.extend_from_slice(&content);
             }
+            (Node::Enum(one), Json::String(text)) => {
+                put_long(out, one.symbols.iter().position(|symbol| symbol == text)? as i64);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn made_of_others(&mut self, node: &Node, json: &Json) -> bool {
+        match (node, json) {
+            (Node::Array(items), Json::Array(values)) => {
+                if !values.is_empty() {
+                    put_long(&mut self.out, values.len() as i64);
+                }
+                let written = values.iter().all(|value| self.put(*items, value));
+                put_long(&mut self.out, 0);
+                written
+            }
+            (Node::Map(item), Json::Object(entries)) => {
+                if !entries.is_empty() {
+                    put_long(&mut self.out, entries.len() as i64);
+                }
+                let written = entries.iter().all(|(key, value)| {
+                    put_sized(&mut self.out, key.as_bytes());
+                    self.put(*item, value)
+                });
+                put_long(&mut self.out, 0);
+                written
+            }
+            // Since 1.12 any branch may be meant; before, it was the first.
+            (Node::Union(branches), json) => branches.iter().enumerate().any(|(index, branch)| {
+                let start = self.out.len();
+                put_long(&mut self.out, index as i64);
+                self.put(*branch, json) || {
+                    self.out.truncate(start);
+                    false
+                }
+            }),
+            (Node::Record(record), Json::Object(given)) => record.fields.iter().all(|field| {
+                let value = given.get(&field.name).or(field.default.as_ref());
+                value.is_some_and(|value| self.put(field.node, value))
+            }),
             _ => false,
-        },
-        (Node::Long(_), Json::Number(number)) => number.as_i64().is_some_and(|value| {
-            put_long(out, value);
-            true
-        }),
-        (Node::Float, json) => real(json).is_some_and(|value| put_float(out, value).is_ok()),
-        (Node::Double, json) => real(json).is_some_and(|value| {
-            put_double(out, value);
-            true
-        }),
-        (Node::String(_), Json::String(text)) => {
-            put_sized(out, text.as_bytes());
-            true
         }
-        (Node::Bytes(_), Json::String(text)) => latin1(text).is_some_and(|content| {
-            put_sized(out, &content);
-            true
-        }),
-        (Node::Fixed(fixed), Json::String(text)) => latin1(text).is_some_and(|content| {
-            out.extend_from_slice(&content);
-            content.len() == fixed.size
-        }),
-        (Node::Enum(one), Json::String(text)) => one.symbols.iter().position(|s| s == text).is_some_and(|index| {
-            put_long(out, index as i64);
-            true
-        }),
-        (Node::Array(items), Json::Array(values)) => {
-            let written = values.is_empty() || {
-                put_long(out, values.len() as i64);
-                values.iter().all(|value| put(schema, *items, value, out, depth + 1))
-            };
-            put_long(out, 0);
-            written
-        }
-        (Node::Map(item), Json::Object(entries)) => {
-            let written = entries.is_empty() || {
-                put_long(out, entries.len() as i64);
-                entries.iter().all(|(key, value)| {
-                    put_sized(out, key.as_bytes());
-                    put(schema, *item, value, out, depth + 1)
-                })
-            };
-            put_long(out, 0);
-            written
-        }
-        // Since 1.12 any branch may be meant; before, it was the first.
-        (Node::Union(branches), json) => branches.iter().enumerate().any(|(index, branch)| {
-            let start = out.len();
-            put_long(out, index as i64);
-            put(schema, *branch, json, out, depth + 1) || {
-                out.truncate(start);
-                false
-            }
-        }),
-        (Node::Record(record), Json::Object(given)) => record.fields.iter().all(|field| {
-            let value = given.get(&field.name).or(field.default.as_ref());
-            value.is_some_and(|value| put(schema, field.node, value, out, depth + 1))
-        }),
-        _ => false,
     }
 }
 

@@ -270,6 +270,15 @@ fn a_value_without_end_is_an_error_and_no_crash() {
 }
 
 #[test]
+fn a_default_without_end_is_told_and_not_followed() {
+    let record = r#"{"type":"record","name":"R","fields":[
+        {"name":"a","type":["R","null"],"default":{}},{"name":"b","type":["R","null"],"default":{}}]}"#;
+    let empty = r#"{"type":"record","name":"R","fields":[]}"#;
+    let program = Program::resolved(&schema(empty), &schema(record));
+    assert!(run(&program, &[]).starts_with("! the default of the field \"a\" is {}, which is no union"));
+}
+
+#[test]
 fn no_bytes_make_it_panic() {
     let everything = r#"{"type":"record","name":"R","fields":[
         {"name":"u","type":["null","int","string",{"type":"array","items":"R"},{"type":"map","values":"double"}]},
