@@ -208,7 +208,7 @@ def run(arguments: Sequence[str]) -> int:
     from moldau.cli.output import say, say_error
 
     app = build(arguments[0] if arguments else None)
-    if "schema" in arguments and _asks_for_the_shape(arguments):
+    if _asks_for_the_shape(arguments):
         return _print_shape(app, arguments)
     if not arguments or {"--help", "-h"} & set(arguments):
         import_every_command(app)
@@ -255,7 +255,8 @@ def _run_habit(name: str, arguments: Sequence[str]) -> int:
 
 def _asks_for_the_shape(arguments: Sequence[str]) -> bool:
     flags = ("-o", "--output")
-    return any(flag in flags and value == "schema" for flag, value in itertools.pairwise(arguments))
+    apart = any(flag in flags and value == "schema" for flag, value in itertools.pairwise(arguments))
+    return apart or any(f"{flag}=schema" in arguments for flag in flags)
 
 
 def _print_shape(app: App, arguments: Sequence[str]) -> int:

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     from moldau.cli.log_records import Decode
 
 Row = dict[str, Any]
-Decoding = Literal["auto", "none", "metadata", "offsets"]
+Decoding = Literal["auto", "none", "metadata", "offsets", "transactions"]
 
 BATCH_COLUMNS: Final = (
     "base_offset", "last_offset", "record_count", "size_bytes", "codec", "producer_id", "leader_epoch", "control",
 )  # fmt: skip
+DECODED: Final = {
+    "__cluster_metadata": "metadata",
+    "__consumer_offsets": "offsets",
+    "__transaction_state": "transactions",
+}
 CHECKPOINTS: Final = ("checkpoint", "meta.properties", "partition.metadata", "quorum-state")
 
 
@@ -44,7 +49,8 @@ def dump_log(
     records
         The records in the batches as well.
     decode
-        How keys and values are read: auto goes by the name of the folder (__cluster_metadata, __consumer_offsets).
+        How keys and values are read: auto goes by the name of the folder (__cluster_metadata, __consumer_offsets,
+        __transaction_state).
     from_offset
         Leave out batches that end before this offset.
     """
@@ -158,8 +164,7 @@ def _decoder(file: Path, decoding: Decoding) -> Decode:
     if decoding != "auto":
         return DECODERS[decoding]
     topic = file.resolve().parent.name.rpartition("-")[0]
-    by_topic = {"__cluster_metadata": "metadata", "__consumer_offsets": "offsets"}
-    return DECODERS[by_topic.get(topic, "none")]
+    return DECODERS[DECODED.get(topic, "none")]
 
 
 def _show(rows: list[Row], output: Output) -> None:

@@ -14,6 +14,7 @@ from moldau.cli.record_format import text_or_base64
 from moldau.control.groups import records as group_records
 from moldau.control.metadata import records as metadata_records
 from moldau.control.schema import SchemaError
+from moldau.control.transactions import records as transaction_records
 from moldau.server.log_files import CONTROL_TYPES, Record
 from moldau.server.storage import uuid_to_text
 
@@ -48,10 +49,28 @@ def _offsets(record: Record, control: bool) -> dict[str, Any]:
     return {"type": type(found).__name__, "data": as_plain(found)}
 
 
+def _transactions(record: Record, control: bool) -> dict[str, Any]:
+    if control:
+        return _plain(record, control)
+    try:
+        found = transaction_records.decode_record(record.key, record.value)
+    except SchemaError as error:
+        return {**_plain(record, control), "note": str(error)}
+    if found is None:
+        return {**_plain(record, control), "note": "a kind of record that this version does not know"}
+    transaction = None
+    if found.transaction is not None:
+        places = [{"topic": topic, "partition": partition} for topic, partition in sorted(found.transaction.partitions)]
+        transaction = {**as_plain(found.transaction), "state": found.transaction.state.told, "partitions": places}
+    data = {"transactional_id": found.transactional_id, "transaction": transaction}
+    return {"type": type(found).__name__, "data": data}
+
+
 DECODERS: Final[Mapping[str, Decode]] = {
     "none": _plain,
     "metadata": _metadata,
     "offsets": _offsets,
+    "transactions": _transactions,
 }
 
 

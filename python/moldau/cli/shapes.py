@@ -1,7 +1,8 @@
 """What each command prints for programs, once: `-o schema` shows it, a test holds the commands against it.
 
 A shape is `text`, `integer`, `number`, `boolean` or `any`, with `or null` behind it where nothing may stand; a mapping
-from names to shapes; a list with the shape of its entries; and `{"*": shape}` for a mapping with names of its own.
+from names to shapes; a list with the shape of its entries. `"*"` in a mapping is the shape of every name that does not
+stand there.
 With `-o jsonl` a list is printed as one entry per line. Names and types stay; new names may be added.
 """
 
@@ -247,6 +248,18 @@ SHAPES: Final[dict[str, Shape]] = {
     "cluster features": [
         {"feature": TEXT, "level": INTEGER_OR_NULL, "lowest": INTEGER_OR_NULL, "highest": INTEGER_OR_NULL}
     ],
+    # What else stands in a row goes by its kind: batch, record, producer, offset, time, line, damage, ….
+    "log dump": [{"file": TEXT, "kind": TEXT, "*": "any"}],
+    "storage format": [{"directory": TEXT, "result": TEXT, "cluster_id": TEXT, "node_id": INTEGER}],
+    "storage info": [
+        {
+            "directory": TEXT,
+            "formatted": BOOLEAN,
+            "cluster_id": TEXT_OR_NULL,
+            "node_id": INTEGER_OR_NULL,
+            "directory_id": TEXT_OR_NULL,
+        }
+    ],
     "habits": [{"tool": TEXT, "command": TEXT}],
     "doctor": [{"check": TEXT, "state": TEXT, "finding": TEXT, "fix": TEXT_OR_NULL}],
     "profile list": [
@@ -275,13 +288,11 @@ def complaint(value: Any, shape: Shape, path: str = "") -> str | None:
     if isinstance(shape, dict):
         if not isinstance(value, dict):
             return f"{path or 'it'} is no mapping"
-        if "*" in shape:
-            return next(
-                filter(None, (complaint(one, shape["*"], f"{path}.{name}") for name, one in value.items())), None
-            )
-        if value.keys() != shape.keys():
-            return f"{path or 'it'} differs in {', '.join(sorted(value.keys() ^ shape.keys()))}"
-        return next(filter(None, (complaint(value[name], one, f"{path}.{name}") for name, one in shape.items())), None)
+        differing = value.keys() ^ (shape.keys() - {"*"})
+        if differing & shape.keys() or (differing and "*" not in shape):
+            return f"{path or 'it'} differs in {', '.join(sorted(differing))}"
+        found = (complaint(one, shape.get(name, shape.get("*")), f"{path}.{name}") for name, one in value.items())
+        return next(filter(None, found), None)
     return _complaint_of_a_leaf(value, shape, path)
 
 
