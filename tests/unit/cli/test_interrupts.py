@@ -9,6 +9,14 @@ from moldau.cli.interrupts import INTERRUPTS
 from moldau.cli.outcome import BUG, INTERRUPTED
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """The handler of a program at a terminal: a test run in the background inherits that SIGINT is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def swallowing(*, interrupted: bool):
     """A command that answers an interrupt as confluent-kafka's constructors do."""
 
@@ -25,7 +33,7 @@ def swallowing(*, interrupted: bool):
 
 @pytest.mark.parametrize(("interrupted", "code"), [(True, INTERRUPTED), (False, BUG)])
 def test_an_interrupt_that_was_swallowed_is_no_bug(interrupted, code, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "build", lambda: swallowing(interrupted=interrupted))
+    monkeypatch.setattr(cli, "build", lambda _chosen: swallowing(interrupted=interrupted))
     assert cli.run(["topic", "list"]) == code
     assert ("bug in moldau" in capsys.readouterr().err) == (not interrupted)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -233,6 +233,7 @@ CASES: list[tuple[Any, Any, list[tuple[str, str]]]] = [
         {**closed(), "patternProperties": {"^x": INTEGER}},
         [("PATTERN_PROPERTY_REMOVED", "/patternProperties/^x")],
     ),
+    (closed(), {"allOf": [closed(), {**thing(), "patternProperties": {"^x": INTEGER}}]}, []),
     ({**closed(), "patternProperties": {"^x": STRING}}, closed(x1=STRING), []),
     (
         {**closed(), "patternProperties": {"^x": STRING}},
