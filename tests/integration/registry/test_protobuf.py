@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
 import pytest
-from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient, header_schema_id_serializer
+from confluent_kafka.schema_registry import (
+    AsyncSchemaRegistryClient,
+    Schema,
+    SchemaReference,
+    SchemaRegistryClient,
+    header_schema_id_serializer,
+)
+from confluent_kafka.schema_registry._async.protobuf import AsyncProtobufDeserializer, AsyncProtobufSerializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
@@ -136,6 +144,17 @@ def test_the_latest_version_is_used_if_asked_for(client, registry):
     reader = compiled(newer, "shop.Order")
     read = ProtobufDeserializer(reader, {"use.latest.version": True}, client)(content, value_of("latest-order"))
     assert read == reader(id="x")
+
+
+def test_the_asynchronous_client_does_the_same(registry):
+    async def scenario() -> None:
+        client = AsyncSchemaRegistryClient({"url": registry.url})
+        value, context = order(), value_of("orders-async")
+        serialize = await AsyncProtobufSerializer(type(value), client)
+        deserialize = await AsyncProtobufDeserializer(type(value), {}, client)
+        assert await deserialize(await serialize(value, context), context) == value
+
+    asyncio.run(scenario())
 
 
 def test_the_guid_goes_in_a_header(client):

@@ -63,6 +63,8 @@ def found_type(linked: Linked, name: str, scope: str, place: Place) -> Declared:
 
 def _message(linked: Linked, scope: str, message: Message) -> None:
     members = [member for member, _ in message.members()]
+    if message.map_type is not None:
+        _map_entry(message)
     for field in members:
         _member(linked, scope, field)
     if linked.file.is_proto3 and message.extensions:
@@ -85,6 +87,14 @@ def _message(linked: Linked, scope: str, message: Message) -> None:
     for enum in message.enums:
         _enum(linked, joined(scope, enum.name), enum)
     _extends(linked, scope, message.extends)
+
+
+def _map_entry(message: Message) -> None:
+    """So descriptors write maps; protoc lets nobody write it by hand, but Confluent's registry prints it."""
+    shape = [(each.name, each.number, each.label == "repeated") for each, oneof in message.members() if oneof is None]
+    kind = message.map_type
+    if sorted(shape) != [("key", 1, False), ("value", 2, False)] or kind is None or kind.key not in KEYS:
+        raise refusal(message.place, f"{message.name} is no entry of a map")
 
 
 def _extends(linked: Linked, scope: str, extends: Iterable[Extend]) -> None:
@@ -114,6 +124,8 @@ def _member(linked: Linked, scope: str, field: Member) -> None:
     declared = None
     if field.type not in SCALARS:
         declared = found_type(linked, field.type, scope, field.place)
+        if linked.types.map_of(field.type, scope) is not None and field.label != "repeated":
+            raise refusal(field.place, f"{field.name} has entries of a map, and is not repeated")
     _default(linked, field, declared)
 
 

@@ -70,7 +70,20 @@ def read(proto: FileDescriptorProto, pool: DescriptorPool | None = None) -> File
 
     Raises SchemaError.
     """
+    if not _is_text(proto):
+        raise SchemaError("the descriptor has a name that is no UTF-8")
     return _Reader(proto, pool).file()
+
+
+def _is_text(message: ProtobufMessage) -> bool:
+    """Whether every string is one: Protobuf's library gives bytes for those of proto2 that are none."""
+    for field, value in message.ListFields():
+        values = value if field.is_repeated else (value,)
+        if field.type == FieldDescriptor.TYPE_STRING and any(isinstance(each, bytes) for each in values):
+            return False
+        if field.type == FieldDescriptor.TYPE_MESSAGE and not field.is_extension and not all(map(_is_text, values)):
+            return False
+    return True
 
 
 class _Reader:
@@ -210,13 +223,17 @@ class _Reader:
     @staticmethod
     def _with_extensions(options: ProtobufMessage, pool: DescriptorPool) -> ProtobufMessage:
         """The same options as a message that knows the extensions of the pool."""
+        from google.protobuf.message import DecodeError
         from google.protobuf.message_factory import GetMessageClass
 
         try:
             descriptor = pool.FindMessageTypeByName(options.DESCRIPTOR.full_name)
         except KeyError:
             return options
-        return GetMessageClass(descriptor).FromString(options.SerializeToString())
+        try:
+            return GetMessageClass(descriptor).FromString(options.SerializeToString())
+        except DecodeError:
+            raise SchemaError(f"an option in {descriptor.full_name} is not what its extension says") from None
 
 
 def _values(field: FieldDescriptor, value: Any) -> list[Value]:

@@ -1,15 +1,13 @@
-"""Turns a file into a `FileDescriptorProto`, as protoc would: types are looked up, maps get their entries.
-
-Options are text format in disguise, so Protobuf's own reader of it reads them; it knows every type and range.
-"""
+"""Turns a file into a `FileDescriptorProto`, as protoc would: types are looked up, maps get their entries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf import text_encoding, text_format
+from google.protobuf import text_encoding
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     EnumDescriptorProto,
@@ -19,15 +17,15 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 from moldau.registry.languages.language import SchemaError
+from moldau.registry.protobuf import known
 from moldau.registry.protobuf.checks import found_type
 from moldau.registry.protobuf.elements import (
     SCALARS,
-    Aggregate,
     Enum,
     Extend,
     Field,
+    File,
     Group,
-    Listing,
     MapType,
     Member,
     Message,
@@ -38,18 +36,15 @@ from moldau.registry.protobuf.elements import (
     Quoted,
     Range,
     Service,
-    Value,
     Word,
-    refusal,
 )
-from moldau.registry.protobuf.linking import NAMELESS, Linked
-from moldau.registry.protobuf.normal_options import NormalOptions, number
-from moldau.registry.protobuf.printer import option_name, quoted
+from moldau.registry.protobuf.linking import NAMELESS, Linked, link
+from moldau.registry.protobuf.normal_options import number
 from moldau.registry.protobuf.types import joined
+from moldau.registry.protobuf.write_options import set_custom_option, set_option
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pool import DescriptorPool
-    from google.protobuf.message import Message as ProtobufMessage
 
 
 def write(linked: Linked) -> FileDescriptorProto:
@@ -61,7 +56,7 @@ def write(linked: Linked) -> FileDescriptorProto:
     proto = writer.file()
     pool = _pool(linked, proto)
     for options, each, scope in writer.custom:
-        _set_custom(pool, linked, options, each, scope)
+        set_custom_option(pool, linked.types, options, each, scope)
     return proto
 
 
@@ -74,10 +69,7 @@ def _pool(linked: Linked, proto: FileDescriptorProto) -> DescriptorPool:
     from google.protobuf.descriptor_pool import DescriptorPool
 
     pool = DescriptorPool()
-    imported = [
-        _Writer(Linked(file, linked.imported, (), linked.types), path).file() for path, file in linked.imported.items()
-    ]
-    for each in (*imported, proto):
+    for each in (*(_imported(linked, path, file) for path, file in linked.imported.items()), proto):
         try:
             pool.Add(each)
         except TypeError as error:
@@ -85,40 +77,17 @@ def _pool(linked: Linked, proto: FileDescriptorProto) -> DescriptorPool:
     return pool
 
 
-def _set_custom(pool: DescriptorPool, linked: Linked, target: ProtobufMessage, option: Option, scope: str) -> None:
-    normal = NormalOptions(linked.types).one(option, scope)
-    name = normal.name[0].text
-    if name not in linked.types.extensions:
-        return
-    from google.protobuf.message_factory import GetMessageClass
-
-    message = GetMessageClass(pool.FindMessageTypeByName(target.DESCRIPTOR.full_name))()
-    _merge(message, f"[{name}]{_after_a_name(normal.value)}", option, pool)
-    # The library's own class need not know the extension; it keeps the bytes.
-    target.MergeFromString(message.SerializeToString())
+def _imported(linked: Linked, path: str, file: File) -> FileDescriptorProto:
+    if file is known.file(path):
+        return _known(path)
+    return _Writer(Linked(file, linked.imported, (), linked.types), path).file()
 
 
-def _merge(message: ProtobufMessage, text: str, option: Option, pool: DescriptorPool | None = None) -> None:
-    try:
-        text_format.Merge(text, message, descriptor_pool=pool)
-    except (text_format.ParseError, ValueError) as error:
-        reason = str(error).partition(" : ")[2] or str(error)
-        raise refusal(option.place, f"the option {option_name(option)}: {reason}") from None
-
-
-def _after_a_name(value: Value) -> str:
-    text = _text(value)
-    return f" {text}" if isinstance(value, Aggregate) else f": {text}"
-
-
-def _text(value: Value) -> str:
-    if isinstance(value, Word):
-        return value.text
-    if isinstance(value, Quoted):
-        return quoted(value.text)
-    if isinstance(value, Listing):
-        return f"[{', '.join(map(_text, value.values))}]"
-    return f"{{ {' '.join(f'{key}{_after_a_name(each)}' for key, each in value.entries)} }}"
+@cache
+def _known(path: str) -> FileDescriptorProto:
+    file = known.file(path)
+    assert file is not None
+    return _Writer(link(file, {}), path).file()
 
 
 @dataclass(slots=True)
@@ -290,11 +259,8 @@ class _Writer:
             if option.is_custom:
                 element.options.SetInParent()
                 self.custom.append((element.options, option, scope))
-                continue
-            text = _after_a_name(option.value)
-            for part in reversed(option.name[1:]):
-                text = f" {{ {f'[{part.text}]' if part.is_extension else part.text}{text} }}"
-            _merge(element.options, f"{option.name[0].text}{text}", option)
+            else:
+                set_option(element.options, option)
 
 
 def _default(default: Word | Quoted, kind: str | MapType) -> str:

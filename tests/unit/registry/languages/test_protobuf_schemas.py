@@ -312,6 +312,7 @@ WRONG = [
     ("message A { reserved 1; optional int32 a = 1; }", "the number 1 of a is reserved"),
     ('message A { reserved "a"; optional int32 a = 1; }', "the name 'a' is reserved"),
     ("message A { reserved 1 to 5, 3; }", "3 is reserved twice"),
+    ("message A { option map_entry = true; optional string key = 1; }", "A is no entry of a map"),
     ("message A { oneof o {} }", "the oneof o has no fields"),
     ("message A { oneof o { optional int32 a = 1; } }", "a field of a oneof has no label"),
     ("message A { map<double, string> m = 1; }", "the key of a map is a whole number, bool or string, not double"),
@@ -323,7 +324,11 @@ WRONG = [
     ('syntax = "proto3"; message A { required int32 a = 1; }', "proto3 has no required fields"),
     ('syntax = "proto3"; message A { int32 a = 1 [default = 5]; }', "fields of proto3 have no default"),
     ('syntax = "proto3"; message A { int32 a = 1 [nonsense = 5]; }', "line 1, column 45: the option nonsense: "),
-    ('syntax = "proto3"; message A { int32 a = 1 [packed = 5]; }', "the option packed: "),
+    ('syntax = "proto3"; message A { int32 a = 1 [packed = 5]; }', "the option packed is true or false"),
+    (
+        'syntax = "proto3"; option optimize_for = 1;',
+        "is the name of a value of OptimizeMode",
+    ),
     ("message A { extensions 5; } extend A { optional int32 a = 6; }", "leaves the number 6 of a to no extension"),
     ("service S { rpc R (E) returns (E); } enum E { A = 0; }", "a method takes and returns messages"),
     ('{"type": "record"}', "line 1, column 1: expected message"),
@@ -339,7 +344,9 @@ def test_what_is_wrong_is_said_with_its_place(text, said):
     assert said in str(refusal.value)
 
 
-@pytest.mark.parametrize("change", ["editions", "a type that is not there", "a oneof that is not there", "bytes"])
+@pytest.mark.parametrize(
+    "change", ["editions", "a type that is not there", "a oneof that is not there", "bytes", "a name that is no text"]
+)
 def test_a_descriptor_that_is_none_is_refused(change):
     file = FileDescriptorProto(name="a.proto", syntax="proto3")
     field = file.message_type.add(name="A").field.add(name="a", number=1, type=9, label=1)
@@ -349,8 +356,13 @@ def test_a_descriptor_that_is_none_is_refused(change):
         field.type, field.type_name = FieldDescriptorProto.TYPE_MESSAGE, ".B"
     elif change == "a oneof that is not there":
         field.oneof_index = 3
+    text = encoded(file)
+    if change == "bytes":
+        text = "AAAA"
+    elif change == "a name that is no text":
+        text = base64.b64encode(base64.b64decode(text).replace(b"a.proto", b"a.pr\xfft")).decode()
     with pytest.raises(SchemaError):
-        parse("AAAA" if change == "bytes" else encoded(file))
+        parse(text)
 
 
 def nested(depth: int) -> FileDescriptorProto:
