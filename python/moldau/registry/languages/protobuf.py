@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SERIALIZED: Final = "serialized"
 """The format of a descriptor in base64."""
 
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/\r\n]+={0,2}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Protobuf:
         return parsed
 
     def format_of(self, text: str) -> str:
-        return SERIALIZED if _BASE64.fullmatch(text) else ""
+        return SERIALIZED if _BASE64.fullmatch(text.strip()) else ""
 
     def check(self, reader: ParsedSchema, writer: ParsedSchema, policy: Policy) -> list[Incompatibility]:
         assert isinstance(reader, ProtobufSchema)
@@ -125,7 +125,7 @@ def _read(text: str, references: Mapping[str, File] | None = None) -> File:
 
 def _descriptor(text: str) -> FileDescriptorProto | None:
     """The descriptor that a text in base64 is; None if it is none. No file's text consists of letters alone."""
-    if not _BASE64.fullmatch(text):
+    if not _BASE64.fullmatch(text.strip()):
         return None
     from google.protobuf.descriptor_pb2 import FileDescriptorProto
     from google.protobuf.message import DecodeError

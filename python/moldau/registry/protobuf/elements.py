@@ -15,6 +15,10 @@ from moldau.registry.languages.language import SchemaError
 NUMBER_MAX: Final = 2**29 - 1
 """The largest number of a field."""
 
+NAME_PARTS_MAX: Final = 100
+NAME_LENGTH_MAX: Final = 1000
+"""Parts and characters of one name: it is looked up in every scope that it may be of."""
+
 ENUM_MAX: Final = 2**31 - 1
 
 SCALARS: Final = frozenset(

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from typing import Final, NamedTuple, NoReturn
 
 from moldau.registry.languages.language import SchemaError
-from moldau.registry.protobuf.elements import Place, refusal
+from moldau.registry.protobuf.elements import NAME_LENGTH_MAX, NAME_PARTS_MAX, Place, refusal
 
 TOKENS_MAX: Final = 400_000
 """Tokens of one file: a second. The largest files that people write have a tenth."""
@@ -129,15 +129,23 @@ class Cursor:
 
     def name(self, what: str) -> str:
         """A name without dots."""
-        return self.expect_kind("name", what)
+        here = self.here
+        name = self.expect_kind("name", what)
+        if len(name) > NAME_LENGTH_MAX:
+            raise refusal(here, f"the name has more than {NAME_LENGTH_MAX} characters")
+        return name
 
     def dotted(self, what: str) -> str:
         """A name that may have dots, also before it."""
+        here = self.here
         parts = ["."] if self.took(".") else []
         parts.append(self.name(what))
         while self.took("."):
             parts += [".", self.name(what)]
-        return "".join(parts)
+        name = "".join(parts)
+        if len(parts) > 2 * NAME_PARTS_MAX or len(name) > NAME_LENGTH_MAX:
+            raise refusal(here, f"the name has more than {NAME_PARTS_MAX} parts or {NAME_LENGTH_MAX} characters")
+        return name
 
     def integer(self, what: str) -> int:
         """A whole number, decimal, hexadecimal or octal."""

@@ -34,7 +34,7 @@ def link(file: File, references: Mapping[str, File]) -> Linked:
     Raises SchemaError if imports go round in a circle.
     """
     imported: dict[str, File] = {}
-    missing: list[str] = []
+    missing: dict[str, None] = {}
     open_paths: list[str] = []
 
     def follow(importing: File) -> None:
@@ -49,7 +49,7 @@ def link(file: File, references: Mapping[str, File]) -> Linked:
                 continue
             found = references.get(each.path) or known.file(each.path)
             if found is None:
-                missing.append(each.path)
+                missing[each.path] = None
                 continue
             open_paths.append(each.path)
             follow(found)

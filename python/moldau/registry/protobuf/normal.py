@@ -122,16 +122,15 @@ class _Normal:
         return tuple(sorted(found, key=lambda each: each.ranges))
 
     def _extends(self, extends: Iterable[Extend], scope: str) -> tuple[Extend, ...]:
-        together: dict[str, Extend] = {}
+        together: dict[str, tuple[list[Field], list[Group]]] = {}
         for extend in extends:
-            name = self._type(extend.extendee, scope)
-            known = together.get(name, Extend(name))
-            together[name] = Extend(
-                name,
-                self._fields((*known.fields, *extend.fields), scope),
-                self._groups((*known.groups, *extend.groups), scope),
-            )
-        return tuple(together.values())
+            fields, groups = together.setdefault(self._type(extend.extendee, scope), ([], []))
+            fields += extend.fields
+            groups += extend.groups
+        return tuple(
+            Extend(name, self._fields(fields, scope), self._groups(groups, scope))
+            for name, (fields, groups) in together.items()
+        )
 
     def _enum(self, enum: Enum, outer: str) -> Enum:
         scope = joined(outer, enum.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import groupby
 from typing import Final
 
 from moldau.registry.protobuf.elements import Aggregate, Listing, NamePart, Option, Options, Value, Word
@@ -42,20 +43,13 @@ class NormalOptions:
         return self._types.resolve_extension(name, scope) or name
 
     def _merged(self, options: Iterable[Option]) -> Iterator[Option]:
-        """Options that set parts of the same message are one."""
-        last: Option | None = None
-        for option in options:
-            if last is not None and last.name == option.name and self._is_single(option):
-                if isinstance(last.value, Aggregate) and isinstance(option.value, Aggregate):
-                    last = replace(last, value=_merged_aggregates(last.value, option.value))
-                else:
-                    last = option
-                continue
-            if last is not None:
-                yield last
-            last = option
-        if last is not None:
-            yield last
+        """Options that set parts of the same message are one; of others that are set twice the last counts."""
+        for _, same in groupby(options, key=_name):
+            together = list(same)
+            if self._is_single(together[-1]):
+                yield replace(together[-1], value=_merged_values([each.value for each in together]))
+            else:
+                yield from together
 
     def _is_single(self, option: Option) -> bool:
         extension = self._types.extensions.get(option.name[0].text)
@@ -85,15 +79,20 @@ def _unlisted(value: Value) -> Value:
     return value.values[0] if isinstance(value, Listing) and len(value.values) == 1 else value
 
 
-def _merged_aggregates(old: Aggregate, new: Aggregate) -> Aggregate:
-    entries = dict(old.entries)
-    for key, value in new.entries:
-        before = entries.get(key)
-        if isinstance(before, Aggregate) and isinstance(value, Aggregate):
-            entries[key] = _merged_aggregates(before, value)
-        else:
-            entries[key] = value
-    return Aggregate(tuple(sorted(entries.items())))
+def _merged_values(values: list[Value]) -> Value:
+    """What is left of values that are set one after the other: messages are merged, others replaced."""
+    merged: list[Aggregate] = []
+    for value in reversed(values):
+        if not isinstance(value, Aggregate):
+            break
+        merged.append(value)
+    if len(merged) < 2:
+        return values[-1]
+    entries: dict[str, list[Value]] = {}
+    for aggregate in reversed(merged):
+        for key, value in aggregate.entries:
+            entries.setdefault(key, []).append(value)
+    return Aggregate(tuple((key, _merged_values(entries[key])) for key in sorted(entries)))
 
 
 def number(text: str) -> str:

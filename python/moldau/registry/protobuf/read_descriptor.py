@@ -6,7 +6,7 @@ number is in the bytes before a record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf import text_encoding
@@ -21,6 +21,8 @@ from google.protobuf.descriptor_pb2 import (
 
 from moldau.registry.languages.language import SchemaError
 from moldau.registry.protobuf.elements import (
+    NAME_LENGTH_MAX,
+    NAME_PARTS_MAX,
     Aggregate,
     Enum,
     EnumValue,
@@ -58,6 +60,8 @@ _LABELS: Final[dict[int, Label]] = {
     FieldDescriptorProto.LABEL_REPEATED: "repeated",
 }
 
+SHOWN_MAX: Final = 40
+
 FIRST_OPTIONS: Final = (
     *("java_package", "java_outer_classname", "java_multiple_files", "java_generate_equals_and_hash"),
     *("java_string_check_utf8", "optimize_for", "go_package"),
@@ -70,19 +74,28 @@ def read(proto: FileDescriptorProto, pool: DescriptorPool | None = None) -> File
 
     Raises SchemaError.
     """
-    if not _is_text(proto):
-        raise SchemaError("the descriptor has a name that is no UTF-8")
+    _check_names(proto)
     return _Reader(proto, pool).file()
 
 
-def _is_text(message: ProtobufMessage) -> bool:
-    """Whether every string is one: Protobuf's library gives bytes for those of proto2 that are none."""
+def _check_names(message: ProtobufMessage) -> None:
+    """What is called something has a name; Protobuf's library gives bytes for strings that are no UTF-8."""
     for field, value in message.ListFields():
         values = value if field.is_repeated else (value,)
-        if field.type == FieldDescriptor.TYPE_STRING and any(isinstance(each, bytes) for each in values):
-            return False
-        if field.type == FieldDescriptor.TYPE_MESSAGE and not field.is_extension and not all(map(_is_text, values)):
-            return False
+        if field.type == FieldDescriptor.TYPE_STRING:
+            for each in values:
+                if isinstance(each, bytes) or not _is_name(field.full_name, each):
+                    raise SchemaError(f"the descriptor has a {field.name} that is none: {each[:SHOWN_MAX]!r}")
+        if field.type == FieldDescriptor.TYPE_MESSAGE and not field.is_extension:
+            for each in values:
+                _check_names(each)
+
+
+def _is_name(field: str, text: str) -> bool:
+    if field == "google.protobuf.FileDescriptorProto.package" or field.endswith(("type_name", "_type", "extendee")):
+        return text.count(".") <= NAME_PARTS_MAX and len(text) <= NAME_LENGTH_MAX
+    if field.endswith("DescriptorProto.name") and field != "google.protobuf.FileDescriptorProto.name":
+        return text.isidentifier() and len(text) <= NAME_LENGTH_MAX
     return True
 
 
@@ -109,20 +122,21 @@ class _Reader:
             tuple(sorted(self._options(proto), key=_rank)),
             tuple(self._message(each, 1) for each in proto.message_type if each.name not in groups),
             tuple(self._enum(each) for each in proto.enum_type),
-            self._extends(proto.extension, proto.message_type, 0),
+            self._extends(proto.extension, _by_name(proto.message_type), 0),
             tuple(self._service(each) for each in proto.service),
         )
 
     def _message(self, proto: DescriptorProto, depth: int) -> Message:
         if depth > NESTING_MAX:
             raise SchemaError(f"messages are nested deeper than {NESTING_MAX}")
+        messages = _by_name(proto.nested_type)
         inside: list[list[Field | Group]] = [[] for _ in range(len(proto.oneof_decl) + 1)]
         for field in proto.field:
             of_a_oneof = field.HasField("oneof_index") and not field.proto3_optional
             if of_a_oneof and field.oneof_index >= len(proto.oneof_decl):
                 raise SchemaError(f"the field {field.name} of {proto.name} is in a oneof that is not there")
             index = field.oneof_index if of_a_oneof else -1
-            inside[index].append(self._member(field, proto.nested_type, depth, in_oneof=bool(of_a_oneof)))
+            inside[index].append(self._member(field, messages, depth, in_oneof=bool(of_a_oneof)))
         groups = _names_of_groups((*proto.field, *proto.extension))
         oneofs = [
             OneOf(each.name, _fields(members), _groups(members), self._options(each))
@@ -143,12 +157,12 @@ class _Reader:
             tuple(
                 Extensions((Range(each.start, each.end - 1),), self._options(each)) for each in proto.extension_range
             ),
-            self._extends(proto.extension, proto.nested_type, depth),
+            self._extends(proto.extension, messages, depth),
             self._options(proto),
         )
 
     def _extends(
-        self, fields: Iterable[FieldDescriptorProto], messages: Iterable[DescriptorProto], depth: int
+        self, fields: Iterable[FieldDescriptorProto], messages: Mapping[str, DescriptorProto], depth: int
     ) -> tuple[Extend, ...]:
         together: dict[str, list[Field | Group]] = {}
         for field in fields:
@@ -157,12 +171,12 @@ class _Reader:
         return tuple(Extend(name, _fields(members), _groups(members)) for name, members in together.items())
 
     def _member(
-        self, proto: FieldDescriptorProto, messages: Iterable[DescriptorProto], depth: int, *, in_oneof: bool
+        self, proto: FieldDescriptorProto, messages: Mapping[str, DescriptorProto], depth: int, *, in_oneof: bool
     ) -> Field | Group:
         label = None if in_oneof else self._label(proto)
         if proto.type == FieldDescriptorProto.TYPE_GROUP:
             name = proto.type_name.rpartition(".")[2]
-            message = next((each for each in messages if each.name == name), None)
+            message = messages.get(name)
             if message is None:
                 raise SchemaError(f"the message of the group {proto.name} is not there")
             return Group(self._message(message, depth + 1), proto.number, label, self._options(proto))
@@ -275,6 +289,10 @@ def _default(proto: FieldDescriptorProto, kind: str) -> Word | Quoted:
 
 def _names_of_groups(fields: Iterable[FieldDescriptorProto]) -> set[str]:
     return {each.type_name.rpartition(".")[2] for each in fields if each.type == FieldDescriptorProto.TYPE_GROUP}
+
+
+def _by_name(messages: Iterable[DescriptorProto]) -> dict[str, DescriptorProto]:
+    return {each.name: each for each in messages}
 
 
 def _fields(members: Iterable[Field | Group]) -> tuple[Field, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from moldau.registry.protobuf.elements import SCALARS, Enum, Extend, File, MapType, Member, Message
@@ -31,6 +31,7 @@ class Types:
         self.extensions: dict[str, Member] = {}
         self.twice: list[Declared] = []
         """What has a name that something before it has."""
+        self._resolved: dict[tuple[str, str], Declared | None] = {}
         for file in files:
             self._add_file(file)
 
@@ -66,7 +67,11 @@ class Types:
 
     def resolve(self, name: str, scope: str) -> Declared | None:
         """The message or enum that a name stands for within a message or package."""
-        return _looked_up(self.by_name, name, scope)
+        key = name, scope
+        if key not in self._resolved:
+            known = (self.by_name[full] for full in candidates(name, scope) if full in self.by_name)
+            self._resolved[key] = next(known, None)
+        return self._resolved[key]
 
     def resolve_extension(self, name: str, scope: str) -> str | None:
         """The full name of the extension that a name stands for."""
@@ -94,7 +99,3 @@ def candidates(name: str, scope: str) -> Iterator[str]:
         yield f"{scope}.{name}"
         scope = scope.rpartition(".")[0]
     yield name
-
-
-def _looked_up(known: Mapping[str, Declared], name: str, scope: str) -> Declared | None:
-    return next((known[full] for full in candidates(name, scope) if full in known), None)

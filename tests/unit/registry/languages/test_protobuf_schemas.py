@@ -345,7 +345,15 @@ def test_what_is_wrong_is_said_with_its_place(text, said):
 
 
 @pytest.mark.parametrize(
-    "change", ["editions", "a type that is not there", "a oneof that is not there", "bytes", "a name that is no text"]
+    "change",
+    [
+        "editions",
+        "a name with a dot",
+        "a type that is not there",
+        "a oneof that is not there",
+        "bytes",
+        "a name that is no text",
+    ],
 )
 def test_a_descriptor_that_is_none_is_refused(change):
     file = FileDescriptorProto(name="a.proto", syntax="proto3")
@@ -354,6 +362,8 @@ def test_a_descriptor_that_is_none_is_refused(change):
         file.syntax = "editions"
     elif change == "a type that is not there":
         field.type, field.type_name = FieldDescriptorProto.TYPE_MESSAGE, ".B"
+    elif change == "a name with a dot":
+        file.message_type[0].name = "A.B"
     elif change == "a oneof that is not there":
         field.oneof_index = 3
     text = encoded(file)
@@ -381,6 +391,14 @@ BOMBS = {
     "nested descriptors": encoded(nested(60)),
     "a million words": "message A { optional int32 a = 1; } " * 100_000,
     "a string of escapes": 'option java_package = "' + "\\\\" * 1_000_001,
+    "a package of a hundred thousand parts": "package a" + ".a" * 100_000 + "; message A { optional A a = 1; }",
+    "a package of a hundred thousand parts in a descriptor": encoded(FileDescriptorProto(package="a" + ".a" * 100_000)),
+    "a message whose name is looked through by every field": (
+        f"message {'A' * 1_000_000} {{ {'optional B b = 1; ' * 50_000} }} enum B {{ X = 0; }}"
+    ),
+    "a million empty lines": "\n" * 1_000_000 + "§",
+    "a million empty lines of base64": "A" + "\n" * 1_000_000 + "=;",
+    "a million comments": "/**/" * 250_000 + "/*",
     "a number of a million digits": f"enum E {{ A = {'9' * 1_000_000}; }}",
 }
 
@@ -389,6 +407,22 @@ BOMBS = {
 def test_a_bomb_is_refused(name):
     with pytest.raises(SchemaError):
         parse(BOMBS[name])
+
+
+def test_many_of_everything_are_read_in_one_pass():
+    head = (
+        'syntax = "proto2"; import "google/protobuf/descriptor.proto"; '
+        "message O { optional O o = 1; extensions 2 to max; }"
+    )
+    schema = PROTOBUF.parse(
+        f"{head} extend google.protobuf.FileOptions {{ optional O opt = 50000; }}"
+        + "".join(f'import "{number}.proto";' for number in range(15_000))
+        + "".join(f"option (opt).f{number} = 1;" for number in range(15_000))
+        + "".join(f"extend O {{ optional int32 e{number} = {number}; }}" for number in range(30_000, 38_000)),
+        [],
+        strict=False,
+    )
+    assert schema.equivalent(schema.normalized())
 
 
 def test_many_reserved_numbers_and_many_fields_are_compared_in_one_pass():
