@@ -35,6 +35,7 @@ ORDER = {
         {"name": "day", "type": {"type": "int", "logicalType": "date"}},
         {"name": "raw", "type": "bytes"},
         {"name": "share", "type": "double"},
+        {"name": "state", "type": {"type": "enum", "name": "State", "symbols": ["NEW", "PAID"]}, "default": "NEW"},
         {"name": "who", "type": ["null", "long", "string"], "default": None},
     ],
 }
@@ -46,6 +47,7 @@ VALUE = {
     "day": dt.date(2026, 1, 31),
     "raw": b"\0\xff",
     "share": float("inf"),
+    "state": "PAID",
     "who": "x",
 }
 SHOWN = {
@@ -56,6 +58,7 @@ SHOWN = {
     "day": "2026-01-31",
     "raw": "\0\xff",
     "share": "Infinity",
+    "state": "PAID",
     "who": "x",
 }
 
@@ -160,7 +163,7 @@ def test_what_cannot_be_read_is_told_with_its_place_and_left_out(servers, url, c
     assert f"{made}-0 at offset 0: the value: 2 bytes are too few" in shown.err
     assert f"{made}-0 at offset 1: the value is no avro: " in shown.err
     assert f"{made}-0 at offset 2: the value: {url} does not give the schema with the id 2130706432" in shown.err
-    assert "3 records could not be read" in shown.err
+    assert "3 records could not be read, and left out" in shown.err
 
 
 def test_a_registry_that_does_not_answer_ends_the_command(servers, client, made):
@@ -200,6 +203,7 @@ def test_theirs_reads_what_produce_encoded(servers, url, client, made, schema_fi
         ({"cents": "1"}, 'cents: "1" is no long'),
         ({"total": "x"}, 'total: "x" is no decimal'),
         ({"total": "1.005"}, "total: 1.005 has more than 2 digits behind the point"),
+        ({"state": "GONE"}, 'state: "GONE" is none of the symbols of State: NEW, PAID'),
         ({"at": "yesterday"}, 'at: "yesterday" is no timestamp-micros'),
         ({"at": "2026-01-31T12:00:00"}, "is no timestamp-micros"),
         ({"who": []}, "who: [] is none of null, long, string"),

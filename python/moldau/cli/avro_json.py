@@ -104,7 +104,12 @@ class Meaning:
             return [self._value(node["items"], one, namespace, f"{path}[{index}]") for index, one in enumerate(given)]
         if kind == "map" and isinstance(given, dict):
             return {key: self._value(node["values"], one, namespace, _in(path, key)) for key, one in given.items()}
-        if kind == "enum" and given in node["symbols"]:
+        if kind == "enum":
+            if given not in node["symbols"]:
+                symbols = ", ".join(node["symbols"])
+                raise NotMeantError(
+                    f"{path or 'it'}: {_short(given)} is none of the symbols of {node['name']}: {symbols}"
+                )
             return given
         reading = LOGICAL.get((kind, node.get("logicalType"))) or PLAIN.get(kind)
         try:

@@ -66,8 +66,9 @@ class Reader:
     def check(self) -> None:
         """Raises PartlyDoneError if there was one that could not be read."""
         if self.unreadable:
+            said = "1 record" if self.unreadable == 1 else f"{self.unreadable:,} records"
             raise PartlyDoneError(
-                f"{self.unreadable:,} records could not be read and were left out",
+                f"{said} could not be read, and left out",
                 "without --value and --key they are shown as they are",
             )
 

@@ -140,12 +140,14 @@ def test_both_write_the_same_bytes_and_read_the_same_value(data):
     value = data.draw(values)
     text = json.dumps(schema)
     parsed = parse_schema(json.loads(text))
+    written = AvroEncoder(text).encode(value)
     try:
         expected = theirs(parsed, value)
-    except (TypeError, AttributeError):
-        # fastavro looks at a datetime's time zone even to see that a number is none; its own mistake.
+    except (TypeError, AttributeError, ValueError):
+        # Looking for the branch of a union, fastavro fails at the first one whose logical type it cannot prepare (a
+        # decimal of fewer digits, a text that is no date), where we go on to the next. What we wrote must be readable.
+        AvroDecoder(text).decode(written)
         return
-    written = AvroEncoder(text).encode(value)
     assert written == expected
     assert alike(AvroDecoder(text).decode(written), schemaless_reader(io.BytesIO(written), parsed))
 

@@ -283,10 +283,14 @@ fn micros_of_day(value: &Bound<'_, PyAny>) -> PyResult<i64> {
 pub fn micros_since_1970(value: &Bound<'_, PyAny>, utc: bool) -> PyResult<Option<i64>> {
     let py = value.py();
     let known = known(py)?;
-    if !value.is_exact_instance(known.datetime.bind(py)) && !value.is_instance(known.datetime.bind(py))? {
+    let class = known.datetime.bind(py);
+    // SAFETY: two types that live. Not `isinstance`: a proxy may claim to be a datetime and not be laid out as one.
+    let real = unsafe { ffi::PyType_IsSubtype(value.get_type_ptr(), class.as_type_ptr()) } != 0;
+    if !real && !value.is_instance(class)? {
         return Ok(None);
     }
-    let fields = match known.capsule {
+    let capsule = known.capsule.filter(|_| real);
+    let fields = match capsule {
         Some(_) => laid_fields(value),
         None => shown_fields(value)?,
     };
@@ -294,7 +298,7 @@ pub fn micros_since_1970(value: &Bound<'_, PyAny>, utc: bool) -> PyResult<Option
     if !utc {
         return Ok(Some(shown));
     }
-    if let Some(capsule) = known.capsule {
+    if let Some(capsule) = capsule {
         // SAFETY: as in `laid_fields`; the last field is read only where there is a zone.
         let laid = unsafe { &*std::ptr::addr_of!(*value.as_ptr()).cast::<Laid>() };
         if laid.has_tzinfo != 0 && laid.tzinfo == capsule.utc {

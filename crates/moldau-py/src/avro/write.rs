@@ -426,7 +426,11 @@ impl<'py, 'run> Writer<'py, 'run> {
             name.map(|name| Ok(name.cast_into::<PyString>()?.unbind())).transpose()
         });
         let attributes: Attributes = attributes.collect::<PyResult<Vec<_>>>()?.into();
-        *parts.attributes.lock() = Some((class.unbind(), Arc::clone(&attributes)));
+        // What was there is let go after the lock: the end of a class may run Python.
+        let _before = parts
+            .attributes
+            .lock()
+            .replace((class.unbind(), Arc::clone(&attributes)));
         Ok(Some(attributes))
     }
 }

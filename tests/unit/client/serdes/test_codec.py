@@ -167,6 +167,26 @@ def test_moments_of_other_zones_and_of_none_are_the_same_instant():
         AvroDecoder(json.dumps(schema)).decode(encode("long", 2**62))
 
 
+def test_what_only_claims_to_be_a_datetime_is_asked_and_not_looked_into():
+    class Proxy:
+        __class__ = dt.datetime
+
+        def __init__(self, moment: dt.datetime) -> None:
+            self._moment = moment
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._moment, name)
+
+    schema = {"type": "long", "logicalType": "timestamp-micros"}
+    moment = dt.datetime(2026, 3, 1, 12, 0, 0, 1, tzinfo=dt.UTC)
+    assert encode(schema, Proxy(moment)) == encode(schema, moment)
+
+    class Later(dt.datetime):
+        """A subclass is laid out as its base."""
+
+    assert encode(schema, Later(2026, 3, 1, 12, 0, 0, 1, tzinfo=dt.UTC)) == encode(schema, moment)
+
+
 def test_a_decimal_keeps_every_digit():
     schema = {"type": "bytes", "logicalType": "decimal", "precision": 100, "scale": 50}
     value = Decimal("-" + "9" * 50 + "." + "1" * 50)
