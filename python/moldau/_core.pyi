@@ -16,6 +16,7 @@ plain integers here; times are milliseconds since the epoch.
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 from typing import Any, Final, final
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from moldau.server.core_types import (
     DirectoryStatus,
     Endpoint,
     FaultKind,
+    FutureStatus,
     LoadFailure,
     LogSettings,
     LogStatus,
@@ -450,6 +452,25 @@ class Core:
 
     # Looking in
 
+    def set_move_limit(self, bytes_per_second: float) -> None:
+        """Move partitions between directories no faster than this, from the first call to `shutdown`.
+
+        Raises:
+            CoreError: the system grants no more threads.
+        """
+
+    def move_partition(self, topic: str, partition: int, directory: Path) -> None:
+        """Begin to move a partition to `directory`, one of `log.dirs`; one that is not here will be made there.
+
+        Raises:
+            CoreError: LOG_DIR_NOT_FOUND; KAFKA_STORAGE_ERROR, a directory is offline; REPLICA_NOT_AVAILABLE, the
+                partition is not here.
+        """
+
+    def futures(self) -> list[FutureStatus]:
+        """The copies of partitions that are being moved."""
+    def moves_done(self) -> int:
+        """Partitions that have changed their directory since the start."""
     def directories(self) -> list[DirectoryStatus]:
         """Every log directory with its state and space."""
     def logs(self) -> list[LogStatus]:

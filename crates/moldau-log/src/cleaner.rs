@@ -26,6 +26,7 @@ pub(crate) use choose::{Cleanable, cleanable};
 pub use pass::CleanedLog;
 pub(crate) use pass::clean;
 pub use threads::{CleanerSettings, CleanerThreads};
+pub(crate) use throttle::Ledger;
 pub use throttle::{Pace, Unhurried};
 
 use std::io;

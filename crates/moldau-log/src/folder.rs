@@ -6,7 +6,7 @@
 
 use crate::file_pool::{FilePool, PooledFile};
 use crate::storage::{OpenMode, Storage, StorageFile};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -52,7 +52,8 @@ impl Extension {
 #[derive(Debug)]
 pub(crate) struct Folder {
     pub storage: Arc<dyn Storage>,
-    pub path: PathBuf,
+    /// Another one once the partition was moved to another log directory.
+    path: RwLock<PathBuf>,
     /// `false` skips every flush.
     pub durable: bool,
     /// The node's open files.
@@ -60,15 +61,33 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
+    pub fn new(storage: Arc<dyn Storage>, path: PathBuf, durable: bool, pool: Arc<FilePool>) -> Folder {
+        Folder {
+            storage,
+            path: RwLock::new(path),
+            durable,
+            pool,
+        }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.path.read().clone()
+    }
+
+    /// The same files are to be found here from now on; whoever has one open must let go of it.
+    pub fn set_path(&self, path: PathBuf) {
+        *self.path.write() = path;
+    }
+
     /// The path of one of a segment's files: twenty digits and a suffix.
     pub fn file(&self, base_offset: i64, suffix: &str) -> PathBuf {
-        self.path.join(format!("{base_offset:020}.{suffix}"))
+        self.path.read().join(format!("{base_offset:020}.{suffix}"))
     }
 
     /// Makes the names in the folder durable.
     pub fn sync_names(&self) -> io::Result<()> {
         if self.durable {
-            self.storage.sync_directory(&self.path)
+            self.storage.sync_directory(&self.path())
         } else {
             Ok(())
         }
@@ -108,6 +127,11 @@ impl LazyFile {
             suffix,
             handle: Mutex::default(),
         }
+    }
+
+    /// Its name in a log that it is a part of.
+    pub fn name(&self) -> String {
+        format!("{:020}.{}", self.base_offset, self.suffix)
     }
 
     pub fn path(&self) -> PathBuf {
@@ -154,6 +178,11 @@ impl LazyFile {
         if let Some(pooled) = self.handle.lock().open.upgrade() {
             pooled.release();
         }
+    }
+
+    /// The folder has moved: the next use opens the file where it is now.
+    pub fn forget(&self) {
+        self.handle.lock().open = Weak::new();
     }
 
     /// The file is to be found, or made, with `extension`.

@@ -13,6 +13,7 @@ mod file_pool;
 mod folder;
 mod index;
 mod manager;
+mod mover;
 mod partition_log;
 mod producer_state;
 mod recovery;
@@ -30,9 +31,10 @@ pub use cleaner::{CleanedLog, CleanerLimits, CleanerSettings, CleanerThreads, Pa
 pub use config::{CompressionSetting, LogConfig, TimestampType};
 pub use error::{AppendError, LogError, ReadError, RecordError};
 pub use manager::{
-    CleanerCounters, DirectoryStatus, HousekeepingReport, LoadFailure, LoadReport, LogManager, LogManagerConfig,
-    PartitionSpec,
+    CleanerCounters, DirectoryStatus, FutureStatus, HousekeepingReport, LoadFailure, LoadReport, LogManager,
+    LogManagerConfig, MoveRefusal, PartitionSpec,
 };
+pub use mover::Mover;
 pub use partition_log::PartitionLog;
 pub use slice::{FileRange, LogSlice};
 pub use storage::{FileSystem, Storage, StorageFile};

@@ -11,6 +11,7 @@
 mod cleaning;
 mod directories;
 mod load;
+mod moving;
 
 use crate::checkpoint;
 use crate::config::LogConfig;
@@ -23,7 +24,9 @@ use crate::storage::{FileSystem, Storage};
 use crate::types::{TopicId, TopicPartition};
 pub use cleaning::CleanerCounters;
 use cleaning::Cleaning;
-use directories::{Checkpointed, Directory, FolderName};
+use directories::{Directory, FolderName};
+use moving::Moving;
+pub use moving::{FutureStatus, MoveRefusal};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::io;
@@ -142,6 +145,8 @@ pub struct LogManager {
     pool: Arc<FilePool>,
     /// What compaction is at, and what it was.
     cleaning: Cleaning,
+    /// Partitions on their way to another directory.
+    moving: Moving,
 }
 
 impl LogManager {
@@ -164,6 +169,7 @@ impl LogManager {
             changing: Mutex::new(()),
             placing: Mutex::new(()),
             cleaning: Cleaning::default(),
+            moving: Moving::default(),
         })
     }
 
@@ -197,8 +203,9 @@ impl LogManager {
     fn make_partition(&self, spec: &PartitionSpec, now_ms: i64) -> Result<(Arc<PartitionLog>, bool), LogError> {
         let directory = {
             let _one_at_a_time = self.placing.lock();
-            let fewest = self.online().min_by_key(|directory| directory.partition_count());
-            let directory = fewest.ok_or(LogError::NoOnlineDirectory)?;
+            let wished = self.take_wish(&spec.topic_partition);
+            let fewest = || self.online().min_by_key(|directory| directory.partition_count());
+            let directory = wished.or_else(fewest).ok_or(LogError::NoOnlineDirectory)?;
             directory.add_partition();
             directory
         };
@@ -239,12 +246,8 @@ impl LogManager {
         storage.create_directory(&path).map_err(failed)?;
         self.check_topic_id(directory, spec, &path, &failed)?;
         let noted = directory.checkpointed(&spec.topic_partition);
-        let folder = Arc::new(Folder {
-            storage: Arc::clone(storage),
-            path,
-            durable: self.config.durable,
-            pool: Arc::clone(&self.pool),
-        });
+        let folder = Folder::new(Arc::clone(storage), path, self.config.durable, Arc::clone(&self.pool));
+        let folder = Arc::new(folder);
         let parameters = LoadParameters {
             clean: directory.was_clean(),
             recovery_point: noted.recovery_point,
@@ -339,6 +342,7 @@ impl LogManager {
     /// Takes a partition out and renames its folder; the files go later, by [`LogManager::housekeeping`].
     pub fn delete(&self, topic_partition: &TopicPartition, now_ms: i64) -> Result<(), LogError> {
         let _one_at_a_time = self.changing.lock();
+        self.give_up_move(topic_partition, now_ms);
         let log = self
             .logs
             .write()
@@ -364,11 +368,11 @@ impl LogManager {
         let failed = |source| {
             directory.health.fail("deleting a partition", &source);
             LogError::Storage {
-                path: log.directory().to_owned(),
+                path: log.directory(),
                 source,
             }
         };
-        self.config.storage.rename(log.directory(), &renamed).map_err(failed)?;
+        self.config.storage.rename(&log.directory(), &renamed).map_err(failed)?;
         if self.config.durable {
             self.config.storage.sync_directory(directory.path()).map_err(failed)?;
         }
@@ -437,20 +441,9 @@ impl LogManager {
     /// Writes recovery points, log start offsets and high watermarks of all directories. A directory that cannot be
     /// written goes offline; the last such error is given back.
     pub fn checkpoint(&self) -> io::Result<()> {
-        let logs = self.partitions();
         let mut result = Ok(());
         for directory in self.online() {
-            let mine = logs.iter().filter(|log| log.log_directory() == directory.path());
-            let open = mine.map(|log| {
-                let noted = Checkpointed {
-                    recovery_point: log.recovery_point(),
-                    log_start: log.log_start_offset(),
-                    high_watermark: log.high_watermark(),
-                    cleaned_to: log.cleaned_to(),
-                };
-                (log.topic_partition().clone(), noted)
-            });
-            if let Err(error) = directory.write_checkpoints(open, self.config.durable) {
+            if let Err(error) = self.checkpoint_directory(directory) {
                 if !crate::directory::is_shortage(&error) {
                     directory.health.fail("writing checkpoints", &error);
                 }
@@ -458,6 +451,13 @@ impl LogManager {
             }
         }
         result
+    }
+
+    fn checkpoint_directory(&self, directory: &Directory) -> io::Result<()> {
+        let logs = self.partitions();
+        let mine = logs.iter().filter(|log| log.log_directory() == directory.path());
+        let open = mine.map(|log| (log.topic_partition().clone(), moving::noted(log)));
+        directory.write_checkpoints(open, self.config.durable)
     }
 
     /// Flushes and closes every partition, writes the checkpoints and marks the directories as shut down cleanly, so

@@ -8,15 +8,18 @@
 //!
 //! `log_end` is published last, after the bytes and the tail; what a reader sees before it is complete.
 //! The methods are spread over rooms: `append`, `read`, `lookup` (by time and epoch), `retention`, `change` (roll,
-//! flush, truncate, close), `swap` (a compacted segment takes the place of others).
+//! flush, truncate, close), `swap` (a compacted segment takes the place of others), `relocate` (to another directory).
 
 mod append;
 mod change;
 mod lookup;
 mod read;
+mod relocate;
 mod retention;
 mod swap;
 mod tail;
+
+pub(crate) use relocate::{Destination, Relocation, RelocationError};
 
 use crate::checkpoint;
 use crate::config::LogConfig;
@@ -35,9 +38,9 @@ use crate::types::{
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use tail::Tail;
 
 pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
@@ -51,7 +54,8 @@ pub struct PartitionLog {
     topic_partition: TopicPartition,
     topic_id: TopicId,
     folder: Arc<Folder>,
-    health: Arc<DirectoryHealth>,
+    /// Of the log directory it is in.
+    health: RwLock<Arc<DirectoryHealth>>,
     /// Deleted, or shut down.
     closed: AtomicBool,
     config: RwLock<Arc<LogConfig>>,
@@ -70,6 +74,8 @@ pub struct PartitionLog {
     flushing: Mutex<()>,
     /// Held by whoever takes segments out of the middle or the front of the list; taken before `appender`.
     reshaping: Mutex<()>,
+    /// How often the end was cut off; who copies the log compares.
+    truncations: AtomicU64,
     /// How far compaction came; -1 where it never was.
     cleaned_to: AtomicI64,
     /// Files were made whose names are not durable yet.
@@ -129,7 +135,7 @@ impl PartitionLog {
             topic_partition: identity.topic_partition,
             topic_id: identity.topic_id,
             folder: identity.folder,
-            health: identity.health,
+            health: RwLock::new(identity.health),
             closed: AtomicBool::new(false),
             config: RwLock::new(Arc::new(config)),
             segments: RwLock::new(Arc::new(loaded.segments)),
@@ -149,6 +155,7 @@ impl PartitionLog {
             epochs: Mutex::new(loaded.epochs),
             flushing: Mutex::new(()),
             reshaping: Mutex::new(()),
+            truncations: AtomicU64::new(0),
             cleaned_to: AtomicI64::new(noted.cleaned_to.map_or(-1, |offset| offset.0)),
             names_unsynced: AtomicBool::new(true),
             epochs_unsynced: AtomicBool::new(false),
@@ -173,13 +180,17 @@ impl PartitionLog {
     }
 
     /// Where its files are.
-    pub fn directory(&self) -> &Path {
-        &self.folder.path
+    pub fn directory(&self) -> PathBuf {
+        self.folder.path()
     }
 
     /// The one of `log.dirs` that it is in.
-    pub fn log_directory(&self) -> &Path {
-        &self.health.path
+    pub fn log_directory(&self) -> PathBuf {
+        self.health().path.clone()
+    }
+
+    fn health(&self) -> Arc<DirectoryHealth> {
+        Arc::clone(&self.health.read())
     }
 
     /// First offset that can be read.
@@ -311,23 +322,23 @@ impl PartitionLog {
 
     /// Whether its directory has failed or it was deleted.
     pub fn is_offline(&self) -> bool {
-        self.offline_reason().is_some()
+        self.closed.load(Ordering::Acquire) || self.health.read().failure().is_some()
     }
 
-    pub(crate) fn offline_reason(&self) -> Option<&str> {
-        match self.health.failure() {
+    pub(crate) fn offline_reason(&self) -> Option<String> {
+        match self.health.read().failure() {
             None if self.closed.load(Ordering::Acquire) => {
-                Some("the partition was deleted or the node is shutting down")
+                Some("the partition was deleted or the node is shutting down".to_owned())
             }
-            failure => failure,
+            failure => failure.map(str::to_owned),
         }
     }
 
     /// Takes the directory offline and says why.
     pub(crate) fn storage_failed(&self, doing: &str, error: io::Error) -> LogError {
-        self.health.fail(doing, &error);
+        self.health().fail(doing, &error);
         LogError::Storage {
-            path: self.folder.path.clone(),
+            path: self.folder.path(),
             source: error,
         }
     }
@@ -340,7 +351,7 @@ impl PartitionLog {
     }
 
     fn replace_epochs(&self, epochs: &EpochCache, durable: bool) -> io::Result<()> {
-        let path = self.folder.path.join(checkpoint::LEADER_EPOCHS);
+        let path = self.folder.path().join(checkpoint::LEADER_EPOCHS);
         let bytes = checkpoint::format_epochs(epochs.entries());
         self.folder.storage.replace_file(&path, &bytes, durable)
     }

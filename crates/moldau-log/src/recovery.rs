@@ -55,11 +55,11 @@ pub(crate) struct Loaded {
 pub(crate) fn load(folder: &Arc<Folder>, parameters: LoadParameters, config: &LogConfig) -> Result<Loaded, LogError> {
     load_or_scan(folder, parameters, config).map_err(|error| match error {
         ScanError::Storage(source) => LogError::Storage {
-            path: folder.path.clone(),
+            path: folder.path(),
             source,
         },
         invalid => LogError::Invalid {
-            path: folder.path.clone(),
+            path: folder.path(),
             message: invalid.to_string(),
         },
     })
@@ -97,7 +97,7 @@ fn load_or_scan(folder: &Arc<Folder>, parameters: LoadParameters, config: &LogCo
         let bytes = checkpoint::format_epochs(epochs.entries());
         folder
             .storage
-            .replace_file(&folder.path.join(checkpoint::LEADER_EPOCHS), &bytes, folder.durable)?;
+            .replace_file(&folder.path().join(checkpoint::LEADER_EPOCHS), &bytes, folder.durable)?;
     }
     let recovery_point = parameters.recovery_point.clamp(segments[0].base_offset, log_end);
     Ok(Loaded {
@@ -119,7 +119,7 @@ fn start_over(
     parameters: LoadParameters,
     config: &LogConfig,
 ) -> Result<Loaded, ScanError> {
-    tracing::warn!(folder = %folder.path.display(), log_start = %parameters.log_start,
+    tracing::warn!(folder = %folder.path().display(), log_start = %parameters.log_start,
         "the log ends before its start offset; beginning anew there");
     for segment in segments {
         for path in segment.mark_deleted()? {
@@ -129,7 +129,7 @@ fn start_over(
     remove_snapshots_after(folder, Offset(-1))?;
     folder
         .storage
-        .remove_file(&folder.path.join(checkpoint::LEADER_EPOCHS))?;
+        .remove_file(&folder.path().join(checkpoint::LEADER_EPOCHS))?;
     load_or_scan(folder, parameters, config)
 }
 
@@ -300,7 +300,7 @@ fn scan_segment(
 
 /// The leader epochs as noted; from the batches where the file was torn by a crash.
 fn read_epochs(folder: &Folder, segments: &[Arc<Segment>]) -> Result<EpochCache, ScanError> {
-    let path = folder.path.join(checkpoint::LEADER_EPOCHS);
+    let path = folder.path().join(checkpoint::LEADER_EPOCHS);
     let bytes = match folder.storage.read_file(&path, checkpoint::LIMIT_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(EpochCache::default()),
         other => other?,
@@ -382,7 +382,7 @@ fn read_newest_snapshot(folder: &Folder, snapshots: &[i64], end: Offset) -> io::
 
 /// Offsets of the snapshots in the folder, ascending.
 pub(crate) fn snapshots(folder: &Folder) -> io::Result<Vec<i64>> {
-    let names = folder.storage.list(&folder.path)?;
+    let names = folder.storage.list(&folder.path())?;
     Ok(names
         .iter()
         .filter_map(|entry| parse_name(&entry.name))

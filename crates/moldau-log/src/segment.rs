@@ -457,7 +457,14 @@ impl Segment {
         }
     }
 
-    fn files(&self) -> [&LazyFile; 4] {
+    /// The folder has moved: the next use of a file opens it where it is now.
+    pub fn reopen_files(&self) {
+        for file in self.files() {
+            file.forget();
+        }
+    }
+
+    pub fn files(&self) -> [&LazyFile; 4] {
         [&self.log, self.offsets.file(), self.times.file(), self.aborted.file()]
     }
 

@@ -111,7 +111,7 @@ fn dump_log_segments_has_no_complaint() {
     std::fs::remove_file(root.join("recovery-point-offset-checkpoint")).unwrap();
     let manager = open();
     let log = manager.create(spec, NOW).unwrap();
-    let recovered = files(log.directory());
+    let recovered = files(&log.directory());
     check(&dump(&jars, &recovered), &recovered);
     std::fs::remove_dir_all(&root).unwrap();
 }

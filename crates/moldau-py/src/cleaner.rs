@@ -47,7 +47,7 @@ impl Cleaner {
 }
 
 /// The threads run where no Python clock can be asked.
-fn wall_clock_ms() -> i64 {
+pub fn wall_clock_ms() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as i64)

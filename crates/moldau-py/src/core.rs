@@ -23,6 +23,7 @@ use crate::error::{Refusal, failures_to_python};
 use crate::events::Events;
 use crate::logging;
 use crate::metrics::{PythonFamily, families};
+use crate::mover::{self, Mover};
 use crate::producers::{self, PythonProducer};
 use crate::records::{KeyAndValue, build_batch, read_records};
 use crate::request::Request;
@@ -41,6 +42,8 @@ pub struct Core {
     stage: RwLock<Stage>,
     /// Compacts in the background from `set_cleaner_settings` to `shutdown`.
     cleaner: Cleaner,
+    /// Moves partitions between directories from `set_move_limit` to `shutdown`.
+    mover: Mover,
     /// The epoch of the quorum: the metadata log is led by the control plane, not by the image.
     metadata_epoch: AtomicI32,
     /// The process that opened it.
@@ -148,6 +151,7 @@ impl Core {
             events,
             stage: RwLock::new(Stage::Opening(Mutex::default())),
             cleaner: Cleaner::default(),
+            mover: Mover::default(),
             metadata_epoch: AtomicI32::new(0),
             owner: std::process::id(),
         })
@@ -225,6 +229,7 @@ impl Core {
             }
             self.events.clear();
             self.cleaner.stop();
+            self.mover.stop();
             if let Stage::Serving(server) = before {
                 server.shutdown(Duration::ZERO);
             }
@@ -239,6 +244,7 @@ impl Core {
                 server.shutdown(Duration::ZERO);
             }
             self.events.clear();
+            self.mover.stop();
             self.logs.abandon();
         });
     }
@@ -434,6 +440,24 @@ impl Core {
         Ok(())
     }
 
+    fn set_move_limit(&self, py: Python<'_>, bytes_per_second: f64) -> PyResult<()> {
+        py.detach(|| self.mover.limit(&self.logs, bytes_per_second).map_err(Refusal::from))?;
+        Ok(())
+    }
+
+    fn move_partition(&self, py: Python<'_>, topic: &str, partition: i32, directory: PathBuf) -> PyResult<()> {
+        let at = TopicPartition::new(topic, partition);
+        Ok(py.detach(|| self.mover.request(&self.logs, &at, &directory))?)
+    }
+
+    fn futures<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        mover::futures(py, &self.logs)
+    }
+
+    fn moves_done(&self) -> u64 {
+        self.logs.moves_done()
+    }
+
     fn delete_records(&self, py: Python<'_>, topic: &str, partition: i32, before_offset: i64) -> PyResult<i64> {
         Ok(py.detach(|| {
             let topic_partition = TopicPartition::new(topic, partition);
@@ -554,21 +578,7 @@ impl Core {
     }
 
     fn producers<'py>(&self, py: Python<'py>, topic: &str, partition: i32) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let producers = self.log(topic, partition)?.active_producers();
-        producers
-            .into_iter()
-            .map(|producer| {
-                let fields = (
-                    producer.producer_id.0,
-                    producer.producer_epoch.0,
-                    producer.last_sequence,
-                    producer.last_timestamp_ms,
-                    producer.coordinator_epoch,
-                    producer.current_transaction_start_offset.map_or(-1, |offset| offset.0),
-                );
-                named(py, "ProducerStatus", fields.into_pyobject(py)?)
-            })
-            .collect()
+        statuses::producers(py, &*self.log(topic, partition)?)
     }
 
     #[classattr]

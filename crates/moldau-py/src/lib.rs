@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod logging;
 mod metrics;
+mod mover;
 mod pattern;
 mod producers;
 mod records;

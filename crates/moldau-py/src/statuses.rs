@@ -1,6 +1,6 @@
 //! What a log has to say, as the tuples of `moldau.server.core_types`.
 
-use moldau_log::LogManager;
+use moldau_log::{LogManager, PartitionLog};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -33,12 +33,11 @@ pub fn logs<'py>(py: Python<'py>, logs: &LogManager) -> PyResult<Vec<Bound<'py, 
     logs.into_iter()
         .map(|log| {
             let at = log.topic_partition();
-            let parent = log.directory().parent().unwrap_or(log.directory());
             let fields = (
                 &*at.topic,
                 at.partition,
                 log.topic_id(),
-                parent.to_string_lossy().into_owned(),
+                log.log_directory().to_string_lossy().into_owned(),
                 log.size_bytes(),
                 log.log_start_offset().0,
                 log.high_watermark().0,
@@ -46,6 +45,24 @@ pub fn logs<'py>(py: Python<'py>, logs: &LogManager) -> PyResult<Vec<Bound<'py, 
                 !log.is_offline(),
             );
             named(py, "LogStatus", fields.into_pyobject(py)?)
+        })
+        .collect()
+}
+
+/// The producers that a partition remembers, each as a `ProducerStatus`.
+pub fn producers<'py>(py: Python<'py>, log: &PartitionLog) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    log.active_producers()
+        .into_iter()
+        .map(|producer| {
+            let fields = (
+                producer.producer_id.0,
+                producer.producer_epoch.0,
+                producer.last_sequence,
+                producer.last_timestamp_ms,
+                producer.coordinator_epoch,
+                producer.current_transaction_start_offset.map_or(-1, |offset| offset.0),
+            );
+            named(py, "ProducerStatus", fields.into_pyobject(py)?)
         })
         .collect()
 }

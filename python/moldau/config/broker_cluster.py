@@ -374,6 +374,5 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "Bytes per second for moving replicas between directories.",
         AtLeast(0),
         dynamic=CLUSTER_WIDE,
-        no_effect="replicas are not moved between directories yet",
     ),
 )

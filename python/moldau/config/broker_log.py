@@ -266,7 +266,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "num.replica.alter.log.dirs.threads",
         None,
         "Threads that move replicas between directories.",
-        no_effect="replicas are not moved between directories yet",
+        no_effect="one thread moves replicas between directories, one after the other",
     ),
     row(
         STRING,

@@ -58,7 +58,7 @@ from moldau.server.runner import MachineRunner
 from moldau.server.shell import Shell
 from moldau.server.topic_creation import OFFSETS_TOPIC
 from moldau.server.transactions import TransactionCoordinators
-from moldau.server.translation import cleaner_settings, group_settings, listener_settings, server_settings
+from moldau.server.translation import MOVE_LIMIT, cleaner_settings, group_settings, listener_settings, server_settings
 
 logger: Final = logging.getLogger("moldau.server")
 
@@ -262,6 +262,7 @@ class Node:
         pass_on_log_lines()
         self._publisher.publish_everything()
         self._core.set_cleaner_settings(cleaner_settings(self._configs))
+        self._core.set_move_limit(self._configs.broker_int(MOVE_LIMIT))
 
     def _shell_up(self, identity: storage.NodeIdentity) -> None:
         self._cluster_view.replayed(self._last_metadata_offset())
@@ -339,6 +340,7 @@ class Node:
     async def _look_at_directories(self) -> None:
         if self._directory_reports is not None:
             await self._directory_reports.report_failures()
+            self._directory_reports.report_moves()
 
     async def _checkpoint(self) -> None:
         await asyncio.to_thread(self._core.checkpoint)

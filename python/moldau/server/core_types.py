@@ -202,6 +202,18 @@ class LogStatus(NamedTuple):
     online: bool
 
 
+class FutureStatus(NamedTuple):
+    """A partition on its way to another log directory."""
+
+    topic: str
+    partition: int
+    directory: str
+    """The log directory that it is moved to."""
+    size_bytes: int
+    log_end_offset: int
+    """Up to here it was copied."""
+
+
 class ProducerStatus(NamedTuple):
     """One live idempotent or transactional producer of a partition (DescribeProducers)."""
 

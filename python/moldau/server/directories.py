@@ -39,6 +39,7 @@ class DirectoryReports:
         self._ids = {directory.resolve(): id_ for directory, id_ in directory_ids.items()}
         self._broker = (broker_id, broker_epoch)
         self._failed: set[UUID] = set()
+        self._moves_told = 0
 
     def assignments(self) -> tuple[tuple[UUID, int, UUID], ...]:
         """(topic id, partition, directory) of every replica that the image puts elsewhere, or nowhere yet."""
@@ -61,6 +62,12 @@ class DirectoryReports:
         """Write down where new replicas live. With one directory everybody knows."""
         if len(self._ids) > 1 and (assignments := self.assignments()):
             self._metadata.submit(AssignDirectories(*self._broker, assignments))
+
+    def report_moves(self) -> None:
+        """Write down where those replicas live that have changed their directory since the last look."""
+        if (moves := self._core.moves_done()) > self._moves_told:
+            self._moves_told = moves
+            self.report_assignments()
 
     async def report_failures(self) -> None:
         """Take partitions in directories that have failed since the last look out of service."""

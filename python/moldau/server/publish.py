@@ -22,7 +22,7 @@ from moldau.control.metadata.features import told_levels
 from moldau.control.metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataDelta, MetadataImage, Topic
 from moldau.server.clock import Clock
 from moldau.server.core_types import Endpoint, PartitionSpec, PartitionState
-from moldau.server.translation import cleaner_settings, client_quotas, connection_quotas, log_settings
+from moldau.server.translation import MOVE_LIMIT, cleaner_settings, client_quotas, connection_quotas, log_settings
 
 logger: Final = logging.getLogger("moldau.server.publish")
 
@@ -114,6 +114,7 @@ class Publisher:
         """Topics whose effective settings may have changed; a broker setting is a default of all of them."""
         if any(resource.type == BROKER_RESOURCE for resource in delta.changed_configs):
             self._core.set_cleaner_settings(cleaner_settings(self._configs))
+            self._core.set_move_limit(self._configs.broker_int(MOVE_LIMIT))
             enabled = self._configs.broker_bool
             self._core.set_auto_create_topics(enabled=enabled("auto.create.topics.enable"))
             self._core.set_verify_transactions(enabled=enabled("transaction.partition.verification.enable"))

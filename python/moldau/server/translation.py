@@ -7,7 +7,7 @@ values only change their shape.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from moldau.config import Value
 from moldau.config.listeners import Listener
@@ -60,6 +60,9 @@ def log_settings(values: Mapping[str, Value]) -> LogSettings:
         "max_compaction_lag_ms": number("max.compaction.lag.ms"),
         "delete_retention_ms": number("delete.retention.ms"),
     }
+
+
+MOVE_LIMIT: Final = "replica.alter.log.dirs.io.max.bytes.per.second"
 
 
 def cleaner_settings(configs: Configs) -> CleanerSettings:

@@ -5,7 +5,7 @@
 //! compaction.
 
 use super::CleanerLimits;
-use super::throttle::Pace;
+use super::throttle::{Ledger, Pace};
 use crate::manager::LogManager;
 use parking_lot::{Condvar, Mutex};
 use std::io;
@@ -13,8 +13,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How much may be spent at once before somebody has to wait.
-const BURST: Duration = Duration::from_millis(300);
 /// Kafka's limit for the map of one thread: its slots are counted in 31 bits.
 const MAP_LIMIT_BYTES: usize = i32::MAX as usize;
 
@@ -62,8 +60,7 @@ struct State {
     /// Grows whenever a thread should look again.
     looks: u64,
     stopping: bool,
-    /// When all that was spent so far is paid for, at the speed allowed.
-    paid_at: Instant,
+    spent: Ledger,
 }
 
 /// The running threads; dropped or stopped, they end between two batches.
@@ -86,7 +83,7 @@ impl CleanerThreads {
             settings,
             looks: 0,
             stopping: false,
-            paid_at: Instant::now(),
+            spent: Ledger::new(),
         };
         let cleaner = CleanerThreads {
             shared: Arc::new(Shared {
@@ -192,14 +189,13 @@ struct Shift<'a> {
 impl Pace for Shift<'_> {
     fn spent(&mut self, bytes: u64) -> bool {
         let mut state = self.shared.state.lock();
-        let cost = Duration::try_from_secs_f64(bytes as f64 / state.settings.io_max_bytes_per_second);
-        state.paid_at = state.paid_at.max(Instant::now()) + cost.unwrap_or(Duration::ZERO);
+        let limit = state.settings.io_max_bytes_per_second;
+        state.spent.spend(bytes, limit);
         while !state.is_over(self.number) {
-            let ahead = state.paid_at.saturating_duration_since(Instant::now());
-            if ahead <= BURST {
+            let Some(wait) = state.spent.wait() else {
                 return true;
-            }
-            self.shared.changed.wait_for(&mut state, ahead - BURST);
+            };
+            self.shared.changed.wait_for(&mut state, wait);
         }
         false
     }

@@ -5,12 +5,13 @@ use crate::temporary::TemporaryFolder;
 use proptest::prelude::*;
 
 fn folder(temporary: &TemporaryFolder) -> Arc<Folder> {
-    Arc::new(Folder {
-        storage: Arc::new(FileSystem),
-        path: temporary.path().to_owned(),
-        durable: false,
-        pool: Arc::new(FilePool::new(2)),
-    })
+    let pool = Arc::new(FilePool::new(2));
+    Arc::new(Folder::new(
+        Arc::new(FileSystem),
+        temporary.path().to_owned(),
+        false,
+        pool,
+    ))
 }
 
 fn entry(number: u32) -> OffsetEntry {

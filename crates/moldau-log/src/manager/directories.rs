@@ -133,6 +133,11 @@ impl Directory {
         self.unopened.lock().remove(partition);
     }
 
+    /// The checkpoints are to say this of a partition that is about to be in this directory.
+    pub fn note(&self, partition: &TopicPartition, noted: Checkpointed) {
+        self.unopened.lock().insert(partition.clone(), noted);
+    }
+
     /// One more partition is, or is about to be, in this directory.
     pub fn add_partition(&self) {
         self.partitions.fetch_add(1, Ordering::Relaxed);
@@ -255,7 +260,9 @@ pub(super) enum FolderName {
     Partition(TopicPartition),
     /// `topic-3.<id>-delete`: to be removed.
     Deleted,
-    /// `-stray`, `-future`, or nothing of ours.
+    /// `topic-3.<id>-future`: the copy of a partition that is on its way to this directory.
+    Future(TopicPartition),
+    /// `-stray`, or nothing of ours.
     Other,
 }
 
@@ -265,22 +272,26 @@ impl FolderName {
         if suffixed("-delete") {
             return FolderName::Deleted;
         }
-        if suffixed("-stray") || suffixed("-future") {
+        if suffixed("-stray") {
             return FolderName::Other;
         }
-        match name.rsplit_once('-') {
-            Some((topic, digits)) if !topic.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().map_or(FolderName::Other, |partition| {
-                    FolderName::Partition(TopicPartition::new(topic, partition))
-                })
-            }
-            _ => FolderName::Other,
+        if suffixed("-future") {
+            let partition = name
+                .rsplit_once('.')
+                .and_then(|(partition, _)| parse_partition(partition));
+            return partition.map_or(FolderName::Other, FolderName::Future);
         }
+        parse_partition(name).map_or(FolderName::Other, FolderName::Partition)
     }
 
     /// The name of a deleted partition's folder.
     pub fn deleted(partition: &TopicPartition) -> String {
         FolderName::suffixed(partition, "-delete")
+    }
+
+    /// The name of the copy of a partition. Kafka refuses one that would be too long instead of cutting it.
+    pub fn future(partition: &TopicPartition) -> String {
+        FolderName::suffixed(partition, "-future")
     }
 
     /// The name of a folder that nobody asked for.
@@ -299,6 +310,13 @@ impl FolderName {
     }
 }
 
+fn parse_partition(name: &str) -> Option<TopicPartition> {
+    let (topic, digits) = name.rsplit_once('-')?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let partition = digits.parse().ok().filter(|_| is_number && !topic.is_empty())?;
+    Some(TopicPartition::new(topic, partition))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +330,11 @@ mod tests {
         );
         assert_eq!(FolderName::parse(&FolderName::deleted(&partition)), FolderName::Deleted);
         assert_eq!(FolderName::parse(&FolderName::stray(&partition)), FolderName::Other);
+        assert_eq!(
+            FolderName::parse(&FolderName::future(&partition)),
+            FolderName::Future(partition)
+        );
+        assert_eq!(FolderName::parse("nothing.of-ours-future"), FolderName::Other);
         assert_eq!(FolderName::parse("lost+found"), FolderName::Other);
         assert_eq!(FolderName::parse("-3"), FolderName::Other);
         assert_eq!(FolderName::parse("orders-99999999999"), FolderName::Other);

@@ -3,6 +3,7 @@
 use super::directories::{Directory, FolderName};
 use super::{LoadFailure, LoadReport, LogManager, PartitionSpec};
 use crate::error::LogError;
+use crate::folder::{LOG, parse_name};
 use crate::types::TopicPartition;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -12,6 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The quorum's own log is opened before anybody knows which partitions there are.
 const METADATA_FOLDER: &str = "__cluster_metadata-0";
 
+/// Where the folders of partitions are.
+type Found<'a> = HashMap<TopicPartition, Vec<&'a Directory>>;
+/// Copies that were on their way.
+type Futures<'a> = Vec<(TopicPartition, &'a Directory, PathBuf)>;
+
 impl LogManager {
     /// Opens the given partitions in parallel, making those that are on no directory. Other folders are set aside as
     /// `-stray`, except `__cluster_metadata-0`; so are folders of an older topic of the same name. `progress(done,
@@ -19,7 +25,7 @@ impl LogManager {
     pub fn load(&self, specs: Vec<PartitionSpec>, now_ms: i64, progress: &(dyn Fn(usize, usize) + Sync)) -> LoadReport {
         let _one_at_a_time = self.changing.lock();
         let report = Mutex::new(LoadReport::default());
-        let found = self.survey(&specs, &mut report.lock());
+        let (found, futures) = self.survey(&specs, &mut report.lock());
         let (done, total) = (AtomicUsize::new(0), specs.len());
         in_parallel(self.config.recovery_threads, &specs, |spec| {
             let result = self.load_partition(spec, &found, now_ms, &report);
@@ -41,6 +47,7 @@ impl LogManager {
             drop(report);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
         });
+        self.resume_moves(futures, &specs);
         let report = report.into_inner();
         // A log that was cut may end before its old recovery point; what is appended next must not count as flushed.
         if report.recovered > 0
@@ -52,9 +59,9 @@ impl LogManager {
     }
 
     /// Lists the folders of all directories, sets aside the strays, and schedules what was deleted for removal.
-    fn survey(&self, specs: &[PartitionSpec], report: &mut LoadReport) -> HashMap<TopicPartition, Vec<&Directory>> {
+    fn survey(&self, specs: &[PartitionSpec], report: &mut LoadReport) -> (Found<'_>, Futures<'_>) {
         let wanted: HashSet<_> = specs.iter().map(|spec| &spec.topic_partition).collect();
-        let mut found: HashMap<TopicPartition, Vec<&Directory>> = HashMap::new();
+        let (mut found, mut futures) = (Found::new(), Futures::new());
         for directory in self.online() {
             let entries = match self.config.storage.list(directory.path()) {
                 Ok(entries) => entries,
@@ -72,12 +79,15 @@ impl LogManager {
                         report.stray.extend(self.set_aside(directory, &partition));
                     }
                     FolderName::Deleted => self.removals.lock().push((i64::MIN, directory.path().join(entry.name))),
+                    FolderName::Future(partition) => {
+                        futures.push((partition, directory, directory.path().join(entry.name)));
+                    }
                     FolderName::Partition(_) | FolderName::Other => {}
                 }
             }
             directory.keep_noted(&wanted);
         }
-        found
+        (found, futures)
     }
 
     /// Renames a folder that nobody asked for; gives back its new path.
@@ -97,7 +107,7 @@ impl LogManager {
     fn load_partition(
         &self,
         spec: &PartitionSpec,
-        found: &HashMap<TopicPartition, Vec<&Directory>>,
+        found: &Found<'_>,
         now_ms: i64,
         report: &Mutex<LoadReport>,
     ) -> Result<bool, LogError> {
@@ -118,11 +128,41 @@ impl LogManager {
                 }
                 other => other.map(|(_, recovered)| recovered),
             },
-            [first, second, ..] => Err(LogError::Invalid {
-                path: first.path().join(spec.topic_partition.to_string()),
-                message: format!("the partition is also in {}", second.path().display()),
-            }),
+            several => {
+                let directory = self.keep_longest(several, &spec.topic_partition, report)?;
+                self.open_partition(directory, spec, now_ms)
+                    .map(|(_, recovered)| recovered)
+            }
         }
+    }
+
+    /// A partition that is in several directories was on its way when the process died: what was copied was flushed
+    /// before it got its name, so the longest is whole. The others are set aside.
+    fn keep_longest<'a>(
+        &self,
+        directories: &[&'a Directory],
+        partition: &TopicPartition,
+        report: &Mutex<LoadReport>,
+    ) -> Result<&'a Directory, LogError> {
+        let mut longest: Option<(&Directory, (i64, u64))> = None;
+        for directory in directories {
+            let path = directory.path().join(partition.to_string());
+            let entries = self.config.storage.list(&path);
+            let entries = entries.map_err(|source| LogError::Storage { path, source })?;
+            let logs = entries.iter().filter_map(|entry| match parse_name(&entry.name) {
+                Some((base_offset, LOG)) => Some((base_offset, entry.length)),
+                _ => None,
+            });
+            let end = logs.max().unwrap_or((-1, 0));
+            if longest.is_none_or(|(_, other)| other < end) {
+                longest = Some((directory, end));
+            }
+        }
+        let (kept, _) = longest.ok_or(LogError::NoOnlineDirectory)?;
+        for other in directories.iter().filter(|other| other.path() != kept.path()) {
+            report.lock().stray.extend(self.set_aside(other, partition));
+        }
+        Ok(kept)
     }
 }
 

@@ -182,14 +182,22 @@ fn a_directory_that_cannot_be_used_is_offline_and_its_partitions_are_not_made_an
 }
 
 #[test]
-fn a_partition_in_two_directories_is_opened_in_neither() {
+fn a_partition_in_two_directories_is_opened_where_it_is_longer_and_the_other_is_set_aside() {
     let (one, two) = (TemporaryFolder::new(), TemporaryFolder::new());
-    for path in [one.path(), two.path()] {
-        std::fs::create_dir(path.join("orders-0")).unwrap();
+    for (path, count) in [(one.path(), 3), (two.path(), 5)] {
+        let manager = open(&[path]).unwrap();
+        append(&manager.create(spec("orders", 0, 1), NOW).unwrap(), count);
+        manager.shutdown(NOW);
     }
     let manager = open(&[one.path(), two.path()]).unwrap();
     let report = manager.load(vec![spec("orders", 0, 1)], NOW, &|_, _| ());
-    assert_eq!((report.loaded, report.failures.len()), (0, 1));
+    assert_eq!((report.loaded, report.failures.len(), report.stray.len()), (1, 0, 1));
+    let log = manager.get(&TopicPartition::new("orders", 0)).unwrap();
+    assert_eq!(
+        (log.log_directory().as_path(), log.log_end_offset()),
+        (two.path(), Offset(5))
+    );
+    assert!(report.stray[0].starts_with(one.path()));
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl PartitionLog {
     ) -> Result<AppendInfo, AppendError> {
         let context = context.into();
         if let Some(reason) = self.offline_reason() {
-            return Err(AppendError::Offline(reason.to_owned()));
+            return Err(AppendError::Offline(reason));
         }
         let config = self.config();
         let mut validated = validate(records, &config, context.origin, now_ms)?;
@@ -76,7 +76,7 @@ impl PartitionLog {
         let mut appender = self.appender.lock();
         // The partition may have been closed while we waited.
         if let Some(reason) = self.offline_reason() {
-            return Err(AppendError::Offline(reason.to_owned()));
+            return Err(AppendError::Offline(reason));
         }
         if context.origin == AppendOrigin::Client
             && let Some(info) = self.find_duplicate(&appender, validated)
@@ -100,9 +100,9 @@ impl PartitionLog {
             )
             .map_err(|failure| match failure {
                 Ok(error) => self.append_failed(error),
-                Err(error) => AppendError::Offline(self.health.fail("writing records", &error)),
+                Err(error) => AppendError::Offline(self.health().fail("writing records", &error)),
             })?;
-        self.health.end_shortage();
+        self.health().end_shortage();
         self.take_over(&mut appender, validated, updates, now_ms)?;
         Ok(AppendInfo {
             base_offset,
@@ -118,10 +118,10 @@ impl PartitionLog {
     /// directory.
     fn append_failed(&self, error: std::io::Error) -> AppendError {
         if is_shortage(&error) {
-            self.health.begin_shortage(&error);
+            self.health().begin_shortage(&error);
             AppendError::Storage(error)
         } else {
-            AppendError::Offline(self.health.fail("writing records", &error))
+            AppendError::Offline(self.health().fail("writing records", &error))
         }
     }
 
@@ -160,8 +160,9 @@ impl PartitionLog {
                     continue;
                 };
                 let indexed = appender.active.aborted.append(&aborted);
-                indexed
-                    .map_err(|error| AppendError::Offline(self.health.fail("writing the transaction index", &error)))?;
+                indexed.map_err(|error| {
+                    AppendError::Offline(self.health().fail("writing the transaction index", &error))
+                })?;
             }
             self.publish_stability(appender);
         }

@@ -66,7 +66,7 @@ impl PartitionLog {
     /// claim what is not so.
     pub fn flush(&self) -> io::Result<()> {
         if self.is_offline() {
-            return Err(io::Error::other(self.offline_reason().unwrap_or("offline").to_owned()));
+            return Err(io::Error::other(self.offline_reason().unwrap_or_default()));
         }
         self.flush_to(self.log_end_offset())
     }
@@ -81,7 +81,7 @@ impl PartitionLog {
         self.unflushed_since_ms.store(-1, Ordering::Relaxed);
         if self.folder.durable {
             self.flush_segments(recovery_point, target).inspect_err(|error| {
-                self.health.fail("flushing", error);
+                self.health().fail("flushing", error);
             })?;
         }
         self.recovery_point.fetch_max(target.0, Ordering::AcqRel);
@@ -138,7 +138,7 @@ impl PartitionLog {
 
     fn check_online(&self) -> Result<(), LogError> {
         match self.offline_reason() {
-            Some(reason) => Err(LogError::Offline(reason.to_owned())),
+            Some(reason) => Err(LogError::Offline(reason)),
             None => Ok(()),
         }
     }
@@ -160,11 +160,12 @@ impl PartitionLog {
             });
         }
         let _no_flush = self.flushing.lock();
+        self.truncations.fetch_add(1, Ordering::AcqRel);
         self.truncate_locked(&mut appender, offset)
             .map_err(|error| match error {
                 ScanError::Storage(error) => self.storage_failed("truncating", error),
                 invalid => LogError::Invalid {
-                    path: self.folder.path.clone(),
+                    path: self.folder.path(),
                     message: invalid.to_string(),
                 },
             })
@@ -220,7 +221,7 @@ impl PartitionLog {
         let result = self.write_out(&mut appender);
         self.closed.store(true, Ordering::Release);
         result.inspect_err(|error| {
-            self.health.fail("closing a log", error);
+            self.health().fail("closing a log", error);
         })
     }
 
@@ -232,7 +233,7 @@ impl PartitionLog {
     /// Second step of a shutdown, after [`PartitionLog::stop`]: what was written becomes durable. `file_system_synced`
     /// says that all of the directory's file system was flushed in between.
     pub(crate) fn finish(&self, file_system_synced: bool) -> io::Result<()> {
-        if self.health.failure().is_some() {
+        if self.health().failure().is_some() {
             return Ok(());
         }
         let end = self.log_end_offset();

@@ -50,7 +50,7 @@ impl PartitionLog {
 
     pub(super) fn check_readable(&self, from: Offset) -> Result<(), ReadError> {
         if let Some(reason) = self.offline_reason() {
-            return Err(ReadError::Offline(reason.to_owned()));
+            return Err(ReadError::Offline(reason));
         }
         let (log_start_offset, log_end_offset) = (self.log_start_offset(), self.log_end_offset());
         if from < log_start_offset || from > log_end_offset {

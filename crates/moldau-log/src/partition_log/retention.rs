@@ -39,7 +39,7 @@ impl PartitionLog {
             .and_then(|()| self.remove_due_files(now_ms, &mut report))
             .inspect_err(|error| {
                 if !crate::directory::is_shortage(error) {
-                    self.health.fail("housekeeping", error);
+                    self.health().fail("housekeeping", error);
                 }
             })?;
         {
@@ -71,7 +71,7 @@ impl PartitionLog {
         self.delete_old_segments(&self.config(), now_ms, &mut report)
             .inspect_err(|error| {
                 if !crate::directory::is_shortage(error) {
-                    self.health.fail("retention", error);
+                    self.health().fail("retention", error);
                 }
             })
     }

@@ -58,7 +58,7 @@ impl PartitionLog {
         }
         let paths = self.retire(cleaned, old).inspect_err(|error| {
             // Half of it is done: the next start does the rest.
-            self.health.fail("putting a compacted segment in its place", error);
+            self.health().fail("putting a compacted segment in its place", error);
         })?;
         self.removals.lock().push(Removal {
             due_ms: now_ms.saturating_add(self.config().file_delete_delay_ms),

@@ -50,6 +50,11 @@ impl Tail {
         self.end.1 = 0;
     }
 
+    /// The log end and where it is in the newest segment.
+    pub fn end(&self) -> (Offset, u64) {
+        (self.end.0, u64::from(self.end.1))
+    }
+
     /// The batch of `segment` that holds `offset`, if it is remembered.
     pub fn find(&self, segment: Offset, offset: Offset) -> Option<TailBatch> {
         if segment != self.segment || offset >= self.end.0 {

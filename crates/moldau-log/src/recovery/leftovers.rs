@@ -56,7 +56,7 @@ pub(super) fn tidy(folder: &Folder) -> Result<Contents, ScanError> {
 /// Removes what compaction had not finished writing, with those of its files that had got their next name already
 /// (Kafka's rule: any at or behind the first that had not).
 fn remove_unfinished(folder: &Folder) -> io::Result<()> {
-    let entries = folder.storage.list(&folder.path)?;
+    let entries = folder.storage.list(&folder.path())?;
     let with_suffix = |suffix: &'static str| {
         entries.iter().filter_map(move |entry| {
             let (base_offset, suffixes) = parse_name(&entry.name)?;
@@ -69,7 +69,7 @@ fn remove_unfinished(folder: &Folder) -> io::Result<()> {
     // The swaps first: without their `.cleaned` files they would look finished.
     let swaps = with_suffix(SWAP).filter(|&(base_offset, _)| base_offset >= first);
     for (_, name) in swaps.chain(with_suffix(CLEANED)) {
-        folder.storage.remove_file(&folder.path.join(name))?;
+        folder.storage.remove_file(&folder.path().join(name))?;
     }
     Ok(())
 }
@@ -78,13 +78,13 @@ fn remove_unfinished(folder: &Folder) -> io::Result<()> {
 fn list(folder: &Folder) -> io::Result<(Contents, bool)> {
     let mut contents = Contents::default();
     let mut found_swap = false;
-    for entry in folder.storage.list(&folder.path)? {
+    for entry in folder.storage.list(&folder.path())? {
         if entry.is_directory {
             continue;
         }
         let useless = [DELETED, ".tmp"].iter().any(|suffix| entry.name.ends_with(suffix));
         if useless {
-            folder.storage.remove_file(&folder.path.join(&entry.name))?;
+            folder.storage.remove_file(&folder.path().join(&entry.name))?;
             continue;
         }
         let Some((base_offset, suffix)) = parse_name(&entry.name) else {
@@ -115,7 +115,7 @@ fn list(folder: &Folder) -> io::Result<(Contents, bool)> {
 fn finish_swaps(folder: &Folder, contents: &Contents) -> Result<(), ScanError> {
     let swaps: Vec<_> = folder
         .storage
-        .list(&folder.path)?
+        .list(&folder.path())?
         .into_iter()
         .filter(|entry| entry.name.ends_with(SWAP))
         .collect();
@@ -123,7 +123,7 @@ fn finish_swaps(folder: &Folder, contents: &Contents) -> Result<(), ScanError> {
         let Some((base_offset, "log.swap")) = parse_name(&entry.name) else {
             continue;
         };
-        let file = folder.storage.open(&folder.path.join(&entry.name), OpenMode::Read)?;
+        let file = folder.storage.open(&folder.path().join(&entry.name), OpenMode::Read)?;
         let mut next_offset = base_offset + 1;
         for batch in HeaderScan::new(file, 0, entry.length) {
             next_offset = next_offset.max(batch?.header.next_offset().0);
@@ -138,10 +138,10 @@ fn finish_swaps(folder: &Folder, contents: &Contents) -> Result<(), ScanError> {
         }
     }
     for entry in &swaps {
-        let from = folder.path.join(&entry.name);
+        let from = folder.path().join(&entry.name);
         folder
             .storage
-            .rename(&from, &folder.path.join(entry.name.trim_end_matches(SWAP)))?;
+            .rename(&from, &folder.path().join(entry.name.trim_end_matches(SWAP)))?;
     }
     folder.sync_names()?;
     Ok(())

@@ -384,9 +384,10 @@ impl Storage for Disk {
                 [Naming::Take(path), Naming::Put(new, content)]
             });
             let renamed = renamed.collect();
+            world.rename_step(renamed)?;
             world.directories.insert(to.to_owned());
             world.directories.remove(from);
-            return world.rename_step(renamed);
+            return Ok(());
         }
         let content = *world.names.get(from).ok_or(io::ErrorKind::NotFound)?;
         world.rename_step(vec![Naming::Move(from.to_owned(), to.to_owned(), content)])
@@ -409,8 +410,9 @@ impl Storage for Disk {
             .filter(|file| file.starts_with(path))
             .cloned()
             .collect();
+        world.rename_step(inside.into_iter().map(Naming::Take).collect())?;
         world.directories.retain(|folder| !folder.starts_with(path));
-        world.rename_step(inside.into_iter().map(Naming::Take).collect())
+        Ok(())
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {

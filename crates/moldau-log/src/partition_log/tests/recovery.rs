@@ -1,6 +1,7 @@
 //! What a restart finds: after a clean shutdown, after a crash, and with damaged files.
 
 use super::*;
+use std::path::Path;
 
 #[test]
 fn a_restart_finds_everything_again_without_a_scan() {
