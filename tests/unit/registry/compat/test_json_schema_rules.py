@@ -234,6 +234,7 @@ CASES: list[tuple[Any, Any, list[tuple[str, str]]]] = [
         [("PATTERN_PROPERTY_REMOVED", "/patternProperties/^x")],
     ),
     (closed(), {"allOf": [closed(), {**thing(), "patternProperties": {"^x": INTEGER}}]}, []),
+    (partly(), {"allOf": [partly(), {**thing(), "patternProperties": {"^x": {}}}]}, []),
     ({**closed(), "patternProperties": {"^x": STRING}}, closed(x1=STRING), []),
     (
         {**closed(), "patternProperties": {"^x": STRING}},

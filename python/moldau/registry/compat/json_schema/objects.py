@@ -112,9 +112,6 @@ def every_further_property_is_read(comparison: Comparison, reader: Node, writer:
     if not writer.any(lambda node: additional(node).raw is False):
         found = comparison.compare(expected, [additional(node) for node in writer.nodes], place)
         yield from _further(expected, writer, found, place)
-    if writer.any(lambda node: additional(node).raw is False and not node.named("patternProperties")):
-        # Whatever the others' patterns say, only its own names were written.
-        return
     for text in sorted({text for node in writer.nodes for text in node.named("patternProperties")} - patterns.keys()):
         if found := comparison.compare(expected, _under_pattern(writer, text), place):
             yield _pattern("PATTERN_PROPERTY_REMOVED", f"{path}/patternProperties{step(text)}", text, found)
@@ -134,8 +131,10 @@ def _further(expected: Node, writer: Writer, found: list[Incompatibility], place
 
 
 def _under_pattern(writer: Writer, text: str) -> list[Node]:
-    """What holds for the properties of a pattern; the schemas of other patterns may hold for them too, or not."""
-    return [schema for node in writer.nodes if (schema := node.named("patternProperties").get(text)) is not None]
+    """What holds for the properties of a pattern that nobody names: its schemas, empty when nobody has the pattern, and
+    what those without any pattern take as further properties. The schemas of other patterns may hold too, or not."""
+    same = [schema for node in writer.nodes if (schema := node.named("patternProperties").get(text)) is not None]
+    return same and same + [additional(node) for node in writer.nodes if not node.named("patternProperties")]
 
 
 def patterns_of_names_are_read(comparison: Comparison, reader: Node, writer: Writer, path: str) -> Found:
