@@ -131,8 +131,10 @@ def _further(expected: Node, writer: Writer, found: list[Incompatibility], place
 
 
 def _under_pattern(writer: Writer, text: str) -> list[Node]:
-    """What holds for the properties of a pattern that nobody names: its schemas, empty when nobody has the pattern, and
-    what those without any pattern take as further properties. The schemas of other patterns may hold too, or not."""
+    """What holds for the properties of a pattern that nobody names; empty when nobody has the pattern.
+
+    Its schemas, and what those without any pattern take as further properties. Those of other patterns may hold or not.
+    """
     same = [schema for node in writer.nodes if (schema := node.named("patternProperties").get(text)) is not None]
     return same and same + [additional(node) for node in writer.nodes if not node.named("patternProperties")]
 
