@@ -30,7 +30,7 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         "authorizer.class.name",
         "",
         "The authorizer; a file that names one is refused, because without it everybody may do everything.",
-        not_applicable="there are no access rules yet",
+        not_applicable="access rules are not enforced yet",
     ),
     row(STRING, "security.providers", None, "Java security providers to install.", not_applicable=JAVA),
     row(

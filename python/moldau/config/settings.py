@@ -299,8 +299,8 @@ def _contradictions(values: Mapping[str, Value], origins: Mapping[str, Origin]) 
             problems.append(f"{origins[name]}: {name} must be unlimited (-1) or at least 1")
     if values.get("authorizer.class.name"):
         problems.append(
-            f"{origins['authorizer.class.name']}: authorizer.class.name is set and there are no access rules in this "
-            "version; take it out only if everybody may do everything"
+            f"{origins['authorizer.class.name']}: authorizer.class.name is set and access rules are not enforced in "
+            "this version; take it out only if everybody may do everything"
         )
     roles = values["process.roles"]
     if not isinstance(roles, tuple) or "broker" not in roles:

@@ -16,9 +16,14 @@ from moldau.server.handlers import RequestContext
 NO_STREAMS_GROUPS: Final = "this node serves no streams groups (streams.version 0)"
 
 
-async def access_control(shell: Any, request: Any, context: RequestContext) -> NoReturn:
-    """ACLs: there is no authorizer that would look at them."""
-    raise ApiError(ErrorCode.SECURITY_DISABLED, "this node has no authorizer: everyone may do everything")
+def require_authorizer(shell: Any) -> None:
+    """Refuse what is about ACLs where no authorizer would look at them.
+
+    Raises:
+        ApiError: SECURITY_DISABLED.
+    """
+    if shell.authorizer is None:
+        raise ApiError(ErrorCode.SECURITY_DISABLED, "this node has no authorizer: everyone may do everything")
 
 
 async def share_groups(shell: Any, request: Any, context: RequestContext) -> NoReturn:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from moldau.control.machine import Decision
-from moldau.control.metadata import brokers, cluster, configs, elections, quotas, scram, topics
+from moldau.control.metadata import acls, brokers, cluster, configs, elections, quotas, scram, topics
 from moldau.control.metadata.effective import Configs, NodeSettings
 from moldau.control.metadata.features import record_version
 from moldau.control.metadata.image import MetadataDelta, MetadataImage
@@ -57,6 +57,8 @@ class MetadataMachine:
         elections.AlterReassignments: elections.alter_reassignments,
         quotas.AlterQuotas: quotas.alter_quotas,
         scram.AlterCredentials: scram.alter_credentials,
+        acls.CreateAcls: acls.create_acls,
+        acls.DeleteAcls: acls.delete_acls,
     }
 
     def __init__(self, settings: NodeSettings, chance: random.Random) -> None:

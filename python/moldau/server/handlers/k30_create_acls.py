@@ -1,8 +1,30 @@
-"""CreateAcls (KIP-140): there are no ACLs without an authorizer."""
+"""CreateAcls (KIP-140): access rules for names and for prefixes (KIP-290)."""
 
-from moldau.server.handlers import Api
-from moldau.server.not_offered import access_control as handle
+from __future__ import annotations
 
-__all__ = ["API", "handle"]
+from typing import Any
+
+from moldau.control.access.acl import Acl
+from moldau.control.metadata.acls import CreateAcls
+from moldau.server.handlers import Api, RequestContext
+from moldau.server.not_offered import require_authorizer
 
 API = Api(30, "CreateAcls", (1, 3), note="refused: SECURITY_DISABLED")
+
+
+async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    require_authorizer(shell)
+    acls = tuple(
+        Acl(
+            resource_type=each.resource_type,
+            resource_name=each.resource_name,
+            pattern_type=each.resource_pattern_type,
+            principal=each.principal,
+            host=each.host,
+            operation=each.operation,
+            permission=each.permission_type,
+        )
+        for each in request.creations
+    )
+    outcomes = await shell.metadata.run(CreateAcls(acls))
+    return {"results": [{"error_code": outcome.code, "error_message": outcome.message} for outcome in outcomes]}
