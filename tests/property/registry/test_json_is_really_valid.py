@@ -147,8 +147,16 @@ def verdict(reader: Any, writer: Any) -> list[str]:
 
 
 def filled(schema: Any, value: Any) -> Any:
-    """The value with the defaults of properties that are required and missing, as far as `properties` lead."""
-    if not isinstance(schema, dict) or not isinstance(value, dict):
+    """The value with the defaults of properties that are required and missing, as a reader would fill them in."""
+    if not isinstance(schema, dict):
+        return value
+    for member in schema.get("allOf", ()):
+        value = filled(member, value)
+    for member in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        if Draft7Validator(member).is_valid(changed_value := filled(member, value)):
+            value = changed_value
+            break
+    if not isinstance(value, dict):
         return value
     value = dict(value)
     for name, inner in schema.get("properties", {}).items():
