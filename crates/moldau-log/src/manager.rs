@@ -9,6 +9,7 @@
 //! is offline from the start is not made anew on another: it would come back empty.
 
 mod cleaning;
+mod creation;
 mod directories;
 mod load;
 mod moving;
@@ -173,34 +174,19 @@ impl LogManager {
         })
     }
 
-    /// Opens one partition, making it in the online directory with the fewest when it is on none. One that is open
-    /// already is given back as it is.
-    pub fn create(&self, spec: PartitionSpec, now_ms: i64) -> Result<Arc<PartitionLog>, LogError> {
-        let _one_at_a_time = self.changing.lock();
-        if let Some(log) = self.get(&spec.topic_partition) {
-            return Ok(log);
-        }
-        let found = self.online().find_map(|directory| {
-            let path = directory.path().join(spec.topic_partition.to_string());
-            match self.config.storage.exists(&path) {
-                Ok(exists) => exists.then_some(Ok(directory)),
-                Err(source) => Some(Err(LogError::Storage { path, source })),
-            }
-        });
-        let (log, _) = match found.transpose()? {
-            Some(directory) => self.open_partition(directory, &spec, now_ms)?,
-            None => self.make_partition(&spec, now_ms)?,
-        };
-        Ok(log)
-    }
-
     fn online(&self) -> impl Iterator<Item = &Directory> {
         self.directories
             .iter()
             .filter(|directory| directory.health.failure().is_none())
     }
 
-    fn make_partition(&self, spec: &PartitionSpec, now_ms: i64) -> Result<(Arc<PartitionLog>, bool), LogError> {
+    /// Makes the partition in the online directory with the fewest. `durable`: its name is on the disk afterwards.
+    fn make_partition(
+        &self,
+        spec: &PartitionSpec,
+        durable: bool,
+        now_ms: i64,
+    ) -> Result<(Arc<PartitionLog>, bool), LogError> {
         let directory = {
             let _one_at_a_time = self.placing.lock();
             let wished = self.take_wish(&spec.topic_partition);
@@ -209,7 +195,7 @@ impl LogManager {
             directory.add_partition();
             directory
         };
-        self.open_counted(directory, spec, now_ms)
+        self.open_counted(directory, spec, durable, now_ms)
             .inspect_err(|_| directory.remove_partition())
     }
 
@@ -221,7 +207,7 @@ impl LogManager {
         now_ms: i64,
     ) -> Result<(Arc<PartitionLog>, bool), LogError> {
         directory.add_partition();
-        self.open_counted(directory, spec, now_ms)
+        self.open_counted(directory, spec, self.config.durable, now_ms)
             .inspect_err(|_| directory.remove_partition())
     }
 
@@ -230,6 +216,7 @@ impl LogManager {
         &self,
         directory: &Directory,
         spec: &PartitionSpec,
+        durable: bool,
         now_ms: i64,
     ) -> Result<(Arc<PartitionLog>, bool), LogError> {
         let path = directory.path().join(spec.topic_partition.to_string());
@@ -243,8 +230,7 @@ impl LogManager {
                 source,
             }
         };
-        storage.create_directory(&path).map_err(failed)?;
-        self.check_topic_id(directory, spec, &path, &failed)?;
+        self.check_topic_id(directory, spec, &path, durable, &failed)?;
         let noted = directory.checkpointed(&spec.topic_partition);
         let folder = Folder::new(Arc::clone(storage), path, self.config.durable, Arc::clone(&self.pool));
         let folder = Arc::new(folder);
@@ -271,26 +257,21 @@ impl LogManager {
     }
 
     /// The folder must belong to this very topic, not to an older one of the same name. A folder without
-    /// `partition.metadata` is new, and gets it.
+    /// `partition.metadata` is new, and gets it; so does one in which a crash tore that file before there were records.
     fn check_topic_id(
         &self,
         directory: &Directory,
         spec: &PartitionSpec,
         path: &Path,
+        durable: bool,
         failed: &dyn Fn(io::Error) -> LogError,
     ) -> Result<(), LogError> {
         let storage = &self.config.storage;
         let metadata = path.join(checkpoint::PARTITION_METADATA);
         let bytes = match storage.read_file(&metadata, 4096) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let bytes = checkpoint::format_partition_metadata(spec.topic_id);
-                storage
-                    .replace_file(&metadata, &bytes, self.config.durable)
-                    .map_err(failed)?;
-                if self.config.durable {
-                    storage.sync_directory(directory.path()).map_err(failed)?;
-                }
-                return Ok(());
+                storage.create_directory(path).map_err(failed)?;
+                return self.write_topic_id(directory, spec, &metadata, durable).map_err(failed);
             }
             other => other.map_err(failed)?,
         };
@@ -301,11 +282,36 @@ impl LogManager {
                 found,
                 expected: spec.topic_id,
             }),
+            None if self.has_no_records(path).map_err(failed)? => {
+                self.write_topic_id(directory, spec, &metadata, durable).map_err(failed)
+            }
             None => Err(LogError::Invalid {
                 path: metadata,
                 message: "not a partition.metadata".to_owned(),
             }),
         }
+    }
+
+    fn write_topic_id(
+        &self,
+        directory: &Directory,
+        spec: &PartitionSpec,
+        metadata: &Path,
+        durable: bool,
+    ) -> io::Result<()> {
+        let storage = &self.config.storage;
+        storage.replace_file(metadata, &checkpoint::format_partition_metadata(spec.topic_id), durable)?;
+        if durable {
+            storage.sync_directory(directory.path())?;
+        }
+        Ok(())
+    }
+
+    fn has_no_records(&self, path: &Path) -> io::Result<bool> {
+        let entries = self.config.storage.list(path)?;
+        Ok(entries
+            .iter()
+            .all(|entry| entry.length == 0 || !entry.name.ends_with(crate::folder::LOG)))
     }
 
     fn insert(
@@ -509,13 +515,7 @@ impl LogManager {
         if !self.config.durable || dirty < DIRTY_LOGS_FOR_A_COMMON_FLUSH {
             return false;
         }
-        self.config
-            .storage
-            .sync_file_system(directory.path())
-            .unwrap_or_else(|error| {
-                directory.health.fail("flushing the file system", &error);
-                false
-            })
+        self.sync_all_of(directory)
     }
 
     /// State of every directory.

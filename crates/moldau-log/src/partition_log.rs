@@ -82,6 +82,8 @@ pub struct PartitionLog {
     names_unsynced: AtomicBool,
     /// The leader epochs were written and not flushed.
     epochs_unsynced: AtomicBool,
+    /// Their file differs from `epochs`, though only in what begins at the log end or behind it.
+    epochs_behind: AtomicBool,
     /// When `flush.ms` began to count; -1 while all is flushed.
     unflushed_since_ms: AtomicI64,
     removals: Mutex<Vec<Removal>>,
@@ -159,6 +161,7 @@ impl PartitionLog {
             cleaned_to: AtomicI64::new(noted.cleaned_to.map_or(-1, |offset| offset.0)),
             names_unsynced: AtomicBool::new(true),
             epochs_unsynced: AtomicBool::new(false),
+            epochs_behind: AtomicBool::new(loaded.epochs_behind),
             unflushed_since_ms: AtomicI64::new(-1),
             removals: Mutex::new(Vec::new()),
         };
@@ -347,7 +350,10 @@ impl PartitionLog {
     /// it has its epochs in the batches.
     fn write_epochs(&self, epochs: &EpochCache) -> io::Result<()> {
         self.epochs_unsynced.store(true, Ordering::Release);
-        self.replace_epochs(epochs, false)
+        self.epochs_behind.store(true, Ordering::Release);
+        self.replace_epochs(epochs, false)?;
+        self.epochs_behind.store(false, Ordering::Release);
+        Ok(())
     }
 
     fn replace_epochs(&self, epochs: &EpochCache, durable: bool) -> io::Result<()> {
@@ -356,15 +362,20 @@ impl PartitionLog {
         self.folder.storage.replace_file(&path, &bytes, durable)
     }
 
-    /// Notes that the records from the log end on belong to `epoch`.
-    pub fn begin_leader_epoch(&self, epoch: LeaderEpoch) -> Result<(), LogError> {
-        self.note_leader_epoch(epoch, self.log_end_offset())
-            .map_err(|error| self.storage_failed("writing the leader epochs", error))
+    /// Notes that the records from the log end on belong to `epoch`. Their file has to say so when there are such
+    /// records: an epoch without any is forgotten by the next start, and most partitions never get to know another.
+    pub fn begin_leader_epoch(&self, epoch: LeaderEpoch) {
+        let mut epochs = self.epochs.lock();
+        if epochs.latest().is_none_or(|latest| latest < epoch) && epochs.assign(epoch, self.log_end_offset()) {
+            self.epochs_behind.store(true, Ordering::Release);
+        }
     }
 
+    /// Records of `epoch` are about to be written at `offset`, the log end.
     fn note_leader_epoch(&self, epoch: LeaderEpoch, offset: Offset) -> io::Result<()> {
         let mut epochs = self.epochs.lock();
-        if epochs.latest().is_none_or(|latest| latest < epoch) && epochs.assign(epoch, offset) {
+        let news = epochs.latest().is_none_or(|latest| latest < epoch) && epochs.assign(epoch, offset);
+        if news || self.epochs_behind.load(Ordering::Acquire) {
             self.write_epochs(&epochs)?;
         }
         Ok(())

@@ -44,6 +44,8 @@ pub(crate) struct Loaded {
     pub producers: ProducerStates,
     pub snapshot_offset: i64,
     pub epochs: EpochCache,
+    /// Their file also has some that begin at the log end or behind it.
+    pub epochs_behind: bool,
     pub log_start: Offset,
     pub log_end: Offset,
     pub recovery_point: Offset,
@@ -75,7 +77,7 @@ fn load_or_scan(folder: &Arc<Folder>, parameters: LoadParameters, config: &LogCo
     }
     let log_start = parameters.log_start.max(segments[0].base_offset);
     let mut epochs = read_epochs(folder, &segments)?;
-    let known_epochs = epochs.clone();
+    let mut known_epochs = epochs.clone();
 
     let active = &segments[segments.len() - 1];
     let clean_end = if parameters.clean { clean_end(active)? } else { None };
@@ -93,6 +95,7 @@ fn load_or_scan(folder: &Arc<Folder>, parameters: LoadParameters, config: &LogCo
     }
     epochs.truncate_end(log_end);
     epochs.truncate_start(log_start);
+    let epochs_behind = known_epochs.truncate_end(log_end) && epochs == known_epochs;
     if epochs != known_epochs {
         let bytes = checkpoint::format_epochs(epochs.entries());
         folder
@@ -105,6 +108,7 @@ fn load_or_scan(folder: &Arc<Folder>, parameters: LoadParameters, config: &LogCo
         producers,
         snapshot_offset,
         epochs,
+        epochs_behind,
         log_start,
         log_end,
         recovery_point,

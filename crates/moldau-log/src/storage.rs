@@ -217,13 +217,17 @@ impl Storage for FileSystem {
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
             };
-            // A file may vanish between the listing and the question for its size.
-            let metadata = match entry.metadata() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                other => other?,
+            // The listing itself knows what is a folder: a log directory has ten thousands of them.
+            let is_directory = entry.file_type()?.is_dir();
+            let length = if is_directory {
+                0
+            } else {
+                // A file may vanish between the listing and the question for its size.
+                match entry.metadata() {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    other => other?.len(),
+                }
             };
-            let is_directory = metadata.is_dir();
-            let length = if is_directory { 0 } else { metadata.len() };
             entries.push(DirectoryEntry {
                 name,
                 is_directory,

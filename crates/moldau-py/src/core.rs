@@ -90,17 +90,6 @@ impl Core {
         }
     }
 
-    fn create_each(&self, specs: Vec<PartitionSpec>, now_ms: i64) -> Vec<(TopicPartition, String)> {
-        let mut failures = Vec::new();
-        for spec in specs {
-            let topic_partition = spec.topic_partition.clone();
-            if let Err(error) = self.logs.create(spec, now_ms) {
-                failures.push((topic_partition, error.to_string()));
-            }
-        }
-        failures
-    }
-
     fn append_batch(
         &self,
         topic: &str,
@@ -388,7 +377,7 @@ impl Core {
     fn begin_leader_epoch(&self, py: Python<'_>, topic: &str, partition: i32, leader_epoch: i32) -> PyResult<()> {
         py.detach(|| {
             self.log(topic, partition)?
-                .begin_leader_epoch(LeaderEpoch(leader_epoch))?;
+                .begin_leader_epoch(LeaderEpoch(leader_epoch));
             if topic == METADATA_TOPIC {
                 self.metadata_epoch.store(leader_epoch, Ordering::Release);
             }
@@ -404,8 +393,9 @@ impl Core {
         now_ms: i64,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let specs = settings::partition_specs(partitions)?;
-        let failures = py.detach(|| self.create_each(specs, now_ms));
-        failures_to_python(py, failures)
+        let failures = py.detach(|| self.logs.create_all(&specs, now_ms));
+        let failures = failures.into_iter();
+        failures_to_python(py, failures.map(|failure| (failure.topic_partition, failure.message)))
     }
 
     fn delete_partitions<'py>(

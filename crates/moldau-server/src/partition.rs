@@ -154,17 +154,13 @@ impl Partition {
         &self.watchers
     }
 
-    /// Obey a decision of the controller. A new epoch of our own leadership is written into the log's epoch cache.
+    /// Obey a decision of the controller. A new epoch of our own leadership is noted in the log.
     pub(crate) fn lead(&self, decision: Leadership) {
         {
             let mut leadership = self.leadership.write();
             let begins = decision.leader == self.node_id && decision.leader_epoch > leadership.leader_epoch;
-            let epoch = LeaderEpoch(decision.leader_epoch);
-            if begins
-                && self.log.latest_leader_epoch().is_none_or(|latest| latest < epoch)
-                && let Err(error) = self.log.begin_leader_epoch(epoch)
-            {
-                tracing::error!(partition = %self.log.topic_partition(), %error, "cannot record a leader epoch");
+            if begins {
+                self.log.begin_leader_epoch(LeaderEpoch(decision.leader_epoch));
             }
             *leadership = decision;
         }

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from socket import gethostbyname
 from typing import Any, Final
@@ -25,9 +24,6 @@ from moldau.server.core_types import Endpoint, PartitionSpec, PartitionState
 from moldau.server.translation import MOVE_LIMIT, cleaner_settings, client_quotas, connection_quotas, log_settings
 
 logger: Final = logging.getLogger("moldau.server.publish")
-
-THREADS: Final = 8
-FEW_TOPICS: Final = 4
 
 INTERNAL_TOPICS: Final = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
 
@@ -78,7 +74,7 @@ class Publisher:
         for topic in delta.deleted_topics:
             self._remove(topic)
         touched = {topic.id: topic for topic in (*delta.created_topics, *delta.changed_topics)}
-        self._for_each(touched.values(), self._create_missing)
+        self._create_missing(touched.values())
         if delta.brokers_changed:
             self._push_brokers()
         if delta.features_changed:
@@ -90,25 +86,19 @@ class Publisher:
                 topic.name, log_settings(self._configs.topic_values(topic.name)), self._clock.now_ms()
             )
             touched[topic.id] = topic
-        self._for_each(touched.values(), self._push_topic)
+        for topic in touched.values():
+            self._push_topic(topic)
 
-    def _for_each(self, topics: Collection[Topic], action: Callable[[Topic], None]) -> None:
-        """Run `action` for each topic, several at a time when there are many: each partition waits for the disk."""
-        if len(topics) < FEW_TOPICS:
-            for topic in topics:
-                action(topic)
-            return
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="moldau-publish") as pool:
-            # `list` raises here what an action raised there.
-            list(pool.map(action, topics))
-
-    def _create_missing(self, topic: Topic) -> None:
-        specs = self._missing_specs(topic)
+    def _create_missing(self, topics: Iterable[Topic]) -> None:
+        """Make the logs of all topics with one call, so that they wait for the disk together."""
+        specs = [spec for topic in topics for spec in self._missing_specs(topic)]
         if specs:
             failures = self._core.create_partitions(specs, self._clock.now_ms())
             self._report(failures, "create")
-            # The next change of the topic tries again; until then clients get KAFKA_STORAGE_ERROR.
-            self._local[topic.id].difference_update(failure.partition for failure in failures)
+            ids = {spec.topic: spec.topic_id for spec in specs}
+            for failure in failures:
+                # The next change of the topic tries again; until then clients get KAFKA_STORAGE_ERROR.
+                self._local[ids[failure.topic]].discard(failure.partition)
 
     def _configured_anew(self, delta: MetadataDelta) -> Iterable[Topic]:
         """Topics whose effective settings may have changed; a broker setting is a default of all of them."""

@@ -92,6 +92,41 @@ fn partitions_are_spread_loaded_again_and_keep_their_files_where_they_were() {
 }
 
 #[test]
+fn many_partitions_are_made_at_once_and_those_that_cannot_be_are_named() {
+    let temporary = TemporaryFolder::new();
+    let manager = open(&[temporary.path()]).unwrap();
+    manager.create(spec("orders", 7, 9), NOW).unwrap();
+    manager.shutdown(NOW);
+    let manager = open(&[temporary.path()]).unwrap();
+    append(&manager.create(spec("orders", 3, 1), NOW).unwrap(), 2);
+    let specs: Vec<_> = (0..50).map(|partition| spec("orders", partition, 1)).collect();
+    let failures = manager.create_all(&specs, NOW);
+    let failed: Vec<_> = failures.iter().map(|each| each.topic_partition.partition).collect();
+    assert_eq!(failed, [7], "its folder belongs to another topic");
+    assert_eq!(manager.partitions().len(), 49);
+    let kept = manager.get(&TopicPartition::new("orders", 3)).unwrap();
+    assert_eq!(kept.log_end_offset(), Offset(2), "one that was there stays as it is");
+}
+
+#[test]
+fn a_topic_id_that_a_crash_tore_is_written_anew_unless_there_are_records() {
+    let temporary = TemporaryFolder::new();
+    let manager = open(&[temporary.path()]).unwrap();
+    append(&manager.create(spec("full", 0, 1), NOW).unwrap(), 1);
+    manager.create(spec("empty", 0, 2), NOW).unwrap();
+    manager.shutdown(NOW);
+    for folder in ["full-0", "empty-0"] {
+        std::fs::write(temporary.path().join(folder).join("partition.metadata"), b"vers").unwrap();
+    }
+    let manager = open(&[temporary.path()]).unwrap();
+    let report = manager.load(vec![spec("full", 0, 1), spec("empty", 0, 2)], NOW, &|_, _| ());
+    assert_eq!((report.loaded, report.failures.len()), (1, 1), "{report:?}");
+    assert!(report.failures[0].message.contains("not a partition.metadata"));
+    let written = std::fs::read_to_string(temporary.path().join("empty-0/partition.metadata")).unwrap();
+    assert!(written.contains("topic_id"));
+}
+
+#[test]
 fn what_the_metadata_does_not_know_is_set_aside_and_an_older_topic_too() {
     let temporary = TemporaryFolder::new();
     let manager = open(&[temporary.path()]).unwrap();

@@ -322,16 +322,16 @@ fn transactions_move_the_last_stable_offset_and_aborts_are_remembered() {
 #[test]
 fn leader_epochs_are_kept_and_answer_where_they_end() {
     let fixture = Fixture::new(LogConfig::default());
-    fixture.log.begin_leader_epoch(LeaderEpoch(0)).unwrap();
+    fixture.log.begin_leader_epoch(LeaderEpoch(0));
     fixture.fill(5);
-    fixture.log.begin_leader_epoch(LeaderEpoch(4)).unwrap();
+    fixture.log.begin_leader_epoch(LeaderEpoch(4));
     let fixture = fixture.restarted();
     assert_eq!(
         fixture.log.latest_leader_epoch(),
         Some(LeaderEpoch(1)),
         "an epoch without records is not kept"
     );
-    fixture.log.begin_leader_epoch(LeaderEpoch(4)).unwrap();
+    fixture.log.begin_leader_epoch(LeaderEpoch(4));
     assert_eq!(
         fixture.log.end_offset_for_epoch(LeaderEpoch(2)),
         Some((LeaderEpoch(1), Offset(10)))
@@ -341,6 +341,36 @@ fn leader_epochs_are_kept_and_answer_where_they_end() {
         Some((LeaderEpoch(4), Offset(10)))
     );
     assert_eq!(fixture.log.end_offset_for_epoch(LeaderEpoch(5)), None);
+}
+
+#[test]
+fn the_file_of_leader_epochs_is_written_with_the_first_record_of_an_epoch() {
+    let fixture = Fixture::new(LogConfig::default());
+    let file = || std::fs::read_to_string(fixture.file(checkpoint::LEADER_EPOCHS)).ok();
+    fixture.log.begin_leader_epoch(LeaderEpoch(1));
+    assert_eq!(file(), None, "an epoch without records says nothing");
+    fixture.append(numbered(0));
+    assert_eq!(file().as_deref(), Some("0\n1\n1 0\n"));
+    fixture.log.begin_leader_epoch(LeaderEpoch(4));
+    assert_eq!(file().as_deref(), Some("0\n1\n1 0\n"));
+    fixture
+        .log
+        .append(numbered(1), LeaderEpoch(4), AppendOrigin::Client, NOW)
+        .unwrap();
+    assert_eq!(file().as_deref(), Some("0\n2\n1 0\n4 2\n"));
+}
+
+#[test]
+fn an_epoch_that_wrote_nothing_before_a_restart_does_not_own_later_records() {
+    let fixture = Fixture::new(LogConfig::default());
+    fixture.append(numbered(0));
+    // Kafka notes an epoch when it begins to lead, whether or not a record follows.
+    std::fs::write(fixture.file(checkpoint::LEADER_EPOCHS), "0\n2\n1 0\n9 2\n").unwrap();
+    let fixture = fixture.restarted();
+    assert_eq!(fixture.log.latest_leader_epoch(), Some(LeaderEpoch(1)));
+    fixture.fill(3);
+    let fixture = fixture.restarted();
+    assert_eq!(fixture.log.latest_leader_epoch(), Some(LeaderEpoch(1)));
 }
 
 #[test]

@@ -11,7 +11,7 @@
 
 use crate::folder::{Folder, LOG, OFFSET_INDEX, SNAPSHOT, TIME_INDEX, TRANSACTION_INDEX, parse_name};
 use crate::scan::{HeaderScan, ScanError};
-use crate::storage::OpenMode;
+use crate::storage::{DirectoryEntry, OpenMode};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -38,11 +38,14 @@ pub(super) struct Contents {
 
 /// Tidies the folder and lists what is left.
 pub(super) fn tidy(folder: &Folder) -> Result<Contents, ScanError> {
-    remove_unfinished(folder)?;
-    let (mut contents, found_swap) = list(folder)?;
+    let mut entries = folder.storage.list(&folder.path())?;
+    if remove_unfinished(folder, &entries)? {
+        entries = folder.storage.list(&folder.path())?;
+    }
+    let (mut contents, found_swap) = sort(folder, &entries)?;
     if found_swap {
         finish_swaps(folder, &contents)?;
-        contents = list(folder)?.0;
+        contents = sort(folder, &folder.storage.list(&folder.path())?)?.0;
     }
     for (&base_offset, _) in contents.segments.iter().filter(|(_, files)| files.log.is_none()) {
         for suffix in [OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX] {
@@ -54,9 +57,8 @@ pub(super) fn tidy(folder: &Folder) -> Result<Contents, ScanError> {
 }
 
 /// Removes what compaction had not finished writing, with those of its files that had got their next name already
-/// (Kafka's rule: any at or behind the first that had not).
-fn remove_unfinished(folder: &Folder) -> io::Result<()> {
-    let entries = folder.storage.list(&folder.path())?;
+/// (Kafka's rule: any at or behind the first that had not). Tells whether there was any.
+fn remove_unfinished(folder: &Folder, entries: &[DirectoryEntry]) -> io::Result<bool> {
     let with_suffix = |suffix: &'static str| {
         entries.iter().filter_map(move |entry| {
             let (base_offset, suffixes) = parse_name(&entry.name)?;
@@ -64,21 +66,21 @@ fn remove_unfinished(folder: &Folder) -> io::Result<()> {
         })
     };
     let Some(first) = with_suffix(CLEANED).map(|(base_offset, _)| base_offset).min() else {
-        return Ok(());
+        return Ok(false);
     };
     // The swaps first: without their `.cleaned` files they would look finished.
     let swaps = with_suffix(SWAP).filter(|&(base_offset, _)| base_offset >= first);
     for (_, name) in swaps.chain(with_suffix(CLEANED)) {
         folder.storage.remove_file(&folder.path().join(name))?;
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Lists the folder, removing what is of no use; also tells whether there are `.swap` files.
-fn list(folder: &Folder) -> io::Result<(Contents, bool)> {
+/// Sorts what the folder holds, removing what is of no use; also tells whether there are `.swap` files.
+fn sort(folder: &Folder, entries: &[DirectoryEntry]) -> io::Result<(Contents, bool)> {
     let mut contents = Contents::default();
     let mut found_swap = false;
-    for entry in folder.storage.list(&folder.path())? {
+    for entry in entries {
         if entry.is_directory {
             continue;
         }
