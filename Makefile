@@ -46,6 +46,11 @@ test-long: build ## what takes minutes to hours: a hundred kills, thousands of s
 package-test: build ## wheel and sdist, installed and used outside of the repository (minutes; part of `make test-long`)
 	$(PYTHON) -m pytest -m slow tests/packaging
 
+.PHONY: test-faults
+test-faults: build ## real clients under faults for DURATION seconds (300), from SEED or a new one
+	tools/ensure-system.sh test
+	MOLDAU_TEST_FAULTS_DURATION_S="$(DURATION)" MOLDAU_TEST_FAULTS_SEED="$(SEED)" $(PYTHON) -m tests.fault.workloads
+
 .PHONY: suite-franz-go suite-librdkafka suite-librdkafka-consumer suite-confluent-kafka-python
 suite-franz-go: build ## franz-go's own tests against a node (2 minutes; part of `make test`)
 	$(PYTHON) -m tests.conformance.suites franz-go

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks what no Python or Rust package manager can bring: a Rust toolchain, a C compiler, and (for the tests) kcat.
+# Checks what no Python or Rust package manager can bring: a Rust toolchain, a C compiler, and (for the tests) kcat and faketime.
 # Installs Debian packages where that is possible without asking; otherwise says in one sentence what to install.
 set -eu
 
@@ -34,4 +34,7 @@ fi
 [ "${1-}" = test ] || exit 0
 if ! command -v kcat >/dev/null 2>&1 && ! apt_install kcat; then
     echo "note: kcat is not installed, its conformance tests are skipped (Debian and Ubuntu: apt-get install kcat)" >&2
+fi
+if [ ! -e /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1 ] && ! apt_install faketime; then
+    echo "note: faketime is not installed, no fault moves a clock (Debian and Ubuntu: apt-get install faketime)" >&2
 fi

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.fault.conftest import NodeFactory
 from tests.fault.records import create_topic, numbered, produce, read
+from tests.fault.small_disk import small_disk as mounted_small_disk
 
 SMALL_BYTES = 24 << 20
 LIMIT_BYTES = 2 << 20
@@ -19,13 +20,10 @@ LIMIT_BYTES = 2 << 20
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A tmpfs that holds 24 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_BYTES}", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a tmpfs needs root; the limit on the size of files below needs nothing")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted_small_disk(tmp_path / "small", SMALL_BYTES) as folder:
+        if folder is None:
+            pytest.skip("mounting a tmpfs needs root; the limit on the size of files below needs nothing")
+        yield folder
 
 
 def big(count: int) -> list[str]:

@@ -1,9 +1,11 @@
 """The checker itself: each anomaly in a history written by hand that has it, and beside it one that nearly has it."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.fault.history.anomalies import ANOMALIES
 from tests.fault.history.operations import (
@@ -15,18 +17,24 @@ from tests.fault.history.operations import (
     Seek,
     Send,
     Transaction,
+    merged,
     read_history,
     write_history,
 )
 from tests.fault.history.verdict import judge
 
 P, Q = "orders-0", "orders-1"
+OPEN_A, OPEN_B = "transfer|books|0|0|100|100|t1", "transfer|books|0|1|100|100|t1"
+TAKE, GIVE = "transfer|books|1|0|-7|93|t2", "transfer|books|1|1|7|107|t2"
+
+
+_began = itertools.count()
 
 
 def send(at, value, offset=None, *, partition=P, process="p1", outcome="ok", transaction=None):
     return Send(
         at=at,
-        began=at,
+        began=next(_began),
         process=process,
         partition=partition,
         value=value,
@@ -163,6 +171,22 @@ HAS_IT = {
         transaction(5, "t1", "committed"),
         transaction(6, "t2", "committed", process="p2"),
     ],
+    "skipped poll: what a group read was aborted, its offsets were not": [
+        send(1, "a", 0),
+        send(2, "copy", partition=Q, outcome="unknown", transaction="t1"),
+        poll(3, (0, "a"), reader="billing", transaction="t1"),
+        transaction(4, "t1", "aborted"),
+        poll(5, (0, "a"), process="other"),
+        end(6, 1, reader="billing"),
+    ],
+    "money not conserved: half of a transfer": [
+        *(send(1, value) for value in (OPEN_A, OPEN_B, TAKE)),
+        poll(2, (0, OPEN_A), (1, TAKE), (Q, 0, OPEN_B)),
+    ],
+    "money not conserved: a balance that comes from nowhere": [
+        *(send(1, value) for value in (OPEN_A, "transfer|books|1|0|0|93|t2")),
+        poll(2, (0, OPEN_A), (1, "transfer|books|1|0|0|93|t2")),
+    ],
 }
 
 NEARLY = {
@@ -280,6 +304,27 @@ NEARLY = {
         poll(4, (0, "a"), process="c2", transaction="t2"),
         transaction(6, "t2", "committed", process="p2"),
     ],
+    "skipped poll: what a group read was aborted, and came again": [
+        send(1, "a", 0),
+        poll(3, (0, "a"), reader="billing", transaction="t1"),
+        transaction(4, "t1", "aborted"),
+        Seek(at=5, process="c1", partition=P, offset=0),
+        poll(6, (0, "a"), reader="billing", transaction="t2"),
+        transaction(7, "t2", "committed", 7),
+        end(8, 1, reader="billing"),
+    ],
+    "skipped poll: nobody knows if it was committed, but it shows": [
+        send(1, "a", 0),
+        send(2, "copy", partition=Q, outcome="unknown", transaction="t1"),
+        poll(3, (0, "a"), reader="billing", transaction="t1"),
+        transaction(4, "t1", "unknown", 4),
+        poll(5, (Q, 0, "copy"), process="other"),
+        end(6, 1, reader="billing"),
+    ],
+    "money not conserved: a whole transfer": [
+        *(send(1, value) for value in (OPEN_A, OPEN_B, TAKE, GIVE)),
+        poll(2, (0, OPEN_A), (1, TAKE), (Q, 0, OPEN_B), (Q, 1, GIVE)),
+    ],
 }
 
 
@@ -328,8 +373,16 @@ def test_a_history_comes_back_from_its_file_in_order_of_time(tmp_path: Path):
     history.append(Note(at=99, process="nemesis", text="kill -9"))
     write_history(file, reversed(history))
     found = read_history(file)
-    assert [operation.at for operation in found] == sorted(operation.at for operation in history)
-    assert sorted(map(repr, found)) == sorted(map(repr, history))
+    assert [operation.at for operation in found] == sorted(operation.at for operation in found)
+    assert sorted(map(repr, found)) == sorted(map(repr, merged(reversed(history))))
+
+
+def test_the_last_word_about_a_send_and_a_transaction_counts():
+    begun = send(1, "a", transaction="t1", outcome="unknown")
+    told = msgspec.structs.replace(begun, at=5, outcome="ok", offset=0)
+    open_, closed = transaction(1, "t1", "aborted"), transaction(6, "t1", "committed", 5)
+    assert merged([begun, open_, told, closed]) == [told, closed]
+    assert merged([begun, open_]) == [begun, open_]
 
 
 def test_a_line_that_is_no_operation_is_named(tmp_path: Path):

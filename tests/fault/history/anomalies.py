@@ -1,8 +1,8 @@
 """The anomalies, each a function with a name: from what is known of a history to what is wrong with it.
 
 They are the ones that Jepsen's tests of Kafka and its peers look for (jepsen.tests.kafka; the analyses of Redpanda
-21.10.1 and Bufstream 0.1.0), plus two that a history with times allows: a transaction of which a part is there, and a
-record that was seen before its transaction asked to commit. Nothing is deleted by retention or compaction while a
+21.10.1 and Bufstream 0.1.0), plus three: a transaction of which a part is there, a record that was seen before its
+transaction asked to commit, and the law of the transfer workload. Nothing is deleted by retention or compaction while a
 history is recorded: a record that is gone is lost.
 """
 
@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
+from tests.fault.history.books import money_not_conserved
 from tests.fault.history.cycles import read_cycles
 from tests.fault.history.known import Known
 from tests.fault.history.operations import Assign, Poll, ReadToEnd, Record, Seek, Send
@@ -212,6 +213,7 @@ ANOMALIES: dict[str, Check] = {
     "non-monotonic poll": non_monotonic_poll,
     "non-monotonic send": non_monotonic_send,
     "read cycle": read_cycle,
+    "money not conserved": money_not_conserved,
 }
 
 

@@ -66,9 +66,11 @@ class Known:
 
     @cached_property
     def places_of_reader(self) -> dict[str, set[Place]]:
+        """What each reader is done with: records whose processing was aborted have to come again."""
         found: dict[str, set[Place]] = defaultdict(set)
         for poll in self.polls:
-            found[poll.reader].update((record.partition, record.offset) for record in poll.records)
+            if poll.transaction is None or self.has_lasted(poll.transaction):
+                found[poll.reader].update((record.partition, record.offset) for record in poll.records)
         return found
 
     @cached_property
@@ -84,6 +86,17 @@ class Known:
         """How it ended; `unknown` for one that the history says nothing about."""
         known = self.transactions.get(transaction)
         return "unknown" if known is None else known.outcome
+
+    def has_lasted(self, transaction: str) -> bool:
+        """Whether it was committed; where its producer does not know, whether anything of it is there."""
+        outcome = self.outcome(transaction)
+        if outcome != "unknown":
+            return outcome == "committed"
+        return any(
+            self.writer_of(Record(*place, send.value)) is send
+            for send in self.sends_of_transaction.get(transaction, ())
+            for place in self.places_of_value.get(send.value, ())
+        )
 
     def settled_at(self, send: Send) -> int | None:
         """Since when a write must be found, or None if it need not be: not acknowledged, or not surely committed."""

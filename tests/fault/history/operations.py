@@ -108,16 +108,33 @@ def write_history(path: Path, operations: Iterable[AnyOperation]) -> None:
         file.writelines(msgspec.json.encode(operation) + b"\n" for operation in operations)
 
 
+def merged(operations: Iterable[AnyOperation]) -> History:
+    """The last word about each send and each transaction, and everything else, in order of time.
+
+    The operations come in the order of their files: what a client writes before the deed is no longer true after it.
+    """
+    last: dict[object, AnyOperation] = {}
+    for number, operation in enumerate(operations):
+        if isinstance(operation, Send):
+            last[operation.process, operation.began] = operation
+        elif isinstance(operation, Transaction):
+            last[operation.name] = operation
+        else:
+            last[number] = operation
+    return sorted(last.values(), key=lambda operation: operation.at)
+
+
 def read_history(path: Path) -> History:
     """The operations of a file, in order of time.
 
     Raises:
         ValueError: a line that is no operation; names file and line.
     """
-    return sorted(_operations(path), key=lambda operation: operation.at)
+    return merged(operations_in(path))
 
 
-def _operations(path: Path) -> Iterator[AnyOperation]:
+def operations_in(path: Path) -> Iterator[AnyOperation]:
+    """In the order of the file."""
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             yield _decoder.decode(line)

@@ -1,0 +1,227 @@
+"""Clients of confluent-kafka that write down what they do, so that a kill -9 takes nothing out of the history.
+
+Every line is in the file before the deed: a send as `unknown` before it is produced, a transaction as `aborted` when it
+begins and as `unknown` before the commit is asked for. A later line about the same send or transaction takes the place
+of the earlier one (`history.operations.merged`), so what a killed process leaves is exactly what can be known.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from tests.fault.history.operations import (
+    AnyOperation,
+    Assign,
+    Isolation,
+    Note,
+    Poll,
+    Record,
+    Seek,
+    Send,
+    Transaction,
+    partition_name,
+)
+from tests.fault.records import PATIENT
+
+NEVER_SENT = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError._PURGE_QUEUE, KafkaError._QUEUE_FULL}
+
+
+class Recorder:
+    """Appends the operations of one process to its file, each at once."""
+
+    def __init__(self, file: Path, process: str) -> None:
+        self.process = process
+        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._last = 0
+
+    def now(self) -> int:
+        """CLOCK_MONOTONIC in nanoseconds, never the same twice."""
+        self._last = max(time.monotonic_ns(), self._last + 1)
+        return self._last
+
+    def write(self, operation: AnyOperation) -> None:
+        os.write(self._file, msgspec.json.encode(operation) + b"\n")
+
+    def is_alive(self) -> None:
+        """Say so to who watches the file: a client that reads nothing has nothing to write."""
+        os.utime(self._file)
+
+    def note(self, text: str) -> None:
+        self.write(Note(at=self.now(), process=self.process, text=text))
+
+
+class RecordedProducer:
+    """An idempotent producer, or with `transactional_id` a transactional one."""
+
+    def __init__(self, recorder: Recorder, bootstrap_servers: str, transactional_id: str | None = None) -> None:
+        settings = {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 2, **PATIENT}
+        if transactional_id is None:
+            settings |= {"delivery.timeout.ms": 120_000}
+        else:
+            settings |= {"transactional.id": transactional_id, "transaction.timeout.ms": 6_000}
+        self._recorder = recorder
+        self.client = Producer(settings)
+        self._transactions = 0
+        self.transaction: str | None = None
+        """The name of the open transaction."""
+        self._committing: int | None = None
+
+    def send(self, topic: str, partition: int, value: str) -> None:
+        began = self._recorder.now()
+        send = Send(
+            at=began,
+            began=began,
+            process=self._recorder.process,
+            partition=partition_name(topic, partition),
+            value=value,
+            outcome="unknown",
+            transaction=self.transaction,
+        )
+        self._recorder.write(send)
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            changes = {"at": self._recorder.now()}
+            if error is None:
+                offset = message.offset()
+                changes |= {"outcome": "ok", "offset": None if offset is None or offset < 0 else offset}
+            else:
+                changes |= {"outcome": "failed" if error.code() in NEVER_SENT else "unknown", "reason": error.name()}
+            self._recorder.write(msgspec.structs.replace(send, **changes))
+
+        self.client.produce(topic, value, partition=partition, on_delivery=delivered)
+
+    # Transactions
+
+    def next_name(self) -> str:
+        """The name that the next transaction will have."""
+        return f"{self._recorder.process}/{self._transactions + 1}"
+
+    def begin(self) -> None:
+        self.client.begin_transaction()
+        self.transaction = self.next_name()
+        self._transactions += 1
+        self._committing = None
+        self._ended("aborted")
+
+    def commit(self) -> None:
+        """Raises what the client raises; the transaction is then `unknown` until `abort` has worked."""
+        self.client.flush()
+        self._committing = self._recorder.now()
+        self._ended("unknown")
+        while True:
+            try:
+                self.client.commit_transaction()
+                break
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+        self._ended("committed")
+        self.transaction = None
+
+    def abort(self) -> None:
+        while True:
+            try:
+                self.client.abort_transaction()
+                break
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+        self._ended("aborted")
+        self.transaction = None
+
+    def _ended(self, outcome: str) -> None:
+        assert self.transaction is not None
+        self._recorder.write(
+            Transaction(
+                at=self._recorder.now(),
+                process=self._recorder.process,
+                name=self.transaction,
+                outcome=outcome,
+                committing=self._committing,
+            )
+        )
+
+
+class RecordedConsumer:
+    """A consumer that reads on behalf of `reader`; without a group it is its own reader."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        bootstrap_servers: str,
+        group: str | None = None,
+        isolation: Isolation = "read_committed",
+        **more: object,
+    ) -> None:
+        settings = {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": group or recorder.process,
+            "isolation.level": isolation,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "check.crcs": True,
+            "fetch.wait.max.ms": 50,
+            **PATIENT,
+        }
+        self._recorder = recorder
+        self._isolation = isolation
+        self.reader = group or recorder.process
+        self.client = Consumer({**settings, **more})
+        self.ends: dict[str, int] = {}
+        """By partition, where the consumer has last come to an end; only with `enable.partition.eof`."""
+
+    def subscribe(self, topic: str) -> None:
+        self.client.subscribe([topic], on_assign=self._assigned, on_revoke=self._assigned, on_lost=self._assigned)
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self.client.assign(partitions)
+        self._assigned(self.client, partitions)
+
+    def _assigned(self, _client: Consumer, partitions: list[TopicPartition]) -> None:
+        names = tuple(partition_name(each.topic, each.partition) for each in partitions)
+        self._recorder.write(Assign(at=self._recorder.now(), process=self._recorder.process, partitions=names))
+
+    def poll(self, count: int, timeout_s: float = 0.2, transaction: str | None = None) -> list[Message]:
+        """Up to `count` records, written down. Trouble that passes is left to the client."""
+        found = []
+        for message in self.client.consume(count, timeout_s):
+            error = message.error()
+            if error is None:
+                found.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self.ends[partition_name(message.topic(), message.partition())] = message.offset()
+            elif error.fatal():
+                raise KafkaException(error)
+        if found:
+            records = tuple(
+                Record(partition_name(each.topic(), each.partition()), each.offset(), each.value().decode())
+                for each in found
+            )
+            self._recorder.write(
+                Poll(
+                    at=self._recorder.now(),
+                    process=self._recorder.process,
+                    reader=self.reader,
+                    isolation=self._isolation,
+                    records=records,
+                    transaction=transaction,
+                )
+            )
+        return found
+
+    def back_to_committed(self) -> None:
+        """After an abort: go on where the group has committed, for each partition that is assigned now."""
+        for at in self.client.committed(self.client.assignment(), 20):
+            offset = max(at.offset, 0)
+            self.client.seek(TopicPartition(at.topic, at.partition, offset))
+            seek = Seek(
+                at=self._recorder.now(),
+                process=self._recorder.process,
+                partition=partition_name(at.topic, at.partition),
+                offset=offset,
+            )
+            self._recorder.write(seek)
