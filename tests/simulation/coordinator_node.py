@@ -65,7 +65,7 @@ class CoordinatorNode:
         if self.one_at_a_time and self.in_flight:
             self.waiting.append((request, answer))
             return
-        decision = self.machine.decide(request, self.scheduler.now_ms)
+        decision = self.machine.decide(request, self.scheduler.now())
         self.judge.decided(self, request, decision)
         if decision.response is PARKED:
             assert isinstance(request, JoinGroup | SyncGroup), f"{request} was parked"
@@ -107,7 +107,7 @@ class CoordinatorNode:
 
     def _decide_after_failure(self, flight, error):
         failed = AppendFailed(flight.request, flight.decision, error)
-        instead = self.machine.decide(failed, self.scheduler.now_ms)
+        instead = self.machine.decide(failed, self.scheduler.now())
         self.judge.decided(self, failed, instead)
         assert not instead.records, "a decision about a failed append has records"
         if flight.decision.response is PARKED:

@@ -8,6 +8,9 @@ import heapq
 import itertools
 import random
 
+from moldau.control.machine import Now
+
+HOUR_MS = 3_600_000
 TIMED_OUT = object()
 """What a process gets when its `Wait` took too long."""
 
@@ -62,12 +65,20 @@ class Process:
 class Scheduler:
     def __init__(self, seed):
         self.random = random.Random(seed)
-        self.now_ms = 1_000_000
+        self.now_ms = 10 * HOUR_MS
+        self._clock_setter = random.Random(seed)
+        self._clock_ahead_ms = 0
         self._queue = []
         self._order = itertools.count()
 
     def after(self, delay_ms, call):
         self.at(self.now_ms + max(0, delay_ms), call)
+
+    def now(self):
+        """What a node's clocks say: now and then somebody sets its time of day, by up to an hour."""
+        if self._clock_setter.random() < 0.001:
+            self._clock_ahead_ms = self._clock_setter.randint(-HOUR_MS, HOUR_MS)
+        return Now(self.now_ms, self.now_ms + self._clock_ahead_ms)
 
     def at(self, at_ms, call):
         # Among things that happen in the same millisecond, chance decides which is first.

@@ -101,7 +101,7 @@ class World:
         self.decide(Loaded())
 
     def decide(self, request):
-        decision = self.machine.decide(request, self.scheduler.now_ms)
+        decision = self.machine.decide(request, self.scheduler.now())
         if decision.response is NEEDS_PRODUCER_ID:
             self.producer_ids += 1
             return self.decide(replace(request, spare_producer_id=self.producer_ids))

@@ -38,6 +38,20 @@ ResponseT = TypeVar("ResponseT")
 
 
 @dataclass(frozen=True, slots=True)
+class Now:
+    """The two times that a decision may need, both in milliseconds.
+
+    `steady_ms` counts what has passed and never jumps: every timeout, deadline and timer is one of its. It means
+    nothing on another node or after a restart, so it must not go into a record. `wall_ms` is the time of day since the
+    epoch. It goes into records and is compared with what stands in them; whoever does that must bear that it is set at
+    any time, forwards and backwards.
+    """
+
+    steady_ms: int
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Effect: answer the parked request `token` with `response`."""
 
@@ -47,7 +61,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTimer:
-    """Effect: hand `event` to `decide` at `at_ms`. A later timer with the same key replaces this one."""
+    """Effect: hand `event` to `decide` at `at_ms` of the steady time. A later timer with the same key replaces it."""
 
     key: Hashable
     at_ms: int
@@ -121,6 +135,6 @@ class AppendFailed:
 class Machine(Protocol[RequestT, RecordT, ResponseT]):
     """`decide` never changes durable state; `apply` is the only code that does."""
 
-    def decide(self, request: RequestT, now_ms: int) -> Decision[RecordT, ResponseT]: ...
+    def decide(self, request: RequestT, now: Now) -> Decision[RecordT, ResponseT]: ...
 
     def apply(self, record: RecordT) -> None: ...

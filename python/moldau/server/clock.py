@@ -2,6 +2,9 @@
 
 A machine orders a timer with an effect and gets its event back through `decide`; it never learns how the waiting is
 done. Tests hand in a clock of their own and drive a thousand simulated hours without waiting for one.
+
+There are two times (`control.machine.Now`). What times out does so by the steady one, whatever becomes of the time of
+day; what is written, and what is compared with something written, has the time of day, as in Kafka.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
+from moldau.control.machine import Now
+
 
 class Cancellable(Protocol):
     """Something that will happen unless it is cancelled before."""
@@ -19,31 +24,40 @@ class Cancellable(Protocol):
 
 
 class Clock(Protocol):
-    """Milliseconds since the epoch, and a call at a later one."""
+    """Both times, and a call at a later steady one."""
 
-    def now_ms(self) -> int: ...
+    def now(self) -> Now: ...
 
-    def call_at(self, at_ms: int, callback: Callable[[], None]) -> Cancellable: ...
+    def now_ms(self) -> int:
+        """The time of day, in milliseconds since the epoch: for what is written."""
+        ...
+
+    def call_at(self, steady_ms: int, callback: Callable[[], None]) -> Cancellable: ...
 
 
 class SystemClock:
-    """The wall clock, with the running loop's timers. Waiting is monotonic: a clock that is set does not stretch it."""
+    """The clocks of the machine, and the running loop's timers. The steady time is the loop's own."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
+    def now(self) -> Now:
+        return Now(steady_ms=int(self._loop.time() * 1000), wall_ms=self.now_ms())
+
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
-    def call_at(self, at_ms: int, callback: Callable[[], None]) -> Cancellable:
-        return self._loop.call_later(max(0, at_ms - self.now_ms()) / 1000, callback)
+    def call_at(self, steady_ms: int, callback: Callable[[], None]) -> Cancellable:
+        # The loop may be early by what its clock cannot tell apart, and `now` rounds down: who is called finds that it
+        # is time.
+        return self._loop.call_at(steady_ms / 1000 + 1e-6, callback)
 
 
 class Timers:
     """The pending timers of one machine, by key; a later timer with the same key replaces the earlier one."""
 
     def __init__(self, clock: Clock, fire: Callable[[object, int], None]) -> None:
-        """`fire` gets the event and the time it was due, in milliseconds."""
+        """`fire` gets the event and the steady time it was due, in milliseconds."""
         self._clock = clock
         self._fire = fire
         self._pending: dict[Hashable, Cancellable] = {}

@@ -52,6 +52,6 @@ class MutationQuota:
         """
         if not self.in_force:
             return {}
-        answers = self.shell.metadata.machine.decide(request, self.shell.clock.now_ms()).response
+        answers = self.shell.metadata.machine.decide(request, self.shell.clock.now()).response
         costs = ((answer, cost(answer)) for answer in answers)
         return {found[0]: answer for answer, found in costs if found is not None and not self.allows(found[1])}

@@ -165,7 +165,7 @@ class MachineRunner(Generic[MachineT]):
         async with self._turn:
             if self._stopped_by is not None:
                 raise ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"{self.name} was stopped: {self._stopped_by}")
-            decision = self.machine.decide(request, self._clock.now_ms())
+            decision = self.machine.decide(request, self._clock.now())
             if decision.records:
                 decision = await self._commit(request, decision)
             if decision.response is PARKED and token is not None:
@@ -183,7 +183,7 @@ class MachineRunner(Generic[MachineT]):
                 raise
             logger.warning("%s could not append what it decided about %r: %s", self.name, request, error)
             code = error.code if isinstance(error, ApiError) else ErrorCode.INVALID_REQUEST
-            return self.machine.decide(AppendFailed(request, decision, code), self._clock.now_ms())
+            return self.machine.decide(AppendFailed(request, decision, code), self._clock.now())
         except Exception as error:
             raise self._stopped(error) from error
         try:

@@ -37,7 +37,6 @@ def staged(
             assert disk is not None, f"no small disk here: see {missing_faults}"
             settings["log.dirs"] = str(disk / "data")
         node = peers.moldau(folder / "node", settings)
-        node.command.append("--no-registry")
         if "clock jumps" in faults:
             node.environment |= clock_environment(folder)
         if bug is not None:

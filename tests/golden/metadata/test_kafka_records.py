@@ -17,6 +17,7 @@ from uuid import UUID
 
 import pytest
 
+from moldau.control.machine import Now
 from moldau.control.metadata import features
 from moldau.control.metadata import records as r
 from moldau.control.metadata.brokers import (
@@ -124,7 +125,7 @@ def test_the_replayed_image_says_what_the_admin_client_did():
 
 def test_a_new_cluster_begins_with_kafkas_records():
     machine = MetadataMachine(NodeSettings(1, "c", {}), random.Random(1))
-    ours = machine.decide(Activate(), 0).records
+    ours = machine.decide(Activate(), Now(0, 0)).records
     kafkas = [record for record in at(1, 10) if not isinstance(record, r.UserScramCredentialRecord)]
     assert list(ours) == kafkas
 
@@ -135,7 +136,7 @@ def test_created_topics_have_kafkas_records():
         NewTopic("orders", 3, 1, configs=(("retention.ms", "60000"), ("cleanup.policy", "compact,delete"))),
         NewTopic("manual", assignments=((0, (1,)), (1, (1,)))),
     )
-    ours = machine.decide(CreateTopics(new), 0).records
+    ours = machine.decide(CreateTopics(new), Now(0, 0)).records
     ids = {record.name: record.topic_id for record in ours if isinstance(record, r.TopicRecord)}
     kafkas = [*at(288, 293), *at(296, 298)]
     named = {ORDERS: ids["orders"], kafkas[6].topic_id: ids["manual"]}
@@ -152,11 +153,11 @@ def sorted_changes(records):
 
 def test_a_clean_stop_writes_kafkas_records():
     machine = machine_before(311)
-    shutdown = machine.decide(BeginControlledShutdown(1, 13), 0).records
+    shutdown = machine.decide(BeginControlledShutdown(1, 13), Now(0, 0)).records
     assert sorted_changes(shutdown) == sorted_changes(at(311, 319))
     for record in shutdown:
         machine.apply(record)
-    assert list(machine.decide(FenceBroker(1, 13), 0).records) == at(320, 320)
+    assert list(machine.decide(FenceBroker(1, 13), Now(0, 0)).records) == at(320, 320)
 
 
 def registration(record, cluster_id, new_epoch, previous_epoch):
@@ -177,23 +178,23 @@ def test_a_start_after_a_clean_stop_writes_kafkas_records():
     machine = machine_before(324)
     (kafkas,) = at(324, 324)
     request = registration(kafkas, "4L6g3nShT-eMCtK--X86sw", new_epoch=324, previous_epoch=13)
-    decision = machine.decide(request, 0)
+    decision = machine.decide(request, Now(0, 0))
     assert decision.records == (kafkas,)
     assert decision.response == 324
     machine.apply(kafkas)
-    unfenced = machine.decide(UnfenceBroker(1, 324), 0).records
+    unfenced = machine.decide(UnfenceBroker(1, 324), Now(0, 0)).records
     assert sorted_changes(unfenced) == sorted_changes(at(328, 336))
 
 
 def test_a_start_after_a_crash_writes_kafkas_records_and_recovers_every_partition():
     machine = machine_before(483)
     kafkas = at(483, 491)
-    decision = machine.decide(registration(kafkas[-1], "4L6g3nShT-eMCtK--X86sw", 483, previous_epoch=-1), 0)
+    decision = machine.decide(registration(kafkas[-1], "4L6g3nShT-eMCtK--X86sw", 483, previous_epoch=-1), Now(0, 0))
     assert sorted_changes(decision.records) == sorted_changes(kafkas)
     assert decision.records[-1] == kafkas[-1]
     for record in decision.records:
         machine.apply(record)
-    unfenced = machine.decide(UnfenceBroker(1, 483), 0).records
+    unfenced = machine.decide(UnfenceBroker(1, 483), Now(0, 0)).records
     assert sorted_changes(unfenced) == sorted_changes(at(492, 500))
     for record in unfenced:
         machine.apply(record)
@@ -204,6 +205,6 @@ def test_a_start_after_a_crash_writes_kafkas_records_and_recovers_every_partitio
 
 def test_producer_ids_come_in_kafkas_blocks():
     machine = machine_before(450)
-    decision = machine.decide(AllocateProducerIds(1, 324), 0)
+    decision = machine.decide(AllocateProducerIds(1, 324), Now(0, 0))
     assert list(decision.records) == at(450, 450)
     assert (decision.response.first, decision.response.size) == (0, 1000)

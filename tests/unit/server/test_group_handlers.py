@@ -18,7 +18,7 @@ from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.requests import Loaded
 from moldau.control.groups.settings import GroupSettings
-from moldau.control.machine import PARKED, Reply, ScheduleTimer
+from moldau.control.machine import PARKED, Now, Reply, ScheduleTimer
 from moldau.control.metadata.image import Topic
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.codec import encode_response
@@ -48,7 +48,7 @@ class Groups:
         asyncio.run(self.run("", Loaded()))
 
     async def run(self, group_id, request, token=None):
-        decision = self.machine.decide(request, 1_000)
+        decision = self.machine.decide(request, Now(1_000, 1_000))
         for record in decision.records:
             self.machine.apply(record)
         for effect in decision.effects:

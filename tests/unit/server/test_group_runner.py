@@ -12,6 +12,7 @@ from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.requests import JoinGroup, Loaded, OffsetCommit, OffsetToCommit, Protocol, SyncGroup
 from moldau.control.groups.settings import GroupSettings
+from moldau.control.machine import Now
 from moldau.control.schema import ZERO_UUID
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.coordinator_codecs import OffsetsCodec
@@ -35,12 +36,15 @@ class Clock:
     """Time that moves to the next timer whenever nothing else is left to do."""
 
     def __init__(self):
-        self.now = 1_000
+        self.steady_ms = 1_000
         self.calls = []
         self.orders = itertools.count()
 
+    def now(self):
+        return Now(self.steady_ms, self.steady_ms)
+
     def now_ms(self):
-        return self.now
+        return self.steady_ms
 
     def call_at(self, at_ms, callback):
         call = Call(at_ms, next(self.orders), callback)
@@ -48,15 +52,15 @@ class Clock:
         return call
 
     async def advance(self, duration_ms):
-        until_ms = self.now + duration_ms
+        until_ms = self.steady_ms + duration_ms
         await settle()
         while self.calls and self.calls[0].at_ms <= until_ms:
             call = heapq.heappop(self.calls)
-            self.now = max(self.now, call.at_ms)
+            self.steady_ms = max(self.steady_ms, call.at_ms)
             if not call.cancelled:
                 call.callback()
             await settle()
-        self.now = until_ms
+        self.steady_ms = until_ms
 
 
 async def settle():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from moldau.control.machine import PARKED, CancelTimer, Decision, Reply, ScheduleTimer
+from moldau.control.machine import PARKED, CancelTimer, Decision, Now, Reply, ScheduleTimer
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.core_types import StoredRecord
 from moldau.server.runner import MachineRunner
@@ -13,11 +13,14 @@ from moldau.server.runner import MachineRunner
 
 class ManualClock:
     def __init__(self):
-        self.now = 1000
+        self.steady_ms = self.wall_ms = 1000
         self.calls = []
 
+    def now(self):
+        return Now(self.steady_ms, self.wall_ms)
+
     def now_ms(self):
-        return self.now
+        return self.wall_ms
 
     def call_at(self, at_ms, callback):
         call = ManualCall(at_ms, callback, self)
@@ -25,7 +28,7 @@ class ManualClock:
         return call
 
     def advance(self, to_ms):
-        self.now = to_ms
+        self.steady_ms = self.wall_ms = to_ms
         for call in sorted((c for c in self.calls if c.at_ms <= to_ms), key=lambda c: c.at_ms):
             self.calls.remove(call)
             call.callback()
@@ -72,8 +75,8 @@ class ScriptedMachine:
         self.journal = journal
         self.broken = False
 
-    def decide(self, request, now_ms):
-        self.journal.append(("decide", now_ms))
+    def decide(self, request, now):
+        self.journal.append(("decide", now.steady_ms))
         return request() if callable(request) else Decision(response=request)
 
     def apply(self, record):

@@ -1,6 +1,6 @@
 """The group machine: one for each partition of `__consumer_offsets`, and everything about the groups in it.
 
-    decide(request, now_ms)   what to write, what to answer, which timers to set
+    decide(request, now)   what to write, what to answer, which timers to set
     apply(record)             the only way the durable state changes; recovery is nothing else
 
 Durable are the last record of each group and the committed offsets. `groups` is what lives between two records: it
@@ -81,7 +81,7 @@ from moldau.control.groups.responses import (
 )
 from moldau.control.groups.settings import GroupSettings
 from moldau.control.groups.turn import Chance, Turn
-from moldau.control.machine import PARKED, AppendFailed, Decision, Parked, ScheduleTimer, TransactionMarker
+from moldau.control.machine import PARKED, AppendFailed, Decision, Now, Parked, ScheduleTimer, TransactionMarker
 from moldau.errors import ErrorCode
 
 CLASSIC: Final = "Classic"
@@ -105,9 +105,9 @@ class GroupCoordinator:
         self._rounds = itertools.count(1)
         self._is_loaded = False
 
-    def decide(self, request: object, now_ms: int) -> Decision[CoordinatorRecord, Any]:
+    def decide(self, request: object, now: Now) -> Decision[CoordinatorRecord, Any]:
         """Decide about a request or an event of `requests`, or about an `AppendFailed`."""
-        turn = Turn(now_ms, self.settings, self._chance, self._rounds)
+        turn = Turn(now, self.settings, self._chance, self._rounds)
         if not self._is_loaded and not isinstance(request, Loaded):
             return Decision(refuse(request, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS))
         response = self._answer(turn, request)
@@ -246,7 +246,7 @@ class GroupCoordinator:
         turn.records.extend(self.other_groups.tombstones(group_id))
         if group_id in self.consumer_groups:
             turn.records.extend(self.consumer_groups[group_id].tombstones())
-        group = ClassicGroup(group_id, turn.now_ms, next(self._rounds))
+        group = ClassicGroup(group_id, turn.wall_ms, next(self._rounds))
         turn.write(group.to_record({}))
         response = joining.join(turn, group, request)
         if isinstance(response, Parked) or response.error is ErrorCode.MEMBER_ID_REQUIRED:
@@ -468,7 +468,7 @@ class GroupCoordinator:
 
     def _watch_retention(self, turn: Turn) -> None:
         turn.schedule(
-            ("retention",), turn.now_ms + self.settings.offsets_retention_check_interval_ms, RetentionCheckDue()
+            ("retention",), turn.steady_ms + self.settings.offsets_retention_check_interval_ms, RetentionCheckDue()
         )
 
     def _append_failed(self, turn: Turn, failed: AppendFailed) -> GroupResponse | Parked:

@@ -139,7 +139,7 @@ class CommittedOffsets:
 
 def commit(turn: Turn, request: OffsetCommit) -> OffsetCommitResponse:
     """Write the offsets whose metadata is not too long; the group has agreed before."""
-    expires_ms = NO_EXPIRY if request.retention_ms == DEFAULT_RETENTION else turn.now_ms + request.retention_ms
+    expires_ms = NO_EXPIRY if request.retention_ms == DEFAULT_RETENTION else turn.wall_ms + request.retention_ms
     records, errors = _records_of(turn, request, expires_ms)
     turn.records.extend(records)
     return OffsetCommitResponse(ErrorCode.NONE, errors)
@@ -163,7 +163,7 @@ def _records_of(
             errors.append((offset.topic, offset.partition, ErrorCode.OFFSET_METADATA_TOO_LARGE))
             continue
         errors.append((offset.topic, offset.partition, ErrorCode.NONE))
-        value = _committed(offset, turn.now_ms, expires_ms)
+        value = _committed(offset, turn.wall_ms, expires_ms)
         records.append(OffsetRecord(request.group_id, offset.topic, offset.partition, value))
     return records, tuple(errors)
 
@@ -259,8 +259,8 @@ def _is_expired(turn: Turn, owner: OffsetOwner, value: OffsetCommitValue) -> boo
     if starts_ms is None:
         return False
     if value.expire_timestamp != NO_EXPIRY:
-        return turn.now_ms >= value.expire_timestamp
-    return turn.now_ms - starts_ms >= turn.settings.offsets_retention_ms
+        return turn.wall_ms >= value.expire_timestamp
+    return turn.wall_ms - starts_ms >= turn.settings.offsets_retention_ms
 
 
 def _is_of_another_topic(committed_for: UUID, wanted: UUID) -> bool:

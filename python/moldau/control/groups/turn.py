@@ -13,7 +13,7 @@ from uuid import UUID
 
 from moldau.control.groups.records import CoordinatorRecord
 from moldau.control.groups.settings import GroupSettings
-from moldau.control.machine import CancelTimer, Effect, Producer, Reply, ScheduleTimer, Token
+from moldau.control.machine import CancelTimer, Effect, Now, Producer, Reply, ScheduleTimer, Token
 
 
 class Chance(Protocol):
@@ -24,7 +24,7 @@ class Chance(Protocol):
 
 @dataclass(slots=True)
 class Turn:
-    now_ms: int
+    now: Now
     settings: GroupSettings
     chance: Chance
     rounds: Iterator[int]
@@ -33,6 +33,16 @@ class Turn:
     effects: list[Effect] = field(default_factory=list)
     producer: Producer | None = None
     """In whose transaction the records are written."""
+
+    @property
+    def steady_ms(self) -> int:
+        """For everything that times out."""
+        return self.now.steady_ms
+
+    @property
+    def wall_ms(self) -> int:
+        """For what is written."""
+        return self.now.wall_ms
 
     def write(self, record: CoordinatorRecord) -> None:
         self.records.append(record)

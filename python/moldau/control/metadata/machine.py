@@ -21,7 +21,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from moldau.control.machine import Decision
+from moldau.control.machine import Decision, Now
 from moldau.control.metadata import acls, brokers, cluster, configs, elections, quotas, scram, topics
 from moldau.control.metadata.effective import Configs, NodeSettings
 from moldau.control.metadata.features import record_version
@@ -71,13 +71,13 @@ class MetadataMachine:
         """The cluster as it is now: what a read looks at."""
         return Situation(self.image, self.configs, self._random, now_ms)
 
-    def decide(self, request: Any, now_ms: int) -> Decision[Message, Any]:
+    def decide(self, request: Any, now: Now) -> Decision[Message, Any]:
         """What has to be written for `request`, and what to answer then.
 
         Raises:
             ApiError: the request as a whole is refused. Refusals of single items stand in the response.
         """
-        return self._decisions[type(request)](self.situation(now_ms), request)
+        return self._decisions[type(request)](self.situation(now.wall_ms), request)
 
     def apply(self, record: Message) -> None:
         """Take one committed record into the image.

@@ -1,6 +1,6 @@
 """The transaction machine: one for each partition of `__transaction_state`, and every transactional id in it.
 
-    decide(request, now_ms)   what to write, what to answer, what to order
+    decide(request, now)   what to write, what to answer, what to order
     apply(record)             the only way the state changes; recovery is nothing else
 
 A transaction ends in two steps. The decision (PrepareCommit, PrepareAbort) is written, and from then on nothing can
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from moldau.control.machine import AppendFailed, Decision, Effect, Order, ScheduleTimer
+from moldau.control.machine import AppendFailed, Decision, Effect, Now, Order, ScheduleTimer
 from moldau.control.transactions.ending import verdict
 from moldau.control.transactions.refusals import coordinator_error, refuse
 from moldau.control.transactions.requests import (
@@ -83,21 +83,27 @@ class TransactionCoordinator:
         self.transaction_version = transaction_version
         self.transactions: dict[str, Transaction] = {}
         self._is_loaded = False
+        self._deadlines: dict[str, int] = {}
+        """When an open transaction has had its time, by a clock that does not jump. An entry may be left of one that
+        could not be written."""
 
-    def decide(self, request: object, now_ms: int) -> Decision[TransactionRecord, Any]:
+    def decide(self, request: object, now: Now) -> Decision[TransactionRecord, Any]:
         """Decide about a request or an event of `requests`, or about an `AppendFailed`."""
         if not self._is_loaded and not isinstance(request, Loaded):
             return Decision(refuse(request, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS))
-        turn = _Turn(now_ms)
+        turn = _Turn(now)
         response = self._answer(turn, request)
         return Decision(response, tuple(turn.records), tuple(turn.effects))
 
     def apply(self, record: TransactionRecord) -> None:
         """Take in one record of the log, at start or after it was committed."""
-        if record.transaction is None:
-            self.transactions.pop(record.transactional_id, None)
+        transactional_id, transaction = record.transactional_id, record.transaction
+        if transaction is None:
+            self.transactions.pop(transactional_id, None)
         else:
-            self.transactions[record.transactional_id] = record.transaction
+            self.transactions[transactional_id] = transaction
+        if transaction is None or transaction.state is not TransactionState.ONGOING:
+            self._deadlines.pop(transactional_id, None)
 
     def _answer(self, turn: _Turn, request: object) -> TransactionResponse:
         match request:
@@ -141,7 +147,7 @@ class TransactionCoordinator:
         if current is None:
             if request.spare_producer_id is None:
                 return NEEDS_PRODUCER_ID
-            current = Transaction.new(request.spare_producer_id, request.timeout_ms, turn.now_ms)
+            current = Transaction.new(request.spare_producer_id, request.timeout_ms, turn.wall_ms)
         if expected is not None and not _may_continue(current, expected):
             return Initialised(ErrorCode.PRODUCER_FENCED)
         if current.state in ENDING:
@@ -151,7 +157,7 @@ class TransactionCoordinator:
             if not self._fence_and_abort(turn, request.transactional_id, current, request.spare_producer_id):
                 return NEEDS_PRODUCER_ID
             return Initialised(ErrorCode.CONCURRENT_TRANSACTIONS)
-        next_one = _next_producer(current, request, turn.now_ms)
+        next_one = _next_producer(current, request, turn.wall_ms)
         if isinstance(next_one, Transaction):
             turn.write(request.transactional_id, next_one)
             return Initialised(ErrorCode.NONE, next_one.producer_id, next_one.producer_epoch)
@@ -177,7 +183,9 @@ class TransactionCoordinator:
             return Answer(error)
         if current.state is TransactionState.ONGOING and request.partitions <= current.partitions:
             return Answer(ErrorCode.NONE)
-        begun = current.with_partitions(request.partitions, request.client_version, turn.now_ms)
+        begun = current.with_partitions(request.partitions, request.client_version, turn.wall_ms)
+        if current.state in RESTING:
+            self._deadlines[request.transactional_id] = turn.steady_ms + begun.timeout_ms
         turn.write(request.transactional_id, begun)
         return Answer(ErrorCode.NONE)
 
@@ -238,9 +246,9 @@ class TransactionCoordinator:
             assert spare_producer_id is not None, transactional_id
             next_producer_id = spare_producer_id
         decided = current.decided(
-            commit=commit, client_version=version, now_ms=turn.now_ms, next_producer_id=next_producer_id
+            commit=commit, client_version=version, now_ms=turn.wall_ms, next_producer_id=next_producer_id
         )
-        done = decided.completed(turn.now_ms)
+        done = decided.completed(turn.wall_ms)
         turn.write(transactional_id, decided)
         if decided.partitions:
             turn.effects.append(Order(_markers_of(transactional_id, decided)))
@@ -254,7 +262,7 @@ class TransactionCoordinator:
         if current is None or current.state not in ENDING:
             return
         if (current.producer_id, current.producer_epoch) == written_for:
-            turn.write(request.transactional_id, current.completed(turn.now_ms))
+            turn.write(request.transactional_id, current.completed(turn.wall_ms))
 
     # Looking in
 
@@ -271,7 +279,7 @@ class TransactionCoordinator:
             return (
                 (not request.producer_ids or transaction.producer_id in request.producer_ids)
                 and (not request.states or transaction.state.told in request.states)
-                and (request.longer_than_ms < 0 or turn.now_ms - transaction.start_ms > request.longer_than_ms)
+                and (request.longer_than_ms < 0 or turn.wall_ms - transaction.start_ms > request.longer_than_ms)
             )
 
         found = (
@@ -289,12 +297,17 @@ class TransactionCoordinator:
         for transactional_id, transaction in self.transactions.items():
             if transaction.state in ENDING:
                 turn.effects.append(Order(_markers_of(transactional_id, transaction)))
+            elif transaction.state is TransactionState.ONGOING:
+                # What is left of its time. Only the time of day can tell, and it may have been set meanwhile.
+                left_ms = transaction.start_ms + transaction.timeout_ms - turn.wall_ms
+                left_ms = min(max(left_ms, 0), transaction.timeout_ms)
+                self._deadlines[transactional_id] = turn.steady_ms + left_ms
         turn.watch_timeouts(self.settings)
         turn.watch_expiration(self.settings.expiration_check_interval_ms)
 
     def _check_timeouts(self, turn: _Turn) -> None:
         for transactional_id, current in self.transactions.items():
-            if not _has_timed_out(current, turn.now_ms):
+            if not self._has_timed_out(turn, transactional_id, current):
                 continue
             if not self._fence_and_abort(turn, transactional_id, current, None):
                 again = AbortTimedOut(transactional_id, current.producer_id, current.producer_epoch)
@@ -306,11 +319,16 @@ class TransactionCoordinator:
         meant = (request.producer_id, request.producer_epoch)
         if current is None or (current.producer_id, current.producer_epoch) != meant:
             return
-        if _has_timed_out(current, turn.now_ms):
+        if self._has_timed_out(turn, request.transactional_id, current):
             self._fence_and_abort(turn, request.transactional_id, current, request.spare_producer_id)
 
+    def _has_timed_out(self, turn: _Turn, transactional_id: str, transaction: Transaction) -> bool:
+        if transaction.state is not TransactionState.ONGOING or transaction.timeout_ms == WITHOUT_TIMEOUT:
+            return False
+        return self._deadlines[transactional_id] < turn.steady_ms
+
     def _check_expiration(self, turn: _Turn) -> None:
-        oldest_ms = turn.now_ms - self.settings.id_expiration_ms
+        oldest_ms = turn.wall_ms - self.settings.id_expiration_ms
         unused = (
             transactional_id
             for transactional_id, transaction in self.transactions.items()
@@ -328,15 +346,16 @@ class TransactionCoordinator:
         turn.effects.extend(effect for effect in failed.decision.effects if isinstance(effect, ScheduleTimer))
         request = failed.request
         if isinstance(request, MarkersWritten):
-            turn.schedule(("complete", request.transactional_id), turn.now_ms + RETRY_MS, request)
+            turn.schedule(("complete", request.transactional_id), turn.steady_ms + RETRY_MS, request)
         return refuse(request, coordinator_error(failed.error))
 
 
 class _Turn:
     """What was decided so far in one call of `decide`."""
 
-    def __init__(self, now_ms: int) -> None:
-        self.now_ms = now_ms
+    def __init__(self, now: Now) -> None:
+        self.steady_ms = now.steady_ms
+        self.wall_ms = now.wall_ms
         self.records: list[TransactionRecord] = []
         self.effects: list[Effect] = []
 
@@ -347,10 +366,10 @@ class _Turn:
         self.effects.append(ScheduleTimer(key, at_ms, event))
 
     def watch_timeouts(self, settings: TransactionSettings) -> None:
-        self.schedule(("timeouts",), self.now_ms + settings.timeout_check_interval_ms, TimeoutCheckDue())
+        self.schedule(("timeouts",), self.steady_ms + settings.timeout_check_interval_ms, TimeoutCheckDue())
 
     def watch_expiration(self, after_ms: int) -> None:
-        self.schedule(("expiration",), self.now_ms + after_ms, ExpirationCheckDue())
+        self.schedule(("expiration",), self.steady_ms + after_ms, ExpirationCheckDue())
 
 
 def _markers_of(transactional_id: str, decided: Transaction) -> WriteMarkers:
@@ -362,12 +381,6 @@ def _markers_of(transactional_id: str, decided: Transaction) -> WriteMarkers:
         decided.partitions,
         decided.client_version,
     )
-
-
-def _has_timed_out(transaction: Transaction, now_ms: int) -> bool:
-    if transaction.state is not TransactionState.ONGOING or transaction.timeout_ms == WITHOUT_TIMEOUT:
-        return False
-    return transaction.start_ms + transaction.timeout_ms < now_ms
 
 
 def _may_continue(current: Transaction, expected: ProducerIdAndEpoch) -> bool:

@@ -29,6 +29,7 @@ from moldau.control.machine import (
     PARKED,
     AppendFailed,
     CancelTimer,
+    Now,
     Producer,
     Reply,
     ScheduleTimer,
@@ -70,6 +71,7 @@ class Driver:
     def __init__(self, log=(), cluster=None, **settings):
         self.settings = GroupSettings(**{"initial_rebalance_delay_ms": 0} | settings)
         self.now_ms = 1_000_000
+        self.clock_ahead_ms = 0
         self.log = list(log)
         self.tokens = itertools.count(1)
         self.replies = {}
@@ -87,16 +89,20 @@ class Driver:
     def restarted(self, **settings):
         """Another node on the same log, some time later."""
         other = Driver(self.log, self.cluster, **settings)
-        other.now_ms = self.now_ms
+        other.now_ms, other.clock_ahead_ms = self.now_ms, self.clock_ahead_ms
         return other.load()
+
+    def now(self):
+        """The time of day is `clock_ahead_ms` ahead of what has passed."""
+        return Now(self.now_ms, self.now_ms + self.clock_ahead_ms)
 
     # The shell
 
     def ask(self, request):
         """The response, or PARKED; a parked one comes to `replies` under its token."""
-        decision = self.machine.decide(request, self.now_ms)
+        decision = self.machine.decide(request, self.now())
         if decision.records and self.append_error is not None:
-            decision = self.machine.decide(AppendFailed(request, decision, self.append_error), self.now_ms)
+            decision = self.machine.decide(AppendFailed(request, decision, self.append_error), self.now())
             assert not decision.records
         for record in decision.records:
             assert isinstance(record, PendingOffsetRecord) == (decision.producer is not None)

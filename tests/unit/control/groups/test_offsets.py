@@ -196,8 +196,8 @@ def in_flight(driver, *arguments, **changes):
     held = {}
     original = driver.machine.decide
 
-    def decide(request, now_ms):
-        decision = original(request, now_ms)
+    def decide(request, now):
+        decision = original(request, now)
         held["records"] = decision.records
         return type(decision)(decision.response)
 

@@ -3,6 +3,7 @@
 import random
 from uuid import UUID
 
+from moldau.control.machine import Now
 from moldau.control.metadata.brokers import RegisterBroker, UnfenceBroker
 from moldau.control.metadata.cluster import Activate
 from moldau.control.metadata.effective import NodeSettings
@@ -56,7 +57,7 @@ class Cluster:
         self.machine.apply(record)
 
     def run(self, request):
-        decision = self.machine.decide(request, 0)
+        decision = self.machine.decide(request, Now(0, 0))
         for record in decision.records:
             self.log.append(self.machine.encode(record))
         for record in decision.records:
@@ -64,7 +65,7 @@ class Cluster:
         return decision.response
 
     def decide(self, request):
-        return self.machine.decide(request, 0)
+        return self.machine.decide(request, Now(0, 0))
 
     def topic(self, name="orders", partitions=3, factor=1, **configs):
         new = NewTopic(name, partitions, factor, configs=tuple((k.replace("_", "."), v) for k, v in configs.items()))

@@ -1,6 +1,7 @@
 import pytest
 from tests.unit.control.metadata.cluster_of_one import Cluster
 
+from moldau.control.machine import Now
 from moldau.control.metadata.cluster import (
     Activate,
     AllocateProducerIds,
@@ -38,7 +39,7 @@ def test_half_a_bootstrap_is_none():
     crashed.apply(BeginTransactionRecord("Bootstrap records"))
     crashed.apply(FeatureLevelRecord("metadata.version", 30))
     assert crashed.image.metadata_version == 0
-    records = crashed.decide(Activate(), 0).records
+    records = crashed.decide(Activate(), Now(0, 0)).records
     assert isinstance(records[0], AbortTransactionRecord)
     for record in records:
         crashed.apply(record)
@@ -148,7 +149,7 @@ def test_producer_ids_are_given_in_blocks_and_never_twice():
     epoch = cluster.image.brokers[1].epoch
     assert cluster.run(AllocateProducerIds(1, epoch)) == ProducerIdBlock(0, 1000)
     assert cluster.run(AllocateProducerIds(1, epoch)) == ProducerIdBlock(1000, 1000)
-    assert cluster.reopened().decide(AllocateProducerIds(1, epoch), 0).response == ProducerIdBlock(2000, 1000)
+    assert cluster.reopened().decide(AllocateProducerIds(1, epoch), Now(0, 0)).response == ProducerIdBlock(2000, 1000)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ that are written when the test says so.
 import itertools
 from dataclasses import replace
 
-from moldau.control.machine import AppendFailed, CancelTimer, Order, ScheduleTimer
+from moldau.control.machine import AppendFailed, CancelTimer, Now, Order, ScheduleTimer
 from moldau.control.transactions.coordinator import TransactionCoordinator
 from moldau.control.transactions.records import decode_record, encode_record
 from moldau.control.transactions.requests import (
@@ -32,6 +32,7 @@ class Driver:
         self.version = version
         self.settings = TransactionSettings(**settings)
         self.now_ms = 1_000_000
+        self.clock_ahead_ms = 0
         self.log = list(log)
         self.producer_ids = itertools.count(4000)
         self.timers = {}
@@ -48,9 +49,13 @@ class Driver:
     def restarted(self, **settings):
         """Another node on the same log, some time later."""
         other = Driver(self.log, self.version, **settings)
-        other.now_ms = self.now_ms
+        other.now_ms, other.clock_ahead_ms = self.now_ms, self.clock_ahead_ms
         other.producer_ids = self.producer_ids
         return other.load()
+
+    def now(self):
+        """The time of day is `clock_ahead_ms` ahead of what has passed."""
+        return Now(self.now_ms, self.now_ms + self.clock_ahead_ms)
 
     # The shell
 
@@ -62,10 +67,10 @@ class Driver:
 
     def _decide(self, request):
         before = dict(self.machine.transactions)
-        decision = self.machine.decide(request, self.now_ms)
+        decision = self.machine.decide(request, self.now())
         assert self.machine.transactions == before, "a decision changed what only a record may change"
         if decision.records and self.append_error is not None:
-            decision = self.machine.decide(AppendFailed(request, decision, self.append_error), self.now_ms)
+            decision = self.machine.decide(AppendFailed(request, decision, self.append_error), self.now())
             assert not decision.records
         for record in decision.records:
             self.log.append(encode_record(record, self.version))

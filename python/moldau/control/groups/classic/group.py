@@ -87,11 +87,11 @@ class Member:
 class ClassicGroup:
     """The state of one group. Its methods keep the indices true; they take no decision."""
 
-    def __init__(self, group_id: str, now_ms: int, round_: int) -> None:
+    def __init__(self, group_id: str, wall_ms: int, round_: int) -> None:
         self.group_id = group_id
         self.state = GroupState.EMPTY
         self.previous_state = GroupState.DEAD
-        self.state_timestamp_ms = now_ms
+        self.state_timestamp_ms = wall_ms
         """When the state was entered; -1 when an old record does not say."""
         self.generation_id = 0
         self.protocol_type: str | None = None
@@ -146,11 +146,11 @@ class ClassicGroup:
         generation_id: int,
         protocol_type: str,
         members: Iterable[Member],
-        now_ms: int,
+        wall_ms: int,
         round_: int,
     ) -> ClassicGroup:
         """A group that comes into being in the middle of its life: what a consumer group becomes."""
-        group = cls(group_id, now_ms, round_)
+        group = cls(group_id, wall_ms, round_)
         for member in members:
             group.add(member, protocol_type)
         group.state = GroupState.STABLE
@@ -318,17 +318,17 @@ class ClassicGroup:
         self.leader = elected
         return True
 
-    def transition(self, state: GroupState, now_ms: int) -> None:
+    def transition(self, state: GroupState, wall_ms: int) -> None:
         assert self.state in MAY_FOLLOW[state], f"{self.group_id}: {state} does not follow {self.state}"
         self.previous_state, self.state = self.state, state
-        self.state_timestamp_ms = now_ms
+        self.state_timestamp_ms = wall_ms
 
-    def start_generation(self, now_ms: int) -> None:
+    def start_generation(self, wall_ms: int) -> None:
         self.generation_id += 1
         self.pending_syncs.clear()
         self.protocol_name = self.select_protocol() if self.members else None
         self._learn_topics()
-        self.transition(GroupState.COMPLETING_REBALANCE if self.members else GroupState.EMPTY, now_ms)
+        self.transition(GroupState.COMPLETING_REBALANCE if self.members else GroupState.EMPTY, wall_ms)
 
     def joined_members(self) -> tuple[JoinedMember, ...]:
         """What the leader needs to assign."""

@@ -91,7 +91,7 @@ def _join_as_stranger(turn: Turn, group: ClassicGroup, request: JoinGroup) -> Jo
         return _add(turn, group, request, new_member_id)
     if not request.requires_member_id:
         return _add(turn, group, request, new_member_id)
-    deadline_ms = turn.now_ms + request.session_timeout_ms
+    deadline_ms = turn.steady_ms + request.session_timeout_ms
     group.pending_joins[new_member_id] = deadline_ms
     event = SessionExpired(group.group_id, new_member_id)
     turn.schedule(session_key(group, new_member_id), deadline_ms, event)

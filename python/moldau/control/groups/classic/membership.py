@@ -84,7 +84,7 @@ def leave(turn: Turn, group: ClassicGroup, request: LeaveGroup) -> LeaveGroupRes
 def session_expired(turn: Turn, group: ClassicGroup, event: SessionExpired) -> None:
     pending_until_ms = group.pending_joins.get(event.member_id)
     if pending_until_ms is not None:
-        if pending_until_ms <= turn.now_ms:
+        if pending_until_ms <= turn.steady_ms:
             group.remove(event.member_id)
             _complete_if_all_joined(turn, group)
         return
@@ -95,7 +95,7 @@ def session_expired(turn: Turn, group: ClassicGroup, event: SessionExpired) -> N
     if member.heartbeat_is_satisfied:
         # It waits for us; its session goes on with the answer.
         return
-    if member.session_deadline_ms > turn.now_ms:
+    if member.session_deadline_ms > turn.steady_ms:
         arm_session(turn, group, member)
         return
     drop(turn, group, member)
@@ -131,7 +131,7 @@ def _write_assignment(turn: Turn, group: ClassicGroup, request: SyncGroup) -> No
     # Effects follow the commit, so this event says that the record is committed. Whatever happens to the group until
     # then, the event finds it in another round or does its work.
     event = AssignmentStored(group.group_id, group.round, request.assignments)
-    turn.schedule(("stored", group.group_id, group.round), turn.now_ms, event)
+    turn.schedule(("stored", group.group_id, group.round), turn.steady_ms, event)
 
 
 def _remove_leaving(turn: Turn, group: ClassicGroup, leaving: LeavingMember) -> ErrorCode:

@@ -24,7 +24,7 @@ def renew_session(turn: Turn, group: ClassicGroup, member: Member, timeout_ms: i
     nothing.
     """
     timeout_ms = member.session_timeout_ms if timeout_ms is None else timeout_ms
-    member.session_deadline_ms = turn.now_ms + timeout_ms
+    member.session_deadline_ms = turn.steady_ms + timeout_ms
     if member.timer_at_ms is None or member.timer_at_ms > member.session_deadline_ms:
         arm_session(turn, group, member)
 
@@ -74,7 +74,7 @@ def prepare(turn: Turn, group: ClassicGroup) -> None:
     forget_pending_syncs(turn, group)
     is_initial = group.state is GroupState.EMPTY
     group.round = next(turn.rounds)
-    group.transition(GroupState.PREPARING_REBALANCE, turn.now_ms)
+    group.transition(GroupState.PREPARING_REBALANCE, turn.wall_ms)
     if not is_initial:
         if group.all_joined:
             complete(turn, group)
@@ -117,7 +117,7 @@ def complete(turn: Turn, group: ClassicGroup) -> None:
         _await_joins(turn, group, at_least_ms=1_000)
         return
     group.new_member_added = False
-    group.start_generation(turn.now_ms)
+    group.start_generation(turn.wall_ms)
     if group.state is GroupState.EMPTY:
         turn.write(group.to_record({}))
         return
@@ -128,7 +128,7 @@ def complete(turn: Turn, group: ClassicGroup) -> None:
         renew_session(turn, group, member)
         member.is_new = False
         group.pending_syncs.add(member.member_id)
-    at_ms = turn.now_ms + group.rebalance_timeout_ms
+    at_ms = turn.steady_ms + group.rebalance_timeout_ms
     turn.schedule(_sync_key(group), at_ms, SyncTimedOut(group.group_id, group.round))
 
 
@@ -150,7 +150,7 @@ def store_assignment(turn: Turn, group: ClassicGroup, assignments: dict[str, byt
     for member in group.members.values():
         member.assignment = assignments.get(member.member_id, b"")
     propagate(turn, group, ErrorCode.NONE)
-    group.transition(GroupState.STABLE, turn.now_ms)
+    group.transition(GroupState.STABLE, turn.wall_ms)
 
 
 def propagate(turn: Turn, group: ClassicGroup, error: ErrorCode) -> None:
@@ -189,13 +189,13 @@ def sync_timed_out(turn: Turn, group: ClassicGroup) -> None:
 
 
 def _await_joins(turn: Turn, group: ClassicGroup, at_least_ms: int = 0) -> None:
-    at_ms = turn.now_ms + max(group.rebalance_timeout_ms, at_least_ms)
+    at_ms = turn.steady_ms + max(group.rebalance_timeout_ms, at_least_ms)
     turn.schedule(_join_key(group), at_ms, RebalanceTimedOut(group.group_id, group.round))
 
 
 def _extend_initial_delay(turn: Turn, group: ClassicGroup, delay_ms: int, remaining_ms: int) -> None:
     event = InitialDelayElapsed(group.group_id, group.round, delay_ms, remaining_ms)
-    turn.schedule(_join_key(group), turn.now_ms + delay_ms, event)
+    turn.schedule(_join_key(group), turn.steady_ms + delay_ms, event)
 
 
 def _join_key(group: ClassicGroup) -> tuple[str, str, int]:

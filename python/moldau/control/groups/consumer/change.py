@@ -95,7 +95,7 @@ class Change:
             target = assigned.get(member_id, {})
             if target != group.target.get(member_id):
                 self.turn.write(target_record(self.group_id, member_id, target))
-        self.turn.write(TargetEpochRecord(self.group_id, TargetEpochValue(epoch, self.turn.now_ms)))
+        self.turn.write(TargetEpochRecord(self.group_id, TargetEpochValue(epoch, self.turn.wall_ms)))
         return epoch, assigned.get(member.member_id, {})
 
     def step(
@@ -161,7 +161,8 @@ class Change:
         """Assignments have a distance, so that a hundred members that start together do not cause a hundred of them."""
         interval_ms = self.cluster.assignment_interval_ms(self.group_id)
         last_ms = self.group.assignment_timestamp_ms
-        return last_ms == 0 or interval_ms == 0 or self.turn.now_ms >= last_ms + interval_ms
+        # An assignment from the future: the clock has been set back, and nobody shall wait until it is there again.
+        return last_ms == 0 or not 0 <= self.turn.wall_ms - last_ms < interval_ms
 
     def _assignor(self, former: ConsumerMember | None, member: ConsumerMember) -> str:
         counts = dict(self.group.preferred_assignors)

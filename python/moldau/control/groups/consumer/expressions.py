@@ -13,7 +13,6 @@ from typing import Final
 
 from moldau.control.groups.consumer.change import Change
 from moldau.control.groups.consumer.cluster import metadata_hash
-from moldau.control.groups.consumer.group import NEVER
 from moldau.control.groups.consumer.member import ConsumerMember
 from moldau.control.groups.consumer.records import RegularExpressionRecord, RegularExpressionValue
 from moldau.control.groups.requests import ExpressionsToResolve
@@ -57,7 +56,7 @@ def update_expression(change: Change, former: ConsumerMember | None, member: Con
         wanted.add(new)
     if wanted and _is_due(change, wanted):
         event = ExpressionsToResolve(group.group_id)
-        change.turn.schedule(("expressions", group.group_id), change.turn.now_ms, event)
+        change.turn.schedule(("expressions", group.group_id), change.turn.steady_ms, event)
     return outcome
 
 
@@ -66,7 +65,7 @@ def resolve_expressions(change: Change) -> None:
     group, cluster = change.group, change.cluster
     found = {name: cluster.topics_matching(name) for name in group.expressions}
     for name, topics in found.items():
-        value = RegularExpressionValue(tuple(sorted(topics)), cluster.version, change.turn.now_ms)
+        value = RegularExpressionValue(tuple(sorted(topics)), cluster.version, change.turn.wall_ms)
         change.turn.write(RegularExpressionRecord(group.group_id, name, value))
     known = {name: group.resolved[name].topics for name in found if name in group.resolved}
     differ = any(topics != known.get(name, frozenset()) for name, topics in found.items())
@@ -75,16 +74,18 @@ def resolve_expressions(change: Change) -> None:
 
 
 def _is_due(change: Change, wanted: set[str]) -> bool:
-    group, now_ms = change.group, change.turn.now_ms
+    group = change.group
     last = next(iter(group.resolved.values()), None)
-    last_ms = NEVER if last is None else last.timestamp_ms
-    if now_ms <= last_ms + LOOKS_APART_MS:
+    if last is None:
+        return True
+    # Less than nothing: the clock has been set back since, and nobody shall wait until it is there again.
+    since_ms = change.turn.wall_ms - last.timestamp_ms
+    if 0 <= since_ms <= LOOKS_APART_MS:
         return False
     return (
-        last is None
-        or wanted != group.resolved.keys()
+        wanted != group.resolved.keys()
         or last.version < change.cluster.version_of_new_topics
-        or now_ms > last_ms + change.turn.settings.expressions_refresh_interval_ms
+        or not 0 <= since_ms <= change.turn.settings.expressions_refresh_interval_ms
     )
 
 

@@ -166,7 +166,7 @@ def downgrade(
         group.epoch,
         CONSUMER_PROTOCOL_TYPE,
         [_to_classic(member) for member in stay.values()],
-        turn.now_ms,
+        turn.wall_ms,
         next(turn.rounds),
     )
     for member_id, each in classic.members.items():

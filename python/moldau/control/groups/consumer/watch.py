@@ -43,7 +43,7 @@ class Watch:
             timeout_ms = member.classic.session_timeout_ms
         else:
             timeout_ms = self._cluster.session_timeout_ms(group_id)
-        deadline_ms = turn.now_ms + timeout_ms
+        deadline_ms = turn.steady_ms + timeout_ms
         session = self._sessions.setdefault(group_id, {}).setdefault(member.member_id, _Session(deadline_ms, None))
         session.deadline_ms = deadline_ms
         if session.timer_at_ms is None or session.timer_at_ms > deadline_ms:
@@ -55,7 +55,7 @@ class Watch:
         if session is None:
             return False
         session.timer_at_ms = None
-        if session.deadline_ms > turn.now_ms:
+        if session.deadline_ms > turn.steady_ms:
             self._arm(turn, event.group_id, event.member_id, session)
             return False
         return True
@@ -82,7 +82,7 @@ class Watch:
         key = (REVOCATION, group_id, member.member_id)
         if member.state is MemberState.UNREVOKED_PARTITIONS and not member.uses_classic_protocol:
             event = RevocationTimedOut(group_id, member.member_id, member.member_epoch)
-            turn.schedule(key, turn.now_ms + member.rebalance_timeout_ms, event)
+            turn.schedule(key, turn.steady_ms + member.rebalance_timeout_ms, event)
         else:
             turn.cancel(key)
 
@@ -93,14 +93,16 @@ class Watch:
         who = (group_id, member.member_id)
         if who not in self._must_join:
             self._must_join.add(who)
-            turn.schedule((CLASSIC_JOIN, *who), turn.now_ms + member.rebalance_timeout_ms, ClassicMemberTimedOut(*who))
+            turn.schedule(
+                (CLASSIC_JOIN, *who), turn.steady_ms + member.rebalance_timeout_ms, ClassicMemberTimedOut(*who)
+            )
 
     def joined(self, turn: Turn, group_id: str, member: ConsumerMember) -> None:
         """It has joined, and must ask for what it owns."""
         who = (group_id, member.member_id)
         self._must_join.discard(who)
         turn.cancel((CLASSIC_JOIN, *who))
-        turn.schedule((CLASSIC_SYNC, *who), turn.now_ms + member.rebalance_timeout_ms, ClassicMemberTimedOut(*who))
+        turn.schedule((CLASSIC_SYNC, *who), turn.steady_ms + member.rebalance_timeout_ms, ClassicMemberTimedOut(*who))
         self.renew(turn, group_id, member)
 
     def synced(self, turn: Turn, group_id: str, member: ConsumerMember) -> None:
