@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks what no Python or Rust package manager can bring: a Rust toolchain, a C compiler, and (for the tests) kcat and faketime.
+# Checks what no Python or Rust package manager can bring: a Rust toolchain, a C compiler, for the tests kcat and faketime.
 # Installs Debian packages where that is possible without asking; otherwise says in one sentence what to install.
 set -eu
 
