@@ -7,9 +7,8 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-import httpx
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +17,9 @@ from moldau.registry.errors import LeaderGoneError, forwarding_failed
 from moldau.registry.registry import Registry
 from moldau.registry.rest.app import FORWARDED, RegistryApp
 from moldau.registry.settings import RegistrySettings
+
+if TYPE_CHECKING:
+    import httpx
 
 FORWARD_TIMEOUT_S: Final = 30.0
 PASSED_ON: Final = ("accept", "content-type", "authorization")
@@ -30,7 +32,7 @@ class RegistryServer:
         self._settings = settings
         self._http = HttpServer(self._serve, settings.host, settings.port)
         self._app: RegistryApp | None = None
-        self._client = httpx.AsyncClient(timeout=FORWARD_TIMEOUT_S)
+        self._client: httpx.AsyncClient | None = None
         self.registry: Registry | None = None
 
     @property
@@ -59,7 +61,8 @@ class RegistryServer:
     async def stop(self) -> None:
         """Answer what was asked, then give the lead away."""
         await self._http.stop()
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
         if self.registry is not None:
             await self.registry.close()
 
@@ -68,6 +71,10 @@ class RegistryServer:
         await self._app(scope, receive, send)  # type: ignore[arg-type]
 
     async def _forward(self, url: str, request: Request, body: bytes) -> Response:
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=FORWARD_TIMEOUT_S)
         raw = (request.scope.get("raw_path") or request.url.path.encode()).decode("ascii")
         query = request.scope["query_string"].decode("ascii")
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}

@@ -12,6 +12,7 @@ does: shut out whatever is still on its way, then read everything that is there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -187,13 +188,17 @@ class TopicStore:
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 500,
+                # As long takes it to hear that the end was reached, which a start waits for.
+                "fetch.wait.max.ms": 100,
                 "fetch.error.backoff.ms": 100,
                 "reconnect.backoff.max.ms": 1000,
                 "topic.metadata.refresh.interval.ms": 10_000,
             }
         )
         try:
+            # A consumer that was not told who leads finds out half a second after its assignment.
+            with contextlib.suppress(KafkaException):
+                consumer.list_topics(self._settings.topic, self._settings.start_timeout_s)
             consumer.assign([TopicPartition(self._settings.topic, PARTITION, OFFSET_BEGINNING)])
             while not self._closing.is_set():
                 first = consumer.poll(POLL_S)
