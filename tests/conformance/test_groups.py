@@ -12,6 +12,8 @@ from tests.conformance.clients import Client, ClientError, Record
 from tests.conformance.clients.confluent import ConfluentKafka
 from tests.conformance.conftest import CLIENTS, CONSUMER_PROTOCOL, open_client, wait_until
 
+TWO_HEARTBEATS_S = 1.2
+"""A rebalance has reached every member by then."""
 PARTITIONS = frozenset(range(4))
 
 
@@ -90,14 +92,22 @@ def test_a_static_member_that_restarts_causes_no_rebalance(client: Client, topic
             return len(client.state("a").partitions) == len(client.state("b").partitions) == 2
 
         wait_until(shared, "both members have two partitions each")
-        before = client.state("b").rebalances
+        before = _once_it_is_quiet(client, "b")
         held = client.state("a").partitions
         client.leave("a")
         client.join("a", group, topic, "instance-a")
         wait_until(lambda: client.state("a").partitions == held, "the restarted member has its old partitions")
-        # Two heartbeats: a rebalance would have reached the other member by then.
-        time.sleep(1.2)
+        time.sleep(TWO_HEARTBEATS_S)
         assert client.state("b").rebalances == before
+
+
+def _once_it_is_quiet(client: Client, member: str) -> int:
+    """How many rebalances the member saw, when it sees no more: a cooperative one has a round without partitions."""
+    seen = -1
+    while (now := client.state(member).rebalances) != seen:
+        seen = now
+        time.sleep(TWO_HEARTBEATS_S)
+    return seen
 
 
 @pytest.mark.needs("admin", "delete_group")

@@ -39,6 +39,8 @@ def list_groups(
     """
     admin = connection.admin()
     listing = connection.answer(admin.list_consumer_groups(request_timeout=connection.timeout_s))
+    if listing.errors and not listing.valid:
+        raise connection.explained(listing.errors[0])
     wanted = {name.lower().replace("_", "-") for name in state or ()}
     records = [
         {
