@@ -18,6 +18,8 @@ from tests.fault.workloads.run import WORKLOADS
 from tests.fault.workloads.stage import missing_faults, possible_faults, staged
 
 SEED = 20
+EVERY_TIME = {"transform", "transfer"}
+"""A part of `make test`; what the others do is in these too, and `make test-long` runs them all."""
 PLANTED = {
     ("commit-what-is-aborted", "copy"): {"aborted read", "duplicate"},
     ("abort-in-one-partition", "transfer"): {"lost write", "torn transaction", "money not conserved"},
@@ -39,7 +41,9 @@ def test_every_fault_can_be_had_here(fault: str, tmp_path: Path):
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("workload", WORKLOADS)
+@pytest.mark.parametrize(
+    "workload", [name if name in EVERY_TIME else pytest.param(name, marks=pytest.mark.slow) for name in WORKLOADS]
+)
 def test_a_workload_under_every_fault_once_loses_and_tears_nothing(workload: str, tmp_path: Path):
     faults = possible_faults(tmp_path)
     with staged(tmp_path / "run", workload, SEED, faults) as run:

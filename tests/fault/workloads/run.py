@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -33,7 +33,8 @@ ROOT = Path(__file__).parents[3]
 PARTITIONS = 3
 DRAINED_WITHIN_S = 90
 STUCK_S = 15
-"""Longer than any call of a worker may take, and than any pause but the longest."""
+"""Longer than any call of a worker may take, and than any pause."""
+HANG = "client hangs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,8 @@ class WorkloadRun:
     folder: Path
     disk: Path | None = None
     aborts: float = 0.1
-    stuck: int = 0
-    """Clients that hung in their library and were killed: a matter of liveness, counted and not judged."""
+    stuck: list[str] = field(default_factory=list)
+    """Clients that hung in one call and were killed: each is an anomaly."""
     _clients: list[Client] = field(default_factory=list)
     _watching: threading.Event = field(default_factory=threading.Event)
 
@@ -138,7 +139,8 @@ class WorkloadRun:
                 process.wait()
         history = merged(operation for file in sorted(self._files.iterdir()) for operation in operations_in(file))
         write_history(self.history_file, history)
-        return judge(history)
+        verdict = judge(history)
+        return replace(verdict, anomalies=verdict.anomalies | {HANG: self.stuck}) if self.stuck else verdict
 
     @property
     def history_file(self) -> Path:
@@ -177,8 +179,8 @@ class WorkloadRun:
             for client in self._clients:
                 status = client.process.poll()
                 if status is None and client.is_stuck():
-                    self._notes.note(f"{client.process_name} was stuck for {STUCK_S} s in one call")
-                    self.stuck += 1
+                    self.stuck.append(f"{client.process_name} was stuck for {STUCK_S} s in one call")
+                    self._notes.note(self.stuck[-1])
                     client.process.kill()
                     client.process.wait()
                 elif status in (USELESS, -signal.SIGKILL):

@@ -1,7 +1,7 @@
 """Who may be a member: ids, timeouts, protocols, the size of a group, static members, leaving."""
 
 import pytest
-from tests.unit.control.groups.driver import RANGE, ROUND_ROBIN, Driver, subscription
+from tests.unit.control.groups.driver import GROUP, RANGE, ROUND_ROBIN, Driver, subscription
 
 from moldau.control.groups.requests import LeaveGroup, LeavingMember, Protocol
 from moldau.control.machine import PARKED
@@ -254,3 +254,13 @@ def test_leaving_a_group_that_does_not_exist_answers_for_each_member(driver):
     response = driver.ask(LeaveGroup("nothing", (LeavingMember("a", None), LeavingMember("", "one"))))
     assert response.error is OK
     assert [member.error for member in response.members] == [ErrorCode.UNKNOWN_MEMBER_ID] * 2
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_a_member_has_its_session_however_the_clock_is_set(driver, hours):
+    members = driver.stable(2)
+    driver.clock_ahead_ms = hours * 3_600_000
+    driver.wait(5_000)
+    assert set(driver.machine.groups[GROUP].members) == set(members)
+    driver.wait(60_000)
+    assert driver.machine.groups[GROUP].members == {}

@@ -306,3 +306,33 @@ def test_transactions_are_listed_by_state_producer_and_duration(node):
 def test_an_id_that_nobody_used_is_not_found(node):
     assert node.ask(DescribeTransaction("nobody")).error is ErrorCode.TRANSACTIONAL_ID_NOT_FOUND
     assert node.ask(DescribeTransaction("")).error is ErrorCode.INVALID_REQUEST
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_a_transaction_has_its_time_however_the_clock_is_set(node, hours):
+    node.add(node.producer(timeout_ms=60_000))
+    node.clock_ahead_ms = hours * 3_600_000
+    node.wait(60_000)
+    assert node.state == "Ongoing"
+    node.wait(10_001)
+    assert node.state == "PrepareAbort"
+
+
+def test_after_a_restart_a_transaction_has_what_is_left_of_its_time(node):
+    node.add(node.producer(timeout_ms=60_000))
+    node.wait(40_000)
+    again = node.restarted()
+    again.wait(20_000)
+    assert again.state == "Ongoing"
+    again.wait(10_001)
+    assert again.state == "PrepareAbort"
+
+
+def test_a_clock_that_was_set_back_before_a_restart_gives_a_transaction_its_time_once_more_at_most(node):
+    node.add(node.producer(timeout_ms=60_000))
+    node.clock_ahead_ms = -24 * 3_600_000
+    again = node.restarted()
+    again.wait(60_000)
+    assert again.state == "Ongoing"
+    again.wait(10_001)
+    assert again.state == "PrepareAbort"

@@ -92,3 +92,11 @@ def test_what_an_expression_stood_for_survives_a_restart(driver):
     assert restarted.describe_consumers() == before
     a.driver = restarted
     assert a.beat().assignment is None
+
+
+def test_a_clock_that_was_set_back_holds_no_look_up(driver):
+    member = driver.settled(driver.member("a", topic_regex="order.*"))[0]
+    driver.clock_ahead_ms = -24 * 3_600_000
+    driver.cluster.create("order-archive", 1)
+    driver.settled(member)
+    assert "order-archive" in topics_of(driver, member)

@@ -319,3 +319,23 @@ def test_what_kafka_before_4_2_wrote_without_epochs_is_read(driver):
         rewritten.append(encode_record(record))
     member = ConsumerDriver(rewritten, driver.cluster).load().consumers.members["a"]
     assert member.epoch_of(driver.cluster.id_of(TOPIC), 0) == member.member_epoch
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_a_member_has_its_session_however_the_clock_is_set(driver, hours):
+    driver.settled(driver.member("a"))
+    driver.clock_ahead_ms = hours * 3_600_000
+    driver.wait(44_999)
+    assert set(driver.consumers.members) == {"a"}
+    driver.wait(1)
+    assert driver.consumers.state == EMPTY
+
+
+def test_a_clock_that_was_set_back_holds_no_assignment_up(driver):
+    driver.cluster.assignment_interval = 60_000
+    a = driver.settled(driver.member("a"))[0]
+    driver.clock_ahead_ms = -24 * 3_600_000
+    b = driver.member("b")
+    driver.settled(a, b)
+    assert a.partitions | b.partitions == {0, 1, 2, 3}
+    assert b.partitions
