@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from moldau.client.defaults import with_producer_defaults
 from moldau.client.partitioner import PARTITION_UNASSIGNED, PartitionChooser, Partitioner
 from moldau.client.settings import Role
 from moldau.client.transaction import transact
@@ -53,12 +54,12 @@ class Producer(confluent_kafka.Producer):
         if callable(given.get("partitioner")):
             del given["partitioner"]
         translation = translate(Role.PRODUCER, given)
-        translation.native.setdefault("partitioner", "murmur2_random")
         self._transactions_ready = False
         self._max_block_ms: int = translation.ours.get("max.block.ms", MAX_BLOCK_MS)
-        refresh_ms = int(translation.native.get("topic.metadata.refresh.interval.ms", METADATA_REFRESH_MS))
+        native = with_producer_defaults(translation.native)
+        refresh_ms = int(native.get("topic.metadata.refresh.interval.ms", METADATA_REFRESH_MS))
         self._metadata_refresh_ms = refresh_ms if refresh_ms > 0 else METADATA_REFRESH_MS
-        construct(Role.PRODUCER, super().__init__, translation.native)
+        construct(Role.PRODUCER, super().__init__, native)
 
     def init_transactions(self, timeout: float = -1) -> None:
         """Make this producer the only one with its `transactional.id`; needed once, before the first transaction."""

@@ -1,10 +1,11 @@
-"""The table of Java's settings as docs/reference shows it: printed from `java_settings`, never written by hand."""
+"""The tables of settings as docs/reference shows them: from `java_settings` and `defaults`, never written by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
 
+from moldau.client.defaults import PRODUCER_DEFAULTS
 from moldau.client.java_settings import JAVA_SETTINGS
 from moldau.client.settings import Fate, JavaSetting, Role
 
@@ -23,8 +24,15 @@ INTRODUCTIONS = {
 
 
 def settings_table() -> str:
-    """Markdown: one table for each fate, in the order in which a reader asks."""
-    return "\n\n".join(section(fate) for fate in HEADINGS)
+    """Markdown: one table for each fate, in the order in which a reader asks, and one of defaults."""
+    return "\n\n".join([*(section(fate) for fate in HEADINGS), defaults_table()])
+
+
+def defaults_table() -> str:
+    lines = ["## Defaults that are not librdkafka's", "", "A value that you set is never touched.", ""]
+    lines += ["| setting | default here | in | |", "| --- | --- | --- | --- |"]
+    lines += [f"| `{each.name}` | `{each.value}` | {each.who} | {each.note} |" for each in PRODUCER_DEFAULTS]
+    return "\n".join(lines)
 
 
 def section(fate: Fate) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 import moldau
 from moldau.client import ClientSettingsError
+from moldau.client.defaults import with_producer_defaults
 from moldau.client.java_settings import JAVA_SETTINGS, rows_for
 from moldau.client.native_settings import NATIVE_SETTINGS
 from moldau.client.settings import Fate, Role
@@ -46,6 +48,32 @@ def test_a_limit_on_messages_that_is_set_stays():
     assert (
         native(Role.PRODUCER, buffer_memory=1024, queue_buffering_max_messages=7)["queue.buffering.max.messages"] == 7
     )
+
+
+def test_a_transactional_producer_does_not_begin_again_from_bootstrap_servers():
+    chosen = with_producer_defaults(native(Role.PRODUCER, transactional_id="checkout-1"))
+    assert chosen["metadata.recovery.strategy"] == "none"
+
+
+def test_any_other_producer_may_begin_again_from_bootstrap_servers():
+    assert "metadata.recovery.strategy" not in with_producer_defaults(native(Role.PRODUCER, acks="all"))
+
+
+def test_a_strategy_that_is_set_stays():
+    given = native(Role.PRODUCER, transactional_id="checkout-1", metadata_recovery_strategy="rebootstrap")
+    assert with_producer_defaults(given)["metadata.recovery.strategy"] == "rebootstrap"
+
+
+def test_the_strategy_reaches_librdkafka(caplog: pytest.LogCaptureFixture):
+    with pytest.raises(KafkaException, match=re.escape("metadata.recovery.strategy")):
+        moldau.Producer(transactional_id="checkout-1", metadata_recovery_strategy="no such strategy")
+    caplog.set_level(logging.DEBUG, "conf")
+    logged = {"debug": "conf", "logger": logging.getLogger("conf")}
+    producer = moldau.Producer({"bootstrap.servers": "127.0.0.1:1", "transactional.id": "checkout-1", **logged})
+    deadline = time.monotonic() + 30
+    while not any("metadata.recovery.strategy = none" in line for line in caplog.messages):
+        assert time.monotonic() < deadline, caplog.messages
+        producer.poll(0.1)
 
 
 def test_a_setting_named_alike_in_both_worlds_is_passed_on_as_it_is():
