@@ -5,6 +5,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PROFILE ?= fast
+# The tests mostly wait, so one worker more than there are cores. A file stays with one worker; 1 is without workers.
+PYTEST_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PYTEST := $(PYTHON) -m pytest $(if $(filter-out 0 1,$(PYTEST_WORKERS)),-n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder)
 CARGO_TEST := cargo test --quiet --profile fast --locked -p moldau-avro -p moldau-log -p moldau-server
 SITE := NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
@@ -33,10 +36,10 @@ demo: build ## the guide's order pipeline, end to end, on an embedded node
 	$(VENV)/bin/moldau demo orders
 
 .PHONY: test
-test: build ## everything that must pass: Rust, Python, real clients, faults
+test: build ## everything that must pass: Rust, Python, real clients, faults; PYTEST_WORKERS=1 for one test after the other
 	tools/ensure-system.sh test
 	$(CARGO_TEST)
-	$(PYTHON) -m pytest
+	$(PYTEST)
 
 .PHONY: test-long
 test-long: build ## what takes minutes to hours: a hundred kills, thousands of simulated schedules

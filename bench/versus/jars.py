@@ -6,10 +6,12 @@ digest of that file, so a changed version is a new folder and nothing in the rep
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 POM = Path(__file__).parent / "kafka" / "pom.xml"
@@ -35,6 +37,26 @@ def cache_directory() -> Path:
     return Path(root) / "moldau"
 
 
+def made_once(name: str, make: Callable[[Path], object]) -> Path:
+    """Return the folder `name` of the cache, which `make(folder)` fills when it is not there yet.
+
+    One process makes it while others wait, and a half-made one never stands under its name.
+    """
+    folder = cache_directory() / name
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            partial = folder.with_name(f"{name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            make(partial)
+            partial.rename(folder)
+    return folder
+
+
 def kafka_jars() -> Path:
     """Return the folder with all jars; fetches them when they are not there yet.
 
@@ -42,23 +64,14 @@ def kafka_jars() -> Path:
     """
     require_tool("java", "openjdk-17-jre-headless")
     digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    folder = cache_directory() / f"kafka-jars-{digest}"
-    if folder.is_dir():
-        return folder
-    maven = require_tool("mvn", "maven")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    command = [maven, "-q", "-B", "-f", str(POM), COPY_GOAL, f"-DoutputDirectory={partial}"]
+    return made_once(f"kafka-jars-{digest}", _fetch_jars)
+
+
+def _fetch_jars(folder: Path) -> None:
+    command = [require_tool("mvn", "maven"), "-q", "-B", "-f", str(POM), COPY_GOAL, f"-DoutputDirectory={folder}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False)
     if done.returncode != 0:
-        shutil.rmtree(partial, ignore_errors=True)
         raise RuntimeError(f"mvn could not fetch Apache Kafka:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    try:
-        partial.rename(folder)
-    except OSError:
-        # Another process was faster with the same jars.
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
 
 
 def kafka_version() -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import queue
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.versus.apache_kafka import java
-from bench.versus.jars import cache_directory, kafka_version, require_tool
+from bench.versus.jars import kafka_version, made_once, require_tool
 from tests.conformance.clients import Client, ClientError, MemberState, Record, Start
 
 HERE = Path(__file__).parent
@@ -34,19 +33,13 @@ def built_once(name: str, sources: Sequence[Path], build: Callable[[Path], objec
     `pinned` names what else decides the result, such as the version of a package.
     """
     digest = hashlib.sha256(pinned.encode() + b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
-    folder = cache_directory() / f"{name}-{digest}"
-    if folder.is_dir():
-        return folder
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    for source in sources:
-        shutil.copy(source, partial)
-    build(partial)
-    try:
-        partial.rename(folder)
-    except OSError:
-        shutil.rmtree(partial)
-    return folder
+
+    def make(folder: Path) -> None:
+        for source in sources:
+            shutil.copy(source, folder)
+        build(folder)
+
+    return made_once(f"{name}-{digest}", make)
 
 
 def run_build(command: list[str], folder: Path) -> str:
