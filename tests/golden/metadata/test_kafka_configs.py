@@ -46,7 +46,7 @@ def machine():
 
 
 def ours(machine, resource):
-    (described,) = describe_configs(machine.situation(0), [(ConfigResource(*resource), None)])
+    (described,) = describe_configs(machine.situation(), [(ConfigResource(*resource), None)])
     return {
         config.key.name: {
             "resource": list(resource),

@@ -31,9 +31,8 @@ class AsyncAvroSerializer(Writing, AsyncBaseSerializer):
         rule_registry: Any = None,
     ) -> None:
         super().__init__()
-        self._given = (schema_registry_client, schema_str, to_dict, conf, rule_conf, rule_registry)
-        self._theirs: Any = None
-        self._configure(schema_registry_client, schema_str, to_dict, conf)
+        given = (schema_registry_client, schema_str, to_dict, conf, rule_conf, rule_registry)
+        self._configure(given, schema_str, to_dict, conf)
 
     def __await__(self) -> Generator[Any, None, AsyncAvroSerializer]:
         yield from ()
@@ -74,17 +73,8 @@ class AsyncAvroDeserializer(Reading, AsyncBaseDeserializer):  # type: ignore[mis
         into: type | None = None,
     ) -> None:
         super().__init__()
-        self._given = (
-            schema_registry_client,
-            schema_str,
-            from_dict,
-            return_record_name,
-            conf,
-            rule_conf,
-            rule_registry,
-        )
-        self._theirs: Any = None
-        self._configure(schema_registry_client, schema_str, from_dict, conf, Wish(into, return_record_name))
+        given = (schema_registry_client, schema_str, from_dict, return_record_name, conf, rule_conf, rule_registry)
+        self._configure(given, schema_str, from_dict, conf, Wish(into, return_record_name))
 
     def __await__(self) -> Generator[Any, None, AsyncAvroDeserializer]:
         yield from ()

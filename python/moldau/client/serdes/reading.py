@@ -12,13 +12,10 @@ from confluent_kafka.serialization import SerializationContext
 
 from moldau.client.serdes.framing import unframed
 from moldau.client.serdes.plans import Steps, Wish, decoding, name_of, schema_from, take
+from moldau.client.serdes.subjects import SUBJECT_SETTINGS, NamesSubjects
 
 SETTINGS: Final[Mapping[str, Any]] = {
-    "use.latest.version": False,
-    "use.latest.with.metadata": None,
-    "subject.name.strategy.type": None,
-    "subject.name.strategy.conf": None,
-    "subject.name.strategy": None,
+    **SUBJECT_SETTINGS,
     "schema.id.deserializer": dual_schema_id_deserializer,
 }
 FromDict = Callable[[Any, SerializationContext], Any]
@@ -33,38 +30,23 @@ class ReadPlan:
     """A schema has rules, which confluent-kafka's deserializer carries out."""
 
 
-class Reading:
+class Reading(NamesSubjects):
     """What both deserializers are made of, beside the base class of confluent-kafka, which names the subject."""
 
-    _registry: Any
-    _subject_name_func: Any
-    _subject_name_conf: Any
-    _strategy_accepts_client: bool
-    _get_reader_schema: Any
     _get_migrations: Any
-    configure_subject_name_strategy: Any
 
     def _configure(
         self,
-        registry: Any,
+        given: tuple[Any, ...],
         schema: str | Schema | None,
         from_dict: FromDict | None,
         conf: Mapping[str, Any] | None,
         wish: Wish,
     ) -> None:
         settings = take(conf, SETTINGS)
-        self._registry = registry
+        self._configure_subjects(given, settings)
         self._schema = schema_from(schema)
         self._use_schema_id = None
-        self._use_latest_version = settings["use.latest.version"]
-        self._use_latest_with_metadata = settings["use.latest.with.metadata"]
-        if self._use_latest_with_metadata is not None and not isinstance(self._use_latest_with_metadata, dict):
-            raise ValueError("use.latest.with.metadata must be a dict value")
-        self.configure_subject_name_strategy(
-            subject_name_strategy_type=settings["subject.name.strategy.type"],
-            subject_name_strategy_conf=settings["subject.name.strategy.conf"],
-            subject_name_strategy=settings["subject.name.strategy"],
-        )
         self._schema_id_deserializer = settings["schema.id.deserializer"]
         if not callable(self._schema_id_deserializer):
             raise ValueError("schema.id.deserializer must be callable")  # noqa: TRY004 (as theirs does)
@@ -74,7 +56,6 @@ class Reading:
             raise ValueError("return_record_name must be a boolean value")  # noqa: TRY004 (as theirs does)
         self._from_dict = from_dict
         self._wish = wish
-        self._asks_every_time = self._use_latest_version or self._use_latest_with_metadata is not None
         self._plans: dict[Any, ReadPlan] = {}
 
     def _unframed(self, data: bytes, ctx: SerializationContext | None) -> tuple[int | str, bytes, int]:
@@ -89,12 +70,12 @@ class Reading:
 
     def _planned(self, stated: int | str, ctx: SerializationContext | None) -> Steps[ReadPlan]:
         """The plan for values that the schema of this id, or of this GUID, wrote."""
-        subject = yield from self._subject(ctx, None)
+        subject = None if ctx is None else (yield from self._subject(ctx, None))
         if isinstance(stated, int):
             writer = yield lambda: self._registry.get_schema(stated, subject)
         else:
             writer = yield lambda: self._registry.get_schema_by_guid(stated)
-        if subject is None:
+        if subject is None and ctx is not None:
             subject = yield from self._subject(ctx, name_of(str(writer.schema_str)))
         latest = None
         if subject is not None and self._asks_every_time:
@@ -110,15 +91,6 @@ class Reading:
             decode = yield from decoding(self._registry, writer, reader, self._wish)
             plan = self._plans[place] = ReadPlan(decode, theirs)
         return plan
-
-    def _subject(self, ctx: SerializationContext | None, record_name: str | None) -> Steps[str | None]:
-        if ctx is None:
-            return None
-        named: tuple[Any, ...] = (ctx, record_name)
-        if getattr(self, "_strategy_accepts_client", False):
-            named += (self._registry, self._subject_name_conf)
-        subject: str | None = yield lambda: self._subject_name_func(*named)
-        return subject
 
     def _read(self, plan: ReadPlan, data: bytes, start: int, ctx: SerializationContext | None) -> Any:
         value = plan.decode(data, start)

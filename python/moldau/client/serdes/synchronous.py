@@ -42,9 +42,8 @@ class AvroSerializer(Writing, BaseSerializer):
         rule_registry: Any = None,
     ) -> None:
         super().__init__()
-        self._given = (schema_registry_client, schema_str, to_dict, conf, rule_conf, rule_registry)
-        self._theirs: Any = None
-        self._configure(schema_registry_client, schema_str, to_dict, conf)
+        given = (schema_registry_client, schema_str, to_dict, conf, rule_conf, rule_registry)
+        self._configure(given, schema_str, to_dict, conf)
         if self._always_theirs:
             self._their_serializer()
 
@@ -101,17 +100,8 @@ class AvroDeserializer(Reading, BaseDeserializer):  # type: ignore[misc]  # the 
         into: type | None = None,
     ) -> None:
         super().__init__()
-        self._given = (
-            schema_registry_client,
-            schema_str,
-            from_dict,
-            return_record_name,
-            conf,
-            rule_conf,
-            rule_registry,
-        )
-        self._theirs: Any = None
-        self._configure(schema_registry_client, schema_str, from_dict, conf, Wish(into, return_record_name))
+        given = (schema_registry_client, schema_str, from_dict, return_record_name, conf, rule_conf, rule_registry)
+        self._configure(given, schema_str, from_dict, conf, Wish(into, return_record_name))
 
     def __call__(self, value: bytes | None, ctx: SerializationContext | None = None) -> Any:
         """The value; None for None.

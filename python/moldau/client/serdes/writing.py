@@ -17,16 +17,13 @@ from confluent_kafka.serialization import SerializationContext, SerializationErr
 
 from moldau.client.serdes.framing import prefix_of
 from moldau.client.serdes.plans import Steps, encoding, name_of, schema_from, take
+from moldau.client.serdes.subjects import SUBJECT_SETTINGS, NamesSubjects
 
 SETTINGS: Final[Mapping[str, Any]] = {
     "auto.register.schemas": True,
     "normalize.schemas": False,
     "use.schema.id": None,
-    "use.latest.version": False,
-    "use.latest.with.metadata": None,
-    "subject.name.strategy.type": None,
-    "subject.name.strategy.conf": None,
-    "subject.name.strategy": None,
+    **SUBJECT_SETTINGS,
     "schema.id.serializer": prefix_schema_id_serializer,
     "validate.strict": False,
     "validate.strict.allow.default": False,
@@ -49,25 +46,18 @@ class WritePlan:
     """The schema has rules, which confluent-kafka's serializer carries out."""
 
 
-class Writing:
+class Writing(NamesSubjects):
     """What both serializers are made of, beside the base class of confluent-kafka, which names the subject."""
-
-    _registry: Any
-    _subject_name_func: Any
-    _subject_name_conf: Any
-    _strategy_accepts_client: bool
-    _get_reader_schema: Any
-    configure_subject_name_strategy: Any
 
     def _configure(
         self,
-        registry: Any,
+        given: tuple[Any, ...],
         schema: str | Schema | None,
         to_dict: ToDict | None,
         conf: Mapping[str, Any] | None,
     ) -> None:
         settings = take(conf, SETTINGS)
-        self._registry = registry
+        self._configure_subjects(given, settings)
         self._schema = schema_from(schema)
         self._schema_name = name_of(str(self._schema.schema_str)) if self._schema is not None else None
         if to_dict is not None and not callable(to_dict):
@@ -78,21 +68,11 @@ class Writing:
         self._use_schema_id = settings["use.schema.id"]
         if self._use_schema_id is not None and not isinstance(self._use_schema_id, int):
             raise ValueError("use.schema.id must be an int value")
-        self._use_latest_version = settings["use.latest.version"]
         if self._use_latest_version and self._auto_register:
             raise ValueError("cannot enable both use.latest.version and auto.register.schemas")
-        self._use_latest_with_metadata = settings["use.latest.with.metadata"]
-        if self._use_latest_with_metadata is not None and not isinstance(self._use_latest_with_metadata, dict):
-            raise ValueError("use.latest.with.metadata must be a dict value")
-        self.configure_subject_name_strategy(
-            subject_name_strategy_type=settings["subject.name.strategy.type"],
-            subject_name_strategy_conf=settings["subject.name.strategy.conf"],
-            subject_name_strategy=settings["subject.name.strategy"],
-        )
         self._schema_id_serializer = settings["schema.id.serializer"]
         if not callable(self._schema_id_serializer):
             raise ValueError("schema.id.serializer must be callable")  # noqa: TRY004 (as theirs does)
-        self._asks_every_time = self._use_latest_version or self._use_latest_with_metadata is not None
         # What is checked before a value is written, their serializer checks.
         checks = settings["validate.strict"] or settings["validate.strict.allow.default"]
         rules = getattr(settings["validation.rules.execution"], "value", settings["validation.rules.execution"])
@@ -102,10 +82,7 @@ class Writing:
 
     def _planned(self, ctx: SerializationContext | None) -> Steps[WritePlan]:
         """The plan for values of a topic; kept, unless the latest version is to be asked for every time."""
-        named: tuple[Any, ...] = (ctx, self._schema_name)
-        if getattr(self, "_strategy_accepts_client", False):
-            named += (self._registry, self._subject_name_conf)
-        subject = yield lambda: self._subject_name_func(*named)
+        subject = yield from self._subject(ctx, self._schema_name)
         latest = None
         if subject and (self._asks_every_time or self._use_schema_id is not None):
             latest = yield lambda: self._get_reader_schema(subject)

@@ -67,17 +67,17 @@ class MetadataMachine:
         self.configs = Configs(self.image, settings)
         self._random = chance
 
-    def situation(self, now_ms: int) -> Situation:
+    def situation(self) -> Situation:
         """The cluster as it is now: what a read looks at."""
-        return Situation(self.image, self.configs, self._random, now_ms)
+        return Situation(self.image, self.configs, self._random)
 
-    def decide(self, request: Any, now: Now) -> Decision[Message, Any]:
+    def decide(self, request: Any, _now: Now) -> Decision[Message, Any]:
         """What has to be written for `request`, and what to answer then.
 
         Raises:
             ApiError: the request as a whole is refused. Refusals of single items stand in the response.
         """
-        return self._decisions[type(request)](self.situation(now.wall_ms), request)
+        return self._decisions[type(request)](self.situation(), request)
 
     def apply(self, record: Message) -> None:
         """Take one committed record into the image.

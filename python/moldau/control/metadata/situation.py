@@ -61,7 +61,6 @@ class Situation:
     image: MetadataImage
     configs: Configs
     random: random.Random
-    now_ms: int
 
     @property
     def settings(self) -> NodeSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -19,6 +20,8 @@ from moldau.registry.schema import CONFLUENT_VERSION, Schema, properties_of
 from moldau.registry.state import RegistryState
 
 LATEST: Final = -1
+DIGEST_BYTES: Final = 16
+MEANINGS_MAX: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,9 @@ class Registrar:
     def __init__(self, state: RegistryState, parser: Parser) -> None:
         self._state = state
         self._parser = parser
+        self._meanings: dict[tuple[str, bytes], bytes] = {}
+        """What texts without references say, by language and text, all as digests: a version is parsed once, not at
+        every registration in its subject."""
 
     def register(self, request: Registration) -> Decision[SchemaValue]:
         """The version that the schema has, or will have."""
@@ -188,12 +194,13 @@ class Registrar:
         for value in reversed(versions):
             if value.md5 == md5:
                 return value
+        meaning = _digest(parsed.meaning()) if versions else b""
         for value in reversed(versions):
-            if self._is_same(request.subject, parsed, schema, value):
+            if self._is_same(request.subject, meaning, schema, value):
                 return value
         return None
 
-    def _is_same(self, subject: str, parsed: ParsedSchema, schema: Schema, value: SchemaValue) -> bool:
+    def _is_same(self, subject: str, meaning: bytes, schema: Schema, value: SchemaValue) -> bool:
         """A schema is the same if it says the same, with the references written out or not."""
         theirs = value.schema
         if schema.language != theirs.language or schema.rule_set != theirs.rule_set:
@@ -202,7 +209,18 @@ class Registrar:
             return False
         if schema.references and schema.references != self._parser.pinned(subject, theirs.references):
             return False
-        return parsed.equivalent(self._parser.parse_value(value))
+        return meaning == self._meaning_of(value)
+
+    def _meaning_of(self, value: SchemaValue) -> bytes:
+        if value.schema.references:
+            return _digest(self._parser.parse_value(value).meaning())
+        key = value.schema.language, _digest(value.schema.text)
+        found = self._meanings.get(key)
+        if found is None:
+            if len(self._meanings) >= MEANINGS_MAX:
+                self._meanings.clear()
+            found = self._meanings[key] = _digest(self._parser.parse_value(value).meaning())
+        return found
 
     def _new_version(self, request: Registration, schema: Schema, *, importing: bool) -> Decision[SchemaValue]:
         state, subject = self._state, request.subject
@@ -240,6 +258,10 @@ class Registrar:
             if each.deleted and each.id == value.id and each.version < value.version
         ]
         return [Record(key, None) for key in keys if not self._state.referrers(key, deleted=True)]
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).digest()
 
 
 def _without_version(schema: Schema) -> dict[str, Any]:

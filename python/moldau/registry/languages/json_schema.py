@@ -37,9 +37,12 @@ class JsonSchemaDocument:
     def normalized(self) -> JsonSchemaDocument:
         return replace(self, in_order=True)
 
-    def equivalent(self, other: ParsedSchema) -> bool:
+    def meaning(self) -> str:
         # Python takes 1, 1.0 and True for equal; text does not.
-        return isinstance(other, JsonSchemaDocument) and self.normalized().canonical() == other.normalized().canonical()
+        return self.normalized().canonical()
+
+    def equivalent(self, other: ParsedSchema) -> bool:
+        return isinstance(other, JsonSchemaDocument) and self.meaning() == other.meaning()
 
     def top_level_fields(self) -> frozenset[str]:
         if isinstance(self.document, bool):

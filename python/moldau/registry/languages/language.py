@@ -70,8 +70,11 @@ class ParsedSchema(Protocol):
     def normalized(self) -> ParsedSchema:
         """The same schema with everything in a fixed order, so that what means the same is written the same."""
 
+    def meaning(self) -> str:
+        """A text that two schemas of a language share when they say the same, references written out, and only then."""
+
     def equivalent(self, other: ParsedSchema) -> bool:
-        """Whether both say the same, references written out."""
+        """Whether both are of one language and have one meaning."""
 
     def top_level_fields(self) -> frozenset[str]:
         """The names of the fields of a value; empty if values have no fields."""

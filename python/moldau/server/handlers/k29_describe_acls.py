@@ -16,7 +16,7 @@ API = Api(29, "DescribeAcls", (1, 3), note="refused: SECURITY_DISABLED")
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
     require_authorizer(shell)
-    situation = shell.metadata.machine.situation(shell.clock.now_ms())
+    situation = shell.metadata.machine.situation()
     by_pattern: dict[tuple[int, str, int], list[Acl]] = {}
     for acl in describe_acls(situation, filter_of(request)):
         by_pattern.setdefault((acl.resource_type, acl.resource_name, acl.pattern_type), []).append(acl)

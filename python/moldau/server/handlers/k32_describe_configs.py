@@ -13,7 +13,7 @@ API = Api(32, "DescribeConfigs", (1, 4))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
-    situation = shell.metadata.machine.situation(shell.clock.now_ms())
+    situation = shell.metadata.machine.situation()
     asked = [
         (ConfigResource(resource.resource_type, resource.resource_name), resource.configuration_keys)
         for resource in request.resources

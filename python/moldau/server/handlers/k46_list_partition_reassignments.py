@@ -12,7 +12,7 @@ API = Api(46, "ListPartitionReassignments", (0, 0))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
-    situation = shell.metadata.machine.situation(shell.clock.now_ms())
+    situation = shell.metadata.machine.situation()
     asked = None
     if request.topics is not None:
         asked = {topic.name: tuple(topic.partition_indexes) for topic in request.topics}

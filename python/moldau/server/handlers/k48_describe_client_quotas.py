@@ -12,7 +12,7 @@ API = Api(48, "DescribeClientQuotas", (0, 1))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
-    situation = shell.metadata.machine.situation(shell.clock.now_ms())
+    situation = shell.metadata.machine.situation()
     filters = [QuotaFilter(each.entity_type, each.match_type, each.match) for each in request.components]
     try:
         found = describe_quotas(situation, filters, strict=request.strict)

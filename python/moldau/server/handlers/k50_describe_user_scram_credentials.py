@@ -12,7 +12,7 @@ API = Api(50, "DescribeUserScramCredentials", (0, 0))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
-    situation = shell.metadata.machine.situation(shell.clock.now_ms())
+    situation = shell.metadata.machine.situation()
     users = None if request.users is None else [user.name for user in request.users]
     return {
         "error_code": ErrorCode.NONE,

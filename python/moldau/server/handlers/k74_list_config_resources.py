@@ -17,7 +17,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
     types = frozenset(getattr(request, "resource_types", ())) or known
     if not types <= known:
         raise ApiError(ErrorCode.UNSUPPORTED_VERSION)
-    situation = shell.metadata.machine.situation(shell.clock.now_ms())
+    situation = shell.metadata.machine.situation()
     return {
         "error_code": ErrorCode.NONE,
         "config_resources": [

@@ -20,7 +20,7 @@ TOPIC_OPERATIONS: Final = sum(
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
-    situation: Situation = shell.metadata.machine.situation(shell.clock.now_ms())
+    situation: Situation = shell.metadata.machine.situation()
     cursor = None
     if request.cursor is not None:
         cursor = Cursor(request.cursor.topic_name, request.cursor.partition_index)

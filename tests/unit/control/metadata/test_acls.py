@@ -17,7 +17,7 @@ def cluster():
 
 
 def kept(cluster):
-    return describe_acls(cluster.machine.situation(0), AclFilter())
+    return describe_acls(cluster.machine.situation(), AclFilter())
 
 
 def test_rules_survive_a_restart(cluster):

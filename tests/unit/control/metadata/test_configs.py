@@ -31,7 +31,7 @@ def alter(cluster, resource, *changes, validate_only=False):
 
 
 def described(cluster, resource, *names):
-    (one,) = describe_configs(cluster.machine.situation(0), [(resource, names)])
+    (one,) = describe_configs(cluster.machine.situation(), [(resource, names)])
     assert one.code == ErrorCode.NONE, one
     return {config.key.name: config for config in one.configs}
 
@@ -262,13 +262,13 @@ def test_a_group_has_the_brokers_defaults_until_it_has_its_own(cluster):
     ],
 )
 def test_a_resource_that_cannot_be_described_says_why(cluster, resource, code):
-    (one,) = describe_configs(cluster.machine.situation(0), [(resource, None)])
+    (one,) = describe_configs(cluster.machine.situation(), [(resource, None)])
     assert (one.code, bool(one.message), one.configs) == (code, True, ())
 
 
 def test_resources_are_listed_by_type(cluster):
     alter(cluster, GROUP, ("consumer.session.timeout.ms", 0, "50000"))
-    situation = cluster.machine.situation(0)
+    situation = cluster.machine.situation()
     assert config_resources(situation, {32}) == (GROUP,)
     assert config_resources(situation, {2, 4}) == (ORDERS, NODE)
     assert config_resources(situation, {16}) == ()

@@ -87,8 +87,8 @@ def test_a_reassignment_adds_first_and_removes_when_the_new_replicas_are_in_sync
     moving = partition(cluster)
     assert (moving.replicas, moving.adding_replicas, moving.removing_replicas) == ((3, 2, 1), (3,), (1,))
     assert moving.leader == 1
-    assert ongoing_reassignments(cluster.machine.situation(0), None) == {"t": {0: moving}}
-    assert ongoing_reassignments(cluster.machine.situation(0), {"t": (1,), "u": (0,)}) == {}
+    assert ongoing_reassignments(cluster.machine.situation(), None) == {"t": {0: moving}}
+    assert ongoing_reassignments(cluster.machine.situation(), {"t": (1,), "u": (0,)}) == {}
 
 
 def test_a_reassignment_can_be_taken_back():

@@ -99,7 +99,7 @@ def test_the_delta_of_a_replay_is_the_whole_cluster():
 def pages(cluster, limit, names=()):
     cursor, seen = None, []
     while True:
-        topics, cursor = describe_topic_partitions(cluster.machine.situation(0), set(names), cursor, limit)
+        topics, cursor = describe_topic_partitions(cluster.machine.situation(), set(names), cursor, limit)
         page = [(topic.name, index) for topic in topics for index, _ in topic.partitions]
         assert len(page) <= limit
         seen.append(page)
@@ -119,7 +119,7 @@ def test_pages_show_every_partition_once_and_in_order(limit):
 def test_a_page_says_which_topics_are_not_there_and_which_never_could_be():
     cluster = Cluster()
     cluster.topic("a")
-    topics, _ = describe_topic_partitions(cluster.machine.situation(0), {"a", "nope", "bad name"}, None, 100)
+    topics, _ = describe_topic_partitions(cluster.machine.situation(), {"a", "nope", "bad name"}, None, 100)
     assert {topic.name: topic.code for topic in topics} == {
         "a": ErrorCode.NONE,
         "nope": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
@@ -132,7 +132,7 @@ def test_a_cursor_outside_of_what_was_asked_for_is_refused(cursor):
     cluster = Cluster()
     cluster.topic("a")
     with pytest.raises(ApiError) as refusal:
-        describe_topic_partitions(cluster.machine.situation(0), {"a"}, cursor, 10)
+        describe_topic_partitions(cluster.machine.situation(), {"a"}, cursor, 10)
     assert refusal.value.code == ErrorCode.INVALID_REQUEST
 
 
@@ -140,7 +140,7 @@ def test_a_cursor_whose_topic_was_deleted_meanwhile_goes_on_with_the_next():
     cluster = Cluster()
     cluster.topic("a")
     cluster.topic("c")
-    topics, cursor = describe_topic_partitions(cluster.machine.situation(0), (), Cursor("b", 3), 10)
+    topics, cursor = describe_topic_partitions(cluster.machine.situation(), (), Cursor("b", 3), 10)
     assert [(topic.name, [index for index, _ in topic.partitions]) for topic in topics] == [("c", [0, 1, 2])]
     assert cursor is None
 
@@ -149,7 +149,7 @@ def test_replicas_of_fenced_brokers_are_offline():
     cluster = Cluster(1)
     cluster.join(2, unfence=False)
     partition = cluster.image.brokers[1] and cluster.topic("t").partitions[0]
-    assert offline_replicas(cluster.machine.situation(0), partition) == ()
+    assert offline_replicas(cluster.machine.situation(), partition) == ()
     cluster.machine.apply(r.PartitionChangeRecord(0, cluster.image.topics["t"].id, replicas=(1, 2, 7)))
     partition = cluster.image.topics["t"].partitions[0]
-    assert offline_replicas(cluster.machine.situation(0), partition) == (2, 7)
+    assert offline_replicas(cluster.machine.situation(), partition) == (2, 7)

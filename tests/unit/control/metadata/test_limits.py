@@ -46,5 +46,5 @@ def test_too_many_topics_are_refused():
 
 def test_too_many_descriptions_are_refused():
     with pytest.raises(ApiError) as refusal:
-        describe_configs(Cluster().machine.situation(0), [(ConfigResource(4, "1"), None)] * MANY)
+        describe_configs(Cluster().machine.situation(), [(ConfigResource(4, "1"), None)] * MANY)
     assert refusal.value.code == ErrorCode.POLICY_VIOLATION

@@ -98,5 +98,5 @@ def test_a_filter_finds_the_entities_that_match_every_part_of_it(cluster, filter
     for entity in (ALICE, EVERYBODY, ALICE_WITH_APP):
         alter(cluster, (entity, [("producer_byte_rate", 7.0)]))
     alter(cluster, (ADDRESS, [("connection_creation_rate", 7.0)]))
-    found = describe_quotas(cluster.machine.situation(0), filters, strict=strict)
+    found = describe_quotas(cluster.machine.situation(), filters, strict=strict)
     assert [entity for entity, _ in found] == expected

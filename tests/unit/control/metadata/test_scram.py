@@ -44,7 +44,7 @@ def test_the_keys_that_are_kept_are_those_of_the_rfc(cluster):
 
 def test_nobody_is_told_a_key(cluster):
     cluster.run(AlterCredentials((credential(), credential("bob", Mechanism.SHA_512, 8192))))
-    described = describe_credentials(cluster.machine.situation(0), None)
+    described = describe_credentials(cluster.machine.situation(), None)
     assert [(each.user, each.credentials) for each in described] == [("alice", ((1, 4096),)), ("bob", ((2, 8192),))]
 
 

@@ -32,8 +32,11 @@ class AvroSchema:
     def normalized(self) -> AvroSchema:
         return AvroSchema(self.root, self.referenced, in_order=True)
 
+    def meaning(self) -> str:
+        return self.formatted("resolved")
+
     def equivalent(self, other: ParsedSchema) -> bool:
-        return isinstance(other, AvroSchema) and self.formatted("resolved") == other.formatted("resolved")
+        return isinstance(other, AvroSchema) and self.meaning() == other.meaning()
 
     def top_level_fields(self) -> frozenset[str]:
         return frozenset(field.name for field in self.root.fields) if isinstance(self.root, Record) else frozenset()
