@@ -54,6 +54,10 @@ test-faults: build ## real clients under faults for DURATION seconds (300), from
 	tools/ensure-system.sh test
 	MOLDAU_TEST_FAULTS_DURATION_S="$(DURATION)" MOLDAU_TEST_FAULTS_SEED="$(SEED)" $(PYTHON) -m tests.fault.workloads
 
+.PHONY: test-guide-transactions
+test-guide-transactions: build ## the guide's transactional programs under KILLS (1000) times kill -9, from SEED or a new one
+	$(PYTHON) -m tests.fault.guide_transactions --kills $(or $(KILLS),1000) $(if $(SEED),--seed $(SEED))
+
 .PHONY: suite-franz-go suite-librdkafka suite-librdkafka-consumer suite-confluent-kafka-python
 suite-franz-go: build ## franz-go's own tests against a node (2 minutes; part of `make test`)
 	$(PYTHON) -m tests.conformance.suites franz-go

@@ -103,10 +103,7 @@ class BrokerProcess:
     def start(self, timeout_s: float = 90.0) -> None:
         """Start and wait until Metadata is answered. Raises with the end of the log when it is not."""
         started = time.monotonic()
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
-            )
+        self.process = self.spawn()
         while not answers_metadata(self.port):
             if self.process.poll() is not None:
                 raise RuntimeError(f"the broker ended with {self.process.returncode}:\n{self.log_tail()}")
@@ -115,6 +112,13 @@ class BrokerProcess:
                 raise RuntimeError(f"no Metadata answer within {timeout_s:.0f} s:\n{self.log_tail()}")
             time.sleep(0.002)
         self.ready_after_s = time.monotonic() - started
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """The process, as soon as it is there: nothing is waited for."""
+        with self.log_file.open("ab") as log:
+            return subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
+            )
 
     def log_tail(self, lines: int = 30) -> str:
         return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])

@@ -6,32 +6,29 @@ their group is done; everything is read by a reader of its own; the histories of
 
 from __future__ import annotations
 
-import contextlib
 import random
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 from bench.versus.broker_process import BrokerProcess
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 from tests.fault.faults import FAULTS
-from tests.fault.history.operations import ReadToEnd, merged, operations_in, partition_name, write_history
+from tests.fault.history.operations import merged, operations_in, write_history
 from tests.fault.history.verdict import Verdict, judge
 from tests.fault.proxy import Proxy
-from tests.fault.records import PATIENT, create_topic
-from tests.fault.workloads.recording import RecordedConsumer, Recorder
+from tests.fault.records import create_topic
+from tests.fault.workloads.ending import DRAINED_WITHIN_S, read_everything, wait_until_the_group_is_done
+from tests.fault.workloads.recording import Recorder
 from tests.fault.workloads.worker import USELESS, Task
 
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 3
-DRAINED_WITHIN_S = 90
 STUCK_S = 15
 """Longer than any call of a worker may take, and than any pause."""
 HANG = "client hangs"
@@ -127,11 +124,15 @@ class WorkloadRun:
             self._trouble(faults, duration_s)
             self._leave(SENDERS)
             if self.workload.group:
-                self._wait_until_the_group_is_done()
+                first = self.workload.topics[0]
+                wait_until_the_group_is_done(
+                    self._notes, self.node.bootstrap_servers, f"{first}-group", first, PARTITIONS
+                )
             self._watching.set()
             watcher.join()
             self._leave(set(self.workload.clients))
-            self._read_everything()
+            reader = Recorder(self._files / "reader.jsonl", "reader")
+            read_everything(reader, self.node.bootstrap_servers, dict.fromkeys(self.workload.topics, PARTITIONS))
         finally:
             self._watching.set()
             for process in self.clients():
@@ -223,80 +224,3 @@ class WorkloadRun:
                 raise AssertionError(f"{client.task.process} does not leave") from None
             # One that has just been started again knows no SIGTERM yet, and has done nothing.
             assert status in (0, USELESS, -signal.SIGTERM), f"{client.task.process} ended with {status}"
-
-    # The end of everything
-
-    def _wait_until_the_group_is_done(self) -> None:
-        topic, group = self.workload.topics[0], f"{self.workload.topics[0]}-group"
-        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        admin = AdminClient({"bootstrap.servers": self.node.bootstrap_servers, **PATIENT})
-        began = self._notes.now()
-        ends = self._ends(topic)
-        deadline = time.monotonic() + DRAINED_WITHIN_S
-        while True:
-            committed = [-1]
-            with contextlib.suppress(KafkaException):
-                asked = ConsumerGroupTopicPartitions(group, partitions)
-                answer = admin.list_consumer_group_offsets([asked])[group].result(30)
-                committed = [each.offset for each in answer.topic_partitions]
-            if committed == ends:
-                break
-            assert time.monotonic() < deadline, f"the group has committed {committed} of {ends}"
-            time.sleep(0.1)
-        for number, offset in enumerate(committed):
-            self._notes.write(
-                ReadToEnd(
-                    at=self._notes.now(),
-                    began=began,
-                    process="faults",
-                    reader=group,
-                    isolation="read_committed",
-                    partition=partition_name(topic, number),
-                    offset=offset,
-                )
-            )
-
-    def _ends(self, topic: str) -> list[int]:
-        """The high watermark of each partition."""
-        settings = {"bootstrap.servers": self.node.bootstrap_servers, "group.id": "ends", **PATIENT}
-        client = Consumer({**settings, "isolation.level": "read_uncommitted"})
-        ends = [client.get_watermark_offsets(TopicPartition(topic, number), 30)[1] for number in range(PARTITIONS)]
-        client.close()
-        return ends
-
-    def _read_everything(self) -> None:
-        """From the first offset to the high watermark: no transaction is left open."""
-        recorder = Recorder(self._files / "reader.jsonl", "reader")
-        for topic in self.workload.topics:
-            began = recorder.now()
-            ends = self._ends(topic)
-            reader = RecordedConsumer(recorder, self.node.bootstrap_servers, **{"enable.partition.eof": True})
-            reader.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
-            names = [partition_name(topic, number) for number in range(PARTITIONS)]
-            deadline = time.monotonic() + DRAINED_WITHIN_S
-            while any(reader.ends.get(name, -1) < end for name, end in zip(names, ends, strict=True)):
-                reader.poll(1000)
-                assert time.monotonic() < deadline, f"{topic} was read up to {reader.ends}, its ends are {ends}"
-            reader.client.close()
-            for name, end in zip(names, ends, strict=True):
-                recorder.write(
-                    ReadToEnd(
-                        at=recorder.now(),
-                        began=began,
-                        process="reader",
-                        reader="reader",
-                        isolation="read_committed",
-                        partition=name,
-                        offset=end,
-                    )
-                )
-
-
-@contextlib.contextmanager
-def proxied() -> Iterator[Proxy]:
-    """A proxy that knows its port before the node that it forwards to does."""
-    proxy = Proxy()
-    try:
-        yield proxy
-    finally:
-        proxy.stop()
