@@ -17,7 +17,7 @@ from moldau.registry.compat.json_schema.writer import NUMBERS, Writer
 from moldau.registry.compat.verdicts import Verdicts
 from moldau.registry.languages.language import Incompatibility, Policy, SchemaError
 
-STEPS_MAX: Final = 200_000
+STEPS_MAX: Final = 100_000
 """Schemas that are looked at in one check, each as often as it is: seconds. A oneOf of 30 objects is not refused."""
 
 LENIENT: Final = frozenset(
