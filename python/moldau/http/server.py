@@ -105,6 +105,8 @@ def _bind(host: str, port: int) -> socket.socket:
 def _server_of(app: Any) -> uvicorn.Server:
     import uvicorn
 
+    from moldau.http.protocol import BoundedHttp
+
     class QuietServer(uvicorn.Server):
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -113,6 +115,7 @@ def _server_of(app: Any) -> uvicorn.Server:
 
     config = uvicorn.Config(
         app,
+        http=BoundedHttp,
         log_config=None,
         access_log=False,
         interface="asgi3",
