@@ -46,6 +46,8 @@ def parse_subject(text: str) -> Subject:
 
 def context_of(text: str) -> str:
     """The context that a subject is in."""
+    if not text.startswith(":"):
+        return DEFAULT_CONTEXT
     return parse_subject(text).context
 
 

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from moldau.errors import MoldauError
 from moldau.registry.languages import DEFAULT_LANGUAGE
 from moldau.registry.names import DEFAULT_CONTEXT
@@ -167,56 +169,73 @@ def _to_bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+# As records stand in the log. Attributes that are not here are passed over: what newer registries add does no harm.
+
+
+class _KeyInLog(msgspec.Struct, gc=False):
+    keytype: str
+    subject: str | None = None
+    version: int | None = None
+    context: str = DEFAULT_CONTEXT
+
+
+class _ReferenceInLog(msgspec.Struct, gc=False):
+    name: str
+    subject: str
+    version: int
+
+
+class _SchemaInLog(msgspec.Struct):
+    id: int
+    schema: str
+    schemaType: str | None = None  # noqa: N815 (as it is written there)
+    references: list[_ReferenceInLog] | None = None
+    metadata: dict[str, Any] | None = None
+    ruleSet: dict[str, Any] | None = None  # noqa: N815
+    md5: str | None = None
+    deleted: bool | None = None
+
+
+_KEY: Final = msgspec.json.Decoder(_KeyInLog)
+_SCHEMA: Final = msgspec.json.Decoder(_SchemaInLog)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any] | None)
+
+
 def decode(key: bytes | None, value: bytes | None, timestamp_ms: int = 0) -> Record:
     """Raises BadRecordError."""
     if key is None:
         raise BadRecordError("a record without a key")
     try:
-        read_key = _key(json.loads(key))
-        if value is None:
+        read_key = _key(_KEY.decode(key))
+        if not value or value == b"null":
             return Record(read_key, None)
-        body = json.loads(value) if value else None
-        if body is not None and not isinstance(body, dict):
-            raise BadRecordError("a value that is no object")
-        if isinstance(read_key, SchemaKey) and body is not None:
-            return Record(read_key, _schema_value(read_key, body, timestamp_ms))
-        return Record(read_key, body)
-    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
-        raise BadRecordError(f"not a record of a registry: {error!r}") from error
+        if isinstance(read_key, SchemaKey):
+            return Record(read_key, _schema_value(read_key, _SCHEMA.decode(value), timestamp_ms))
+        return Record(read_key, _OBJECT.decode(value))
+    except (msgspec.MsgspecError, ValueError, RecursionError, binascii.Error) as error:
+        raise BadRecordError(f"not a record of a registry: {error}") from error
 
 
-def _key(key: Any) -> Key:
-    if not isinstance(key, dict):
-        raise BadRecordError("a key that is no object")
-    match key["keytype"]:
+def _key(key: _KeyInLog) -> Key:
+    match key.keytype:
         case "SCHEMA":
-            return SchemaKey(_text(key["subject"]), int(key["version"]))
+            if key.subject is None or key.version is None:
+                raise BadRecordError("the key of a schema without its subject or its version")
+            return SchemaKey(key.subject, key.version)
         case "NOOP":
             return NoopKey()
         case "CONTEXT":
-            return ContextKey(_text(key.get("context", DEFAULT_CONTEXT)))
-        case str(keytype) if keytype in ABOUT_A_SUBJECT:
-            subject = key.get("subject")
-            return ABOUT_A_SUBJECT[keytype](None if subject is None else _text(subject))
+            return ContextKey(key.context)
+        case keytype if keytype in ABOUT_A_SUBJECT:
+            return ABOUT_A_SUBJECT[keytype](key.subject)
         case keytype:
-            return OtherKey(_text(keytype))
+            return OtherKey(keytype)
 
 
-def _schema_value(key: SchemaKey, body: Mapping[str, Any], timestamp_ms: int) -> SchemaValue:
-    references = tuple(
-        Reference(_text(each["name"]), _text(each["subject"]), int(each["version"]))
-        for each in body.get("references") or ()
-    )
-    language = _text(body.get("schemaType") or DEFAULT_LANGUAGE)
-    schema = Schema(_text(body["schema"]), language, references, body.get("metadata"), body.get("ruleSet"))
-    md5 = base64.b64decode(body["md5"], validate=True) if body.get("md5") else schema.md5()
+def _schema_value(key: SchemaKey, body: _SchemaInLog, timestamp_ms: int) -> SchemaValue:
+    references = tuple(Reference(each.name, each.subject, each.version) for each in body.references or ())
+    schema = Schema(body.schema, body.schemaType or DEFAULT_LANGUAGE, references, body.metadata, body.ruleSet)
+    md5 = base64.b64decode(body.md5, validate=True) if body.md5 else schema.md5()
     if len(md5) != MD5_BYTES:
-        raise ValueError("an md5 of another length")
-    deleted = bool(body.get("deleted", False))
-    return SchemaValue(key.subject, key.version, int(body["id"]), schema, md5, deleted, timestamp_ms)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
+        raise BadRecordError("an md5 of another length")
+    return SchemaValue(key.subject, key.version, body.id, schema, md5, bool(body.deleted), timestamp_ms)

@@ -9,20 +9,17 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from moldau.http import HttpServer
 from moldau.registry.errors import LeaderGoneError, forwarding_failed
 from moldau.registry.registry import Registry
-from moldau.registry.rest.app import FORWARDED, RegistryApp
+from moldau.registry.rest.app import FORWARDED, Answer, Asked, RegistryApp
 from moldau.registry.settings import RegistrySettings
 
 if TYPE_CHECKING:
     import httpx
 
 FORWARD_TIMEOUT_S: Final = 30.0
-PASSED_ON: Final = ("accept", "content-type", "authorization")
+PASSED_ON: Final = (b"accept", b"content-type", b"authorization")
 
 
 class RegistryServer:
@@ -70,26 +67,26 @@ class RegistryServer:
         assert self._app is not None
         await self._app(scope, receive, send)  # type: ignore[arg-type]
 
-    async def _forward(self, url: str, request: Request, body: bytes) -> Response:
+    async def _forward(self, url: str, asked: Asked) -> Answer:
         import httpx
 
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=FORWARD_TIMEOUT_S)
-        raw = (request.scope.get("raw_path") or request.url.path.encode()).decode("ascii")
-        query = request.scope["query_string"].decode("ascii")
-        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+        place = asked.path + (b"?" + asked.query if asked.query else b"")
+        headers = {name: asked.headers[name] for name in PASSED_ON if name in asked.headers}
         try:
             answer = await self._client.request(
-                request.method,
-                f"{url}{raw}{'?' + query if query else ''}",
-                content=body,
-                headers={**headers, FORWARDED: "true"},
+                asked.method,
+                url + place.decode(),
+                content=asked.content,
+                headers={**headers, FORWARDED: b"true"},
             )
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise LeaderGoneError(url) from error
         except httpx.HTTPError as error:
             raise forwarding_failed(f"{url}: {error or type(error).__name__}") from error
-        return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
+        content_type = answer.headers.get("content-type")
+        return Answer(answer.status_code, answer.content, content_type.encode() if content_type else None)
 
 
 def run(settings: RegistrySettings, ready: Callable[[str], None]) -> None:
