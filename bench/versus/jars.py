@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 POM = Path(__file__).parent / "kafka" / "pom.xml"
@@ -49,29 +50,34 @@ def made_once(name: str, make: Callable[[Path], object]) -> Path:
     with folder.with_name(f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
-            partial = folder.with_name(f"{name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            make(partial)
-            partial.rename(folder)
+            unfinished = folder.with_name(f"{name}.partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(folder)
     return folder
 
 
 def kafka_jars() -> Path:
-    """Return the folder with all jars; fetches them when they are not there yet.
+    """Return the folder with the jars of Apache Kafka; see `jars_of`."""
+    return jars_of(POM, "kafka-jars")
+
+
+def jars_of(pom: Path, name: str) -> Path:
+    """Return the folder with all jars that a `pom.xml` asks for; fetches them when they are not there yet.
 
     Raises `MissingToolError` without Java or Maven, `RuntimeError` with Maven's last lines when the fetch fails.
     """
     require_tool("java", "openjdk-17-jre-headless")
-    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    return made_once(f"kafka-jars-{digest}", _fetch_jars)
+    digest = hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
+    return made_once(f"{name}-{digest}", partial(_fetch_jars, pom))
 
 
-def _fetch_jars(folder: Path) -> None:
-    command = [require_tool("mvn", "maven"), "-q", "-B", "-f", str(POM), COPY_GOAL, f"-DoutputDirectory={folder}"]
+def _fetch_jars(pom: Path, folder: Path) -> None:
+    command = [require_tool("mvn", "maven"), "-q", "-B", "-f", str(pom), COPY_GOAL, f"-DoutputDirectory={folder}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"mvn could not fetch Apache Kafka:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise RuntimeError(f"mvn could not fetch {pom}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
 def kafka_version() -> str:

@@ -1,0 +1,70 @@
+"""Stream processing: the language of Kafka Streams in Python, and a driver to run a topology without a broker.
+
+builder = StreamsBuilder()
+orders = builder.stream("orders", value=Order)
+orders.group_by_key().windowed_by(TimeWindows.of_size_with_no_grace("1h")).count().to_stream().to("hourly")
+with TopologyTestDriver(builder.build()) as driver: ...
+"""
+
+from moldau.streams.dsl.builder import StreamsBuilder
+from moldau.streams.dsl.kstream import KStream
+from moldau.streams.dsl.ktable import KTable
+from moldau.streams.dsl.options import (
+    Branched,
+    Consumed,
+    Grouped,
+    Joined,
+    Materialized,
+    Named,
+    Produced,
+    Repartitioned,
+    StreamJoined,
+)
+from moldau.streams.dsl.windows import (
+    EmitStrategy,
+    JoinWindows,
+    SessionWindows,
+    SlidingWindows,
+    TimeWindows,
+    UnlimitedWindows,
+)
+from moldau.streams.errors import CopartitionError, RecordError, StreamsError, TopologyError
+from moldau.streams.punctuation import PunctuationType
+from moldau.streams.serdes import Serde, Serdes, Windowed
+from moldau.streams.testing.driver import TopologyTestDriver
+from moldau.streams.testing.topics import TestInputTopic, TestOutputTopic, TestRecord
+from moldau.streams.topology.topology import Topology
+
+__all__ = [
+    "Branched",
+    "Consumed",
+    "CopartitionError",
+    "EmitStrategy",
+    "Grouped",
+    "JoinWindows",
+    "Joined",
+    "KStream",
+    "KTable",
+    "Materialized",
+    "Named",
+    "Produced",
+    "PunctuationType",
+    "RecordError",
+    "Repartitioned",
+    "Serde",
+    "Serdes",
+    "SessionWindows",
+    "SlidingWindows",
+    "StreamJoined",
+    "StreamsBuilder",
+    "StreamsError",
+    "TestInputTopic",
+    "TestOutputTopic",
+    "TestRecord",
+    "TimeWindows",
+    "Topology",
+    "TopologyError",
+    "TopologyTestDriver",
+    "UnlimitedWindows",
+    "Windowed",
+]

@@ -1,0 +1,67 @@
+"""What the operators of one task share: its stores, its times, the place of the record in work, its counts.
+
+The one who drives the task (the engine, the test driver) writes `topic`, `partition`, `offset` before a record and
+reads the counts; operators only read. There is one of these per task and it is never shared between threads.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from moldau.streams.state.contract import Store
+
+EMIT_INTERVAL_MS: Final = 1000
+"""How often, by the wall clock, a node looks for windows that have closed; Kafka's internal setting of that name."""
+
+logger = logging.getLogger("moldau.streams")
+
+
+class TaskContext:
+    """One task's surroundings. Times are ms since 1970; `stream_time` is -1 before the first record."""
+
+    __slots__ = (
+        "application_id",
+        "clock",
+        "dropped_records",
+        "emit_interval_ms",
+        "offset",
+        "partition",
+        "punctuators",
+        "stores",
+        "stream_time",
+        "task_id",
+        "timestamp",
+        "topic",
+    )
+
+    def __init__(
+        self, application_id: str, task_id: str, clock: Callable[[], int], emit_interval_ms: int = EMIT_INTERVAL_MS
+    ) -> None:
+        self.application_id = application_id
+        self.task_id = task_id
+        self.clock = clock
+        self.emit_interval_ms = emit_interval_ms
+        self.stores: dict[str, Store] = {}
+        self.stream_time = -1
+        self.topic: str | None = None
+        self.partition = -1
+        self.offset = -1
+        self.timestamp = -1
+        self.dropped_records: Counter[tuple[str, str]] = Counter()
+        self.punctuators: list[Any] = []
+
+    def store(self, name: str) -> Any:
+        """A store of this task; raises KeyError that lists what there is."""
+        try:
+            return self.stores[name]
+        except KeyError:
+            raise KeyError(f"no store {name!r} in task {self.task_id}; there are: {sorted(self.stores)}") from None
+
+    def dropped(self, node: str, reason: str) -> None:
+        """Count a dropped record under the node that dropped it, and say once per record where it came from."""
+        self.dropped_records[node, reason] += 1
+        logger.debug("%s dropped a record of %s-%d at %d: %s", node, self.topic, self.partition, self.offset, reason)

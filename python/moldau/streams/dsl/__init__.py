@@ -1,0 +1,1 @@
+"""The language: streams, tables, groups and windows as objects whose methods build a topology."""

@@ -1,0 +1,157 @@
+"""`StreamsBuilder`: where a topology begins. Each call names a topic and gives a stream or a table of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, overload
+
+from moldau.streams.dsl.graph import Graph, GraphNode, SourceGraphNode, write_source
+from moldau.streams.dsl.grouped import stored_as
+from moldau.streams.dsl.kstream import KStream
+from moldau.streams.dsl.ktable import KTable
+from moldau.streams.dsl.options import Consumed, Materialized, key_value_spec
+from moldau.streams.operators.tables import TableSource
+from moldau.streams.serdes import Serde, SerdeLike, serde_of
+from moldau.streams.topology.nodes import SourceNode, StoreSpec
+from moldau.streams.topology.topology import Topology
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class StreamsBuilder:
+    """Collects the operations of one application; `build` makes its topology.
+
+    A topic without `key=` has text keys. Values have no default: what JSON would make of them is not what was written.
+    """
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+
+    @overload
+    def stream(self, topic: str | Sequence[str] | re.Pattern[str], consumed: Consumed[K, V]) -> KStream[K, V]: ...
+    @overload
+    def stream(
+        self, topic: str | Sequence[str] | re.Pattern[str], *, key: SerdeLike[K], value: SerdeLike[V]
+    ) -> KStream[K, V]: ...
+    @overload
+    def stream(self, topic: str | Sequence[str] | re.Pattern[str], *, value: SerdeLike[V]) -> KStream[str, V]: ...
+    @overload
+    def stream(self, topic: str | Sequence[str] | re.Pattern[str]) -> KStream[str, Any]: ...
+    def stream(
+        self,
+        topic: str | Sequence[str] | re.Pattern[str],
+        consumed: Consumed[Any, Any] | None = None,
+        *,
+        key: Any = None,
+        value: Any = None,
+    ) -> KStream[Any, Any]:
+        """The records of a topic, of several, or of all whose name matches a pattern."""
+        read = _consumed(consumed, key, value)
+        pattern = topic if isinstance(topic, re.Pattern) else None
+        topics = () if isinstance(topic, re.Pattern) else (topic,) if isinstance(topic, str) else tuple(topic)
+        return _stream(self.graph, topics, read, pattern)
+
+    @overload
+    def table(
+        self,
+        topic: str,
+        consumed: Consumed[K, V],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        store: str | None = None,
+    ) -> KTable[K, V]: ...
+    @overload
+    def table(
+        self,
+        topic: str,
+        *,
+        key: SerdeLike[K],
+        value: SerdeLike[V],
+        materialized: Materialized[Any, Any] | None = None,
+        store: str | None = None,
+    ) -> KTable[K, V]: ...
+    @overload
+    def table(
+        self,
+        topic: str,
+        *,
+        value: SerdeLike[V],
+        materialized: Materialized[Any, Any] | None = None,
+        store: str | None = None,
+    ) -> KTable[str, V]: ...
+    def table(
+        self,
+        topic: str,
+        consumed: Consumed[Any, Any] | None = None,
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        key: Any = None,
+        value: Any = None,
+        store: str | None = None,
+    ) -> KTable[Any, Any]:
+        """The newest value per key of a topic; with a name its store can be asked."""
+        graph = self.graph
+        read = _consumed(consumed, key, value)
+        stored = _stored(materialized, store, read)
+        store_name = stored.name or graph.store_name(topic + "-")
+        source_name = graph.name(read.name, "KSTREAM-SOURCE-", "-source")
+        name = graph.name(read.name, "KTABLE-SOURCE-")
+        operator = TableSource(key_value_spec(stored, store_name), stored=stored.name is not None)
+        source = _source(source_name, (topic,), read)
+
+        def write(topology: Topology, parents: list[str]) -> None:
+            write_source(topology, source)
+            topology.add_processor(name, operator, source_name)
+            if operator.store is not None:
+                topology.add_state_store(operator.store, name)
+
+        node = graph.add(graph.root, GraphNode(name, write))
+        return KTable(graph, node, stored.key, stored.value, frozenset({source_name}), operator)
+
+    def add_state_store(self, spec: StoreSpec) -> StreamsBuilder:
+        """A store for `process()` to be connected to by name."""
+
+        def write(topology: Topology, parents: list[str]) -> None:
+            topology.add_state_store(spec)
+
+        self.graph.add(self.graph.root, GraphNode(f"store {spec.name}", write))
+        return self
+
+    def build(self) -> Topology:
+        """The topology of everything that was called so far."""
+        return self.graph.build()
+
+
+def source_stream(graph: Graph, topic: str, key: Serde[Any] | None, value: Serde[Any] | None) -> KStream[Any, Any]:
+    """A stream of one more topic in a graph that is being built."""
+    return _stream(graph, (topic,), Consumed(key, value), None)
+
+
+def _stream(
+    graph: Graph, topics: tuple[str, ...], read: Consumed[Any, Any], pattern: re.Pattern[str] | None
+) -> KStream[Any, Any]:
+    name = graph.name(read.name, "KSTREAM-SOURCE-")
+    node = graph.add(graph.root, SourceGraphNode(_source(name, topics, read, pattern)))
+    return KStream(graph, node, read.key, read.value, frozenset({name}))
+
+
+def _source(
+    name: str, topics: tuple[str, ...], read: Consumed[Any, Any], pattern: re.Pattern[str] | None = None
+) -> SourceNode:
+    return SourceNode(name, topics, read.key, read.value, pattern, read.timestamp_extractor, read.offset_reset)
+
+
+def _consumed(consumed: Consumed[Any, Any] | None, key: Any, value: Any) -> Consumed[Any, Any]:
+    """One set of options of both spellings; keys are text when neither says otherwise."""
+    read = consumed or Consumed()
+    return replace(read, key=serde_of(key) or read.key or serde_of(str), value=serde_of(value) or read.value)
+
+
+def _stored(
+    materialized: Materialized[Any, Any] | None, store: str | None, read: Consumed[Any, Any]
+) -> Materialized[Any, Any]:
+    """One set of options of both spellings for the store of a topic's table."""
+    return stored_as(materialized, store, read.key, read.value)

@@ -1,0 +1,55 @@
+"""Callbacks of the language: how many arguments they take is found out once, when the topology is built."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+
+def arity(function: Callable[..., Any], *allowed: int) -> int:
+    """How many of the `allowed` numbers of positional arguments to call `function` with.
+
+    A parameter with a default counts only if it must; `*args` takes all there is; what cannot be inspected (some
+    built-ins) gets the fewest. Raises TypeError when none fits.
+    """
+    if not callable(function):
+        raise TypeError(f"a function is needed here, not {function!r}")
+    fewest, most = _bounds(function)
+    fitting = [count for count in allowed if fewest <= count and (most is None or count <= most)]
+    if not fitting:
+        wanted = " or ".join(str(count) for count in sorted(allowed))
+        raise TypeError(f"{_name(function)} must take {wanted} positional arguments, it takes {_said(fewest, most)}")
+    return max(fitting) if most is None and _takes_all(function) else min(fitting)
+
+
+def _takes_all(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return any(one.kind is one.VAR_POSITIONAL for one in parameters)
+
+
+def _bounds(function: Callable[..., Any]) -> tuple[int, int | None]:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return 0, None
+    positional = [one for one in parameters if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
+    if isinstance(function, type):
+        # A class as a callback makes one of itself of the value: optional fields do not take the key.
+        required = sum(one.default is one.empty for one in positional)
+        return max(required, 1) if positional else 0, max(required, 1)
+    fewest = sum(one.default is one.empty for one in positional)
+    return fewest, None if _takes_all(function) else len(positional)
+
+
+def _said(fewest: int, most: int | None) -> str:
+    if most is None:
+        return f"{fewest} or more"
+    return str(fewest) if fewest == most else f"{fewest} to {most}"
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", repr(function))

@@ -1,0 +1,215 @@
+"""`KTable`: a stream of updates, read as a table with one row per key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar, overload
+
+from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node, returned_serde
+from moldau.streams.dsl.callback import arity
+from moldau.streams.dsl.graph import Graph, GraphNode
+from moldau.streams.dsl.grouped_table import KGroupedTable
+from moldau.streams.dsl.options import Grouped, Materialized, Name, key_value_spec, name_of
+from moldau.streams.operators.tables import RegroupTable, TableFilter, TableMapValues, TableOperator, ToStream
+from moldau.streams.serdes import Serde, SerdeLike, serde_of
+from moldau.streams.serdes.primitive import STRING
+from moldau.streams.topology.nodes import StoreSpec
+from moldau.streams.topology.topology import Topology
+
+K = TypeVar("K")
+V = TypeVar("V")
+K2 = TypeVar("K2")
+V2 = TypeVar("V2")
+
+
+class KTable(AbstractStream[K, V]):
+    """The newest value per key. Updates with a null value are deletions."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        node: GraphNode,
+        key: Serde[Any] | None,
+        value: Serde[Any] | None,
+        sources: frozenset[str],
+        operator: TableOperator,
+    ) -> None:
+        super().__init__(graph, node, key, value, sources)
+        self.operator = operator
+
+    @property
+    def queryable_store_name(self) -> str | None:
+        """The store that can be asked from outside, None if the table has none."""
+        store = self.operator.store
+        return None if store is None else store.name
+
+    @overload
+    def filter(
+        self,
+        predicate: Callable[[V], Any],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+    ) -> KTable[K, V]: ...
+    @overload
+    def filter(
+        self,
+        predicate: Callable[[K, V], Any],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+    ) -> KTable[K, V]: ...
+    def filter(
+        self,
+        predicate: Callable[..., Any],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+    ) -> KTable[K, V]:
+        """The rows for which the predicate holds; a row that stops to hold is deleted."""
+        return self._filtered(predicate, materialized, name, store, wanted=True)
+
+    @overload
+    def filter_not(
+        self,
+        predicate: Callable[[V], Any],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+    ) -> KTable[K, V]: ...
+    @overload
+    def filter_not(
+        self,
+        predicate: Callable[[K, V], Any],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+    ) -> KTable[K, V]: ...
+    def filter_not(
+        self,
+        predicate: Callable[..., Any],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+    ) -> KTable[K, V]:
+        """The rows for which it does not hold."""
+        return self._filtered(predicate, materialized, name, store, wanted=False)
+
+    @overload
+    def map_values(
+        self,
+        mapper: Callable[[V], V2],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[V2] | None = None,
+    ) -> KTable[K, V2]: ...
+    @overload
+    def map_values(
+        self,
+        mapper: Callable[[K, V], V2],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[V2] | None = None,
+    ) -> KTable[K, V2]: ...
+    def map_values(
+        self,
+        mapper: Callable[..., Any],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: Any = None,
+    ) -> KTable[K, Any]:
+        """A new value per row."""
+        stored = _options(materialized, store)
+        value_serde = stored.value or returned_serde(value, mapper)
+        spec = self._spec(stored, value_serde, "KTABLE-MAPVALUES-")
+        operator = TableMapValues(self.operator, spec, mapper, takes_key=arity(mapper, 1, 2) == 2)
+        return self._next("MAPVALUES", name, operator, value_serde)
+
+    def to_stream(self, mapper: Callable[..., Any] | None = None, name: Name = None) -> Any:
+        """The updates as facts; with a function, under the keys that it makes."""
+        from moldau.streams.dsl.kstream import KStream
+
+        node_name = self.graph.name(name_of(name), "KTABLE-TOSTREAM-")
+        node = self.graph.add(self.node, processor_node(node_name, ToStream()))
+        stream: KStream[K, V] = KStream(self.graph, node, self.key_serde, self.value_serde, self.sources)
+        return stream if mapper is None else stream.select_key(mapper)
+
+    def group_by(
+        self,
+        selector: Callable[..., tuple[K2, V2]],
+        grouped: Grouped[Any, Any] | None = None,
+        *,
+        key: SerdeLike[K2] | None = None,
+        value: SerdeLike[V2] | None = None,
+    ) -> KGroupedTable[K2, V2]:
+        """Group rows under another key and value, a pair made of each row."""
+        options = grouped or Grouped()
+        operator = RegroupTable(selector, takes_key=arity(selector, 1, 2) == 2)
+        node_name = self.graph.name(options.name, "KTABLE-SELECT-")
+        node = self.graph.add(self.node, processor_node(node_name, operator))
+        self.operator.send_old_values(force=True)
+        return KGroupedTable(
+            self.graph,
+            node,
+            serde_of(key) or options.key or STRING,
+            serde_of(value) or options.value,
+            self.sources,
+            options.name,
+        )
+
+    def _filtered(
+        self,
+        predicate: Callable[..., Any],
+        materialized: Materialized[Any, Any] | None,
+        name: Name,
+        store: str | None,
+        *,
+        wanted: bool,
+    ) -> KTable[K, V]:
+        stored = _options(materialized, store)
+        spec = self._spec(stored, stored.value or self.value_serde, "KTABLE-FILTER-")
+        operator = TableFilter(self.operator, spec, predicate, takes_key=arity(predicate, 1, 2) == 2, wanted=wanted)
+        return self._next("FILTER", name, operator, stored.value or self.value_serde)
+
+    def _spec(self, stored: Materialized[Any, Any] | None, value: Serde[Any] | None, prefix: str) -> StoreSpec | None:
+        """The store of a derived table, if one was named. Without a name Kafka draws a number all the same."""
+        if stored is None or stored == Materialized():
+            return None
+        if stored.name is None:
+            self.graph.store_name(prefix)
+            return None
+        return key_value_spec(replace(stored, key=stored.key or self.key_serde, value=value), stored.name)
+
+    def _next(self, kind: str, name: Name, operator: TableOperator, value: Serde[Any] | None) -> KTable[K, Any]:
+        node = table_node(self.graph.name(name_of(name), f"KTABLE-{kind}-"), operator)
+        self.graph.add(self.node, node)
+        return KTable(self.graph, node, self.key_serde, value, self.sources, operator)
+
+
+def table_node(name: str, operator: TableOperator, *, grace_ms: int | None = None) -> GraphNode:
+    """A node of a table's operator, with the store that it turned out to need by the time of building."""
+
+    def write(topology: Topology, parents: list[str]) -> None:
+        topology.add_processor(name, operator, *parents)
+        if operator.store is not None:
+            topology.add_state_store(operator.store, name)
+
+    return GraphNode(name, write, grace_ms=grace_ms)
+
+
+def _options(materialized: Materialized[Any, Any] | None, store: str | None) -> Materialized[Any, Any]:
+    stored = materialized or Materialized()
+    return stored if store is None else replace(stored, name=store)

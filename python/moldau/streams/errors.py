@@ -1,0 +1,33 @@
+"""What can go wrong with a topology, before and while it runs."""
+
+from __future__ import annotations
+
+
+class StreamsError(Exception):
+    """Anything that stops a streams application; the message says where and what to do."""
+
+
+class TopologyError(StreamsError):
+    """The topology cannot be built: a name that is taken, a parent that is not there, a store nobody added."""
+
+
+class CopartitionError(TopologyError):
+    """Two sides of a join have different numbers of partitions; `counts` has them by topic."""
+
+    def __init__(self, counts: dict[str, int]) -> None:
+        listed = ", ".join(f"{topic} has {count}" for topic, count in sorted(counts.items()))
+        super().__init__(
+            f"joined topics must have equally many partitions: {listed}\n"
+            "hint: create the topics anew, or put `.repartition()` before the join"
+        )
+        self.counts = counts
+
+
+class RecordError(StreamsError):
+    """A record that could not be read or processed; the cause is chained."""
+
+    def __init__(self, what: str, topic: str | None, partition: int, offset: int) -> None:
+        super().__init__(f"{what} (record {topic}-{partition} at offset {offset})")
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset

@@ -1,0 +1,1 @@
+"""One small processor per operator of the language."""

@@ -1,0 +1,115 @@
+"""Aggregates per key without windows: of streams, which only add, and of tables, which take away first.
+
+The timestamp of a result is the greatest of all that went into it. Reductions are aggregates whose first value is the
+record itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from moldau.streams.errors import StreamsError
+from moldau.streams.operators.contract import Headers, NodeContext, Process
+from moldau.streams.operators.tables import TableOperator
+from moldau.streams.topology.nodes import StoreSpec
+
+Initializer = Callable[[], Any]
+Aggregator = Callable[[Any, Any, Any], Any]
+"""`aggregator(key, value, aggregate) -> aggregate`."""
+
+
+def no_value() -> None:
+    """The first value of a reduction: none."""
+
+
+def zero() -> int:
+    """The first value of a count."""
+    return 0
+
+
+def plus_one(key: Any, value: Any, count: int) -> int:
+    """One more."""
+    return count + 1
+
+
+def minus_one(key: Any, value: Any, count: int) -> int:
+    """One less."""
+    return count - 1
+
+
+def reduction(reducer: Callable[[Any, Any], Any]) -> Aggregator:
+    """A reducer as an aggregator: the first value stands for itself."""
+
+    def aggregate(key: Any, value: Any, held: Any) -> Any:
+        return value if held is None else reducer(held, value)
+
+    return aggregate
+
+
+class StreamAggregate(TableOperator):
+    """Adds each record to its key's aggregate. (`KStreamAggregate`, `KStreamReduce`)
+
+    Kafka's aggregate sends the fresh initial value as the old one, its reduction nothing; with `no_value` both agree.
+    """
+
+    def __init__(self, store: StoreSpec, initializer: Initializer, aggregator: Aggregator) -> None:
+        super().__init__(store, stored=True)
+        self._initializer = initializer
+        self._aggregator = aggregator
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        assert self._store is not None
+        initializer, aggregator, sends_old = self._initializer, self._aggregator, self.sends_old_values
+        store, dropped = node.task.store(self._store.name), node.dropped
+        get, put = store.get, store.put
+
+        def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+            if key is None or value is None:
+                dropped("the key or the value is null")
+                return
+            held = get(key)
+            if held is None:
+                old = initializer()
+            else:
+                old = held[0]
+                timestamp = max(timestamp, held[1])
+            new = aggregator(key, value, old)
+            put(key, (new, timestamp))
+            forward(key, (new, old if sends_old else None, True), timestamp, headers)
+
+        return process
+
+
+class TableAggregate(TableOperator):
+    """Takes the old row out of its group's aggregate and puts the new one in. (`KTableAggregate`, `KTableReduce`)"""
+
+    def __init__(self, store: StoreSpec, initializer: Initializer, adder: Aggregator, subtractor: Aggregator) -> None:
+        super().__init__(store, stored=True)
+        self._initializer = initializer
+        self._adder = adder
+        self._subtractor = subtractor
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        assert self._store is not None
+        initializer, adder, subtractor = self._initializer, self._adder, self._subtractor
+        store, sends_old, name = node.task.store(self._store.name), self.sends_old_values, self._store.name
+        get, put = store.get, store.put
+
+        def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
+            if key is None:
+                raise StreamsError(f"a row without a key came to the aggregate with store {name}")
+            added, removed, _ = change
+            held = get(key)
+            old = None if held is None else held[0]
+            aggregate = old
+            if held is not None and (added is not None or removed is not None):
+                timestamp = max(timestamp, held[1])
+            if removed is not None and old is not None:
+                aggregate = subtractor(key, removed, old)
+            if added is not None:
+                aggregate = adder(key, added, initializer() if aggregate is None else aggregate)
+            put(key, (aggregate, timestamp))
+            forward(key, (aggregate, old if sends_old else None, True), timestamp, headers)
+
+        return process

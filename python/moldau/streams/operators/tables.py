@@ -1,0 +1,267 @@
+"""Operators between tables: changes in, changes out.
+
+A table that is looked up, or whose readers need old values, must have a store; `TableOperator` is how a reader asks.
+Whether old values are sent is decided by all readers together before a task is made, so operators read it when bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from moldau.streams.context import TaskContext
+from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process, View
+from moldau.streams.topology.nodes import StoreSpec
+
+
+@dataclass(frozen=True, slots=True)
+class StoreView:
+    """A table that lies in a store."""
+
+    store: str
+
+    @property
+    def store_names(self) -> tuple[str, ...]:
+        return (self.store,)
+
+    def getter(self, task: TaskContext) -> Getter:
+        get: Getter = task.store(self.store).get
+        return get
+
+
+class TableOperator:
+    """A table as its readers see it: where it can be looked up, and whether it sends old values."""
+
+    def __init__(self, store: StoreSpec | None, *, stored: bool) -> None:
+        self._store = store
+        self.stored = stored
+        self.sends_old_values = False
+
+    @property
+    def store(self) -> StoreSpec | None:
+        """The store that the node brings along, None if nobody needs one."""
+        return self._store if self.stored else None
+
+    def send_old_values(self, *, force: bool) -> bool:
+        """Send old values from now on if that is possible; with `force` a store is made for it if it takes one."""
+        self.sends_old_values = True
+        return True
+
+    def view(self) -> View:
+        """How this table is looked up."""
+        assert self._store is not None
+        return StoreView(self._store.name)
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        """The function that takes the node's records."""
+        raise NotImplementedError
+
+
+class TableSource(TableOperator):
+    """A topic, or a stream, as a table: the newest value per key. (`KTableSource`)
+
+    It keeps a store only when it is named, looked up, or asked for old values.
+    """
+
+    def __init__(self, store: StoreSpec, *, stored: bool) -> None:
+        super().__init__(store, stored=stored)
+
+    def send_old_values(self, *, force: bool) -> bool:
+        if not force and not self.stored:
+            return False
+        self.stored = True
+        self.sends_old_values = True
+        return True
+
+    def view(self) -> View:
+        self.stored = True
+        return super().view()
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        dropped = node.dropped
+        if self.store is None:
+
+            def process_unstored(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+                if key is None:
+                    dropped("the key is null")
+                else:
+                    forward(key, (value, None, True), timestamp, headers)
+
+            return process_unstored
+        store, sends_old = node.task.store(self.store.name), self.sends_old_values
+        get, put = store.get, store.put
+
+        def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+            if key is None:
+                dropped("the key is null")
+                return
+            old = get(key) if sends_old else None
+            put(key, (value, timestamp))
+            forward(key, (value, None if old is None else old[0], True), timestamp, headers)
+
+        return process
+
+
+class _Derived(TableOperator):
+    """A table that is computed from one other, value by value, with a store of its own or without."""
+
+    def __init__(self, parent: TableOperator, store: StoreSpec | None) -> None:
+        super().__init__(store, stored=store is not None)
+        self._parent = parent
+
+    def send_old_values(self, *, force: bool) -> bool:
+        if self.stored or self._parent.send_old_values(force=force):
+            self.sends_old_values = True
+        return self.sends_old_values
+
+    def view(self) -> View:
+        return super().view() if self.stored else _ComputedView(self._parent.view(), self.computed)
+
+    def computed(self, key: Any, value: Any) -> Any:
+        """The value here for a value there; None stays None."""
+        raise NotImplementedError
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        return self._stored_process(node, forward) if self.stored else self._plain_process(forward)
+
+    def _stored_process(self, node: NodeContext, forward: Process) -> Process:
+        assert self._store is not None
+        store, sends_old, computed = node.task.store(self._store.name), self.sends_old_values, self.computed
+        skips = self.skips_nothing_to_nothing
+        get, put = store.get, store.put
+
+        def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
+            new = computed(key, change[0])
+            held = get(key) if sends_old else None
+            old = None if held is None else held[0]
+            if skips and sends_old and old is None and new is None:
+                return
+            put(key, (new, timestamp))
+            forward(key, (new, old, True), timestamp, headers)
+
+        return process
+
+    def _plain_process(self, forward: Process) -> Process:
+        sends_old, computed, skips = self.sends_old_values, self.computed, self.skips_nothing_to_nothing
+
+        def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
+            new = computed(key, change[0])
+            old = computed(key, change[1]) if sends_old else None
+            if skips and sends_old and old is None and new is None:
+                return
+            forward(key, (new, old, change[2]), timestamp, headers)
+
+        return process
+
+    skips_nothing_to_nothing = False
+
+
+@dataclass(frozen=True, slots=True)
+class _ComputedView:
+    parent: View
+    computed: Callable[[Any, Any], Any]
+
+    @property
+    def store_names(self) -> tuple[str, ...]:
+        return self.parent.store_names
+
+    def getter(self, task: TaskContext) -> Getter:
+        get, computed = self.parent.getter(task), self.computed
+
+        def look_up(key: Any) -> Any:
+            held = get(key)
+            if held is None:
+                return None
+            value = computed(key, held[0])
+            return None if value is None else (value, held[1])
+
+        return look_up
+
+
+class TableFilter(_Derived):
+    """The rows for which the predicate is `wanted`; a row that no longer is becomes a tombstone. (`KTableFilter`)"""
+
+    skips_nothing_to_nothing = True
+
+    def __init__(
+        self,
+        parent: TableOperator,
+        store: StoreSpec | None,
+        predicate: Callable[..., Any],
+        *,
+        takes_key: bool,
+        wanted: bool,
+    ) -> None:
+        super().__init__(parent, store)
+        # With old values at hand for nothing, a row that never was there is not deleted downstream.
+        if parent.send_old_values(force=False):
+            self.sends_old_values = True
+        self._predicate = predicate
+        self._takes_key = takes_key
+        self._wanted = wanted
+
+    def computed(self, key: Any, value: Any) -> Any:
+        if value is None:
+            return None
+        holds = self._predicate(key, value) if self._takes_key else self._predicate(value)
+        return value if bool(holds) is self._wanted else None
+
+
+class TableMapValues(_Derived):
+    """A new value per row. (`KTableMapValues`)"""
+
+    def __init__(
+        self, parent: TableOperator, store: StoreSpec | None, mapper: Callable[..., Any], *, takes_key: bool
+    ) -> None:
+        super().__init__(parent, store)
+        self._mapper = mapper
+        self._takes_key = takes_key
+
+    def computed(self, key: Any, value: Any) -> Any:
+        if value is None:
+            return None
+        return self._mapper(key, value) if self._takes_key else self._mapper(value)
+
+
+class ToStream:
+    """The new values of a table as a stream; a row that went is a record with a null value."""
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
+            forward(key, change[0], timestamp, headers)
+
+        return process
+
+
+class RegroupTable:
+    """Rows under another key: the old row is taken away where it was, the new one added where it goes.
+
+    Under one key both travel in one record (KIP-904), so that nobody sees the table without the row. Rows without a
+    key or value of their own are left out. (`KTableRepartitionMap`)
+    """
+
+    def __init__(self, selector: Callable[..., Any], *, takes_key: bool) -> None:
+        self._selector = selector
+        self._takes_key = takes_key
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        selector, takes_key = self._selector, self._takes_key
+
+        def select(key: Any, value: Any) -> Any:
+            if value is None:
+                return None
+            pair = selector(key, value) if takes_key else selector(value)
+            return None if pair[0] is None or pair[1] is None else pair
+
+        def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
+            new, old = select(key, change[0]), select(key, change[1])
+            if new is not None and old is not None and new[0] == old[0]:
+                forward(new[0], (new[1], old[1], change[2]), timestamp, headers)
+                return
+            if old is not None:
+                forward(old[0], (None, old[1], change[2]), timestamp, headers)
+            if new is not None:
+                forward(new[0], (new[1], None, change[2]), timestamp, headers)
+
+        return process

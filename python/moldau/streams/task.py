@@ -1,0 +1,183 @@
+"""A task: the nodes of one sub-topology, bound to stores and to each other, as functions that run.
+
+No thread, no socket, no clock of its own: whoever drives it hands in records, times and a place for what comes out.
+The engine makes one task per sub-topology and partition, the test driver one for all of a topology.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from moldau.streams.context import TaskContext
+from moldau.streams.errors import RecordError
+from moldau.streams.operators.contract import Headers, NodeContext, Process, fan_out
+from moldau.streams.punctuation import PunctuationType
+from moldau.streams.serdes import Serde, required
+from moldau.streams.state.contract import OpenStore, Store
+from moldau.streams.topology.nodes import Node, Partitioner, ProcessorNode, SinkNode, SourceNode, StoreSpec
+
+Emit = Callable[[str, bytes | None, bytes | None, int, Headers, Any, Any, Partitioner | None], None]
+"""`emit(topic, key, value, timestamp, headers, key_object, value_object, partitioner)`: one record out of a sink.
+
+The topic is the topology's name for it; an internal one is still without the application id."""
+
+Feed = Callable[[bytes | None, bytes | None, int, Headers], None]
+"""`feed(key, value, timestamp, headers)`: one record into a source, as it came off the wire."""
+
+
+class Task:
+    """A running set of nodes. `feeds` has one function per input topic: the whole way of a record through the task."""
+
+    def __init__(
+        self,
+        nodes: Iterable[Node],
+        stores: Mapping[str, StoreSpec],
+        *,
+        context: TaskContext,
+        open_store: OpenStore,
+        emit: Emit,
+    ) -> None:
+        self.context = context
+        self._nodes = {node.name: node for node in nodes}
+        self._emit = emit
+        self._sources: dict[str, Process] = {}
+        self.feeds: dict[str, Feed] = {}
+        used = dict.fromkeys(
+            name for node in self._nodes.values() if isinstance(node, ProcessorNode) for name in node.stores
+        )
+        self.stores: dict[str, Store] = {name: open_store(stores[name], context) for name in used}
+        context.stores.update(self.stores)
+        self._bind_all()
+
+    def _bind_all(self) -> None:
+        """Bind every node after its children, so that what a node forwards to is there already.
+
+        Nodes are added after their parents, so from the last to the first each one's children are bound before it.
+        """
+        children: dict[str, dict[str, Process]] = {name: {} for name in self._nodes}
+        for node in reversed(self._nodes.values()):
+            below = dict(reversed(children[node.name].items()))
+            forward = fan_out(list(below.values()))
+            if isinstance(node, SourceNode):
+                self._sources[node.name] = forward
+                for topic in node.topics:
+                    self.feeds[topic] = self._feed(node, topic, forward)
+                continue
+            process = (
+                self._sink(node)
+                if isinstance(node, SinkNode)
+                else node.operator.bind(NodeContext(node.name, self.context, below), forward)
+            )
+            for parent in node.parents:
+                children[parent][node.name] = process
+
+    def open_topic(self, source: str, topic: str) -> None:
+        """Let a source read one more topic: how a pattern grows."""
+        node = self._nodes[source]
+        assert isinstance(node, SourceNode)
+        self.feeds[topic] = self._feed(node, topic, self._sources[source])
+
+    def _feed(self, node: SourceNode, topic: str, forward: Process) -> Feed:
+        context = self.context
+        read_key = _reader(required(node.key, f"source {node.name} ({topic})", "key").bind(topic, "key"))
+        read_value = _reader(required(node.value, f"source {node.name} ({topic})", "value").bind(topic, "value"))
+        extract = node.timestamp_extractor
+        partition_time = -1
+
+        def feed(key: bytes | None, value: bytes | None, timestamp: int, headers: Headers) -> None:
+            nonlocal partition_time
+            try:
+                read = None if key is None else read_key(key), None if value is None else read_value(value)
+            except Exception as error:
+                raise RecordError("cannot be read", context.topic, context.partition, context.offset) from error
+            if extract is not None:
+                timestamp = extract(timestamp, *read, partition_time)
+                partition_time = max(partition_time, timestamp)
+            if timestamp < 0:
+                context.dropped(node.name, "its timestamp is negative")
+                return
+            context.timestamp = timestamp
+            if timestamp > context.stream_time:
+                context.stream_time = timestamp
+            forward(*read, timestamp, headers)
+
+        return feed
+
+    def _sink(self, node: SinkNode) -> Process:
+        emit, topic, partitioner = self._emit, node.topic, node.partitioner
+        if not isinstance(topic, str):
+            return self._choosing_sink(node)
+        write_key, write_value = _writers(node, topic)
+
+        def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+            emit(
+                topic,
+                None if key is None else write_key(key),
+                None if value is None else write_value(value),
+                timestamp,
+                headers,
+                key,
+                value,
+                partitioner,
+            )
+
+        return process
+
+    def _choosing_sink(self, node: SinkNode) -> Process:
+        emit, choose, partitioner = self._emit, node.topic, node.partitioner
+        assert callable(choose)
+        writers: dict[str, tuple[Callable[[Any], bytes], Callable[[Any], bytes]]] = {}
+
+        def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+            topic = choose(key, value, headers)
+            if topic not in writers:
+                writers[topic] = _writers(node, topic)
+            write_key, write_value = writers[topic]
+            emit(
+                topic,
+                None if key is None else write_key(key),
+                None if value is None else write_value(value),
+                timestamp,
+                headers,
+                key,
+                value,
+                partitioner,
+            )
+
+        return process
+
+    def punctuate(self, kind: PunctuationType, now: int) -> bool:
+        """Run the punctuators of one kind that are due at `now` (stream time or wall clock, ms); whether any ran."""
+        ran = False
+        for punctuator in list(self.context.punctuators):
+            if punctuator.kind is kind and punctuator.run_if_due(now):
+                ran = True
+        return ran
+
+    def flush(self, write: Callable[[str, bytes, bytes | None, int], None]) -> None:
+        """Hand out what changed in the stores: `write(store, key, value, timestamp)`, in the bytes of the changelog."""
+        for name, store in self.stores.items():
+
+            def write_one(key: bytes, value: bytes | None, timestamp: int, name: str = name) -> None:
+                write(name, key, value, timestamp)
+
+            store.flush(write_one)
+
+    def close(self) -> None:
+        """Close the operators' punctuators and the stores."""
+        self.context.punctuators.clear()
+        for store in self.stores.values():
+            store.close()
+
+
+def _reader(serde: Serde[Any]) -> Callable[[bytes], Any]:
+    return serde.deserialize
+
+
+def _writers(node: SinkNode, topic: str) -> tuple[Callable[[Any], bytes], Callable[[Any], bytes]]:
+    place = f"sink {node.name} ({topic})"
+    return (
+        required(node.key, place, "key").bind(topic, "key").serialize,
+        required(node.value, place, "value").bind(topic, "value").serialize,
+    )
