@@ -1,5 +1,6 @@
 """Commands about a cluster: what they print for programs, how they end, and what they say when they cannot."""
 
+import gc
 import os
 import signal
 import socket
@@ -10,6 +11,8 @@ import time
 
 import pytest
 from tests.cli.conftest import moldau, moldau_process
+
+from moldau.cli import main
 
 
 def test_a_topic_lives_from_create_to_delete(servers, topic):
@@ -305,3 +308,27 @@ def test_commands_about_a_topic_that_grows_do_not_wait_for_more(servers, topic):
     started = time.monotonic()
     assert moldau("consume", topic, "-f", "earliest", "-e", servers=servers).out.split() == ["1", "2"]
     assert time.monotonic() - started < 60
+
+
+def test_garbage_is_collected_again_when_a_command_begins(monkeypatch):
+    seen = []
+    monkeypatch.setattr("moldau.cli.profile.list_profiles", lambda: seen.append(gc.isenabled()))
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(["profile", "list"])
+        assert (ended.value.code, seen, gc.isenabled()) == (0, [True], True)
+        with pytest.raises(SystemExit):
+            main(["--version"])
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
+
+
+def test_a_refusal_of_the_broker_comes_with_the_next_step(servers, topic):
+    assert moldau("topic", "create", topic, servers=servers).code == 0
+    for words, hint in (
+        (("topic", "describe", f"{topic}-not"), "hint: `moldau topic list`"),
+        (("topic", "create", topic), "hint: --if-absent"),
+    ):
+        refused = moldau(*words, servers=servers)
+        assert (refused.code, hint in refused.err) == (1, True), refused.err

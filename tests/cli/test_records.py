@@ -175,3 +175,22 @@ def test_no_bar_is_left_before_a_record_at_a_terminal(servers, one):
         b'{"n": 2}',
         b"2 of 2 records",
     ]
+
+
+def test_a_topic_that_the_cluster_creates_by_itself_is_told(servers, topic):
+    assert moldau("topic", "create", topic, servers=servers).code == 0
+    first = moldau("produce", f"{topic}s", text="x\n", servers=servers)
+    assert first.code == 0
+    assert f"there was no topic {topic}s" in first.err
+    assert "1 partition\n" in first.err
+    assert f"did you mean {topic}?" in first.err
+    assert "note:" not in moldau("produce", f"{topic}s", text="y\n", servers=servers).err
+
+
+def test_no_create_refuses_a_topic_that_is_not_there_and_creates_none(servers, topic):
+    refused = moldau("produce", topic, "--no-create", text="x\n", servers=servers)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"there is no topic {topic}" in refused.err
+    assert topic not in moldau("topic", "list", "-o", "name", servers=servers).out.split()
+    assert moldau("topic", "create", topic, servers=servers).code == 0
+    assert moldau("produce", topic, "--no-create", text="x\n", servers=servers).code == 0

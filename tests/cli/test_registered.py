@@ -20,6 +20,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from tests.cli.conftest import Ended, moldau
 
+from moldau.cli.shapes import SHAPES, complaint
 from moldau.registry.service import RegistryThread
 from moldau.registry.settings import RegistrySettings
 
@@ -111,6 +112,7 @@ def test_what_their_serializer_wrote_is_shown_exactly(servers, url, client, made
     assert [json.loads(line) for line in shown.out.splitlines() if line] == [SHOWN]
     first, second = read(servers, url, made, "--value", "registry", "-o", "jsonl").lines
     assert (first["value"], second["value"]) == (SHOWN, None)
+    assert complaint([first, second], SHAPES["consume"]) is None
 
 
 def test_a_key_is_shown_and_a_filter_looks_into_both(servers, url, client, made):

@@ -72,6 +72,18 @@ def test_a_data_directory_serves_one_node_at_a_time(tmp_path):
     assert str(tmp_path) in second.err
 
 
+def test_metrics_that_nobody_asked_for_give_way_to_another_node():
+    with contextlib.ExitStack() as stack:
+        # Held by us, or by another node on this machine.
+        with contextlib.suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", 9644)))
+        with running("up", "--port", "0", "--no-registry") as (process, _servers):
+            line = next(line for line in process.stderr if line.startswith("metrics"))
+            assert ":9644/" not in line
+        asked_for = moldau("up", "--port", "0", "--no-registry", "--override", "moldau.http.listener=localhost:9644")
+    assert (asked_for.code, "9644" in asked_for.err) == (1, True)
+
+
 def test_a_port_that_is_taken_is_told():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

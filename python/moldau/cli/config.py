@@ -23,11 +23,13 @@ from moldau.config import KEYS, ConfigKey, Dynamic, Scope, Support, find, render
 
 CLUSTER_DEFAULT: Final = "default"
 """The name under which brokers have the settings that hold for all of them; Kafka's protocol says an empty one."""
+What = Annotated[Resource, Parameter(help="What it is.")]
+Name = Annotated[str, Parameter(help="Its name; of a broker its id, or default for what holds for all brokers.")]
 
 
 def show_config(
-    resource: Resource,
-    name: str,
+    resource: What,
+    name: Name,
     /,
     *,
     every_setting: Annotated[bool, Parameter(name=["--all", "-a"], negative=())] = False,
@@ -38,10 +40,6 @@ def show_config(
 
     Parameters
     ----------
-    resource
-        What it is.
-    name
-        Its name; of a broker its id, or default for what holds for all brokers.
     every_setting
         Also the settings that nobody set.
     """
@@ -54,8 +52,8 @@ def show_config(
 
 
 def set_config(
-    resource: Resource,
-    name: str,
+    resource: What,
+    name: Name,
     /,
     *settings: str,
     connection: Connection = Connection(),
@@ -65,10 +63,6 @@ def set_config(
 
     Parameters
     ----------
-    resource
-        What it is.
-    name
-        Its name; of a broker its id, or default for all brokers.
     settings
         What to set, as key=value.
     """
@@ -78,8 +72,8 @@ def set_config(
 
 
 def unset_config(
-    resource: Resource,
-    name: str,
+    resource: What,
+    name: Name,
     /,
     *settings: str,
     connection: Connection = Connection(),
@@ -89,10 +83,6 @@ def unset_config(
 
     Parameters
     ----------
-    resource
-        What it is.
-    name
-        Its name; of a broker its id, or default for all brokers.
     settings
         The keys.
     """

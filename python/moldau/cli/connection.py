@@ -37,6 +37,13 @@ _FAILED_ADDRESS: Final = re.compile(r"(?:^|//|: )([^\s/]+:[0-9]+)/[0-9]+: Connec
 # librdkafka's own codes: it could not resolve, connect, or find any broker; it waited in vain.
 _NOT_REACHED: Final = frozenset({-195, -193, -187})
 _WAITED: Final = frozenset({-185, -192, -166, 7})
+_NEXT: Final = {
+    3: "`moldau topic list` shows those that there are",
+    36: "--if-absent makes that no failure",
+    68: "`moldau group describe GROUP` shows who is in it; stop them first",
+    69: "`moldau group list` shows those that there are",
+}
+"""What to do about errors of the protocol: no topic, a topic already, a group with members, no group."""
 
 
 @Parameter(name="*")
@@ -226,7 +233,8 @@ class Connection:
         message = error.str() or error.name()
         if error.code() in _WAITED | _NOT_REACHED:
             return self._in_vain(f": {message}")
-        return RefusedError(f"{message} ({error.name()})" if error.name() not in message else message)
+        said = f"{message} ({error.name()})" if error.name() not in message else message
+        return RefusedError(said, _NEXT.get(error.code()))
 
     def _in_vain(self, message: str) -> CommandError:
         """No answer came: because somebody cannot be reached, or because somebody who was reached says nothing."""

@@ -156,6 +156,9 @@ def committed_offsets(admin: AdminClient, connection: Connection, group: str) ->
     """What a group has committed, everywhere."""
     from confluent_kafka import ConsumerGroupTopicPartitions
 
+    from moldau.client.coordinators import wait_for_coordinators
+
+    connection.carry_out(lambda: wait_for_coordinators(admin, [group], connection.timeout_s))
     request = [ConsumerGroupTopicPartitions(group)]
     futures: Mapping[str, Future[ConsumerGroupTopicPartitions]] = admin.list_consumer_group_offsets(request)
     answer = connection.answer(futures[group])
@@ -176,8 +179,6 @@ def delete_groups(
     ----------
     groups
         Their names.
-    yes
-        Do not ask.
     """
     require(groups, "group")
     confirm(f"delete {', '.join(groups)} and what they committed", yes=yes)

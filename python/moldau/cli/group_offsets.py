@@ -157,8 +157,6 @@ def delete_offsets(
         Its name.
     topic
         The topic, or topic:0,2,5 for some partitions; may be given many times.
-    yes
-        Do not ask.
     """
     from moldau.cli.protocol import error_of, require_no_error
 

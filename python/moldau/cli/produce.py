@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, Literal
 
@@ -25,7 +26,7 @@ from moldau.cli.new_records import (
     whole_files,
     with_nulls,
 )
-from moldau.cli.outcome import PartlyDoneError, UsageError
+from moldau.cli.outcome import PartlyDoneError, RefusedError, UsageError
 from moldau.cli.output import Output, Progress, say
 from moldau.cli.places import milliseconds
 from moldau.cli.record_format import Headers, unescape
@@ -97,6 +98,7 @@ def produce(
     compression: Annotated[
         Literal["none", "gzip", "snappy", "lz4", "zstd"], Parameter(name=["--compression", "-z"])
     ] = "none",
+    create: Annotated[bool, Parameter(negative="--no-create")] = True,
     encoding: Encoding = Encoding(),
     connection: Connection = Connection(),
     output: Output = Output(),
@@ -121,6 +123,8 @@ def produce(
         Send one record with the key of --key and no value, and read nothing.
     compression
         How batches are compressed.
+    create
+        A topic that is not there may be created by the cluster, if it does that; it is told when it was.
     """
     read = lines.reading(key)
     fixed = NewRecord(
@@ -140,9 +144,29 @@ def produce(
         parts = _whole(files) if lines.whole else _parts(stack, files, unescape(lines.delimiter) or b"\n")
         records: Iterable[NewRecord] = [fixed] if tombstone else _records(parts, read, fixed)
         producer = connection.producer(**settings, **{"delivery.timeout.ms": round(connection.timeout_s * 1000)})
+        before = connection.carry_out(lambda: producer.list_topics(timeout=connection.timeout_s)).topics
+        if topic not in before and not create:
+            raise RefusedError(f"there is no topic {topic}", _hint_without(topic, before))
         total = sum(file.stat().st_size for file in files)
         delivery = _send(producer, topic, records, Progress("sending", total) if total else None)
+    if topic not in before and delivery.by_partition:
+        _tell_created(producer, topic, before, connection)
     _report(topic, delivery, connection, output)
+
+
+def _tell_created(producer: Producer, topic: str, before: Iterable[str], connection: Connection) -> None:
+    metadata = connection.carry_out(lambda: producer.list_topics(topic, timeout=connection.timeout_s))
+    count = len(metadata.topics[topic].partitions)
+    partitions = f"{count} partition{'s' if count != 1 else ''}"
+    say(f"note: there was no topic {topic}; the cluster created it with {partitions}")
+    close = get_close_matches(topic, before, n=1)
+    if close:
+        say(f"      did you mean {close[0]}? `moldau topic delete {topic}` takes it back")
+
+
+def _hint_without(topic: str, before: Iterable[str]) -> str:
+    close = get_close_matches(topic, before, n=1)
+    return f"did you mean {close[0]}?" if close else f"`moldau topic create {topic}` creates it"
 
 
 def _whole(files: Iterable[Path]) -> Iterator[bytes]:

@@ -127,8 +127,6 @@ def delete_profile(name: str, /, *, yes: Yes = False) -> None:
     ----------
     name
         Its name.
-    yes
-        Do not ask.
     """
     known = profiles.load()
     known.get(name)

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from moldau.registry.languages import Language, ParsedSchema
 
 Kind = Literal["AVRO", "JSON", "PROTOBUF"]
-Reference = Annotated[list[str] | None, Parameter(name="--reference", negative=())]
+OfFile = Annotated[
+    Kind | None,
+    Parameter(name="--type", help="The language, if it is not known by the file's name (.avsc, .json, .proto)."),
+]
+REFERENCE_HELP: Final = "NAME=SUBJECT:VERSION of a schema that this one refers to; may be given many times."
+Reference = Annotated[list[str] | None, Parameter(name="--reference", negative=(), help=REFERENCE_HELP)]
 Subject = Annotated[str, Parameter(name=["--subject", "-s"])]
 Flag = Annotated[bool, Parameter(negative=())]
 
@@ -99,7 +104,7 @@ def register_schema(
     /,
     *,
     subject: Subject,
-    type: Annotated[Kind | None, Parameter(name="--type")] = None,  # noqa: A002 (it is the option's name)
+    kind: OfFile = None,
     reference: Reference = None,
     normalize: Flag = False,
     registry: RegistryConnection = RegistryConnection(),
@@ -113,14 +118,10 @@ def register_schema(
         The schema; - reads it from stdin.
     subject
         For the values of a topic that is TOPIC-value, for the keys TOPIC-key.
-    type
-        The language, if it is not known by the file's name (.avsc, .json, .proto).
-    reference
-        NAME=SUBJECT:VERSION of a schema that this one refers to; may be given many times.
     normalize
         Store it with everything in a fixed order.
     """
-    body = _body(file, type, reference)
+    body = _body(file, kind, reference)
     query = {"normalize": "true"} if normalize else {}
     try:
         answer = registry.ask("POST", "subjects", subject, "versions", query=query, body=body)
@@ -141,7 +142,7 @@ def check_schema(
     *,
     subject: Subject,
     level: Level | None = None,
-    type: Annotated[Kind | None, Parameter(name="--type")] = None,  # noqa: A002 (it is the option's name)
+    kind: OfFile = None,
     reference: Reference = None,
     registry: RegistryConnection = RegistryConnection(),
     output: Output = Output(),
@@ -154,16 +155,12 @@ def check_schema(
         The schema; - reads it from stdin.
     level
         Compare as this level does, not as the one that is set for the subject.
-    type
-        The language, if it is not known by the file's name (.avsc, .json, .proto).
-    reference
-        NAME=SUBJECT:VERSION of a schema that this one refers to; may be given many times.
     """
     from moldau.registry.compat.levels import Level as Levels
     from moldau.registry.compat.levels import conflicts
     from moldau.registry.languages import Policy, SchemaError
 
-    body = _body(file, type, reference)
+    body = _body(file, kind, reference)
     language, schema = _parsed(registry, body)
     wanted = Levels(level or registry.level(subject))
     numbers = registry.versions(subject)
@@ -256,8 +253,6 @@ def delete_schema(
         Only this one.
     permanent
         For good; only what was deleted softly before can be.
-    yes
-        Do not ask.
     """
     what = subject if version is None else f"version {version} of {subject}"
     confirm(f"delete {what}{' for good' if permanent else ''}", yes=yes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,7 +22,7 @@ from moldau.config.settings import EMBEDDED, BrokerSettings, Given, Origin
 from moldau.observe.logs import LogFormat
 
 if TYPE_CHECKING:
-    from moldau.server.boot import Node
+    from moldau.server.boot import Node, NodeOptions
 
 LOOPBACK: Final = "127.0.0.1"
 HTTP_PORT: Final = 9644
@@ -75,7 +74,7 @@ def up(
             "listeners": (listener,),
             "log.dirs": (str(folder),),
             "moldau.fsync.enable": data is not None,
-            "moldau.http.listener": _http_address(host or LOOPBACK),
+            "moldau.http.listener": f"{_in_brackets(host or LOOPBACK)}:{HTTP_PORT}",
         }
         # What was said on the command line wins over the environment, what was not said does not.
         flags = [Given("log.dirs", str(data), Origin("flag", "--data"))] if data is not None else []
@@ -83,7 +82,12 @@ def up(
             flags.append(Given("listeners", listener, Origin("flag", "--host and --port")))
         settings = read_settings(None, [*flags, *(override or ())], base)
         beside = RegistryBeside(host or LOOPBACK, registry_port) if registry else None
-        _run(settings, _announce_up(settings, data, beside), format_new=True, beside=beside)
+        # A second node on this machine is no reason to refuse: metrics that nobody asked for are a gift.
+        gift = settings.value("moldau.http.listener") == base["moldau.http.listener"]
+        from moldau.server.boot import NodeOptions
+
+        options = NodeOptions(format_new=True, any_http_port=gift)
+        _run(settings, _announce_up(settings, data, beside), options, beside)
 
 
 def broker(
@@ -111,24 +115,25 @@ def broker(
     """
     log_to_stderr(logging.DEBUG if verbose else logging.INFO, log_format)
     settings = read_settings(file, override or [])
-    _run(settings, _announce(settings), format_new=False)
+    from moldau.server.boot import NodeOptions
+
+    _run(settings, _announce(settings), NodeOptions())
 
 
 def _run(
     settings: BrokerSettings,
     ready: Callable[[Node], None],
-    *,
-    format_new: bool,
+    options: NodeOptions,
     beside: RegistryBeside | None = None,
 ) -> None:
     for warning in settings.warnings:
         say(f"warning: {warning}")
-    from moldau.server.boot import NodeOptions, StartError
+    from moldau.server.boot import StartError
     from moldau.server.run import serve
 
     try:
         leaving = (lambda: None) if beside is None else beside.close
-        serve(settings, NodeOptions(format_new=format_new), ready, leaving)
+        serve(settings, options, ready, leaving)
     except StartError as error:
         raise RefusedError(str(error), error.hint) from error
 
@@ -171,18 +176,6 @@ def _announce(settings: BrokerSettings) -> Callable[[Node], None]:
         say(f"data     {', '.join(settings.log_directories)}")
 
     return ready
-
-
-def _http_address(host: str) -> str:
-    """Port 9644, or any free one: a second node on this machine is no reason to refuse, metrics are a gift."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host.strip("[]"), HTTP_PORT))
-        except OSError:
-            return f"{_in_brackets(host)}:0"
-    return f"{_in_brackets(host)}:{HTTP_PORT}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -18,7 +18,7 @@ from moldau.cli.output import Output, emphasised
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-Yes = Annotated[bool, Parameter(name=["--yes", "-y"], negative=())]
+Yes = Annotated[bool, Parameter(name=["--yes", "-y"], negative=(), help="Do not ask.")]
 Topics = Annotated[list[str] | None, Parameter(name=["--topic", "-t"], negative=())]
 Execute = Annotated[bool, Parameter(negative=())]
 DryRun = Annotated[bool, Parameter(name=["--dry-run", "-n"], negative=())]

@@ -2,7 +2,7 @@
 
 A shape is `text`, `integer`, `number`, `boolean` or `any`, with `or null` behind it where nothing may stand; a mapping
 from names to shapes; a list with the shape of its entries. `"*"` in a mapping is the shape of every name that does not
-stand there.
+stand there; a name with `?` behind it may be missing.
 With `-o jsonl` a list is printed as one entry per line. Names and types stay; new names may be added.
 """
 
@@ -24,19 +24,22 @@ _MOVE: Final = {**_PLACE, "from": INTEGER_OR_NULL, "to": INTEGER}
 _FIGURE: Final = {"value": INTEGER, "unit": TEXT, "rule": TEXT, "why": TEXT}
 _NUMBER_OR_NULL: Final = "number or null"
 
-_HEADER: Final = {"name": TEXT, "value": TEXT_OR_NULL}
+_HEADER: Final = {"name": TEXT, "value?": TEXT_OR_NULL, "value_base64?": TEXT}
 
 SHAPES: Final[dict[str, Shape]] = {
     "api-versions": [{"key": INTEGER, "name": TEXT_OR_NULL, "lowest": INTEGER, "highest": INTEGER}],
-    # Bytes that are no text stand under key_base64 and value_base64 instead.
+    # A key or a value is text, or with --key and --value the document that was decoded; bytes that are no text stand
+    # under the other name, coded.
     "consume": [
         {
             **_PLACE,
             "offset": INTEGER,
             "timestamp_ms": INTEGER_OR_NULL,
             "timestamp_type": TEXT_OR_NULL,
-            "key": TEXT_OR_NULL,
-            "value": TEXT_OR_NULL,
+            "key?": "any",
+            "key_base64?": TEXT,
+            "value?": "any",
+            "value_base64?": TEXT,
             "headers": [_HEADER],
         }
     ],
@@ -288,10 +291,12 @@ def complaint(value: Any, shape: Shape, path: str = "") -> str | None:
     if isinstance(shape, dict):
         if not isinstance(value, dict):
             return f"{path or 'it'} is no mapping"
-        differing = value.keys() ^ (shape.keys() - {"*"})
-        if differing & shape.keys() or (differing and "*" not in shape):
-            return f"{path or 'it'} differs in {', '.join(sorted(differing))}"
-        found = (complaint(one, shape.get(name, shape.get("*")), f"{path}.{name}") for name, one in value.items())
+        shapes = {name.removesuffix("?"): one for name, one in shape.items()}
+        missing = {name for name in shape if not name.endswith(("?", "*"))} - value.keys()
+        unknown = set() if "*" in shape else value.keys() - shapes.keys()
+        if missing | unknown:
+            return f"{path or 'it'} differs in {', '.join(sorted(missing | unknown))}"
+        found = (complaint(one, shapes.get(name, shapes.get("*")), f"{path}.{name}") for name, one in value.items())
         return next(filter(None, found), None)
     return _complaint_of_a_leaf(value, shape, path)
 

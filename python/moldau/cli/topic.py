@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from confluent_kafka.admin import AdminClient, TopicDescription
+
+LOOK_AGAIN_S: Final = 0.05
+NOT_LED_YET: Final = frozenset({3, 5, 6})
+"""What the protocol says of a partition that is unknown, has no leader, or whose leader does not know that yet."""
 
 
 def list_topics(*, internal: bool = False, connection: Connection = Connection(), output: Output = Output()) -> None:
@@ -151,8 +156,35 @@ def create_topics(
         new, validate_only=validate_only, operation_timeout=connection.timeout_s, request_timeout=connection.timeout_s
     )
     report("topic", futures, done, connection, output)
+    if not validate_only:
+        _wait_until_led(admin, connection, topics)
     if replicas > 1 and not validate_only:
         _tell_fewer_replicas(admin, connection, topics, replicas)
+
+
+def _wait_until_led(admin: AdminClient, connection: Connection, topics: Sequence[str]) -> None:
+    """What is said to be created can be used by the next command. Apache Kafka needs a moment for that.
+
+    A leader that does not come is no failure of what was done: whoever uses the topic hears of it.
+    """
+    from confluent_kafka import KafkaException, TopicPartition
+    from confluent_kafka.admin import OffsetSpec
+
+    deadline = time.monotonic() + connection.timeout_s
+    while time.monotonic() < deadline:
+        metadata = connection.carry_out(lambda: admin.list_topics(timeout=connection.timeout_s)).topics
+        there = {name: metadata[name].partitions for name in topics if name in metadata and metadata[name].partitions}
+        places = [TopicPartition(name, partition) for name, partitions in there.items() for partition in partitions]
+        asked = admin.list_offsets(dict.fromkeys(places, OffsetSpec.latest())) if len(there) == len(set(topics)) else {}
+        try:
+            for future in asked.values():
+                future.result(connection.timeout_s)
+            if asked:
+                return
+        except KafkaException as exception:
+            if exception.args[0].code() not in NOT_LED_YET:
+                return
+        time.sleep(LOOK_AGAIN_S)
 
 
 def _tell_fewer_replicas(admin: AdminClient, connection: Connection, topics: Sequence[str], replicas: int) -> None:
@@ -177,8 +209,6 @@ def delete_topics(
     ----------
     topics
         Their names.
-    yes
-        Do not ask.
     """
     require(topics, "topic")
     confirm(f"delete {', '.join(topics)} and every record in it", yes=yes)

@@ -80,6 +80,8 @@ class NodeOptions:
 
     format_new: bool = False
     """Format directories that are new, instead of asking for `moldau storage format`."""
+    any_http_port: bool = False
+    """Where the port of moldau.http.listener is taken, another one will do."""
     seed: int | None = None
     """Seed of every random choice; None takes one from the system."""
 
@@ -212,7 +214,7 @@ class Node:
         )
         http_listener = self.settings.value("moldau.http.listener")
         if http_listener is not None:
-            await self.monitoring.listen(str(http_listener))
+            await self.monitoring.listen(str(http_listener), any_port=self.options.any_http_port)
         self._machine = MetadataMachine(node_settings, self._random)
         self._configs = self._machine.configs
         self._cluster_view = ClusterView(self._machine.image, self._configs)

@@ -20,7 +20,7 @@ def ctrl_c():
 def swallowing(*, interrupted: bool):
     """A command that answers an interrupt as confluent-kafka's constructors do."""
 
-    def command(*_arguments, **_settings):
+    def command():
         try:
             if interrupted:
                 signal.raise_signal(signal.SIGINT)
@@ -33,8 +33,8 @@ def swallowing(*, interrupted: bool):
 
 @pytest.mark.parametrize(("interrupted", "code"), [(True, INTERRUPTED), (False, BUG)])
 def test_an_interrupt_that_was_swallowed_is_no_bug(interrupted, code, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "build", lambda _chosen: swallowing(interrupted=interrupted))
-    assert cli.run(["topic", "list"]) == code
+    monkeypatch.setattr("moldau.cli.profile.list_profiles", swallowing(interrupted=interrupted))
+    assert cli.run(["profile", "list"]) == code
     assert ("bug in moldau" in capsys.readouterr().err) == (not interrupted)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

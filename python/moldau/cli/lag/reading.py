@@ -89,6 +89,10 @@ class LagReader:
     def _committed_by(self, groups: Sequence[str]) -> list[dict[Place, int]]:
         from confluent_kafka import ConsumerGroupTopicPartitions
 
+        from moldau.client.coordinators import wait_for_coordinators
+
+        timeout_s = self._connection.timeout_s
+        self._connection.carry_out(lambda: wait_for_coordinators(self._admin, groups, timeout_s))
         asked = [self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]) for group in groups]
         answers = []
         for group, futures in zip(groups, asked, strict=True):

@@ -45,14 +45,21 @@ class Monitoring:
         """Where it is found, without a slash at the end; None when nothing listens."""
         return None if self._server is None else self._server.url
 
-    async def listen(self, address: str) -> None:
-        """Serve on `host:port`.
+    async def listen(self, address: str, *, any_port: bool = False) -> None:
+        """Serve on `host:port`; with `any_port` on a free one when that is taken.
 
         Raises:
             HttpAddressError: the address is in use, or not one of this machine.
         """
         host, _, port = address.rpartition(":")
-        server = HttpServer(self._app(), host.strip("[]") or "0.0.0.0", int(port))
+        host = host.strip("[]") or "0.0.0.0"
+        server = HttpServer(self._app(), host, int(port))
+        try:
+            server.bind()
+        except HttpAddressError:
+            if not any_port:
+                raise
+            server = HttpServer(self._app(), host, 0)
         await server.start()
         self._server = server
 
