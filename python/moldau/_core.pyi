@@ -45,6 +45,7 @@ __all__ = [
     "AvroError",
     "Core",
     "CoreError",
+    "Leases",
     "Request",
     "TopicPattern",
     "decompress",
@@ -207,6 +208,32 @@ class Request:
         """
 
 @final
+class Leases:
+    """The members of groups whose heartbeats are answered in Rust (`moldau.control.groups.leases`)."""
+
+    def grant(self, group_id: str, member_id: str, instance_id: str | None, generation_id: int) -> None:
+        """Answer heartbeats of this member of a classic group in this generation with NONE."""
+    def grant_consumer(
+        self,
+        group_id: str,
+        member_id: str,
+        instance_id: str | None,
+        member_epoch: int,
+        *,
+        client_id: str,
+        client_host: str,
+        heartbeat_interval_ms: int,
+    ) -> None:
+        """The same for a member of the consumer protocol, until `cluster_changed`."""
+    def end(self, group_id: str, member_id: str | None = None) -> dict[str, int]:
+        """End the lease of a member, or of all members of a group; nothing is answered under it any more.
+
+        Returns how many milliseconds ago members were seen under a lease that is ended by this.
+        """
+    def cluster_changed(self) -> None:
+        """Answer no member of the consumer protocol before its lease is granted again."""
+
+@final
 class Core:
     """One node: its log directories, its listeners and its copy of the cluster image."""
 
@@ -223,6 +250,10 @@ class Core:
     @property
     def wake_fd(self) -> int:
         """A descriptor that is readable while there is something to poll. The core owns it: do not close it."""
+
+    @property
+    def leases(self) -> Leases:
+        """The leases of this node's group members."""
 
     # Boot
 

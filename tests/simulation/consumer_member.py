@@ -28,7 +28,9 @@ class ConsumerProtocolMember:
         self.wants_to_leave = False
         self.rebalance_timeout_ms = self.random.choice([8_000, 20_000, 60_000])
         self.assignor = self.random.choice([None, None, "uniform", "range"])
-        self.uses_expression = self.random.random() < 0.3
+        self.uses_expression = self.random.random() < world.share_of_expressions
+        self.said = None
+        """What it owned when it last said so: like the clients it does not repeat itself."""
         self.says_everything = True
         """After an error or a lost answer the whole request is sent, so that the coordinator says all it knows."""
 
@@ -38,11 +40,13 @@ class ConsumerProtocolMember:
             if self.wants_to_leave:
                 yield from self._leave()
                 return
-            response = yield from self._call(self._heartbeat())
+            heartbeat = self._heartbeat()
+            response = yield from self._call(heartbeat)
             if response is TIMED_OUT:
                 self.says_everything = True
             elif response.error is ErrorCode.NONE:
                 self.says_everything = False
+                self.said = self.said if heartbeat.owned is None else heartbeat.owned
                 yield from self._adopt(response)
             else:
                 self._refused(response.error)
@@ -77,7 +81,7 @@ class ConsumerProtocolMember:
             topic_names=names if whole else None,
             topic_regex=expression if whole else None,
             assignor=self.assignor if whole else None,
-            owned=() if joins else owned,
+            owned=() if joins else None if owned == self.said and not whole else owned,
         )
 
     def _adopt(self, response):

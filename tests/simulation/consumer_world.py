@@ -129,6 +129,7 @@ class ConsumerWorld(World):
 
     def __init__(self, seed):
         super().__init__(seed, MixedJudge(), one_at_a_time=True)
+        self.share_of_expressions = self.random.choice([0.0, 0.0, 0.5])
         self.share_of_classic = self.random.choice([0.0, 0.0, 0.3, 0.6])
         self.cluster.assignment_interval = self.random.choice([0, 1_000])
         self.cluster.session_timeout = self.random.choice([10_000, 45_000])

@@ -4,6 +4,8 @@ It keeps the shell's half of the contract (records, commit, apply, response, eff
 one: while a batch is on its way to the log, other requests are decided, so that decisions overtake each other.
 """
 
+from tests.unit.control.groups.leases_of_members import LeasesOfMembers
+
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.records import decode_record, encode_record
 from moldau.control.groups.requests import JoinGroup, Loaded, SyncGroup
@@ -32,7 +34,8 @@ class CoordinatorNode:
         """Recover by applying the log, and by nothing else."""
         self.life += 1
         self.is_up = True
-        self.machine = GroupCoordinator(self.settings, self.scheduler.random, self.cluster)
+        self.leases = LeasesOfMembers(self.cluster)
+        self.machine = GroupCoordinator(self.settings, self.scheduler.random, self.cluster, self.leases)
         self.timers = {}
         self.parked = {}
         self.in_flight = []
@@ -55,8 +58,14 @@ class CoordinatorNode:
 
     def request(self, request, answer):
         """Give `request` to the machine; `answer` is called with its response, now or later, or never."""
-        if self.is_up:
+        if not self.is_up:
+            return
+        leased = self.leases.answer(request, self.scheduler.now().steady_ms)
+        if leased is None:
             self._decide(request, answer)
+        else:
+            self.judge.answered_under_a_lease(self, request, leased)
+            answer(leased)
 
     def parks(self, token):
         return token in self.parked
@@ -65,6 +74,7 @@ class CoordinatorNode:
         if self.one_at_a_time and self.in_flight:
             self.waiting.append((request, answer))
             return
+        self.judge.about_to_decide(self, request)
         decision = self.machine.decide(request, self.scheduler.now())
         self.judge.decided(self, request, decision)
         if decision.response is PARKED:

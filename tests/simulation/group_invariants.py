@@ -4,7 +4,13 @@ from collections import Counter
 
 from moldau.control.groups.classic.group import GroupState
 from moldau.control.groups.records import GroupRecord
-from moldau.control.groups.requests import DeleteGroup, OffsetCommit
+from moldau.control.groups.requests import (
+    ConsumerSessionExpired,
+    DeleteGroup,
+    Heartbeat,
+    OffsetCommit,
+    SessionExpired,
+)
 from moldau.control.groups.responses import JoinGroupResponse
 from moldau.errors import ErrorCode
 
@@ -24,6 +30,8 @@ class Judge:
         self.acknowledged = {}
         self.deletions = []
         """What had been sent for each partition when a deletion of the group was decided that is on its way."""
+        self.alive_until = {}
+        self.ending = None
 
     # One owner: no partition belongs to two members of one generation, and who asks again gets the same.
 
@@ -70,9 +78,62 @@ class Judge:
         if isinstance(request, DeleteGroup) and response.error is ErrorCode.NONE:
             self._group_deleted()
 
+    # Told as asked: what is said under a lease is what the coordinator would say. No session ends early: whoever was
+    # answered lives for its timeout from then, whoever it was that answered.
+
+    def answered_under_a_lease(self, node, request, response):
+        if not self._would_say_the_same(node.machine, request):
+            raise BrokenInvariantError(f"told as asked: {request} was answered with {response}")
+        self._heard(node, request)
+
+    def _would_say_the_same(self, machine, request):
+        consumers = machine.consumer_groups.get(request.group_id)
+        classic = machine.groups.get(request.group_id)
+        if isinstance(request, Heartbeat):
+            return (
+                consumers is None
+                and classic is not None
+                and classic.identify(request.member_id, request.group_instance_id) is ErrorCode.NONE
+                and classic.generation_id == request.generation_id
+                and classic.state is not GroupState.PREPARING_REBALANCE
+            )
+        member = consumers and consumers.members.get(request.member_id)
+        return (
+            member is not None
+            and not member.uses_classic_protocol
+            and member.member_epoch == request.member_epoch
+            and member.is_reconciled_to(consumers.assignment_epoch)
+            and consumers.epoch == consumers.assignment_epoch
+        )
+
+    def _heard(self, node, request):
+        member = self._member(node.machine, request)
+        timeout_ms = node.cluster.session_timeout
+        if isinstance(request, Heartbeat) and request.group_id in node.machine.groups:
+            timeout_ms = member.session_timeout_ms
+        self.alive_until[request.member_id] = node.scheduler.now().steady_ms + timeout_ms
+
+    def _member(self, machine, request):
+        group = machine.groups.get(request.group_id) or machine.consumer_groups.get(request.group_id)
+        return group and group.members.get(request.member_id)
+
+    def about_to_decide(self, node, request):
+        self.ending = None
+        if isinstance(request, SessionExpired | ConsumerSessionExpired):
+            self.ending = self._member(node.machine, request)
+
+    def _check_session(self, node, request, decision):
+        """A member that was there is gone, or will be with these records."""
+        ending, self.ending = self.ending, None
+        if ending is None or node.scheduler.now().steady_ms >= self.alive_until.get(request.member_id, 0):
+            return
+        if self._member(node.machine, request) is None or decision.records:
+            raise BrokenInvariantError(f"no session ends early: {request} before {self.alive_until[request.member_id]}")
+
     # No commit is lost: what is stored is the last acknowledged offset, or one that was sent after it.
 
     def decided(self, node, request, decision):
+        self._check_session(node, request, decision)
         if isinstance(request, OffsetCommit) and decision.records:
             for offset in request.offsets:
                 self.sent.setdefault(offset.partition, []).append(offset.offset)

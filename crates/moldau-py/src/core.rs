@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::cleaner::{self, Cleaner};
 use crate::error::{Refusal, failures_to_python};
 use crate::events::Events;
+use crate::leases::Leases;
 use crate::logging;
 use crate::metrics::{PythonFamily, families};
 use crate::mover::{self, Mover};
@@ -28,7 +29,7 @@ use crate::producers::{self, PythonProducer};
 use crate::records::{KeyAndValue, build_batch, read_records};
 use crate::request::Request;
 use crate::settings::{self, PythonEndpoint, PythonPartitionSpec, PythonPartitionState, PythonQuota};
-use crate::statuses::{self, named};
+use crate::statuses;
 
 const METADATA_TOPIC: &str = "__cluster_metadata";
 /// The id that Kafka gives the metadata topic, in every cluster.
@@ -39,6 +40,7 @@ const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
 pub struct Core {
     logs: Arc<LogManager>,
     events: Arc<Events>,
+    leases: Arc<moldau_server::Leases>,
     stage: RwLock<Stage>,
     /// Compacts in the background from `set_cleaner_settings` to `shutdown`.
     cleaner: Cleaner,
@@ -138,6 +140,7 @@ impl Core {
         Ok(Core {
             logs: Arc::new(logs),
             events,
+            leases: Arc::default(),
             stage: RwLock::new(Stage::Opening(Mutex::default())),
             cleaner: Cleaner::default(),
             mover: Mover::default(),
@@ -149,6 +152,11 @@ impl Core {
     #[getter]
     fn wake_fd(&self) -> i32 {
         self.events.wake_fd()
+    }
+
+    #[getter]
+    fn leases(&self) -> Leases {
+        Leases(self.leases.clone())
     }
 
     fn open_metadata_log(&self, py: Python<'_>, settings: &Bound<'_, PyDict>, now_ms: i64) -> PyResult<()> {
@@ -187,19 +195,19 @@ impl Core {
                 return Err(PyRuntimeError::new_err("the core was started before"));
             };
             let deltas = std::mem::take(&mut *image.lock());
-            let server = Server::start(config, self.logs.clone(), self.events.clone(), deltas)
-                .map_err(|error| Refusal::new(ErrorCode::UNKNOWN_SERVER_ERROR, error.to_string()))?;
+            let server = Server::start(
+                config,
+                self.logs.clone(),
+                self.events.clone(),
+                self.leases.clone(),
+                deltas,
+            )
+            .map_err(|error| Refusal::new(ErrorCode::UNKNOWN_SERVER_ERROR, error.to_string()))?;
             let bound = server.addresses().to_vec();
             *stage = Stage::Serving(server);
             Ok(bound)
         })?;
-        let endpoints = names.into_iter().zip(bound);
-        endpoints
-            .map(|(name, address)| {
-                let host = address.ip().to_string();
-                named(py, "Endpoint", (name, host, address.port()).into_pyobject(py)?)
-            })
-            .collect()
+        statuses::endpoints(py, names, &bound)
     }
 
     fn stop_serving(&self, py: Python<'_>, grace_ms: u64) {

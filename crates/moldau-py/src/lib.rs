@@ -9,6 +9,7 @@ mod compression;
 mod core;
 mod error;
 mod events;
+mod leases;
 mod logging;
 mod metrics;
 mod mover;
@@ -30,6 +31,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<avro::AvroDecoder>()?;
     module.add_class::<avro::AvroEncoder>()?;
     module.add_class::<core::Core>()?;
+    module.add_class::<leases::Leases>()?;
     module.add_class::<pattern::TopicPattern>()?;
     module.add_class::<request::Request>()?;
     module.add_function(wrap_pyfunction!(compression::decompress, module)?)?;

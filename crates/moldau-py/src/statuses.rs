@@ -1,5 +1,7 @@
 //! What a log has to say, as the tuples of `moldau.server.core_types`.
 
+use std::net::SocketAddr;
+
 use moldau_log::{LogManager, PartitionLog};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -7,6 +9,21 @@ use pyo3::types::PyTuple;
 /// One of the tuples of `moldau.server.core_types`, by its name.
 pub fn named<'py>(py: Python<'py>, name: &str, fields: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
     py.import("moldau.server.core_types")?.getattr(name)?.call1(fields)
+}
+
+/// Where each listener listens, as an `Endpoint`.
+pub fn endpoints<'py>(
+    py: Python<'py>,
+    names: Vec<String>,
+    addresses: &[SocketAddr],
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let listeners = names.into_iter().zip(addresses);
+    listeners
+        .map(|(name, address)| {
+            let host = address.ip().to_string();
+            named(py, "Endpoint", (name, host, address.port()).into_pyobject(py)?)
+        })
+        .collect()
 }
 
 /// Every log directory as a `DirectoryStatus`.

@@ -23,7 +23,7 @@ use crate::error_code::ErrorCode;
 use crate::handlers::fetch::FetchOperation;
 use crate::handlers::produce::ProduceOperation;
 use crate::handlers::verification::Answers;
-use crate::handlers::{DelayedOperation, api_versions, list_offsets, metadata, offset_for_leader_epoch};
+use crate::handlers::{DelayedOperation, api_versions, leased, list_offsets, metadata, offset_for_leader_epoch};
 use crate::input::{BadFrameSize, Input};
 use crate::node::{ClientContext, Node};
 use crate::output::Output;
@@ -321,6 +321,7 @@ impl Connection {
             api_key::LIST_OFFSETS | api_key::API_VERSIONS | api_key::OFFSET_FOR_LEADER_EPOCH if api.hot => {
                 self.answer_at_once(&request)
             }
+            api_key::HEARTBEAT | api_key::CONSUMER_GROUP_HEARTBEAT if self.answer_under_lease(&request) => Ok(()),
             _ => self.ask_control(request, None).await,
         }
     }
@@ -350,10 +351,30 @@ impl Connection {
             key => return Err(Disconnect::Malformed(format!("API key {key} has no handler here"))),
         }
         let throttle_at = writer.throttle_at();
+        self.end_cheap_answer(request, throttle_at);
+        Ok(())
+    }
+
+    /// Answer a heartbeat that brings nothing new, if its member holds a lease; false when it was not answered.
+    fn answer_under_lease(&mut self, request: &Request) -> bool {
+        let prefix = &request.prefix;
+        let (asked, peer) = ((prefix.api_key, prefix.api_version), self.origin.peer.ip());
+        let Some(unchanged) = leased::look(&self.node, asked, &request.body, request.client_id(), peer) else {
+            return false;
+        };
+        self.begin_answer(request);
+        let mut writer = self.output.writer(request.is_flexible());
+        unchanged.encode(prefix.api_version, &mut writer);
+        let throttle_at = writer.throttle_at();
+        self.end_cheap_answer(request, throttle_at);
+        true
+    }
+
+    /// End the answer to a request that costs nothing but time.
+    fn end_cheap_answer(&mut self, request: &Request, throttle_at: Option<usize>) {
         self.throttle_ms = self.charge_request(request);
         self.output.set_throttle_time(throttle_at, self.throttle_ms);
         self.output.end();
-        Ok(())
     }
 
     async fn produce(&mut self, mut request: Request) -> Result<(), Disconnect> {

@@ -3,7 +3,8 @@
 //! A connection is one task: it reads a frame, handles it and writes the answer before it looks at the next, so
 //! answers leave in the order of the requests, and a slow reader holds nobody but itself. Six APIs are answered here
 //! (Produce, Fetch, ListOffsets, Metadata, ApiVersions, OffsetForLeaderEpoch) from the logs of `moldau-log` and from a
-//! cluster image that the control plane pushes; every other request goes through the one trait [`ControlPlane`].
+//! cluster image that the control plane pushes; every other request goes through the one trait [`ControlPlane`], but
+//! for heartbeats of members that hold one of its [`Leases`].
 //!
 //! `docs/internals/server.md` follows one produce request through this crate.
 
@@ -18,6 +19,7 @@ mod fetch_session;
 mod handlers;
 mod image;
 mod input;
+mod leases;
 mod node;
 mod output;
 mod partition;
@@ -35,6 +37,7 @@ pub use error_code::ErrorCode;
 pub use exposition::{Exposition, Family, GroupOffsets, Measure};
 pub use fault::{FaultKind, Faults};
 pub use image::{BrokerEndpoint, BrokerImage, ImageDelta, PartitionImage, TopicImage};
+pub use leases::{ConsumerLease, Lease, Leases};
 pub use partition::AppendFailure;
 pub use quotas::{ClientQuota, QuotaImage, QuotaKind, QuotaName, QuotaWindows};
 pub use server::{Server, StartError};

@@ -13,6 +13,7 @@ use crate::counters::Counters;
 use crate::fault::Faults;
 use crate::fetch_session::FetchSessions;
 use crate::image::ImageDelta;
+use crate::leases::Leases;
 use crate::quotas::Quotas;
 use crate::replica_manager::ReplicaManager;
 use crate::wire::{LeaderIdAndEpoch, NodeEndpoint};
@@ -43,6 +44,7 @@ pub(crate) struct Node {
     pub(crate) counters: Counters,
     pub(crate) quotas: Quotas,
     pub(crate) faults: Faults,
+    pub(crate) leases: Arc<Leases>,
     pub(crate) control: Arc<dyn ControlPlane>,
     pub(crate) features: RwLock<Features>,
     apis: [Option<ApiRange>; KEYS],
@@ -53,7 +55,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(config: ServerConfig, logs: Arc<LogManager>, control: Arc<dyn ControlPlane>) -> Self {
+    pub(crate) fn new(
+        config: ServerConfig,
+        logs: Arc<LogManager>,
+        control: Arc<dyn ControlPlane>,
+        leases: Arc<Leases>,
+    ) -> Self {
         let mut apis = [None; KEYS];
         for api in &config.apis {
             if let Some(slot) = usize::try_from(api.key).ok().and_then(|key| apis.get_mut(key)) {
@@ -69,6 +76,7 @@ impl Node {
             counters: Counters::default(),
             quotas: Quotas::new(config.quota_windows, config.mutation_windows),
             faults: Faults::default(),
+            leases,
             control,
             features: RwLock::new(Features {
                 finalized: config.finalized_features.clone(),

@@ -22,6 +22,7 @@ use crate::error_code::ErrorCode;
 use crate::exposition::{self, Exposition, Family, GroupOffsets};
 use crate::fault::Faults;
 use crate::image::ImageDelta;
+use crate::leases::Leases;
 use crate::node::Node;
 use crate::partition::AppendFailure;
 use crate::quotas::Principal;
@@ -70,6 +71,7 @@ impl Server {
         config: ServerConfig,
         logs: Arc<LogManager>,
         control: Arc<dyn ControlPlane>,
+        leases: Arc<Leases>,
         image: Vec<ImageDelta>,
     ) -> Result<Server, StartError> {
         let mut builder = Builder::new_multi_thread();
@@ -97,7 +99,7 @@ impl Server {
             .iter()
             .filter_map(|(_, socket)| socket.local_addr().ok())
             .collect();
-        let node = Arc::new(Node::new(config, logs, control));
+        let node = Arc::new(Node::new(config, logs, control, leases));
         image.into_iter().for_each(|delta| node.apply(delta));
         let registry = Arc::new(Registry::default());
         let mut tasks = Vec::new();

@@ -399,7 +399,13 @@ fn an_address_in_use_is_said_with_its_listener() {
     let mut config = config();
     config.listeners[0].port = broker.address().port();
     let logs = broker.logs.clone();
-    let Err(error) = moldau_server::Server::start(config, logs, std::sync::Arc::new(Nobody), Vec::new()) else {
+    let Err(error) = moldau_server::Server::start(
+        config,
+        logs,
+        std::sync::Arc::new(Nobody),
+        std::sync::Arc::default(),
+        Vec::new(),
+    ) else {
         panic!("two servers on one port");
     };
     let message = error.to_string();

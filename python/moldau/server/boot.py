@@ -47,6 +47,7 @@ from moldau.server.directories import CHECK_INTERVAL_MS, DirectoryReports
 from moldau.server.dispatch import POLL_BATCH, Dispatcher
 from moldau.server.flushing import FlushByAge
 from moldau.server.handlers import load as load_handlers
+from moldau.server.leases import HeldLeases
 from moldau.server.markers import MarkerWriter
 from moldau.server.metadata_log import METADATA_TOPIC, MetadataCodec, metadata_log_settings
 from moldau.server.monitoring.health import Phase
@@ -268,7 +269,7 @@ class Node:
 
     def _shell_up(self, identity: storage.NodeIdentity) -> None:
         self._cluster_view.replayed(self._last_metadata_offset())
-        offsets = Kind(OFFSETS_TOPIC, OffsetsCodec(), self._group_machine, Loaded())
+        offsets = Kind(OFFSETS_TOPIC, OffsetsCodec(), self._group_machine, Loaded(), retire=GroupCoordinator.end_leases)
         groups = Coordinators(offsets, self._coordinator_log, self._clock)
         transactions = TransactionCoordinators(
             self._transaction_machine,
@@ -350,7 +351,8 @@ class Node:
     # Coordinators
 
     def _group_machine(self, _partition: int) -> GroupCoordinator:
-        return GroupCoordinator(group_settings(self._configs), self._random, self._cluster_view)
+        leases = HeldLeases(self._core.leases, self._clock)
+        return GroupCoordinator(group_settings(self._configs), self._random, self._cluster_view, leases)
 
     def _transaction_machine(self, _partition: int) -> TransactionCoordinator:
         integer = self._configs.broker_int
@@ -382,6 +384,7 @@ class Node:
 
     def _metadata_changed(self, delta: MetadataDelta) -> None:
         self._cluster_view.changed(delta, self._last_metadata_offset())
+        self._core.leases.cluster_changed()
         if not self.endpoints:
             return
         changed = {topic.name for topic in (*delta.created_topics, *delta.changed_topics)}

@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic
 
 from moldau.control.placement.hashed import partition_for
@@ -38,6 +39,8 @@ class Kind(Generic[MachineT]):
     """The request that tells a machine that it has seen its whole log."""
     work: Callable[[Any], None] | None = None
     """Does what the machines order; see `MachineRunner`."""
+    retire: Callable[[MachineT], None] = lambda _machine: None
+    """Is told of a machine that decides no more."""
 
 
 class Coordinators(Generic[MachineT]):
@@ -151,7 +154,8 @@ class Coordinators(Generic[MachineT]):
         try:
             log = self._log_of(kind.topic, partition)
             machine, name = kind.machine_of(partition), f"{kind.topic}-{partition}"
-            runner = MachineRunner(name, machine, log, kind.codec, self._clock, work=kind.work)
+            retire = partial(kind.retire, machine)
+            runner = MachineRunner(name, machine, log, kind.codec, self._clock, work=kind.work, retire=retire)
             if not log.is_empty():
                 batches = log.batches()
                 while (records := await asyncio.to_thread(next, batches, None)) is not None:

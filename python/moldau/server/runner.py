@@ -83,10 +83,11 @@ class MachineRunner(Generic[MachineT]):
         *,
         after_apply: Callable[[], Awaitable[None]] | None = None,
         work: Callable[[Any], None] | None = None,
+        retire: Callable[[], None] | None = None,
     ) -> None:
         """`after_apply` runs after every applied batch, before the response: the place to pass changes on.
 
-        `work` is given what the machine puts into an `Order`.
+        `work` is given what the machine puts into an `Order`. `retire` is called when the machine decides no more.
         """
         self.name = name
         self.machine = machine
@@ -95,6 +96,7 @@ class MachineRunner(Generic[MachineT]):
         self._clock = clock
         self._after_apply = after_apply
         self._work = work
+        self._retire = retire or (lambda: None)
         self._turn = asyncio.Lock()
         self._parked: dict[int, asyncio.Future[Any]] = {}
         self._timers = Timers(clock, self._timer_fired)
@@ -156,6 +158,7 @@ class MachineRunner(Generic[MachineT]):
 
     def stop(self) -> None:
         """Cancel the timers and wake whoever is parked with COORDINATOR_NOT_AVAILABLE."""
+        self._retire()
         self._timers.cancel_all()
         for future in self._parked.values():
             if not future.done():
@@ -207,6 +210,7 @@ class MachineRunner(Generic[MachineT]):
     def _stopped(self, error: Exception) -> ApiError:
         """The log may hold what the machine does not know: from here on it could only guess."""
         self._stopped_by = error
+        self._retire()
         logger.error("%s cannot follow its own log; it is stopped until restart", self.name, exc_info=error)
         return ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"{self.name} was stopped: {error}")
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 from kio.serial import entity_reader
 from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
+from tests.unit.control.groups.leases_of_members import LeasesOfMembers
 
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.requests import Loaded
@@ -41,8 +42,9 @@ class Groups:
     partition_count = 1
 
     def __init__(self):
+        cluster = ClusterOfTopics(orders=3)
         self.machine = GroupCoordinator(
-            GroupSettings(initial_rebalance_delay_ms=0), random.Random(1), ClusterOfTopics(orders=3)
+            GroupSettings(initial_rebalance_delay_ms=0), random.Random(1), cluster, LeasesOfMembers(cluster)
         )
         self.replies = {}
         asyncio.run(self.run("", Loaded()))

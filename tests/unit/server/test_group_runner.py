@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
+from tests.unit.control.groups.leases_of_members import LeasesOfMembers
 
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.requests import JoinGroup, Loaded, OffsetCommit, OffsetToCommit, Protocol, SyncGroup
@@ -82,7 +83,9 @@ class Log:
 @pytest.fixture
 def parts():
     clock, log = Clock(), Log()
-    machine = GroupCoordinator(GroupSettings(initial_rebalance_delay_ms=0), random.Random(3), ClusterOfTopics(orders=3))
+    cluster = ClusterOfTopics(orders=3)
+    settings = GroupSettings(initial_rebalance_delay_ms=0)
+    machine = GroupCoordinator(settings, random.Random(3), cluster, LeasesOfMembers(cluster))
     return MachineRunner("__consumer_offsets-0", machine, log, OffsetsCodec(), clock), log, clock
 
 

@@ -230,6 +230,17 @@ def test_a_machine_that_cannot_apply_is_stopped_for_good(parts, caplog):
     assert "cannot apply" in caplog.text
 
 
+def test_what_a_machine_has_lent_out_is_taken_back_when_it_is_stopped_whatever_the_reason(parts):
+    _, machine, log, clock, journal = parts
+    runner = MachineRunner("test-0", machine, log, PlainCodec(), clock, retire=lambda: journal.append(("retire",)))
+    runner.stop()
+    assert journal == [("retire",)]
+    machine.broken = True
+    with pytest.raises(ApiError, match="stopped"):
+        asyncio.run(runner.run(decision("done", "a")))
+    assert [entry[0] for entry in journal] == ["retire", "decide", "append", "retire"]
+
+
 def test_a_disk_that_fails_after_the_append_stops_the_machine(parts):
     runner, _, log, _, _ = parts
     log.refusal = OSError("the disk is gone")

@@ -5,6 +5,7 @@
 
 pub(crate) mod api_versions;
 pub(crate) mod fetch;
+pub(crate) mod leased;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod offset_for_leader_epoch;

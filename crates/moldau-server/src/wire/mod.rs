@@ -1,4 +1,5 @@
-//! The bytes of the six hot APIs, and of the one question to the control plane, by hand.
+//! The bytes of the six hot APIs, of the heartbeats that are answered under a lease, and of the one question to the
+//! control plane, by hand.
 //!
 //! Requests are decoded from the frame without a copy: strings borrow from it, record batches are ranges of it.
 //! Responses are encoded straight into the connection's output. Two rules hold everywhere: a length is compared with
@@ -10,8 +11,10 @@
 
 pub mod add_partitions_to_txn;
 pub mod api_versions;
+pub mod consumer_group_heartbeat;
 pub mod fetch;
 pub mod header;
+pub mod heartbeat;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
@@ -29,8 +32,12 @@ pub mod api_key {
     pub const FETCH: i16 = 1;
     pub const LIST_OFFSETS: i16 = 2;
     pub const METADATA: i16 = 3;
+    /// Only under a lease: see [`crate::Leases`].
+    pub const HEARTBEAT: i16 = 12;
     pub const API_VERSIONS: i16 = 18;
     pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
+    /// Only under a lease.
+    pub const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
     /// Not answered in Rust, but asked from there.
     pub const ADD_PARTITIONS_TO_TXN: i16 = 24;
 }

@@ -18,7 +18,8 @@ use moldau_log::batch::BatchBuilder;
 use moldau_log::{FileSystem, LogConfig, LogManager, LogManagerConfig, PartitionSpec, Storage, TopicPartition};
 use moldau_server::{
     Advertised, ApiRange, BrokerEndpoint, BrokerImage, ConnectionId, ControlPlane, ControlRequest, FinalizedFeature,
-    ImageDelta, Listener, PartitionImage, QuotaWindows, Reply, Server, ServerConfig, SupportedFeature, TopicImage,
+    ImageDelta, Leases, Listener, PartitionImage, QuotaWindows, Reply, Server, ServerConfig, SupportedFeature,
+    TopicImage,
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -33,6 +34,7 @@ pub const FIND_COORDINATOR: i16 = 10;
 pub const HEARTBEAT: i16 = 12;
 pub const API_VERSIONS: i16 = 18;
 pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
+pub const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
 
 pub const NODE_ID: i32 = 1;
 pub const WINDOWS: QuotaWindows = QuotaWindows {
@@ -114,6 +116,7 @@ pub fn config() -> ServerConfig {
             api(HEARTBEAT, 0, 4, 4, false),
             api(API_VERSIONS, 0, 4, 3, true),
             api(OFFSET_FOR_LEADER_EPOCH, 2, 4, 4, true),
+            api(CONSUMER_GROUP_HEARTBEAT, 0, 1, 0, false),
         ],
         supported_features: vec![SupportedFeature {
             name: "group.version".to_owned(),
@@ -139,6 +142,7 @@ pub fn unverified() -> ServerConfig {
 pub struct Broker {
     pub server: Server,
     pub logs: Arc<LogManager>,
+    pub leases: Arc<Leases>,
     events: Mutex<Receiver<Event>>,
     ids: Mutex<HashMap<String, Uuid>>,
     _directory: TempDir,
@@ -177,10 +181,12 @@ impl Broker {
             ImageDelta::Controller(NODE_ID),
         ];
         let control = Arc::new(PlayedControlPlane(Mutex::new(sender)));
-        let server = Server::start(config, logs.clone(), control, image).unwrap();
+        let leases = Arc::<Leases>::default();
+        let server = Server::start(config, logs.clone(), control, leases.clone(), image).unwrap();
         Broker {
             server,
             logs,
+            leases,
             events: Mutex::new(events),
             ids: Mutex::default(),
             _directory: directory,

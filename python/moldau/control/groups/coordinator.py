@@ -28,6 +28,7 @@ from moldau.control.groups.classic.group import ClassicGroup, GroupState
 from moldau.control.groups.consumer.cluster import Cluster
 from moldau.control.groups.consumer.groups import ConsumerGroups
 from moldau.control.groups.consumer.records import ConsumerRecord
+from moldau.control.groups.leases import Leases
 from moldau.control.groups.offsets import CommittedOffsets
 from moldau.control.groups.others import OtherGroups
 from moldau.control.groups.records import (
@@ -94,14 +95,15 @@ class GroupCoordinator:
     answers_append_failed: Final = True
     """`decide` takes an `AppendFailed`."""
 
-    def __init__(self, settings: GroupSettings, chance: Chance, cluster: Cluster) -> None:
+    def __init__(self, settings: GroupSettings, chance: Chance, cluster: Cluster, leases: Leases) -> None:
         self.settings = settings
         self.groups: dict[str, ClassicGroup] = {}
         self.offsets = CommittedOffsets()
         self.other_groups = OtherGroups()
-        self.consumer_groups = ConsumerGroups(cluster, self.groups, self.other_groups)
+        self.consumer_groups = ConsumerGroups(cluster, leases, self.groups, self.other_groups)
         self._stored: dict[str, GroupMetadataValue] = {}
         self._chance = chance
+        self._leases = leases
         self._rounds = itertools.count(1)
         self._is_loaded = False
 
@@ -110,7 +112,10 @@ class GroupCoordinator:
         turn = Turn(now, self.settings, self._chance, self._rounds)
         if not self._is_loaded and not isinstance(request, Loaded):
             return Decision(refuse(request, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS))
+        group, changes = self._asked_about(request)
         response = self._answer(turn, request)
+        if group is not None and (group.changes != changes or self.groups.get(group.group_id) is not group):
+            group.seen(self._leases.end(group.group_id))
         for record in turn.records:
             if (coming := _coming_offset(record)) is not None:
                 self.offsets.expect(coming)
@@ -147,11 +152,22 @@ class GroupCoordinator:
                 self.other_groups.apply(record)
             case _:
                 self.consumer_groups.apply(record)
-                if record.value is not None:
+                if record.value is not None and self.groups.pop(record.group, None) is not None:
                     # It has become a consumer group.
-                    self.groups.pop(record.group, None)
+                    self._leases.end(record.group)
+
+    def end_leases(self) -> None:
+        """The partition has another coordinator from here on, or none."""
+        for group_id in (*self.groups, *self.consumer_groups):
+            self._leases.end(group_id)
 
     # Dispatch
+
+    def _asked_about(self, request: object) -> tuple[ClassicGroup | None, int]:
+        """The classic group that `request` is about, and how many changes it has seen."""
+        asked = request.request if isinstance(request, AppendFailed) else request
+        group = self.groups.get(getattr(asked, "group_id", ""))
+        return group, 0 if group is None else group.changes
 
     def _answer(self, turn: Turn, request: object) -> GroupResponse | Parked:
         answer = self.consumer_groups.answer(turn, request)
@@ -200,6 +216,8 @@ class GroupCoordinator:
             case SessionExpired():
                 group = self.groups.get(event.group_id)
                 if group is not None:
+                    # No session ends on a heartbeat that was answered for us, and none is answered from here on.
+                    group.seen(self._leases.end(group.group_id, event.member_id))
                     membership.session_expired(turn, group, event)
             case InitialDelayElapsed() | RebalanceTimedOut() | SyncTimedOut() | AssignmentStored():
                 group = self.groups.get(event.group_id)
@@ -269,7 +287,11 @@ class GroupCoordinator:
         group = self.groups.get(request.group_id)
         if group is None:
             return HeartbeatResponse(ErrorCode.UNKNOWN_MEMBER_ID)
-        return membership.heartbeat(turn, group, request)
+        response = membership.heartbeat(turn, group, request)
+        if response.error is ErrorCode.NONE and group.state is GroupState.STABLE:
+            instance_id = group.members[request.member_id].group_instance_id
+            self._leases.grant(group.group_id, request.member_id, instance_id, group.generation_id)
+        return response
 
     def _leave(self, turn: Turn, request: LeaveGroup) -> LeaveGroupResponse:
         if not request.group_id:

@@ -5,6 +5,7 @@ import random
 import struct
 
 from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
+from tests.unit.control.groups.leases_of_members import LeasesOfMembers
 
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.records import PendingOffsetRecord, decode_record, encode_record
@@ -78,7 +79,8 @@ class Driver:
         self.timers = {}
         self.append_error = None
         self.cluster = cluster or ClusterOfTopics(orders=4)
-        self.machine = GroupCoordinator(self.settings, random.Random(7), self.cluster)
+        self.leases = LeasesOfMembers(self.cluster)
+        self.machine = GroupCoordinator(self.settings, random.Random(7), self.cluster, self.leases)
         for entry in self.log:
             self.machine.apply(from_log(entry))
 
@@ -100,6 +102,8 @@ class Driver:
 
     def ask(self, request):
         """The response, or PARKED; a parked one comes to `replies` under its token."""
+        if (answer := self.leases.answer(request, self.now_ms)) is not None:
+            return answer
         decision = self.machine.decide(request, self.now())
         if decision.records and self.append_error is not None:
             decision = self.machine.decide(AppendFailed(request, decision, self.append_error), self.now())

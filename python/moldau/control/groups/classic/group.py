@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from moldau.control.groups.classic.subscription import CONSUMER_PROTOCOL_TYPE, subscribed_topics
@@ -106,6 +106,8 @@ class ClassicGroup:
         self.round = round_
         """Number of the current rebalance; what a timer was set for in an earlier one is void."""
         self.subscribed_topics: frozenset[str] | None = None
+        self.changes = 0
+        """Goes up with everything that may change what a heartbeat of a member is answered."""
         # Indices over `members`, asked for at every request of a group with thousands of them.
         self._static: dict[str, str] = {}
         self._supported: Counter[str] = Counter()
@@ -203,6 +205,7 @@ class ClassicGroup:
     def add(self, member: Member, protocol_type: str) -> None:
         if not self.members:
             self.protocol_type = protocol_type
+        self.changes += 1
         assert self.protocol_type == protocol_type, f"{self.group_id}: {protocol_type} in a {self.protocol_type} group"
         assert member.member_id not in self.members, f"{self.group_id}: {member.member_id} is a member already"
         if member.group_instance_id is not None:
@@ -219,6 +222,7 @@ class ClassicGroup:
         """Forget a member, or a member id that was only given out. Its parked requests are the caller's to answer."""
         member = self.members.pop(member_id, None)
         if member is not None:
+            self.changes += 1
             self._supported.subtract({protocol.name for protocol in member.protocols})
             self._joins_parked -= member.join_token is not None
             if member.group_instance_id is not None:
@@ -254,11 +258,20 @@ class ClassicGroup:
     def update(
         self, member: Member, protocols: tuple[Protocol, ...], rebalance_timeout_ms: int, session_timeout_ms: int
     ) -> None:
+        self.changes += 1
         self._supported.subtract({protocol.name for protocol in member.protocols})
         self._supported.update({protocol.name for protocol in protocols})
         member.protocols = protocols
         member.rebalance_timeout_ms = rebalance_timeout_ms
         member.session_timeout_ms = session_timeout_ms
+
+    def seen(self, seen_ms: Mapping[str, int]) -> None:
+        """Members have shown themselves at these times: nobody's session ends before its timeout from then."""
+        for member_id, at_ms in seen_ms.items():
+            member = self.members.get(member_id)
+            if member is not None:
+                deadline_ms = at_ms + member.session_timeout_ms
+                member.session_deadline_ms = max(member.session_deadline_ms, deadline_ms)
 
     def park_join(self, member: Member, token: Token) -> Token | None:
         """Keep `token` until the round is complete. Returns the token it replaces, which must be answered."""
@@ -320,6 +333,7 @@ class ClassicGroup:
 
     def transition(self, state: GroupState, wall_ms: int) -> None:
         assert self.state in MAY_FOLLOW[state], f"{self.group_id}: {state} does not follow {self.state}"
+        self.changes += 1
         self.previous_state, self.state = self.state, state
         self.state_timestamp_ms = wall_ms
 

@@ -23,6 +23,7 @@ from moldau.control.groups.consumer.member import JOINING, LEAVING, LEAVING_FOR_
 from moldau.control.groups.consumer.migration import downgrade, may_downgrade, send_back, upgrade
 from moldau.control.groups.consumer.records import ConsumerRecord, GroupEpochRecord, TopicMetadataRecord
 from moldau.control.groups.consumer.watch import Watch
+from moldau.control.groups.leases import Leases
 from moldau.control.groups.others import OtherGroups
 from moldau.control.groups.records import GroupRecord
 from moldau.control.groups.refusals import refuse
@@ -61,9 +62,12 @@ ClassicRequest = JoinGroup | SyncGroup | Heartbeat | LeaveGroup
 class ConsumerGroups(Mapping[str, ConsumerGroup]):
     """The consumer groups of one partition by their id."""
 
-    def __init__(self, cluster: Cluster, classic: Mapping[str, ClassicGroup], others: OtherGroups) -> None:
+    def __init__(
+        self, cluster: Cluster, leases: Leases, classic: Mapping[str, ClassicGroup], others: OtherGroups
+    ) -> None:
         """`classic` and `others` are the groups of the other protocols, which this class only reads."""
         self._cluster = cluster
+        self._leases = leases
         self._classic = classic
         self._others = others
         self._groups: dict[str, ConsumerGroup] = {}
@@ -89,6 +93,7 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
                 return
             group = self._groups[record.group] = ConsumerGroup(record.group)
         group.apply(record)
+        self._watch.seen(record.group, self._leases.end(record.group))
         if isinstance(record, GroupEpochRecord) and record.value is None:
             del self._groups[record.group]
 
@@ -139,6 +144,8 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
             group = self._group_for(turn, request)
             response = heartbeat(self._change(turn, group), request)
             classic = self._classic.get(request.group_id)
+            if not turn.records:
+                self._grant(group, response)
             if classic is not None:
                 send_back(turn, classic)
                 for member in group.members.values():
@@ -152,6 +159,22 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
         return ConsumerGroupHeartbeatResponse(
             ErrorCode.NONE, member_id=request.member_id, member_epoch=request.member_epoch
         )
+
+    def _grant(self, group: ConsumerGroup, response: ConsumerGroupHeartbeatResponse) -> None:
+        """A member at rest in a group at rest is told the same until a record is applied or the cluster changes."""
+        member = group.members[response.member_id or ""]
+        is_settled = group.epoch <= group.assignment_epoch and member.is_reconciled_to(group.assignment_epoch)
+        # What an expression stands for is looked up from time to time, and it is a heartbeat that finds this due.
+        if is_settled and group.checked_version == self._cluster.version and not group.expressions:
+            self._leases.grant_consumer(
+                group.group_id,
+                member.member_id,
+                member.instance_id,
+                member.member_epoch,
+                client_id=member.client_id,
+                client_host=member.client_host,
+                heartbeat_interval_ms=response.heartbeat_interval_ms,
+            )
 
     def _group_for(self, turn: Turn, request: ConsumerGroupHeartbeat) -> ConsumerGroup:
         """The group; if the member joins, a new one, or what a classic group becomes by that."""
@@ -200,8 +223,11 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
             return
         if isinstance(event, RevocationTimedOut) and member.member_epoch != event.member_epoch:
             return
-        if isinstance(event, ConsumerSessionExpired) and not self._watch.session_is_over(turn, event):
-            return
+        if isinstance(event, ConsumerSessionExpired):
+            # No session ends on a heartbeat that was answered for us, and none is answered from here on.
+            self._watch.seen(group.group_id, self._leases.end(group.group_id, member.member_id))
+            if not self._watch.session_is_over(turn, event):
+                return
         self._remove(change, [member])
 
     def _remove(self, change: Change, members: Collection[ConsumerMember]) -> None:

@@ -6,7 +6,7 @@ moved, and sets itself again. Nothing of this is durable; after a restart every 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +26,8 @@ KINDS: Final = (SESSION, REVOCATION, CLASSIC_JOIN, CLASSIC_SYNC)
 @dataclass(slots=True)
 class _Session:
     deadline_ms: int
-    timer_at_ms: int | None
+    timeout_ms: int
+    timer_at_ms: int | None = None
 
 
 class Watch:
@@ -44,10 +45,19 @@ class Watch:
         else:
             timeout_ms = self._cluster.session_timeout_ms(group_id)
         deadline_ms = turn.steady_ms + timeout_ms
-        session = self._sessions.setdefault(group_id, {}).setdefault(member.member_id, _Session(deadline_ms, None))
-        session.deadline_ms = deadline_ms
+        sessions = self._sessions.setdefault(group_id, {})
+        session = sessions.setdefault(member.member_id, _Session(deadline_ms, timeout_ms))
+        session.deadline_ms, session.timeout_ms = deadline_ms, timeout_ms
         if session.timer_at_ms is None or session.timer_at_ms > deadline_ms:
             self._arm(turn, group_id, member.member_id, session)
+
+    def seen(self, group_id: str, seen_ms: Mapping[str, int]) -> None:
+        """Members have shown themselves at these times: nobody's session ends before its timeout from then."""
+        sessions = self._sessions.get(group_id, {})
+        for member_id, at_ms in seen_ms.items():
+            session = sessions.get(member_id)
+            if session is not None:
+                session.deadline_ms = max(session.deadline_ms, at_ms + session.timeout_ms)
 
     def session_is_over(self, turn: Turn, event: ConsumerSessionExpired) -> bool:
         """Whether the timer that fired was right; if not, it is set again."""
