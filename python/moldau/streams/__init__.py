@@ -1,4 +1,4 @@
-"""Stream processing: the language of Kafka Streams in Python, and a driver to run a topology without a broker.
+"""Stream processing: the language of Kafka Streams in Python, an engine, and a driver that needs no broker.
 
 builder = StreamsBuilder()
 orders = builder.stream("orders", value=Order)
@@ -30,6 +30,7 @@ from moldau.streams.dsl.windows import (
 )
 from moldau.streams.errors import CopartitionError, RecordError, StreamsError, TopologyError
 from moldau.streams.punctuation import PunctuationType
+from moldau.streams.runtime import KafkaStreams, StreamsConfig
 from moldau.streams.serdes import Serde, Serdes, Windowed
 from moldau.streams.testing.driver import TopologyTestDriver
 from moldau.streams.testing.topics import TestInputTopic, TestOutputTopic, TestRecord
@@ -45,6 +46,7 @@ __all__ = [
     "Joined",
     "KStream",
     "KTable",
+    "KafkaStreams",
     "Materialized",
     "Named",
     "Produced",
@@ -57,6 +59,7 @@ __all__ = [
     "SlidingWindows",
     "StreamJoined",
     "StreamsBuilder",
+    "StreamsConfig",
     "StreamsError",
     "TestInputTopic",
     "TestOutputTopic",

@@ -1,0 +1,241 @@
+"""`KafkaStreams`: a topology that runs over a cluster, in threads of this process.
+
+    with KafkaStreams(builder.build(), application_id="orders-app", bootstrap_servers="localhost:9092") as app:
+        ...
+
+Start-up looks at the cluster first: what is missing or does not fit is an error of `start()`, not of a thread later.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import TracebackType
+from typing import Any, Final, Self
+
+from confluent_kafka.admin import AdminClient
+
+from moldau.streams.errors import StreamsError
+from moldau.streams.runtime.directory import StateDirectory
+from moldau.streams.runtime.environment import Environment
+from moldau.streams.runtime.exception_handlers import handler_of
+from moldau.streams.runtime.internal_topics import existing_topics, make_ready
+from moldau.streams.runtime.layout import LayoutOptions, lay_out
+from moldau.streams.runtime.settings import StreamsSettings, load
+from moldau.streams.runtime.states import State, StateListener, StateMachine
+from moldau.streams.runtime.thread import StreamThread
+from moldau.streams.topology.topology import Topology
+
+logger: Final = logging.getLogger("moldau.streams")
+
+CLOSE_TIMEOUT_S: Final = 60.0
+
+
+class UncaughtResponse(Enum):
+    """What becomes of the application when a thread fails. (KIP-671)"""
+
+    REPLACE_THREAD = "replace_thread"
+    SHUTDOWN_CLIENT = "shutdown_client"
+    SHUTDOWN_APPLICATION = "shutdown_application"
+
+
+UncaughtExceptionHandler = Callable[[Exception], UncaughtResponse]
+
+
+class KafkaStreams:
+    """One instance of an application. Its methods may be called from any thread."""
+
+    def __init__(self, topology: Topology, config: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        """Prepare an instance; the cluster is not asked before `start()`.
+
+        Args:
+            topology: what to run.
+            config: settings by Kafka's names, `{"application.id": "orders-app"}`.
+            settings: the same as keywords, with underscores for dots.
+
+        Raises:
+            StreamsSettingsError: with every setting that cannot be used.
+        """
+        self.topology = topology
+        self.settings: StreamsSettings = load(config, settings)
+        self._handlers = {
+            setting: handler_of(getattr(self.settings, setting.replace(".", "_")), setting)
+            for setting in (
+                "deserialization.exception.handler",
+                "processing.exception.handler",
+                "production.exception.handler",
+            )
+        }
+        self._machine = StateMachine()
+        self._uncaught: UncaughtExceptionHandler = lambda _: UncaughtResponse.SHUTDOWN_CLIENT
+        self._threads: list[StreamThread] = []
+        self._changing = threading.RLock()
+        self._environment: Environment | None = None
+        self._directory: StateDirectory | None = None
+        self.failure: Exception | None = None
+        """What the first thread that failed for good failed with."""
+
+    @property
+    def state(self) -> State:
+        """What the instance is doing."""
+        return self._machine.state
+
+    def set_state_listener(self, listener: StateListener) -> None:
+        """Have `listener(new, old)` called at every change. (`KafkaStreams#setStateListener`)"""
+        self._machine.listener = listener
+
+    def set_uncaught_exception_handler(self, handler: UncaughtExceptionHandler) -> None:
+        """Have `handler(error)` decide what happens when a thread fails; without it the instance shuts down."""
+        self._uncaught = handler
+
+    def start(self) -> Self:
+        """Check the cluster, make internal topics, start the threads; returns while they still join the group.
+
+        Raises:
+            MissingTopicsError, CopartitionError, InternalTopicError, ClusterError, StateDirectoryError: as they say.
+        """
+        self._machine.begin()
+        try:
+            self._environment = self._prepare()
+        except BaseException:
+            self._machine.move(State.PENDING_ERROR)
+            self._machine.move(State.ERROR)
+            self._release()
+            raise
+        with self._changing:
+            self._threads = [self._thread(index + 1) for index in range(self.settings.num_stream_threads)]
+            for thread in self._threads:
+                thread.start()
+        return self
+
+    def _prepare(self) -> Environment:
+        settings = self.settings
+        admin = AdminClient(settings.admin(f"{settings.client_id or settings.application_id}-admin"))
+        existing = existing_topics(admin)
+        layout = lay_out(
+            self.topology,
+            existing,
+            LayoutOptions(
+                settings.application_id, settings.windowstore_changelog_additional_retention_ms, settings.topic_config
+            ),
+        )
+        make_ready(admin, layout.internal_topics, existing, settings.replication_factor)
+        self._directory = StateDirectory(settings.application_dir, needed=False)
+        return Environment(
+            self.topology,
+            layout,
+            settings,
+            self._directory.process_id,
+            admin,
+            self._handlers["deserialization.exception.handler"],
+            self._handlers["processing.exception.handler"],
+            self._handlers["production.exception.handler"],
+        )
+
+    def _thread(self, index: int) -> StreamThread:
+        assert self._environment is not None
+        return StreamThread(self._environment, index, self._thread_changed, self._thread_ended)
+
+    def _thread_changed(self) -> None:
+        threads = list(self._threads)
+        running = bool(threads) and all(thread.is_running for thread in threads)
+        self._machine.move(State.RUNNING if running else State.REBALANCING)
+
+    def _thread_ended(self, thread: StreamThread, failure: Exception | None) -> None:
+        """Called in the thread that ends."""
+        if failure is None:
+            return
+        logger.error("%s has failed", thread.name, exc_info=failure)
+        decision = self._uncaught(failure)
+        if decision is UncaughtResponse.REPLACE_THREAD and not thread.is_stopping:
+            with self._changing:
+                if not self.state.is_running_or_rebalancing:
+                    return
+                self._threads.remove(thread)
+                new = self._thread(thread.index)
+                self._threads.append(new)
+                new.start()
+            return
+        if decision is UncaughtResponse.SHUTDOWN_APPLICATION:
+            logger.error("the other instances of %s have to be stopped too", self.settings.application_id)
+        self.failure = self.failure or failure
+        if self._machine.move(State.PENDING_ERROR):
+            threading.Thread(target=self._end, args=(State.ERROR,), name=f"{thread.name}-shutdown", daemon=True).start()
+
+    def _end(self, last: State) -> None:
+        with self._changing:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.stop()
+        for thread in threads:
+            thread.join()
+        self._release()
+        self._machine.move(last)
+
+    def _release(self) -> None:
+        if self._directory is not None:
+            self._directory.close()
+            self._directory = None
+
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> bool:
+        """Commit, leave the group and end all threads; whether that was done in time. Does nothing the second time."""
+        if self._machine.move(State.PENDING_SHUTDOWN):
+            threading.Thread(
+                target=self._end, args=(State.NOT_RUNNING,), name=f"{self.settings.application_id}-close", daemon=True
+            ).start()
+        return self._machine.wait(lambda state: state.has_ended, timeout_s)
+
+    def wait_until_running(self, timeout_s: float = CLOSE_TIMEOUT_S) -> Self:
+        """Wait until all tasks of this instance are assigned, restored and at work.
+
+        Raises:
+            StreamsError: the instance has failed; the failure is chained.
+            TimeoutError: it takes longer.
+        """
+        came = self._machine.wait(lambda state: state is State.RUNNING or state.has_ended, timeout_s)
+        if not came:
+            raise TimeoutError(f"{self.settings.application_id} is still {self.state.value} after {timeout_s:g} s")
+        if self.state is not State.RUNNING:
+            raise StreamsError(f"{self.settings.application_id} is {self.state.value}") from self.failure
+        return self
+
+    def wait_until_stopped(self, timeout_s: float | None = None) -> bool:
+        """Wait until the instance has ended; whether it has."""
+        return self._machine.wait(lambda state: state.has_ended, timeout_s)
+
+    def metrics(self) -> dict[str, Any]:
+        """What each thread and task has done since the start: counts, and seconds."""
+        threads = {}
+        for thread in list(self._threads):
+            with thread.gate.visit():
+                threads[thread.name] = {
+                    **thread.counts.as_dict(),
+                    "tasks": {
+                        name: {
+                            "records": task.processed,
+                            "skipped": task.skipped,
+                            "buffered": task.buffered,
+                            "stream_time": task.context.stream_time,
+                            "dropped": {
+                                f"{node}: {why}": count for (node, why), count in task.context.dropped_records.items()
+                            },
+                            "stores": {
+                                store: opened.approximate_num_entries()
+                                for store, opened in task.stores.items()
+                                if hasattr(opened, "approximate_num_entries")
+                            },
+                        }
+                        for name, task in thread.tasks.items()
+                    },
+                }
+        return {"application_id": self.settings.application_id, "state": self.state.value, "threads": threads}
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,233 @@
+"""Where records leave a thread: its producer, with the errors of deliveries kept until somebody can act on them.
+
+Delivery is asynchronous; `flush` waits for all of it and raises the first error. Under exactly-once a transaction is
+begun with the first work after a commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException
+
+from moldau.streams.errors import StreamsError
+from moldau.streams.operators.contract import Headers
+from moldau.streams.runtime.exception_handlers import Failure, Handler, Response, dead_letter_headers
+from moldau.streams.runtime.outcomes import TaskMigratedError, is_migration
+from moldau.streams.state.contract import ChangelogWriter
+from moldau.streams.task import Emit
+from moldau.streams.topology.nodes import Partitioner
+
+logger: Final = logging.getLogger("moldau.streams")
+
+_WAIT_FOR_ROOM_S: Final = 0.1
+_METADATA_TIMEOUT_S: Final = 30.0
+Partition = tuple[str, int]
+
+
+class ProductionError(StreamsError):
+    """A record could not be written; `topic` and the cluster's error are in the message."""
+
+
+class RecordCollector:
+    """Output of one thread. Belongs to that thread."""
+
+    def __init__(
+        self, producer: confluent_kafka.Producer, *, exactly_once: bool, handler: Handler, patience_s: float
+    ) -> None:
+        self._producer = producer
+        self._exactly_once = exactly_once
+        self._handler = handler
+        self._patience_s = patience_s
+        self._in_transaction = False
+        self._failed: Exception | None = None
+        self._partition_counts: dict[str, int] = {}
+        self.changelog_positions: dict[Partition, int] = {}
+        """The offset after the last record that was delivered to a changelog partition."""
+        self.sent = 0
+        self.dropped = 0
+
+    def begin(self) -> None:
+        """Begin a transaction, where there are transactions and none is open."""
+        if self._exactly_once and not self._in_transaction:
+            self._producer.begin_transaction()
+            self._in_transaction = True
+
+    def emitter(self, on_cluster: Callable[[str], str]) -> Emit:
+        """The function that the sinks of a task write with; `on_cluster` gives the cluster's name of a topic."""
+        send, delivered = self._send, self._delivered
+        names: dict[str, str] = {}
+
+        def emit(
+            topic: str,
+            key: bytes | None,
+            value: bytes | None,
+            timestamp: int,
+            headers: Headers,
+            key_object: Any,
+            value_object: Any,
+            partitioner: Partitioner | None,
+        ) -> None:
+            name = names.get(topic)
+            if name is None:
+                name = names[topic] = on_cluster(topic)
+            partition = -1
+            if partitioner is not None:
+                chosen = partitioner(name, key_object, value_object, self.partition_count(name))
+                partition = -1 if chosen is None else chosen
+            send(name, value, key, partition, delivered, timestamp, list(headers) if headers else None)
+
+        return emit
+
+    def changelog(self, topic: str, partition: int) -> ChangelogWriter:
+        """The function that a store's changes are written with."""
+        send, positions, place = self._send, self.changelog_positions, (topic, partition)
+
+        def delivered(error: KafkaError | None, message: Any) -> None:
+            if error is None:
+                positions[place] = message.offset() + 1
+            else:
+                self._fail(error, message)
+
+        def write(key: bytes, value: bytes | None, timestamp: int) -> None:
+            # A changelog record without a time (nothing was processed yet) gets the time of the wall.
+            send(topic, value, key, partition, delivered, max(timestamp, 0), None)
+
+        return write
+
+    def dead_letter(self, topic: str, failure: Failure) -> None:
+        """Write a record that is left behind to the dead letters."""
+        self.begin()
+        headers = dead_letter_headers(failure)
+        self._send(topic, failure.value, failure.key, -1, self._delivered, max(failure.timestamp, 0), headers)
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has; asked once."""
+        count = self._partition_counts.get(topic)
+        if count is None:
+            found = self._producer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic]
+            if found.error is not None:
+                raise ProductionError(f"cannot write to {topic}: {found.error.str()}")
+            count = self._partition_counts[topic] = len(found.partitions)
+        return count
+
+    def serve(self) -> None:
+        """Take delivery reports, and raise what they said."""
+        self._producer.poll(0)
+        self._raise_failed()
+
+    def flush(self) -> None:
+        """Wait until everything is delivered.
+
+        Raises:
+            ProductionError: a record was not.
+            TaskMigratedError: another instance works on these tasks now.
+        """
+        deadline = time.monotonic() + self._patience_s
+        while self._producer.flush(_WAIT_FOR_ROOM_S * 10):
+            self._raise_failed()
+            if time.monotonic() > deadline:
+                raise ProductionError(f"{len(self._producer)} records could not be written in {self._patience_s:g} s")
+        self._raise_failed()
+
+    def commit(self, offsets: list[confluent_kafka.TopicPartition], group_metadata: Any) -> None:
+        """Commit the transaction with these offsets; begin one if nothing was written since the last."""
+        self.begin()
+        producer = self._producer
+        self._persist(lambda timeout: producer.send_offsets_to_transaction(offsets, group_metadata, timeout))
+        self._persist(producer.commit_transaction)
+        self._in_transaction = False
+
+    def abort(self) -> None:
+        """Undo what was written since the last commit, as far as that can be said to the cluster."""
+        if not self._exactly_once:
+            return
+        self._producer.purge()
+        if self._in_transaction:
+            self._in_transaction = False
+            try:
+                self._producer.abort_transaction(self._patience_s)
+            except KafkaException as error:
+                # A fenced producer has nothing left to abort; else the cluster's transaction timeout will do it.
+                logger.info("the transaction could not be aborted: %s", error)
+        self._failed = None
+
+    def _persist(self, call: Callable[[float], None]) -> None:
+        """Call again for as long as that may help."""
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                call(max(1.0, min(30.0, deadline - time.monotonic())))
+            except KafkaException as error:
+                kafka_error = error.args[0]
+                if kafka_error.retriable() and time.monotonic() < deadline:
+                    logger.info("committing again: %s", kafka_error.str())
+                    continue
+                if is_migration(kafka_error) or kafka_error.txn_requires_abort():
+                    raise TaskMigratedError(kafka_error.str()) from error
+                raise
+            return
+
+    def _send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        delivered: Callable[..., None],
+        timestamp: int,
+        headers: Any,
+    ) -> None:
+        produce = self._producer.produce
+        deadline = 0.0
+        while True:
+            try:
+                produce(topic, value, key, partition, delivered, None, timestamp, headers)
+            except BufferError:
+                now = time.monotonic()
+                deadline = deadline or now + self._patience_s
+                if now > deadline:
+                    raise ProductionError(f"no record could be written in {self._patience_s:g} s") from None
+                self._producer.poll(_WAIT_FOR_ROOM_S)
+                self._raise_failed()
+            except KafkaException as error:
+                self._fail(error.args[0], None, topic)
+                return
+            else:
+                self.sent += 1
+                return
+
+    def _delivered(self, error: KafkaError | None, message: Any) -> None:
+        if error is not None:
+            self._fail(error, message)
+
+    def _fail(self, error: KafkaError, message: Any, topic: str = "") -> None:
+        if is_migration(error):
+            self._failed = self._failed or TaskMigratedError(error.str())
+            return
+        if error.code() in {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}:  # noqa: SLF001 (its names)
+            return
+        name = topic or message.topic()
+        failure = Failure(
+            KafkaException(error),
+            "",
+            name,
+            -1 if message is None else message.partition(),
+            -1,
+            None if message is None else message.key(),
+            None if message is None else message.value(),
+            -1,
+            (),
+        )
+        if self._handler(failure) is Response.CONTINUE:
+            self.dropped += 1
+        else:
+            self._failed = self._failed or ProductionError(f"a record could not be written to {name}: {error.str()}")
+
+    def _raise_failed(self) -> None:
+        if self._failed is not None:
+            raise self._failed

@@ -1,0 +1,72 @@
+"""What all threads of an application share: the topology and where it lies, the settings, who this process is."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka.admin import AdminClient
+
+from moldau.streams.runtime.exception_handlers import Handler
+from moldau.streams.runtime.layout import Layout
+from moldau.streams.runtime.settings import StreamsSettings
+from moldau.streams.state.contract import Store
+from moldau.streams.topology.topology import Topology
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Made once per application, read by all threads."""
+
+    topology: Topology
+    layout: Layout
+    settings: StreamsSettings
+    process_id: str
+    admin: AdminClient
+    on_unreadable: Handler
+    on_unprocessable: Handler
+    on_unwritable: Handler
+    clock: Callable[[], int] = wall_clock_ms
+    global_stores: dict[str, Store] = field(default_factory=dict)
+
+    def on_cluster(self, topic: str) -> str:
+        """The cluster's name of a topic of the topology."""
+        return self.topology.internal_topic(self.settings.application_id, topic)
+
+    def client_id(self, thread: int, role: str) -> str:
+        """A client's name, as Kafka Streams names it; a consumer's ends with where its instance answers queries."""
+        name = self.settings.client_id or f"{self.settings.application_id}-{self.process_id}"
+        server = self.settings.application_server
+        return f"{name}-StreamThread-{thread}-{role}" + (f"@{server}" if server and role == "consumer" else "")
+
+    def transactional_id(self, thread: int) -> str:
+        """The name under which a thread's transactions are known, and its zombies fenced."""
+        return f"{self.settings.application_id}-{self.process_id}-{thread}"
+
+
+@dataclass(slots=True)
+class ThreadCounts:
+    """What one thread has done; read by anybody, written by the thread."""
+
+    commits: int = 0
+    commit_s: float = 0.0
+    polls: int = 0
+    process_s: float = 0.0
+    records: int = 0
+    rebalances: int = 0
+    restored: int = 0
+    sent: int = 0
+    tasks_closed: int = 0
+    tasks_created: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """By name."""
+        return dataclasses.asdict(self)

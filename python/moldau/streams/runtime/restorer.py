@@ -1,0 +1,197 @@
+"""How stores come back: their changelogs are read to the end, as it was when the task came, before the task works.
+
+The end is the one of all records, also of those in open transactions: a committed offset may be known before the
+marker of the same transaction has reached the changelog. Under exactly-once the consumer then reads only what is
+committed, and a changelog counts as read when the consumer reports its end at or after that offset.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import confluent_kafka
+from confluent_kafka import OFFSET_BEGINNING, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from moldau.streams.errors import StreamsError
+from moldau.streams.runtime.layout import TaskId
+from moldau.streams.state.contract import Store
+
+logger: Final = logging.getLogger("moldau.streams")
+
+BATCH: Final = 10_000
+_ASK_TIMEOUT_S: Final = 30.0
+_TELL_EVERY_S: Final = 10.0
+Partition = tuple[str, int]
+
+
+class RestoreError(StreamsError):
+    """A changelog cannot be read."""
+
+
+@dataclass(slots=True)
+class Changelog:
+    """One store that is being restored. `position` is where its own copy ends, None for nothing or for memory."""
+
+    task: TaskId
+    store_name: str
+    store: Store
+    topic: str
+    partition: int
+    position: int | None
+    wipe: Callable[[], None] | None = None
+    end: int = -1
+    next_offset: int = 0
+    restored: int = 0
+    begun: float = field(default_factory=time.monotonic)
+    told: float = field(default_factory=time.monotonic)
+
+    @property
+    def place(self) -> Partition:
+        """Topic and partition."""
+        return self.topic, self.partition
+
+
+class Restorer:
+    """The changelogs that one thread is reading. Belongs to that thread."""
+
+    def __init__(self, consumer: confluent_kafka.Consumer, admin: AdminClient) -> None:
+        self._consumer = consumer
+        self._admin = admin
+        self._open: dict[Partition, list[Changelog]] = {}
+        self.records = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is anything to restore."""
+        return bool(self._open)
+
+    def waiting_for(self) -> set[TaskId]:
+        """The tasks that cannot work yet."""
+        return {changelog.task for changelogs in self._open.values() for changelog in changelogs}
+
+    def add(self, changelogs: Iterable[Changelog]) -> None:
+        """Begin to restore; where there is nothing newer than what the store has, nothing is read."""
+        added = list(changelogs)
+        if not added:
+            return
+        ends = self._ends({changelog.place for changelog in added})
+        assign: dict[Partition, TopicPartition] = {}
+        for changelog in added:
+            changelog.end = ends[changelog.place]
+            if changelog.position is not None and changelog.position > changelog.end:
+                _start_over(changelog, "the topic is shorter than what was stored")
+            changelog.next_offset = changelog.position or 0
+            if changelog.end == 0 or changelog.next_offset >= changelog.end:
+                continue
+            self._open.setdefault(changelog.place, []).append(changelog)
+            start = OFFSET_BEGINNING if changelog.position is None else changelog.position
+            assign[changelog.place] = TopicPartition(*changelog.place, start)
+        if assign:
+            self._consumer.incremental_assign(list(assign.values()))
+
+    def remove(self, task: TaskId) -> None:
+        """The task is gone."""
+        for place, changelogs in list(self._open.items()):
+            if any(changelog.task == task for changelog in changelogs):
+                self._finish(place)
+
+    def step(self, timeout_s: float) -> set[TaskId]:
+        """Read some more; the tasks that became ready."""
+        before = self.waiting_for()
+        messages: list[Any] = self._consumer.consume(BATCH, timeout_s)
+        for message in messages:
+            place = message.topic(), message.partition()
+            changelogs = self._open.get(place)
+            if changelogs is None:
+                continue
+            error = message.error()
+            if error is None:
+                self._take(changelogs, message)
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its name)
+                for changelog in changelogs:
+                    changelog.next_offset = max(changelog.next_offset, message.offset())
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 (its name)
+                self._from_the_start(place, changelogs)
+                continue
+            elif error.retriable():
+                logger.warning("restoring %s-%d: %s", *place, error.str())
+            else:
+                raise RestoreError(f"changelog {place[0]}-{place[1]} cannot be read: {error.str()}")
+            if all(changelog.next_offset >= changelog.end for changelog in changelogs):
+                self._finish(place)
+        self._tell()
+        return before - self.waiting_for()
+
+    def _take(self, changelogs: list[Changelog], message: Any) -> None:
+        offset, key, value, timestamp = message.offset(), message.key(), message.value(), message.timestamp()[1]
+        for changelog in changelogs:
+            changelog.next_offset = offset + 1
+            if key is not None:
+                changelog.store.restore(key, value, timestamp)
+            changelog.restored += 1
+        self.records += 1
+
+    def _from_the_start(self, place: Partition, changelogs: list[Changelog]) -> None:
+        """What the store has ends before the topic begins: what was deleted in between is not known any more."""
+        for changelog in changelogs:
+            _start_over(changelog, "the topic begins after what was stored")
+            changelog.next_offset = 0
+        self._consumer.incremental_unassign([TopicPartition(*place)])
+        self._consumer.incremental_assign([TopicPartition(*place, OFFSET_BEGINNING)])
+
+    def _finish(self, place: Partition) -> None:
+        for changelog in self._open.pop(place):
+            if changelog.restored:
+                logger.info(
+                    "store %s of task %s: restored, %d records in %.1f s",
+                    changelog.store_name,
+                    changelog.task,
+                    changelog.restored,
+                    time.monotonic() - changelog.begun,
+                )
+        self._consumer.incremental_unassign([TopicPartition(*place)])
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        for changelogs in self._open.values():
+            for changelog in changelogs:
+                if now - changelog.told >= _TELL_EVERY_S:
+                    changelog.told = now
+                    logger.info(
+                        "store %s of task %s: restoring, offset %d of %d, %d records/s",
+                        changelog.store_name,
+                        changelog.task,
+                        changelog.next_offset,
+                        changelog.end,
+                        changelog.restored / (now - changelog.begun),
+                    )
+
+    def _ends(self, places: set[Partition]) -> dict[Partition, int]:
+        request = {TopicPartition(*place): OffsetSpec.latest() for place in places}
+        futures = self._admin.list_offsets(
+            request, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_TIMEOUT_S
+        )
+        try:
+            return {
+                (asked.topic, asked.partition): future.result(_ASK_TIMEOUT_S).offset
+                for asked, future in futures.items()
+            }
+        except KafkaException as error:
+            raise RestoreError(f"the ends of changelogs cannot be found: {error.args[0].str()}") from error
+
+    def close(self) -> None:
+        """Leave everything."""
+        self._open.clear()
+        self._consumer.close()
+
+
+def _start_over(changelog: Changelog, why: str) -> None:
+    logger.warning("store %s of task %s is restored from the start: %s", changelog.store_name, changelog.task, why)
+    changelog.position = None
+    if changelog.wipe is not None:
+        changelog.wipe()

@@ -1,0 +1,278 @@
+"""A task on a cluster: a `Task` with queues before it, offsets beside it and changelogs behind it.
+
+Records of several inputs are taken in the order of their timestamps, as far as records are there. What is waited for
+when an input has none is `max.task.idle.ms` of KIP-695: an input that is known to be read to its end is waited for
+that long, one that has more on the cluster until it comes; -1 waits for nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from moldau.streams.context import TaskContext
+from moldau.streams.errors import RecordError
+from moldau.streams.punctuation import PunctuationType
+from moldau.streams.runtime.exception_handlers import Failure, Handler, Response
+from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
+from moldau.streams.serdes import required
+from moldau.streams.state.contract import ChangelogWriter, OpenStore
+from moldau.streams.task import Emit, Feed, Task
+from moldau.streams.topology.nodes import SourceNode, StoreSpec
+from moldau.streams.topology.topology import Topology
+
+Message = Any
+"""A record as confluent-kafka gives it; its stub calls every field optional, which holds for events only."""
+
+NO_HEADERS: Final = ()
+NO_IDLING: Final = -1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaskParts:
+    """What a task is made with, the same for all tasks of a thread."""
+
+    topology: Topology
+    application_id: str
+    clock: Callable[[], int]
+    open_store: OpenStore
+    emit: Emit
+    on_unreadable: Handler
+    on_unprocessable: Handler
+    dead_letter: Callable[[Failure], None]
+    max_idle_ms: int
+    shared_stores: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Input:
+    """One partition that a task reads."""
+
+    def __init__(self, topic: str, feed: Feed, name: str, time_of: Callable[[Message, int], int]) -> None:
+        self.topic = topic
+        self.name = name
+        self.feed = feed
+        self.records: deque[Message] = deque()
+        self.time = -1
+        """The greatest timestamp that was processed, ms; -1 before the first record."""
+        self.position = -1
+        """The offset after the last record that was processed; -1 when nobody ever committed one."""
+        self.read_to_the_end = False
+        self.idle_since: int | None = None
+        self._time_of = time_of
+        self._head_time: int | None = None
+
+    def head_time(self) -> int:
+        """The timestamp of the next record."""
+        if self._head_time is None:
+            self._head_time = self._time_of(self.records[0], self.time)
+        return self._head_time
+
+    def take(self) -> Message:
+        """The next record."""
+        self._head_time = None
+        return self.records.popleft()
+
+    def clear(self) -> None:
+        """Forget what was not processed."""
+        self.records.clear()
+        self._head_time = None
+        self.read_to_the_end = False
+
+
+class StreamTask:
+    """One partition of a sub-topology. Belongs to one thread."""
+
+    def __init__(self, task_id: TaskId, sub: SubTopologyLayout, parts: TaskParts) -> None:
+        self.id = task_id
+        self.context = TaskContext(parts.application_id, str(task_id), parts.clock)
+        self.context.partition = task_id.partition
+        self.context.stores.update(parts.shared_stores)
+        self._parts = parts
+        specs: dict[str, StoreSpec] = {name: parts.topology.stores[name] for name in sub.stores}
+        self.task = Task(sub.nodes, specs, context=self.context, open_store=parts.open_store, emit=parts.emit)
+        sources = {topic: node for node in sub.nodes if isinstance(node, SourceNode) for topic in node.topics}
+        self.inputs: dict[str, Input] = {
+            topic: Input(
+                topic, self.task.feeds[sub.topics[topic]], sub.topics[topic], _clock_of(sources[sub.topics[topic]])
+            )
+            for topic in sub.inputs(task_id.partition)
+        }
+        self._dirty = False
+        self.processed = 0
+        self.skipped = 0
+
+    @property
+    def stores(self) -> dict[str, Any]:
+        """The task's own stores by name."""
+        return self.task.stores
+
+    @property
+    def buffered(self) -> int:
+        """How many records wait."""
+        return sum(len(source.records) for source in self.inputs.values())
+
+    @property
+    def needs_commit(self) -> bool:
+        """Whether anything happened since the last commit."""
+        return self._dirty
+
+    def start_at(self, topic: str, offset: int, partition_time: int) -> None:
+        """Take over where the last owner was; a negative offset is none."""
+        source = self.inputs[topic]
+        source.position = max(offset, -1)
+        source.time = partition_time
+        self.context.stream_time = max(self.context.stream_time, partition_time)
+
+    def add(self, topic: str, messages: Iterable[Message]) -> None:
+        """Queue records of one input."""
+        source = self.inputs[topic]
+        source.records.extend(messages)
+        source.read_to_the_end = False
+        source.idle_since = None
+
+    def at_end(self, topic: str) -> None:
+        """The input has no more records on the cluster."""
+        self.inputs[topic].read_to_the_end = True
+
+    def process(self, now: int) -> int:
+        """Work on what is there; returns how many records that were.
+
+        Raises:
+            RecordError: a record cannot be worked on and its handler does not go on.
+        """
+        if len(self.inputs) == 1:
+            (source,) = self.inputs.values()
+            done = len(source.records)
+            if done:
+                self._process_run(source, done)
+        else:
+            done = self._process_in_order(now)
+        self.processed += done
+        return done
+
+    def _process_in_order(self, now: int) -> int:
+        done = 0
+        inputs = list(self.inputs.values())
+        while self._is_ready(inputs, now):
+            waiting = [source for source in inputs if source.records]
+            first = min(waiting, key=Input.head_time)
+            self._process_run(first, 1)
+            done += 1
+        return done
+
+    def _is_ready(self, inputs: list[Input], now: int) -> bool:
+        empty = [source for source in inputs if not source.records]
+        if len(empty) == len(inputs):
+            return False
+        if self._parts.max_idle_ms == NO_IDLING:
+            return True
+        for source in empty:
+            if not source.read_to_the_end:
+                return False
+            if source.idle_since is None:
+                source.idle_since = now
+            if now - source.idle_since < self._parts.max_idle_ms:
+                return False
+        return True
+
+    def _process_run(self, source: Input, count: int) -> None:
+        """Take the first records of one input through the topology."""
+        context, feed, take = self.context, source.feed, source.take
+        context.topic = source.topic
+        punctuators = context.punctuators
+        self._dirty = True
+        message: Message
+        for _ in range(count):
+            message = take()
+            offset = context.offset = message.offset()
+            if offset < source.position:
+                # Fetched before a rebalance, and once more after it.
+                continue
+            try:
+                feed(message.key(), message.value(), message.timestamp()[1], message.headers() or NO_HEADERS)
+            except Exception as error:  # noqa: BLE001 (the handler decides, and raises it again unless it goes on)
+                self._handle(error, source, message)
+            source.position = offset + 1
+            if punctuators:
+                self.task.punctuate(PunctuationType.STREAM_TIME, context.stream_time)
+            source.time = max(source.time, context.timestamp)
+
+    def _handle(self, error: Exception, source: Input, message: Message) -> None:
+        parts = self._parts
+        unreadable = isinstance(error, RecordError) and error.__cause__ is not None
+        cause = error.__cause__ if unreadable and error.__cause__ is not None else error
+        failure = Failure(
+            cause,
+            str(self.id),
+            source.topic,
+            self.id.partition,
+            message.offset(),
+            message.key(),
+            message.value(),
+            message.timestamp()[1],
+            message.headers() or NO_HEADERS,
+        )
+        handler = parts.on_unreadable if unreadable else parts.on_unprocessable
+        decision = handler(failure)
+        parts.dead_letter(failure)
+        if decision is Response.FAIL:
+            if unreadable:
+                raise error
+            raise RecordError("cannot be processed", source.topic, self.id.partition, message.offset()) from error
+        self.skipped += 1
+
+    def punctuate_wall_clock(self, now: int) -> None:
+        """Run the wall-clock punctuators that are due."""
+        if self.context.punctuators and self.task.punctuate(PunctuationType.WALL_CLOCK_TIME, now):
+            self._dirty = True
+
+    def flush(self, writers: dict[str, ChangelogWriter]) -> None:
+        """Hand out what changed in the stores; a store without a writer only forgets that it changed."""
+        for name, store in self.stores.items():
+            store.flush(writers.get(name, _nobody))
+
+    def committed(self) -> None:
+        """Everything up to here is safe."""
+        self._dirty = False
+
+    def positions(self) -> list[tuple[str, int, int]]:
+        """Topic, next offset and partition time of each input that anything was processed of."""
+        return [(source.topic, source.position, source.time) for source in self.inputs.values() if source.position >= 0]
+
+    def suspend(self) -> None:
+        """Forget what waits; it will be read again by whoever goes on."""
+        for source in self.inputs.values():
+            source.clear()
+
+    def close(self) -> None:
+        """Close the stores; nothing is flushed."""
+        self.task.close()
+
+
+def _nobody(key: bytes, value: bytes | None, timestamp: int) -> None:
+    pass
+
+
+def _clock_of(node: SourceNode) -> Callable[[Message, int], int]:
+    """What time a record has, for the order among inputs: its timestamp, or what the source's extractor says."""
+    extract = node.timestamp_extractor
+    if extract is None:
+        return lambda message, _: int(message.timestamp()[1])
+    read_key = required(node.key, node.name, "key").deserialize
+    read_value = required(node.value, node.name, "value").deserialize
+
+    def extracted(message: Message, partition_time: int) -> int:
+        key, value, timestamp = message.key(), message.value(), int(message.timestamp()[1])
+        try:
+            return extract(
+                timestamp,
+                None if key is None else read_key(key),
+                None if value is None else read_value(value),
+                partition_time,
+            )
+        except Exception:  # noqa: BLE001 (whatever is wrong with it is said when its turn has come)
+            return timestamp
+
+    return extracted

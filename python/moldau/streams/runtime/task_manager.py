@@ -1,0 +1,193 @@
+"""The tasks of one thread: made from what is assigned, fed, committed, given back.
+
+A rebalance of the range protocol takes all partitions away and gives some back. Tasks that were taken away cleanly are
+suspended with their state and go on at once when they come back; all others are closed. What is lost, not given, was
+somebody else's in between: it is closed without a commit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from confluent_kafka import TopicPartition
+
+from moldau.streams.runtime.collector import RecordCollector
+from moldau.streams.runtime.environment import Environment, ThreadCounts
+from moldau.streams.runtime.exception_handlers import Failure
+from moldau.streams.runtime.layout import TaskId
+from moldau.streams.runtime.offset_metadata import encode
+from moldau.streams.runtime.restorer import Changelog
+from moldau.streams.runtime.stream_task import Message, StreamTask, TaskParts
+from moldau.streams.state import open_in_memory
+from moldau.streams.state.contract import ChangelogWriter
+
+logger: Final = logging.getLogger("moldau.streams")
+
+Partition = tuple[str, int]
+
+
+class TaskManager:
+    """The tasks of one thread. Belongs to that thread; queries look in while it does not work."""
+
+    def __init__(self, environment: Environment, collector: RecordCollector, counts: ThreadCounts) -> None:
+        self._environment = environment
+        self._collector = collector
+        self._counts = counts
+        self.tasks: dict[TaskId, StreamTask] = {}
+        self.suspended: dict[TaskId, StreamTask] = {}
+        self._by_place: dict[Partition, StreamTask] = {}
+        self._writers: dict[TaskId, dict[str, ChangelogWriter]] = {}
+
+    def assign(self, places: Iterable[Partition]) -> list[StreamTask]:
+        """Take what is assigned: tasks that were suspended go on, the others are made. Returns the ones made."""
+        wanted: dict[TaskId, list[Partition]] = {}
+        for topic, partition in places:
+            sub = self._environment.layout.sub_topology_of(topic)
+            wanted.setdefault(TaskId(sub.id, partition), []).append((topic, partition))
+        for task_id in list(self.suspended):
+            task = self.suspended.pop(task_id)
+            if task_id in wanted:
+                self.tasks[task_id] = task
+            else:
+                self._close(task)
+        made = [self._make(task_id) for task_id in sorted(wanted) if task_id not in self.tasks]
+        self._by_place = {place: self.tasks[task_id] for task_id, owned in wanted.items() for place in owned}
+        return made
+
+    def _make(self, task_id: TaskId) -> StreamTask:
+        environment = self._environment
+        sub = next(sub for sub in environment.layout.sub_topologies if sub.id == task_id.sub_topology)
+        settings = environment.settings
+        parts = TaskParts(
+            environment.topology,
+            settings.application_id,
+            environment.clock,
+            open_in_memory,
+            self._collector.emitter(environment.on_cluster),
+            environment.on_unreadable,
+            environment.on_unprocessable,
+            self._dead_letter,
+            settings.max_task_idle_ms,
+            dict(environment.global_stores),
+        )
+        task = self.tasks[task_id] = StreamTask(task_id, sub, parts)
+        self._counts.tasks_created += 1
+        self._writers[task_id] = {
+            store: self._collector.changelog(environment.layout.changelogs[store], task_id.partition)
+            for store in sub.stores
+            if store in environment.layout.written_changelogs
+        }
+        return task
+
+    def _dead_letter(self, failure: Failure) -> None:
+        topic = self._environment.settings.errors_dead_letter_queue_topic_name
+        if topic is not None:
+            self._collector.dead_letter(topic, failure)
+
+    def changelogs(self, task: StreamTask) -> list[Changelog]:
+        """What a new task has to be restored from."""
+        topics = self._environment.layout.changelogs
+        return [
+            Changelog(task.id, name, store, topics[name], task.id.partition, None)
+            for name, store in task.stores.items()
+            if name in topics
+        ]
+
+    def suspend_all(self) -> None:
+        """Everything was committed and is taken away, perhaps to come back."""
+        for task in self.tasks.values():
+            task.suspend()
+        self.suspended.update(self.tasks)
+        self.tasks.clear()
+        self._by_place.clear()
+
+    def drop(self, task_id: TaskId) -> None:
+        """Close one task that is not in a state to be kept."""
+        task = self.tasks.pop(task_id, None)
+        if task is not None:
+            self._close(task)
+
+    def close_all(self) -> None:
+        """Close every task; what was not committed is gone."""
+        for task in [*self.tasks.values(), *self.suspended.values()]:
+            self._close(task)
+        self.tasks.clear()
+        self.suspended.clear()
+        self._by_place.clear()
+
+    def _close(self, task: StreamTask) -> None:
+        self._writers.pop(task.id, None)
+        self._counts.tasks_closed += 1
+        task.close()
+
+    def distribute(self, messages: list[Message]) -> None:
+        """Put records into the queues of their tasks, and note which inputs were read to their end."""
+        by_place: dict[Partition, list[Message]] = {}
+        for message in messages:
+            place = message.topic(), message.partition()
+            if message.error() is not None:
+                task = self._by_place.get(place)
+                if task is not None:
+                    task.add(place[0], by_place.pop(place, ()))
+                    task.at_end(place[0])
+                continue
+            run = by_place.get(place)
+            if run is None:
+                by_place[place] = [message]
+            else:
+                run.append(message)
+        for place, run in by_place.items():
+            task = self._by_place.get(place)
+            # What was fetched before a rebalance may come after it.
+            if task is not None:
+                task.add(place[0], run)
+
+    def full_inputs(self) -> set[Partition]:
+        """Inputs with more records waiting than may wait: they wait for the task's other inputs."""
+        limit = self._environment.settings.buffered_records_per_partition
+        return {
+            (source.topic, task.id.partition)
+            for task in self.tasks.values()
+            if len(task.inputs) > 1
+            for source in task.inputs.values()
+            if len(source.records) > limit
+        }
+
+    @property
+    def needs_commit(self) -> bool:
+        """Whether any task worked since its last commit."""
+        return any(task.needs_commit for task in self.tasks.values())
+
+    def flush(self) -> list[TopicPartition]:
+        """Write out what changed in the stores; returns the offsets to commit with it."""
+        offsets = []
+        for task in self.tasks.values():
+            if task.needs_commit:
+                task.flush(self._writers[task.id])
+                offsets += [
+                    _with_metadata(topic, task.id.partition, position, time)
+                    for topic, position, time in task.positions()
+                ]
+        return offsets
+
+    def committed(self) -> None:
+        """What `flush` wrote is safe."""
+        for task in self.tasks.values():
+            if task.needs_commit:
+                task.committed()
+
+    def purgeable(self) -> list[TopicPartition]:
+        """Repartition records that nobody will read again, by the offset before which they are."""
+        names = {topic.name for topic in self._environment.layout.repartition_topics}
+        return [
+            TopicPartition(topic, task.id.partition, position)
+            for task in self.tasks.values()
+            for topic, position, _ in task.positions()
+            if topic in names and not task.needs_commit
+        ]
+
+
+def _with_metadata(topic: str, partition: int, offset: int, partition_time: int) -> TopicPartition:
+    return TopicPartition(topic, partition, offset, encode(partition_time))

@@ -1,0 +1,127 @@
+"""What goes wrong around an application: bad records, a failing callback, a broker that is away."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from tests.integration.streams.cluster import eventually
+from tests.integration.streams.topologies import T0, count_per_key, doubled
+
+from moldau.streams.dsl.builder import StreamsBuilder
+from moldau.streams.runtime import Response, State, UncaughtResponse
+
+
+def packed(value):
+    return struct.pack(">q", value)
+
+
+def with_a_bad_one(cluster, name):
+    cluster.create(1, name, f"{name}-out")
+    cluster.write(name, [(b"a", packed(1), T0), (b"bad", b"no number", T0 + 1), (b"c", packed(3), T0 + 2)])
+
+
+def test_a_record_that_cannot_be_read_stops_the_application(cluster):
+    with_a_bad_one(cluster, "unreadable")
+    app = cluster.app(doubled("unreadable", "unreadable-out"), "unreadable-app").start()
+    assert app.wait_until_stopped(30)
+    assert app.state is State.ERROR
+    assert "unreadable-0 at offset 1" in str(app.failure)
+    assert "a Long has 8 bytes, this has 9" in str(app.failure.__cause__)
+
+
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
+def test_a_record_that_cannot_be_read_is_left_out_and_copied_to_the_dead_letters(cluster, guarantee):
+    name = f"tolerant-{guarantee}"
+    with_a_bad_one(cluster, name)
+    cluster.create(1, f"{name}-dead")
+    app = cluster.app(
+        doubled(name, f"{name}-out"),
+        f"{name}-app",
+        deserialization_exception_handler="org.apache.kafka.streams.errors.LogAndContinueExceptionHandler",
+        errors_dead_letter_queue_topic_name=f"{name}-dead",
+        processing_guarantee=guarantee,
+    ).start()
+    eventually(lambda: len(cluster.read(f"{name}-out")) == 2)
+    (dead,) = eventually(lambda: cluster.read(f"{name}-dead"))
+    assert (dead.key(), dead.value(), dead.timestamp()[1]) == (b"bad", b"no number", T0 + 1)
+    headers = dict(dead.headers())
+    assert headers["__streams.errors.exception"] == b"ValueError"
+    assert headers["__streams.errors.message"] == b"a Long has 8 bytes, this has 9"
+    assert headers["__streams.errors.topic"] == name.encode()
+    assert (headers["__streams.errors.partition"], headers["__streams.errors.offset"]) == (b"0", b"1")
+    assert b"Traceback" in headers["__streams.errors.stacktrace"]
+    (thread,) = app.metrics()["threads"].values()
+    assert thread["tasks"]["0_0"]["skipped"] == 1
+    app.close()
+
+
+def refuses_two(source, sink):
+    def checked(value):
+        if value == 2:
+            raise ArithmeticError("two is not allowed")
+        return value
+
+    builder = StreamsBuilder()
+    builder.stream(source, key=str, value=int).map_values(checked).to(sink, value=int)
+    return builder.build()
+
+
+def test_a_callback_that_raises_is_handled_by_its_own_handler(cluster):
+    cluster.create(1, "raising", "raising-out")
+    cluster.write("raising", [(b"k", packed(value), T0) for value in (1, 2, 3)])
+    seen = []
+
+    def decide(failure):
+        seen.append((failure.topic, failure.offset, str(failure.error)))
+        return Response.CONTINUE
+
+    with cluster.app(refuses_two("raising", "raising-out"), "raising-app", processing_exception_handler=decide):
+        eventually(lambda: len(cluster.read("raising-out")) == 2)
+    assert seen == [("raising", 1, "two is not allowed")]
+
+
+def test_a_thread_that_fails_can_be_replaced(cluster):
+    cluster.create(1, "replacing", "replacing-out")
+    cluster.write("replacing", [(b"k", packed(value), T0) for value in (1, 2, 3)])
+    failures = []
+    allowed = set()
+
+    def checked(value):
+        if value == 2 and value not in allowed:
+            raise ArithmeticError("not yet")
+        return value
+
+    builder = StreamsBuilder()
+    builder.stream("replacing", key=str, value=int).map_values(checked).to("replacing-out", value=int)
+    app = cluster.app(builder.build(), "replacing-app")
+
+    def replace(error):
+        failures.append(error)
+        allowed.add(2)
+        return UncaughtResponse.REPLACE_THREAD
+
+    app.set_uncaught_exception_handler(replace)
+    app.start()
+    eventually(
+        lambda: {message.value() for message in cluster.read("replacing-out")} == {packed(1), packed(2), packed(3)}
+    )
+    assert len(failures) == 1
+    app.close()
+    assert app.state is State.NOT_RUNNING
+
+
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
+def test_a_broker_that_was_away_is_waited_for(own_cluster, guarantee):
+    cluster = own_cluster
+    cluster.create(2, "before", "after")
+    app = cluster.app(count_per_key("before", "after"), "patient-app", processing_guarantee=guarantee).start()
+    cluster.write("before", [(f"k{i % 5}".encode(), b"x", T0) for i in range(100)])
+    eventually(lambda: len(cluster.read("after")) == 100)
+    cluster.broker.kill()
+    cluster.broker.restart()
+    cluster.write("before", [(f"k{i % 5}".encode(), b"x", T0) for i in range(100)])
+    eventually(lambda: len(cluster.read("after")) >= 200, 90)
+    app.close()
+    last = {message.key(): struct.unpack(">q", message.value())[0] for message in cluster.read("after")}
+    assert last == {f"k{i}".encode(): 40 for i in range(5)}
