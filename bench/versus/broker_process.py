@@ -100,7 +100,7 @@ class BrokerProcess:
         assert self.process is not None, "the broker was not started"
         return self.process.pid
 
-    def start(self, timeout_s: float = 90.0) -> None:
+    def start(self, timeout_s: float = 180.0) -> None:
         """Start and wait until Metadata is answered. Raises with the end of the log when it is not."""
         started = time.monotonic()
         self.process = self.spawn()

@@ -2,17 +2,19 @@
 
 import gc
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from tests.cli.conftest import moldau, moldau_process
 
-from moldau.cli import main
+from moldau.cli import EXIT_CODES, main, outcome
 
 
 def test_a_topic_lives_from_create_to_delete(servers, topic):
@@ -332,3 +334,12 @@ def test_a_refusal_of_the_broker_comes_with_the_next_step(servers, topic):
     ):
         refused = moldau(*words, servers=servers)
         assert (refused.code, hint in refused.err) == (1, True), refused.err
+
+
+def test_help_and_the_guide_name_every_exit_code_that_there_is():
+    kinds = [each for each in vars(outcome).values() if isinstance(each, type)]
+    codes = {kind.exit_code for kind in kinds if issubclass(kind, outcome.CommandError)}
+    codes |= {outcome.DONE, outcome.BUG, outcome.INTERRUPTED}
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "guides" / "command-line.md").read_text()
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", guide, re.MULTILINE)} == codes
+    assert {int(code) for code in re.findall(r"\d+", EXIT_CODES)} == codes

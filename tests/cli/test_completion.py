@@ -49,6 +49,7 @@ def test_a_cluster_that_is_silent_or_gone_offers_nothing():
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_script_is_one_its_shell_can_read(shell):
     script = moldau("completion", shell).out
+    assert moldau("generate", "completion", shell).out == script
     assert "moldau __complete" in script
     if shutil.which(shell):
         subprocess.run([shell, "-n"], input=script, text=True, check=True, timeout=30)

@@ -92,6 +92,7 @@ NOUNS: Final = {
             "dockerfile": "generate_dockerfile",
             "grafana-dashboard": "moldau.cli.generate_monitoring:generate_grafana_dashboard",
             "prometheus-config": "moldau.cli.generate_monitoring:generate_prometheus_config",
+            "completion": "moldau.cli.completion:print_script",
         },
     ),
     "schema": (
