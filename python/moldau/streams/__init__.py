@@ -7,6 +7,7 @@ with TopologyTestDriver(builder.build()) as driver: ...
 """
 
 from moldau.streams.dsl.builder import StreamsBuilder
+from moldau.streams.dsl.global_table import GlobalKTable
 from moldau.streams.dsl.kstream import KStream
 from moldau.streams.dsl.ktable import KTable
 from moldau.streams.dsl.options import (
@@ -41,6 +42,7 @@ __all__ = [
     "Consumed",
     "CopartitionError",
     "EmitStrategy",
+    "GlobalKTable",
     "Grouped",
     "JoinWindows",
     "Joined",

@@ -15,12 +15,14 @@ from moldau.streams import (
     Named,
     Produced,
     Repartitioned,
+    SessionWindows,
+    SlidingWindows,
     StreamsBuilder,
     TimeWindows,
     Topology,
     UnlimitedWindows,
 )
-from moldau.streams.serdes import Serdes, time_windowed_serde
+from moldau.streams.serdes import Serdes, session_windowed_serde, time_windowed_serde
 
 ALL: dict[str, Callable[[StreamsBuilder], Any]] = {}
 TUMBLING = TimeWindows.of_size_with_no_grace(10)
@@ -391,3 +393,66 @@ def table_filter_group_by(b: StreamsBuilder) -> None:
 def table_filter_sends_old(b: StreamsBuilder) -> None:
     kept = b.table("in", value=str).filter(lambda v: v.startswith("a"), stored("kept"))
     kept.group_by(lambda k, v: (v, k), value=str).count().to_stream().to("out")
+
+
+# Sessions and sliding windows.
+
+SESSION = SessionWindows.of_inactivity_gap_with_no_grace(10)
+LATE_SESSION = SessionWindows.of_inactivity_gap_and_grace(10, 15)
+
+
+def merged(one: str, other: str) -> str:
+    return f"({one}|{other})"
+
+
+@topology
+def session(b: StreamsBuilder) -> None:
+    out(text(b, "in").group_by_key().windowed_by(SESSION).count(), int)
+
+
+@topology
+def session_grace(b: StreamsBuilder) -> None:
+    out(text(b, "in").group_by_key().windowed_by(LATE_SESSION).reduce(both), str)
+
+
+@topology
+def session_aggregate(b: StreamsBuilder) -> None:
+    sessions = text(b, "in").group_by_key().windowed_by(LATE_SESSION)
+    out(sessions.aggregate(lambda: "0", lambda v, a: both(a, v), merged, store="sessions"), str)
+
+
+@topology
+def session_close(b: StreamsBuilder) -> None:
+    sessions = text(b, "in").group_by_key().windowed_by(LATE_SESSION).emit_strategy(EmitStrategy.on_window_close())
+    out(sessions.reduce(both), str)
+
+
+@topology
+def session_key_bytes(b: StreamsBuilder) -> None:
+    counts = text(b, "in").group_by_key().windowed_by(SESSION).count()
+    counts.to_stream().to("out", Produced.with_(session_windowed_serde(Serdes.String()), Serdes.Long()))
+
+
+@topology
+def sliding(b: StreamsBuilder) -> None:
+    windows = SlidingWindows.of_time_difference_with_no_grace(10)
+    out(text(b, "in").group_by_key().windowed_by(windows).reduce(both), str)
+
+
+@topology
+def sliding_grace(b: StreamsBuilder) -> None:
+    windows = SlidingWindows.of_time_difference_and_grace(10, 50)
+    out(text(b, "in").group_by_key().windowed_by(windows).reduce(both), str)
+
+
+@topology
+def sliding_count(b: StreamsBuilder) -> None:
+    windows = SlidingWindows.of_time_difference_and_grace(10, 50)
+    out(text(b, "in").group_by_key().windowed_by(windows).count(), int)
+
+
+@topology
+def sliding_close(b: StreamsBuilder) -> None:
+    windows = SlidingWindows.of_time_difference_and_grace("10ms", "5ms")
+    closing = text(b, "in").group_by_key().windowed_by(windows).emit_strategy(EmitStrategy.on_window_close())
+    out(closing.reduce(both), str)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from moldau.streams.dsl.graph import Graph, GraphNode
-from moldau.streams.operators.contract import Operator
+from moldau.streams.operators.contract import Operator, View
 from moldau.streams.serdes import Serde, serde_of
 from moldau.streams.topology.topology import Topology
 
@@ -37,13 +37,15 @@ class AbstractStream(Generic[K, V]):
         return together
 
 
-def processor_node(name: str, operator: Operator, *stores: str, key_changing: bool = False) -> GraphNode:
-    """A node of one operator that uses stores which others have added."""
+def processor_node(
+    name: str, operator: Operator, looks_up: View | None = None, *, key_changing: bool = False
+) -> GraphNode:
+    """A node of one operator, connected to the stores of the table that it looks up."""
 
     def write(topology: Topology, parents: list[str]) -> None:
         topology.add_processor(name, operator, *parents)
-        if stores:
-            topology.connect(name, *stores)
+        if looks_up is not None:
+            topology.connect(name, *looks_up.store_names)
 
     return GraphNode(name, write, key_changing=key_changing)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, overload
 
+from moldau.streams.dsl.global_table import GlobalKTable
 from moldau.streams.dsl.graph import Graph, GraphNode, SourceGraphNode, write_source
 from moldau.streams.dsl.grouped import stored_as
 from moldau.streams.dsl.kstream import KStream
@@ -110,6 +111,41 @@ class StreamsBuilder:
 
         node = graph.add(graph.root, GraphNode(name, write))
         return KTable(graph, node, stored.key, stored.value, frozenset({source_name}), operator)
+
+    def global_table(
+        self,
+        topic: str,
+        consumed: Consumed[K, V] | None = None,
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        key: SerdeLike[K] | None = None,
+        value: SerdeLike[V] | None = None,
+        store: str | None = None,
+    ) -> GlobalKTable[K, V]:
+        """A table of all partitions of a topic, on every instance."""
+        graph = self.graph
+        read = _consumed(consumed, key, value)
+        stored = replace(_stored(materialized, store, read), logged=False)
+        store_name = stored.name or graph.store_name(topic + "-")
+        source_name = graph.name(read.name, "KSTREAM-SOURCE-", "-source")
+        name = graph.name(read.name, "KTABLE-SOURCE-")
+        operator = TableSource(key_value_spec(stored, store_name), stored=True)
+
+        def write(topology: Topology, parents: list[str]) -> None:
+            assert operator.store is not None
+            topology.add_global_store(
+                operator.store,
+                source_name,
+                topic,
+                name,
+                operator,
+                key=read.key,
+                value=read.value,
+                timestamp_extractor=read.timestamp_extractor,
+            )
+
+        graph.add(graph.root, GraphNode(name, write))
+        return GlobalKTable(operator.view(), stored.name)
 
     def add_state_store(self, spec: StoreSpec) -> StreamsBuilder:
         """A store for `process()` to be connected to by name."""

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TextIO, TypeVar, overload
 
-from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node, returned_serde
+from moldau.streams.dsl.abstract_stream import processor_node, returned_serde
 from moldau.streams.dsl.branched import BranchedKStream
 from moldau.streams.dsl.callback import arity
-from moldau.streams.dsl.graph import Graph, GraphNode
+from moldau.streams.dsl.graph import GraphNode
 from moldau.streams.dsl.grouped import KGroupedStream, stored_as
 from moldau.streams.dsl.ktable import KTable, table_node
 from moldau.streams.dsl.options import (
@@ -30,6 +30,7 @@ from moldau.streams.dsl.options import (
     name_of,
 )
 from moldau.streams.dsl.repartition import Passage, repartition_node
+from moldau.streams.dsl.stream_joins import JoinableStream
 from moldau.streams.operators.contract import Operator
 from moldau.streams.operators.stateless import (
     Filter,
@@ -53,21 +54,8 @@ K2 = TypeVar("K2")
 V2 = TypeVar("V2")
 
 
-class KStream(AbstractStream[K, V]):
+class KStream(JoinableStream[K, V]):
     """Records as they come, each a fact of its own."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        node: GraphNode,
-        key: Serde[Any] | None,
-        value: Serde[Any] | None,
-        sources: frozenset[str],
-        *,
-        repartition_required: bool = False,
-    ) -> None:
-        super().__init__(graph, node, key, value, sources)
-        self.repartition_required = repartition_required
 
     @overload
     def filter(self, predicate: Callable[[V], Any], name: Name = None) -> KStream[K, V]: ...

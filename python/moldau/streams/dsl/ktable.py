@@ -9,8 +9,10 @@ from typing import Any, TypeVar, overload
 from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node, returned_serde
 from moldau.streams.dsl.callback import arity
 from moldau.streams.dsl.graph import Graph, GraphNode
+from moldau.streams.dsl.grouped import stored_as
 from moldau.streams.dsl.grouped_table import KGroupedTable
 from moldau.streams.dsl.options import Grouped, Materialized, Name, key_value_spec, name_of
+from moldau.streams.operators.table_joins import JoinNeeds, TableJoin
 from moldau.streams.operators.tables import RegroupTable, TableFilter, TableMapValues, TableOperator, ToStream
 from moldau.streams.serdes import Serde, SerdeLike, serde_of
 from moldau.streams.serdes.primitive import STRING
@@ -21,6 +23,11 @@ K = TypeVar("K")
 V = TypeVar("V")
 K2 = TypeVar("K2")
 V2 = TypeVar("V2")
+V3 = TypeVar("V3")
+
+INNER = JoinNeeds(left=True, right=True)
+LEFT = JoinNeeds(left=True, right=False)
+OUTER = JoinNeeds(left=False, right=False)
 
 
 class KTable(AbstractStream[K, V]):
@@ -147,6 +154,45 @@ class KTable(AbstractStream[K, V]):
         stream: KStream[K, V] = KStream(self.graph, node, self.key_serde, self.value_serde, self.sources)
         return stream if mapper is None else stream.select_key(mapper)
 
+    def join(
+        self,
+        other: KTable[K, V2],
+        joiner: Callable[[V, V2], V3],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KTable[K, V3]:
+        """A row for each key that both tables have."""
+        return _table_join(self, other, joiner, stored_as(materialized, store, None, serde_of(value)), name, INNER)
+
+    def left_join(
+        self,
+        other: KTable[K, V2],
+        joiner: Callable[[V, V2 | None], V3],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KTable[K, V3]:
+        """A row for each key of this table; the other value is None if the other table has none."""
+        return _table_join(self, other, joiner, stored_as(materialized, store, None, serde_of(value)), name, LEFT)
+
+    def outer_join(
+        self,
+        other: KTable[K, V2],
+        joiner: Callable[[V | None, V2 | None], V3],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KTable[K, V3]:
+        """A row for each key that one of both has."""
+        return _table_join(self, other, joiner, stored_as(materialized, store, None, serde_of(value)), name, OUTER)
+
     def group_by(
         self,
         selector: Callable[..., tuple[K2, V2]],
@@ -208,6 +254,43 @@ def table_node(name: str, operator: TableOperator, *, grace_ms: int | None = Non
             topology.add_state_store(operator.store, name)
 
     return GraphNode(name, write, grace_ms=grace_ms)
+
+
+def _table_join(
+    this: KTable[Any, Any],
+    other: KTable[Any, Any],
+    joiner: Callable[..., Any],
+    stored: Materialized[Any, Any],
+    name: Name,
+    needs: JoinNeeds,
+) -> KTable[Any, Any]:
+    """Three nodes: one per side, and one where they meet, which has the store if there is one."""
+    graph, given = this.graph, name_of(name)
+    named = stored != Materialized(value=stored.value)
+    store_name = (stored.name or graph.store_name("KTABLE-MERGE-")) if named else None
+    merge = graph.name(given, "KTABLE-MERGE-")
+    sources = this.copartitioned_with(other)
+    if not needs.right:
+        this.operator.send_old_values(force=True)
+    if not needs.left:
+        other.operator.send_old_values(force=True)
+    spec = None if store_name is None else key_value_spec(replace(stored, key=stored.key or this.key_serde), store_name)
+    operator = TableJoin(this.operator, other.operator, joiner, spec, needs)
+    join_this = graph.name(given, "KTABLE-JOINTHIS-", "-join-this")
+    join_other = graph.name(given, "KTABLE-JOINOTHER-", "-join-other")
+    left_side, right_side = operator.sides()
+
+    def write(topology: Topology, parents: list[str]) -> None:
+        topology.add_processor(join_this, left_side, this.node.name)
+        topology.add_processor(join_other, right_side, other.node.name)
+        topology.add_processor(merge, operator, join_this, join_other)
+        if operator.store is not None:
+            topology.add_state_store(operator.store, merge)
+        topology.connect(join_this, *left_side.other.store_names)
+        topology.connect(join_other, *right_side.other.store_names)
+
+    node = graph.add([this.node, other.node], GraphNode(merge, write))
+    return KTable(graph, node, stored.key or this.key_serde, stored.value, sources, operator)
 
 
 def _options(materialized: Materialized[Any, Any] | None, store: str | None) -> Materialized[Any, Any]:

@@ -1,4 +1,4 @@
-"""Grouped streams with windows of a fixed grid, waiting for an aggregate."""
+"""Grouped streams with time windows, waiting for an aggregate."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from moldau.streams.dsl.grouped import KGroupedStream, stored_as, with_key
 from moldau.streams.dsl.options import Materialized, Name, name_of
+from moldau.streams.dsl.session_windowed import SessionWindowedKStream
+from moldau.streams.dsl.window_stores import window_store
 from moldau.streams.dsl.windows import EmitStrategy, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows
 from moldau.streams.operators.aggregates import Aggregator, no_value, plus_one, reduction, zero
+from moldau.streams.operators.sliding_windows import SlidingWindowAggregate
 from moldau.streams.operators.tables import TableOperator
 from moldau.streams.operators.time_windows import TimeWindowAggregate
-from moldau.streams.serdes import Serde, SerdeLike, Windowed, serde_of, time_windowed_serde
+from moldau.streams.serdes import SerdeLike, Windowed, serde_of, time_windowed_serde
 from moldau.streams.serdes.primitive import LONG
-from moldau.streams.topology.nodes import StoreSpec
 
 if TYPE_CHECKING:
     from moldau.streams.dsl.ktable import KTable
@@ -23,11 +25,14 @@ V = TypeVar("V")
 A = TypeVar("A")
 
 
+AlignedWindows = TimeWindows | UnlimitedWindows | SlidingWindows
+
+
 class TimeWindowedKStream(Generic[K, V]):
     """Records by key and window."""
 
     def __init__(
-        self, grouped: KGroupedStream[K, V], windows: TimeWindows | UnlimitedWindows, emit: EmitStrategy | None = None
+        self, grouped: KGroupedStream[K, V], windows: AlignedWindows, emit: EmitStrategy | None = None
     ) -> None:
         self._grouped = grouped
         self._windows = windows
@@ -107,46 +112,30 @@ class TimeWindowedKStream(Generic[K, V]):
         graph = self._grouped.graph
         store_name = stored.name or graph.store_name(f"KSTREAM-{kind}-")
         node_name = graph.name(name_of(name), f"KSTREAM-{kind}-")
-        spec = window_store(stored, store_name, self._windows.size_ms, self._windows.grace_ms)
-        operator = self._operator(spec, initializer, aggregator)
-        key = None if stored.key is None else self._windowed_key(stored.key)
+        operator = self._operator(stored, store_name, initializer, aggregator)
+        key = None if stored.key is None else time_windowed_serde(stored.key, self._size_ms())
         return self._grouped.table(node_name, operator, store_name, key, stored.value, self._windows.grace_ms)
 
-    def _operator(self, spec: StoreSpec, initializer: Callable[[], Any], aggregator: Aggregator) -> TableOperator:
-        return TimeWindowAggregate(spec, self._windows, initializer, aggregator, emit_on_close=self._emit.on_close)
+    def _size_ms(self) -> int:
+        windows = self._windows
+        return windows.difference_ms if isinstance(windows, SlidingWindows) else windows.size_ms
 
-    def _windowed_key(self, key: Serde[Any]) -> Serde[Any]:
-        return time_windowed_serde(key, self._windows.size_ms)
-
-
-def window_store(stored: Materialized[Any, Any], name: str, size_ms: int, grace_ms: int) -> StoreSpec:
-    """The store of windows; it keeps them at least as long as they take records."""
-    needed = size_ms + grace_ms
-    retention = needed if stored.retention_ms is None else stored.retention_ms
-    if retention < needed:
-        raise ValueError(
-            f"store {name} keeps windows for {retention} ms, but they take records for {needed} ms (size and grace)\n"
-            f"hint: a retention of {needed} ms or more"
-        )
-    return StoreSpec(
-        name,
-        "window",
-        stored.key,
-        stored.value,
-        logged=stored.logged,
-        cached=stored.cached,
-        in_memory=stored.in_memory,
-        retention_ms=retention,
-        window_size_ms=size_ms,
-        segment_interval_ms=max(retention // 2, 60_000),
-        log_config=stored.log_config,
-    )
+    def _operator(
+        self, stored: Materialized[Any, Any], name: str, initializer: Callable[[], Any], aggregator: Aggregator
+    ) -> TableOperator:
+        windows, on_close = self._windows, self._emit.on_close
+        if isinstance(windows, SlidingWindows):
+            difference, grace = windows.difference_ms, windows.grace_ms
+            spec = window_store(stored, name, difference, 2 * difference + grace, emits_on_close=on_close)
+            return SlidingWindowAggregate(spec, difference, grace, initializer, aggregator, emit_on_close=on_close)
+        spec = window_store(stored, name, windows.size_ms, windows.size_ms + windows.grace_ms, emits_on_close=on_close)
+        return TimeWindowAggregate(spec, windows, initializer, aggregator, emit_on_close=on_close)
 
 
 def windowed(grouped: KGroupedStream[Any, Any], windows: Any) -> Any:
     """The windowed stream for a kind of window."""
-    if isinstance(windows, TimeWindows | UnlimitedWindows):
+    if isinstance(windows, TimeWindows | UnlimitedWindows | SlidingWindows):
         return TimeWindowedKStream(grouped, windows)
-    if isinstance(windows, SlidingWindows | SessionWindows):
-        raise NotImplementedError(f"{type(windows).__name__}")
+    if isinstance(windows, SessionWindows):
+        return SessionWindowedKStream(grouped, windows)
     raise TypeError(f"windows are needed here, such as TimeWindows.of_size_with_no_grace('1h'), not {windows!r}")

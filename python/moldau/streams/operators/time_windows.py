@@ -7,12 +7,12 @@ for the next. A null value is aggregated like any other, unlike in aggregates wi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from moldau.streams.operators.aggregates import Aggregator, Initializer
 from moldau.streams.operators.contract import Headers, NodeContext, Process
 from moldau.streams.operators.tables import TableOperator
+from moldau.streams.operators.window_closing import Bounds, WindowClosing, find_in_windows
 from moldau.streams.serdes import Windowed
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -56,7 +56,8 @@ class TimeWindowAggregate(TableOperator):
         fetch, put = store.fetch, store.put
         initializer, aggregator = self._initializer, self._aggregator
         starts_for, size, grace = self.windows.starts_for, self.windows.size_ms, self.windows.grace_ms
-        close = _Closing(node, self, store, forward).emit_closed if self._emit_on_close else None
+        closing = WindowClosing(node, _bounds(self.windows), find_in_windows(store), forward)
+        close = closing.emit_closed if self._emit_on_close else None
         late = None if self.late is None else node.children[self.late]
         stream_time = -1
 
@@ -93,37 +94,15 @@ class TimeWindowAggregate(TableOperator):
         return process
 
 
-class _Closing:
-    """Emits each window once, after it has closed."""
+def _bounds(windows: Grid) -> Bounds:
+    """The starts of the windows that closed since the last time, unless none can have."""
+    size, starts_for = windows.size_ms, windows.starts_for
 
-    def __init__(self, node: NodeContext, operator: TimeWindowAggregate, store: Any, forward: Process) -> None:
-        self._clock: Callable[[], int] = node.task.clock
-        self._interval = node.task.emit_interval_ms
-        self._windows = operator.windows
-        self._fetch_all = store.fetch_all
-        self._forward = forward
-        self._next_look = 0
-        self._last_close: int | None = None
-
-    def emit_closed(self, closed: int, headers: Headers) -> None:
-        """Hand on all windows whose end and grace are over at `closed`, unless it looked a moment ago."""
-        now = self._clock()
-        if now < self._next_look:
-            return
-        self._next_look = now + self._interval
-        if self._last_close is not None and self._last_close >= closed:
-            return
-        size = self._windows.size_ms
+    def bounds(last_close: int | None, closed: int) -> tuple[int, int] | None:
         upper = closed - size
-        if upper < 0:
-            return
-        lower = 0 if self._last_close is None else max(0, self._last_close - size) + 1
-        if self._last_close is not None and self._same_windows(upper, lower - 1):
-            return
-        for window, (value, timestamp) in self._fetch_all(lower, upper):
-            self._forward(window, (value, None, True), timestamp, headers)
-        self._last_close = closed
+        lower = 0 if last_close is None else max(0, last_close - size) + 1
+        if upper < 0 or (last_close is not None and list(starts_for(upper)) == list(starts_for(lower - 1))):
+            return None
+        return lower, upper
 
-    def _same_windows(self, one: int, other: int) -> bool:
-        starts_for = self._windows.starts_for
-        return list(starts_for(one)) == list(starts_for(other))
+    return bounds

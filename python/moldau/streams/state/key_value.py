@@ -32,7 +32,8 @@ class MemoryKeyValueStore:
         self._keys = Codec(self._key_serde)
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._entries: dict[Any, Any] = {}
-        self._dirty: dict[Any, None] = {}
+        self._dirty: dict[Any, int] = {}
+        """Keys that changed, with the time of the record that changed them."""
         self._sorted: list[tuple[bytes, Any]] | None = None
         self.get: Callable[[Any], Any] = self._reader()
         self.put: Callable[[Any, Any], None] = self._writer()
@@ -49,14 +50,14 @@ class MemoryKeyValueStore:
         return get
 
     def _writer(self) -> Callable[[Any, Any], None]:
-        entries, dirty = self._entries, self._dirty
+        entries, dirty, context = self._entries, self._dirty, self._context
         key_of, keep = self._keys.inward, self._keep
         as_is = self._keys.kept_as_is and self._values.kept_as_is
 
         def put(key: Any, value: Any) -> None:
             if not as_is:
                 key = key_of(key)
-            dirty[key] = None
+            dirty[key] = context.timestamp
             if value is None or (self._pairs and value[0] is None):
                 if entries.pop(key, None) is not None:
                     self._sorted = None
@@ -120,15 +121,14 @@ class MemoryKeyValueStore:
     def flush(self, write: ChangelogWriter) -> None:
         """Hand out what changed, each entry once, in the order of its first change."""
         as_bytes, value_bytes = self._keys.as_bytes, self._values.as_bytes
-        now = self._context.timestamp
-        for key in self._dirty:
+        for key, changed_at in self._dirty.items():
             entry = self._entries.get(key)
             if entry is None:
-                write(as_bytes(key), None, now)
+                write(as_bytes(key), None, changed_at)
             elif self._pairs:
                 write(as_bytes(key), value_bytes(entry[0]), entry[1])
             else:
-                write(as_bytes(key), value_bytes(entry), now)
+                write(as_bytes(key), value_bytes(entry), changed_at)
         self._dirty.clear()
 
     def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:

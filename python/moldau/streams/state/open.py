@@ -7,7 +7,10 @@ from typing import Any
 from moldau.streams.context import TaskContext
 from moldau.streams.errors import StreamsError
 from moldau.streams.state.contract import Store
+from moldau.streams.state.join_buffer import MemoryJoinBuffer
+from moldau.streams.state.join_window import MemoryJoinStore
 from moldau.streams.state.key_value import MemoryKeyValueStore
+from moldau.streams.state.session import MemorySessionStore
 from moldau.streams.state.window import MemoryWindowStore
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -15,6 +18,9 @@ _IN_MEMORY: dict[str, Any] = {
     "key_value": MemoryKeyValueStore,
     "timestamped": MemoryKeyValueStore,
     "window": MemoryWindowStore,
+    "join_window": MemoryJoinStore,
+    "join_buffer": MemoryJoinBuffer,
+    "session": MemorySessionStore,
 }
 
 

@@ -28,14 +28,15 @@ class MemoryWindowStore:
         assert spec.window_size_ms is not None
         self.name = spec.name
         self._context = context
-        self._retention = spec.retention_ms
+        # Kafka's stores that emit on close keep a window one moment longer: they must still find it.
+        self._retention = spec.retention_ms + spec.emits_on_close
         self._size = spec.window_size_ms
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._by_key: dict[Any, dict[int, Any]] = {}
         self._by_start: dict[int, dict[Any, None]] = {}
         self._starts: list[int] = []
-        self._dirty: dict[tuple[Any, int], None] = {}
+        self._dirty: dict[tuple[Any, int], int] = {}
         self._stream_time = -1
         self._as_is = self._values.kept_as_is
         self._key_of: Callable[[Any], Any] | None = None if self._keys.kept_as_is else self._keys.inward
@@ -50,7 +51,7 @@ class MemoryWindowStore:
             return
         if self._key_of is not None:
             key = self._key_of(key)
-        self._dirty[key, start] = None
+        self._dirty[key, start] = self._context.timestamp
         if value is None or value[0] is None:
             self._remove(key, start)
             return
@@ -93,13 +94,13 @@ class MemoryWindowStore:
 
     def flush(self, write: ChangelogWriter) -> None:
         """Hand out the windows that changed, each once."""
-        for key, start in self._dirty:
+        for (key, start), changed_at in self._dirty.items():
             entry = self._by_key.get(key, {}).get(start)
             data = window_key(self._keys.as_bytes(key), start)
             if entry is not None:
                 write(data, self._values.as_bytes(entry[0]), entry[1])
             elif start > self._stream_time - self._retention:
-                write(data, None, self._context.timestamp)
+                write(data, None, changed_at)
         self._dirty.clear()
 
     def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:

@@ -63,28 +63,31 @@ class SinkNode:
 
 Node = SourceNode | ProcessorNode | SinkNode
 
-StoreKind = Literal["key_value", "timestamped", "versioned", "window", "session", "buffer", "custom"]
+StoreKind = Literal[
+    "key_value", "timestamped", "versioned", "window", "join_window", "join_buffer", "session", "custom"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSpec:
     """A store that is still to be opened: what it holds, and how its changelog is kept.
 
-    `open_store` of the task decides which implementation serves it. `timestamped`, `window` and `session` hold
-    `(value, timestamp)`; `key_value` holds plain values. Times are in ms.
+    `open_store` of the task decides which implementation serves it. `timestamped` and `window` hold pairs of value and
+    timestamp, the others plain values; `join_window` keeps duplicates, `join_buffer` waits for partners. Times in ms.
     """
 
     name: str
     kind: StoreKind
     key: Serde[Any] | None = None
     value: Serde[Any] | None = None
+    other_value: Serde[Any] | None = None
     logged: bool = True
     cached: bool = True
     in_memory: bool = False
     retention_ms: int | None = None
     window_size_ms: int | None = None
     segment_interval_ms: int | None = None
-    retain_duplicates: bool = False
+    emits_on_close: bool = False
     log_config: Mapping[str, str] = field(default_factory=dict)
     make: Callable[[], Any] | None = None
 

@@ -1,0 +1,112 @@
+"""Grouped streams with sessions, waiting for an aggregate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from moldau.streams.dsl.callback import arity
+from moldau.streams.dsl.options import Materialized, Name, name_of
+from moldau.streams.dsl.window_stores import session_store
+from moldau.streams.dsl.windows import EmitStrategy, SessionWindows
+from moldau.streams.operators.aggregates import Aggregator, no_value, plus_one, reduction, zero
+from moldau.streams.operators.sessions import Merger, SessionAggregate, merged_counts, merged_reductions
+from moldau.streams.serdes import SerdeLike, Windowed, serde_of, session_windowed_serde
+from moldau.streams.serdes.primitive import LONG
+
+if TYPE_CHECKING:
+    from moldau.streams.dsl.grouped import KGroupedStream
+    from moldau.streams.dsl.ktable import KTable
+
+K = TypeVar("K")
+V = TypeVar("V")
+A = TypeVar("A")
+
+
+class SessionWindowedKStream(Generic[K, V]):
+    """Records by key and session."""
+
+    def __init__(
+        self, grouped: KGroupedStream[K, V], windows: SessionWindows, emit: EmitStrategy | None = None
+    ) -> None:
+        self._grouped = grouped
+        self._windows = windows
+        self._emit = emit or EmitStrategy.on_window_update()
+
+    def emit_strategy(self, strategy: EmitStrategy) -> SessionWindowedKStream[K, V]:
+        """The same, emitting by another rule."""
+        return type(self)(self._grouped, self._windows, strategy)
+
+    def count(
+        self, materialized: Materialized[Any, Any] | None = None, *, name: Name = None, store: str | None = None
+    ) -> KTable[Windowed[K], int]:
+        """How many records there were per key and session."""
+        from moldau.streams.dsl.grouped import stored_as
+
+        stored = stored_as(materialized, store, self._grouped.key_serde, LONG)
+        if materialized is not None and stored.name is None:
+            self._grouped.graph.store_name("KSTREAM-AGGREGATE-")
+        return self._table("AGGREGATE", name, stored, zero, plus_one, merged_counts)
+
+    def reduce(
+        self,
+        reducer: Callable[[V, V], V],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+    ) -> KTable[Windowed[K], V]:
+        """One value per key and session."""
+        from moldau.streams.dsl.grouped import stored_as
+
+        stored = stored_as(materialized, store, self._grouped.key_serde, self._grouped.value_serde)
+        return self._table("REDUCE", name, stored, no_value, reduction(reducer), merged_reductions(reducer))
+
+    def aggregate(
+        self,
+        initializer: Callable[[], A],
+        aggregator: Callable[..., A],
+        merger: Callable[..., A],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[A] | None = None,
+    ) -> KTable[Windowed[K], A]:
+        """One aggregate per key and session; `merger(key, one, other)`, or without the key, joins two sessions."""
+        from moldau.streams.dsl.grouped import stored_as, with_key
+
+        stored = stored_as(materialized, store, self._grouped.key_serde, serde_of(value), initializer)
+        merge = merger if arity(merger, 2, 3) == 3 else _without_key(merger)
+        return self._table("AGGREGATE", name, stored, initializer, with_key(aggregator), merge)
+
+    def _table(
+        self,
+        kind: str,
+        name: Name,
+        stored: Materialized[Any, Any],
+        initializer: Callable[[], Any],
+        aggregator: Aggregator,
+        merger: Merger,
+    ) -> KTable[Any, Any]:
+        graph, gap, grace = self._grouped.graph, self._windows.gap_ms, self._windows.grace_ms
+        store_name = stored.name or graph.store_name(f"KSTREAM-{kind}-")
+        node_name = graph.name(name_of(name), f"KSTREAM-{kind}-")
+        operator = SessionAggregate(
+            session_store(stored, store_name, gap + grace, emits_on_close=self._emit.on_close),
+            gap,
+            grace,
+            initializer,
+            aggregator,
+            merger,
+            emit_on_close=self._emit.on_close,
+        )
+        key = None if stored.key is None else session_windowed_serde(stored.key)
+        return self._grouped.table(node_name, operator, store_name, key, stored.value, gap + grace)
+
+
+def _without_key(merger: Callable[[Any, Any], Any]) -> Merger:
+    def merge(key: Any, one: Any, other: Any) -> Any:
+        return merger(one, other)
+
+    return merge

@@ -1,0 +1,121 @@
+"""Aggregates per session. (`KStreamSessionWindowAggregate`)
+
+A record merges all sessions of its key that it touches into one; the merged ones are taken back with a tombstone before
+the new one is sent. A result is stamped with the end of its session and carries no headers, as in Kafka.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from moldau.streams.context import TaskContext
+from moldau.streams.operators.aggregates import Aggregator, Initializer
+from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process
+from moldau.streams.operators.tables import StoreView, TableOperator
+from moldau.streams.operators.window_closing import WindowClosing, find_in_sessions
+from moldau.streams.serdes import Windowed
+from moldau.streams.topology.nodes import StoreSpec
+
+Merger = Callable[[Any, Any, Any], Any]
+"""`merger(key, one, other) -> aggregate` of two sessions that became one."""
+
+
+def merged_counts(key: Any, one: int, other: int) -> int:
+    """The count of two sessions."""
+    return one + other
+
+
+def merged_reductions(reducer: Callable[[Any, Any], Any]) -> Merger:
+    """The reduction of two sessions."""
+
+    def merge(key: Any, one: Any, other: Any) -> Any:
+        return other if one is None else reducer(one, other)
+
+    return merge
+
+
+class SessionView(StoreView):
+    """A table whose keys are sessions."""
+
+    def getter(self, task: TaskContext) -> Getter:
+        fetch = task.store(self.store).fetch_session
+
+        def look_up(session: Any) -> Any:
+            value = fetch(session[0], session[1], session[2])
+            return None if value is None else (value, session[2])
+
+        return look_up
+
+
+class SessionAggregate(TableOperator):
+    """Adds each record to the session that it makes or joins."""
+
+    def __init__(
+        self,
+        store: StoreSpec,
+        gap_ms: int,
+        grace_ms: int,
+        initializer: Initializer,
+        aggregator: Aggregator,
+        merger: Merger,
+        *,
+        emit_on_close: bool,
+    ) -> None:
+        super().__init__(store, stored=True)
+        self._gap = gap_ms
+        self._grace = grace_ms
+        self._initializer = initializer
+        self._aggregator = aggregator
+        self._merger = merger
+        self._emit_on_close = emit_on_close
+
+    def view(self) -> SessionView:
+        assert self._store is not None
+        return SessionView(self._store.name)
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        assert self._store is not None
+        store, dropped, sends_old = node.task.store(self._store.name), node.dropped, self.sends_old_values
+        gap, until_closed = self._gap, self._gap + self._grace
+        initializer, aggregator, merger = self._initializer, self._aggregator, self._merger
+        closing = WindowClosing(node, _bounds, find_in_sessions(store), forward)
+        close = closing.emit_closed if self._emit_on_close else None
+        stream_time = -1
+
+        def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+            nonlocal stream_time
+            if key is None:
+                dropped("the key is null")
+                return
+            stream_time = max(stream_time, timestamp)
+            closed = stream_time - until_closed
+            start = end = timestamp
+            aggregate = initializer()
+            touched = list(store.find_sessions(key, timestamp - gap, timestamp + gap))
+            for session, held in touched:
+                aggregate = merger(key, aggregate, held)
+                start, end = min(start, session[1]), max(end, session[2])
+            if end < closed:
+                dropped("the session is closed")
+            else:
+                if (start, end) != (timestamp, timestamp):
+                    for session, held in touched:
+                        store.remove(session)
+                        if close is None:
+                            forward(session, (None, held if sends_old else None, True), session[2], ())
+                aggregate = aggregator(key, value, aggregate)
+                merged = Windowed(key, start, end)
+                store.put(merged, aggregate)
+                if close is None:
+                    forward(merged, (aggregate, None, True), end, ())
+            if close is not None:
+                close(closed, headers)
+
+        return process
+
+
+def _bounds(last_close: int | None, closed: int) -> tuple[int, int] | None:
+    """The ends of the sessions that closed since the last time."""
+    lower, upper = max(0, -1 if last_close is None else last_close), closed - 1
+    return (lower, upper) if upper >= lower else None

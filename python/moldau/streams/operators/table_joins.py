@@ -1,0 +1,167 @@
+"""Joins with tables: of a stream, which looks up, and of two tables, where either side's change makes a new row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from moldau.streams.context import TaskContext
+from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process, View
+from moldau.streams.operators.stream_joins import Joiner
+from moldau.streams.operators.tables import TableOperator
+from moldau.streams.topology.nodes import StoreSpec
+
+ValueJoiner = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTableJoin:
+    """Looks up a row for each record: by its key, or by one that is made of it. (`KStreamKTableJoinProcessor`)
+
+    A left join keeps records without a key to look up; records without a value are dropped by both.
+    """
+
+    table: View
+    joiner: Joiner
+    keeps_unmatched: bool
+    key_of: Callable[[Any, Any], Any] | None = None
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        get, joiner, keeps, key_of = self.table.getter(node.task), self.joiner, self.keeps_unmatched, self.key_of
+        dropped = node.dropped
+
+        def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+            wanted = key if key_of is None else key_of(key, value)
+            if value is None or (wanted is None and not keeps):
+                dropped("the join key or the value is null")
+                return
+            held = None if wanted is None else get(wanted)
+            if held is not None:
+                forward(key, joiner(key, value, held[0]), timestamp, headers)
+            elif keeps:
+                forward(key, joiner(key, value, None), timestamp, headers)
+
+        return process
+
+
+@dataclass(frozen=True, slots=True)
+class TableJoinSide:
+    """One side of a join of tables: what a change here makes of the row that the other side has.
+
+    `needs_this` and `needs_other` say whose row must be there for a result: both in an inner join, the left one in a
+    left join, neither in an outer one. (`KTableKTableInnerJoin`, `…Left…`, `…Right…`, `…OuterJoin`)
+    """
+
+    merger: TableJoin
+    other: View
+    joiner: ValueJoiner
+    needs_this: bool
+    needs_other: bool
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        get, dropped, sends_old = self.other.getter(node.task), node.dropped, self.merger.sends_old_values
+        needs_this, needs_other, joiner = self.needs_this, self.needs_other, self.joiner
+
+        def joined(value: Any, other: Any) -> Any:
+            if value is None and (needs_this or other is None):
+                return None
+            return joiner(value, other)
+
+        def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
+            if key is None:
+                dropped("the key is null")
+                return
+            new, old, is_latest = change
+            held = get(key)
+            if held is None:
+                if needs_other or (new is None and old is None):
+                    return
+                other = None
+            else:
+                other = held[0]
+                timestamp = max(timestamp, held[1])
+            result = joined(new, other), joined(old, other) if sends_old else None, is_latest
+            forward(key, result, timestamp, headers)
+
+        return process
+
+
+class TableJoin(TableOperator):
+    """Where both sides of a join of tables come together, with a store if it has a name. (`KTableKTableJoinMerger`)"""
+
+    def __init__(
+        self, left: TableOperator, right: TableOperator, joiner: ValueJoiner, store: StoreSpec | None, needs: JoinNeeds
+    ) -> None:
+        super().__init__(store, stored=store is not None)
+        self._left = left
+        self._right = right
+        self._joiner = joiner
+        self._needs = needs
+
+    def sides(self) -> tuple[TableJoinSide, TableJoinSide]:
+        """The nodes for both sides."""
+        joiner, needs = self._joiner, self._needs
+
+        def reversed_joiner(right: Any, left: Any) -> Any:
+            return joiner(left, right)
+
+        return (
+            TableJoinSide(self, self._right.view(), joiner, needs.left, needs.right),
+            TableJoinSide(self, self._left.view(), reversed_joiner, needs.right, needs.left),
+        )
+
+    def send_old_values(self, *, force: bool) -> bool:
+        self._left.send_old_values(force=True)
+        self._right.send_old_values(force=True)
+        self.sends_old_values = True
+        return True
+
+    def view(self) -> View:
+        if self.stored:
+            return super().view()
+        return _JoinedView(self._left.view(), self._right.view(), self._joiner, self._needs)
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        if self._store is None:
+            return forward
+        put = node.task.store(self._store.name).put
+
+        def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
+            put(key, (change[0], timestamp))
+            forward(key, change, timestamp, headers)
+
+        return process
+
+
+@dataclass(frozen=True, slots=True)
+class JoinNeeds:
+    """Whose rows a join needs for a result."""
+
+    left: bool
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _JoinedView:
+    left: View
+    right: View
+    joiner: ValueJoiner
+    needs: JoinNeeds
+
+    @property
+    def store_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.left.store_names + self.right.store_names))
+
+    def getter(self, task: TaskContext) -> Getter:
+        left_of, right_of, joiner, needs = self.left.getter(task), self.right.getter(task), self.joiner, self.needs
+
+        def look_up(key: Any) -> Any:
+            left, right = left_of(key), right_of(key)
+            if (left is None and (needs.left or right is None)) or (right is None and needs.right):
+                return None
+            value = joiner(None if left is None else left[0], None if right is None else right[0])
+            timestamp = max(side[1] for side in (left, right) if side is not None)
+            return None if value is None else (value, timestamp)
+
+        return look_up
