@@ -25,7 +25,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "cli_shapes.json"
 def cluster(servers):
     """A topic with records and a group with offsets."""
     for command, text in (
-        ("topic create shapes -p 2 -c retention.ms=99999999999", ""),
+        ("topic create shapes -p 2 -c retention.ms=99999999999 --if-absent", ""),
         ("produce shapes -K : -H h=x", "a:1\nb:2\n"),
         ("quota set --every-ip --connections 100000", ""),
         ("group seek shapes --to earliest -t shapes --execute", ""),
