@@ -7,6 +7,7 @@ running, `apache-kafka` starts Apache Kafka. The last is how we know that a test
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from bench.versus import apache_kafka
+from bench.versus.apache_kafka import java
 from bench.versus.jars import MissingToolError
 from tests.conformance.clients import Client
 from tests.conformance.clients.aio import AioKafka
@@ -31,6 +33,11 @@ QUICK_HEARTBEATS = {
     "group.consumer.heartbeat.interval.ms": 500,
     "group.consumer.assignment.interval.ms": 0,
 }
+
+# A tool that lives for a second is not worth the optimising compiler.
+JVM_OPTIONS = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Xshare:auto"]
+TOOL_TIMEOUT_S = 60
+Tool = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +111,27 @@ def new_topic(admin: ConfluentKafka) -> Callable[..., str]:
         return name
 
     return create
+
+
+@pytest.fixture
+def tool(bootstrap_servers: str) -> Tool:
+    """Run one of Kafka's tools against the broker, as its shell script would; return what it printed.
+
+    Fails with both streams when its status is not 0.
+    """
+    try:
+        java("kafka.Kafka")
+    except MissingToolError as missing:
+        pytest.skip(str(missing))
+
+    def run(main_class: str, *arguments: str, stdin: str | None = None, connect: bool = True) -> str:
+        command = java(main_class, *arguments, jvm_options=JVM_OPTIONS)
+        command += ["--bootstrap-server", bootstrap_servers] if connect else []
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, check=False)
+        assert done.returncode == 0, f"{main_class} {arguments}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:

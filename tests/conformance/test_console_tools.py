@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bench.versus.apache_kafka import java
-from bench.versus.jars import MissingToolError
 from tests.conformance.clients import Record
 from tests.conformance.clients.confluent import ConfluentConsumer, ConfluentKafka
-from tests.conformance.conftest import wait_until
+from tests.conformance.conftest import Tool, wait_until
 
-TIMEOUT_S = 60
 TOPICS = "org.apache.kafka.tools.TopicCommand"
 CONFIGS = "kafka.admin.ConfigCommand"
 GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
@@ -28,28 +24,6 @@ PRODUCER = "org.apache.kafka.tools.ConsoleProducer"
 CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 GET_OFFSETS = "org.apache.kafka.tools.GetOffsetShell"
 DUMP_LOG = "org.apache.kafka.tools.DumpLogSegments"
-# A tool that lives for a second is not worth the optimising compiler.
-JVM_OPTIONS = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Xshare:auto"]
-
-Tool = Callable[..., str]
-
-
-@pytest.fixture
-def tool(bootstrap_servers: str) -> Tool:
-    """Run a tool against the broker; return what it printed, fail with both streams when its status is not 0."""
-    try:
-        java(TOPICS)
-    except MissingToolError as missing:
-        pytest.skip(str(missing))
-
-    def run(main_class: str, *arguments: str, stdin: str | None = None, connect: bool = True) -> str:
-        command = java(main_class, *arguments, jvm_options=JVM_OPTIONS)
-        command += ["--bootstrap-server", bootstrap_servers] if connect else []
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-        assert done.returncode == 0, f"{main_class} {arguments}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    return run
 
 
 def test_kafka_topics_creates_describes_grows_and_deletes(tool: Tool):

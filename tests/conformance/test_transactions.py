@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 import uuid
 from collections.abc import Callable
 
 import pytest
 from bench.versus.apache_kafka import java
 from bench.versus.jars import MissingToolError
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer
 from tests.conformance.clients import Record
 from tests.conformance.clients.confluent import ConfluentKafka
+from tests.conformance.committed import committed
 
 TIMEOUT_S = 120
 COPIER = "org.apache.kafka.tools.TransactionalMessageCopier"
@@ -30,29 +30,6 @@ def run_java(main_class: str, *arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0, f"{main_class} {arguments}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
-
-
-def committed(bootstrap_servers: str, topic: str, count: int) -> list[str]:
-    reader = Consumer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": f"reader-{uuid.uuid4().hex[:8]}",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-        }
-    )
-    partitions = reader.list_topics(topic, 30).topics[topic].partitions
-    reader.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-    found: list[str] = []
-    deadline = time.monotonic() + 30
-    while len(found) < count and time.monotonic() < deadline:
-        message = reader.poll(0.5)
-        if message is not None and message.error() is None:
-            found.append(message.value().decode())
-    # What is not committed would come now.
-    extra = reader.consume(10, 0.5)
-    reader.close()
-    return found + [message.value().decode() for message in extra if message.error() is None]
 
 
 @pytest.mark.parametrize("aborts", [(), ("--enable-random-aborts",)], ids=["commits", "with aborts"])

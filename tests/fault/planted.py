@@ -5,6 +5,7 @@ They are put in from outside, in the process of the node, and show that the chec
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,8 +61,22 @@ BUGS = {
     "offsets-outside-of-the-transaction": commit_offsets_outside_of_the_transaction,
 }
 
+
+def markers_wait() -> None:
+    """Between the decision of a transaction and its first marker time stands still: a place to be killed at."""
+
+    async def wait(*_: object) -> ErrorCode:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    MarkerWriter.write = wait
+
+
+STOPS = {"markers-wait": markers_wait}
+"""No bugs, and no node that a checker should look at."""
+
 if __name__ == "__main__":
-    BUGS[sys.argv.pop(1)]()
+    (BUGS | STOPS)[sys.argv.pop(1)]()
     from moldau.cli import main
 
     main()

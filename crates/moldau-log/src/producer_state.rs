@@ -10,7 +10,7 @@
 mod snapshot;
 mod verification;
 
-use crate::batch::{BatchView, EndTransaction};
+use crate::batch::{BatchHeader, BatchView, EndTransaction};
 use crate::error::AppendError;
 use crate::transaction_index::AbortedEntry;
 use crate::types::{
@@ -108,7 +108,6 @@ pub(crate) struct ProducerUpdate {
     entry: ProducerEntry,
     started: Option<i64>,
     completed: Option<CompletedTransaction>,
-    is_transactional: bool,
     is_marker: bool,
 }
 
@@ -239,12 +238,28 @@ impl ProducerStates {
         })
     }
 
+    /// A full disk has refused these batches, and the next ones may be taken. A producer that is not known here may
+    /// begin anywhere: its batches behind the refused one must not be taken for its first, or that could never be
+    /// appended any more. They wait for it as they would for one that is being verified.
+    pub fn refused(&mut self, headers: &[BatchHeader], now_ms: i64) {
+        for header in headers {
+            let producer_id = header.producer_id.0;
+            if producer_id >= 0 && header.base_sequence >= 0 && !self.producers.contains_key(&producer_id) {
+                let asking = Asking {
+                    producer_id,
+                    epoch: header.producer_epoch.0,
+                    base_sequence: header.base_sequence,
+                    bumps_epoch: false,
+                };
+                self.verifications.begin(&asking, now_ms);
+            }
+        }
+    }
+
     /// Takes over a prepared update. Gives back what belongs into the transaction index, if a transaction was aborted.
     pub fn apply(&mut self, update: ProducerUpdate) -> Option<AbortedEntry> {
-        if update.is_transactional {
-            self.verifications
-                .settle(update.producer_id, update.entry.epoch, update.is_marker);
-        }
+        self.verifications
+            .settle(update.producer_id, update.entry.epoch, update.is_marker);
         self.producers.insert(update.producer_id, update.entry);
         if let Some(first_offset) = update.started {
             self.ongoing.insert(first_offset, update.producer_id);
@@ -434,7 +449,6 @@ fn add_data(current: &ProducerEntry, batch: &BatchView<'_>, base_offset: Offset)
         entry,
         started,
         completed: None,
-        is_transactional: header.is_transactional(),
         is_marker: false,
     }
 }
@@ -461,7 +475,6 @@ fn end_transaction(
         entry,
         started: None,
         completed,
-        is_transactional: true,
         is_marker: true,
     }
 }

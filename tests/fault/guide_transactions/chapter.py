@@ -16,7 +16,14 @@ from pathlib import Path
 
 from bench.versus import peers
 from tests.fault.guide_transactions.members import remove_members
-from tests.fault.guide_transactions.programs import PARTITIONS, PROGRAMS, SENDING_OFFSETS, Program, RunningProgram
+from tests.fault.guide_transactions.programs import (
+    PARTITIONS,
+    PROGRAMS,
+    SENDING_OFFSETS,
+    STUCK_S,
+    Program,
+    RunningProgram,
+)
 from tests.fault.history.operations import History, Poll, Send, merged, operations_in, write_history
 from tests.fault.history.verdict import Verdict, judge
 from tests.fault.records import create_topic
@@ -30,6 +37,8 @@ MOMENT_BYTES_MAX = 20_000
 """A kill waits until a program has written up to so much: two transactions of the one, a part of one of the other."""
 LOT_MAX = {"carts": 80, "raw-orders": 250}
 BACKLOG_MAX = 4_000
+IN_PEACE_S = 4 * STUCK_S
+"""A program may still be found stuck, and begin once more."""
 
 
 @dataclass
@@ -65,7 +74,7 @@ class Chapter:
     def run(self, kills: int, after_each: Callable[[], None] = lambda: None) -> None:
         """Kill that often, then judge; what is wrong is in `findings` afterwards."""
         try:
-            self.node.start()
+            self._start_node()
             for topic, partitions in PARTITIONS.items():
                 create_topic(self.node.bootstrap_servers, topic, partitions, segment_bytes=str(1 << 20))
             self._feeder = RecordedProducer(
@@ -131,8 +140,12 @@ class Chapter:
             time.sleep(self._chance.uniform(0, 0.3))
             self.node.kill()
         time.sleep(self._chance.choice((0, 0, 0.1, 0.5)))
-        self.node.start()
+        self._start_node()
         self._bury(dead)
+
+    def _start_node(self) -> None:
+        self.node.start()
+        self._node_since = time.time()
 
     def _bury(self, dead: list[RunningProgram]) -> None:
         """The group would wait for a dead member until its session is over: 45 s in a program as the guide has it."""
@@ -144,7 +157,7 @@ class Chapter:
         """A program that has ended, as the guide's do when they are done or meet an error, is started again."""
         for running in self._programs:
             status = running.process.poll()
-            if status is None and running.is_stuck():
+            if status is None and running.is_stuck(self._node_since):
                 self._has_hung(running)
             elif status is not None:
                 self.ended[f"{running.program.name} ended with {status}"] += 1
@@ -171,7 +184,13 @@ class Chapter:
         servers = self.node.bootstrap_servers
         for program in PROGRAMS:
             wait_until_the_group_is_done(
-                self._notes, servers, program.group, program.source, PARTITIONS[program.source], self._revive
+                self._notes,
+                servers,
+                program.group,
+                program.source,
+                PARTITIONS[program.source],
+                self._revive,
+                IN_PEACE_S,
             )
         for running in self._programs:
             running.kill()

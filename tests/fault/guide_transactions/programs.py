@@ -25,7 +25,7 @@ import moldau.client
 
 GUIDE = Path(__file__).resolve().parents[3] / "examples" / "guide"
 STUCK_S = 60
-"""Longer than any call of a program takes, also where the machine has much else to do."""
+"""Longer than any call of a program takes while there is a node, also where the machine has much else to do."""
 SENDING_OFFSETS = "sends offsets"
 
 
@@ -89,10 +89,10 @@ class RunningProgram:
         """How much it has done, as far as it shows."""
         return self.file.stat().st_size if self.file.exists() else 0
 
-    def is_stuck(self) -> bool:
-        """Whether one call into the client library has not returned for too long."""
+    def is_stuck(self, node_since: float) -> bool:
+        """Whether one call into the client library has not returned for too long; `node_since` as of `time.time`."""
         last = self.file.stat().st_mtime if self.file.exists() else 0.0
-        return time.time() - max(last, self._began_at) > STUCK_S
+        return time.time() - max(last, self._began_at, node_since) > STUCK_S
 
     def last_line(self) -> str:
         return self.file.read_text().splitlines()[-1] if self.file.exists() else ""

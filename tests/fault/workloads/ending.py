@@ -22,17 +22,18 @@ def wait_until_the_group_is_done(
     topic: str,
     partitions: int,
     meanwhile: Callable[[], None] = lambda: None,
+    within_s: float = DRAINED_WITHIN_S,
 ) -> None:
     """Until it has committed the ends of `topic`, which nobody writes to any more; `meanwhile` is called all the time.
 
     Raises:
-        AssertionError: it has not within `DRAINED_WITHIN_S`; says how far it is.
+        AssertionError: it has not within `within_s`; says how far it is.
     """
     places = [TopicPartition(topic, number) for number in range(partitions)]
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, **PATIENT})
     began = notes.now()
     ends = ends_of(bootstrap_servers, topic, partitions)
-    deadline = time.monotonic() + DRAINED_WITHIN_S
+    deadline = time.monotonic() + within_s
     while True:
         committed = [-1]
         with contextlib.suppress(KafkaException):

@@ -16,7 +16,8 @@ ROUND_S = 15
 
 def marathon(folder: Path, duration_s: float, seed: int) -> list[str]:
     """Rounds until the time is over; what was found, each with its seed. The folder of a clean round is removed."""
-    until = time.monotonic() + duration_s
+    began = time.monotonic()
+    until = began + duration_s
     faults = possible_faults(folder)
     chance = random.Random(seed)
     say(f"seed {seed}, faults {faults}")
@@ -31,7 +32,7 @@ def marathon(folder: Path, duration_s: float, seed: int) -> list[str]:
             findings.append(finding)
             say(finding)
         number += 1
-    say(f"{number} rounds, {len(findings)} findings")
+    say(f"seed {seed}: {number} rounds in {time.monotonic() - began:.0f} s, {len(findings)} findings")
     return findings
 
 

@@ -86,22 +86,10 @@ impl PartitionLog {
         let base_offset = self.log_end_offset();
         let updates = prepare_producers(&appender, validated, base_offset, context)?;
         number(validated, base_offset, leader_epoch);
-        self.note_leader_epoch(leader_epoch, base_offset)
-            .map_err(|error| self.append_failed(error))?;
-        self.roll_if_needed(&mut appender, validated, config, now_ms)?;
-
-        let Appender { active, progress, .. } = &mut *appender;
-        active
-            .append(
-                &validated.bytes,
-                &validated.headers,
-                config.index_interval_bytes,
-                progress,
-            )
-            .map_err(|failure| match failure {
-                Ok(error) => self.append_failed(error),
-                Err(error) => AppendError::Offline(self.health().fail("writing records", &error)),
-            })?;
+        if let Err(error) = self.write(&mut appender, validated, leader_epoch, now_ms, config) {
+            appender.producers.refused(&validated.headers, now_ms);
+            return Err(error);
+        }
         self.health().end_shortage();
         self.take_over(&mut appender, validated, updates, now_ms)?;
         Ok(AppendInfo {
@@ -112,6 +100,32 @@ impl PartitionLog {
             duplicate: false,
             record_count: validated.record_count,
         })
+    }
+
+    /// Puts numbered batches into the file, after what has to be there before them.
+    fn write(
+        &self,
+        appender: &mut Appender,
+        validated: &Validated,
+        leader_epoch: LeaderEpoch,
+        now_ms: i64,
+        config: &LogConfig,
+    ) -> Result<(), AppendError> {
+        self.note_leader_epoch(leader_epoch, self.log_end_offset())
+            .map_err(|error| self.append_failed(error))?;
+        self.roll_if_needed(appender, validated, config, now_ms)?;
+        let Appender { active, progress, .. } = appender;
+        active
+            .append(
+                &validated.bytes,
+                &validated.headers,
+                config.index_interval_bytes,
+                progress,
+            )
+            .map_err(|failure| match failure {
+                Ok(error) => self.append_failed(error),
+                Err(error) => AppendError::Offline(self.health().fail("writing records", &error)),
+            })
     }
 
     /// A full disk (or too many open files) refuses this append and may take a later one; any other failure ends the

@@ -40,6 +40,11 @@ impl Fixture {
             .map(|_| ())
     }
 
+    fn refuse(&mut self, epoch: i16, base_sequence: i32) {
+        let bytes = batch(epoch, base_sequence, 1, false);
+        self.states.refused(&[*BatchView::parse(&bytes).unwrap().header()], 0);
+    }
+
     fn duplicate(&self, epoch: i16, base_sequence: i32, count: usize) -> Option<Offset> {
         let bytes = batch(epoch, base_sequence, count, false);
         let duplicate = self.states.find_duplicate(&BatchView::parse(&bytes).unwrap());
@@ -185,4 +190,53 @@ proptest! {
         }
         let _ = decode_snapshot(&bytes);
     }
+}
+
+#[test]
+fn a_batch_does_not_overtake_the_first_of_its_producer_that_a_full_disk_refused() {
+    let mut log = Fixture::default();
+    log.refuse(0, 0);
+    log.refuse(0, 3);
+    let error = log.send(0, 3, 1).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            AppendError::OutOfOrderSequence {
+                expected: 0,
+                found: 3,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    log.send(0, 0, 3).unwrap();
+    log.send(0, 3, 1).unwrap();
+    log.send(0, 4, 1).unwrap();
+}
+
+#[test]
+fn a_producer_that_begins_somewhere_and_was_refused_there_begins_there() {
+    let mut log = Fixture::default();
+    log.refuse(0, 7);
+    log.send(0, 8, 1).unwrap_err();
+    log.send(0, 7, 1).unwrap();
+    log.send(0, 8, 1).unwrap();
+}
+
+#[test]
+fn a_producer_that_gave_up_what_was_refused_begins_its_next_epoch() {
+    let mut log = Fixture::default();
+    log.refuse(0, 4);
+    log.send(1, 0, 2).unwrap();
+    log.send(1, 2, 2).unwrap();
+}
+
+#[test]
+fn what_a_full_disk_refused_of_a_known_producer_is_a_gap_like_any_other() {
+    let mut log = Fixture::default();
+    log.send(0, 0, 2).unwrap();
+    log.refuse(0, 2);
+    log.send(0, 3, 1).unwrap_err();
+    log.send(0, 2, 1).unwrap();
+    log.send(0, 3, 1).unwrap();
 }

@@ -5,6 +5,9 @@
 //! marker would belong to nothing, and hold back the last stable offset for ever. So a question gets a *guard*, a
 //! number that is never given twice; a marker takes the guard back, and an append with a guard that is gone is
 //! refused.
+//!
+//! A batch of a producer that is not known here yet, and that a full disk has refused, is kept as a question as well
+//! that nobody asks: what counts is its sequence, which later batches have to wait for.
 
 use crate::error::AppendError;
 use crate::types::{ProducerId, VerificationGuard};
@@ -85,7 +88,7 @@ impl Verifications {
         Ok(())
     }
 
-    /// A transactional batch is in the log: the question is answered, or its transaction is over. One case is neither:
+    /// A batch is in the log: the question is answered, or its transaction is over. One case is neither:
     /// the marker of the transaction before, written again, while the next one is being asked about.
     pub fn settle(&mut self, producer_id: i64, epoch: i16, is_marker: bool) {
         if let Some(question) = self.questions.get(&producer_id)

@@ -1,0 +1,32 @@
+"""What a reader of committed records gets."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from confluent_kafka import Consumer, TopicPartition
+
+
+def committed(bootstrap_servers: str, topic: str, count: int) -> list[str]:
+    """The values of a topic, partition by partition as they come; fewer than `count` when no more come in time."""
+    reader = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": f"reader-{uuid.uuid4().hex[:8]}",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+        }
+    )
+    partitions = reader.list_topics(topic, 30).topics[topic].partitions
+    reader.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    found: list[str] = []
+    deadline = time.monotonic() + 30
+    while len(found) < count and time.monotonic() < deadline:
+        message = reader.poll(0.5)
+        if message is not None and message.error() is None:
+            found.append(message.value().decode())
+    # What is not committed would come now.
+    extra = reader.consume(10, 0.5)
+    reader.close()
+    return found + [message.value().decode() for message in extra if message.error() is None]
