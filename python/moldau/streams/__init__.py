@@ -28,8 +28,14 @@ from moldau.streams.dsl.windows import (
     SlidingWindows,
     TimeWindows,
     UnlimitedWindows,
+    hopping,
+    sessions,
+    sliding,
+    tumbling,
 )
 from moldau.streams.errors import CopartitionError, RecordError, StreamsError, TopologyError
+from moldau.streams.expressions import col, count
+from moldau.streams.processor import Processor, ProcessorContext, Record
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.runtime import KafkaStreams, StreamsConfig
 from moldau.streams.serdes import Serde, Serdes, Windowed
@@ -51,8 +57,11 @@ __all__ = [
     "KafkaStreams",
     "Materialized",
     "Named",
+    "Processor",
+    "ProcessorContext",
     "Produced",
     "PunctuationType",
+    "Record",
     "RecordError",
     "Repartitioned",
     "Serde",
@@ -72,4 +81,10 @@ __all__ = [
     "TopologyTestDriver",
     "UnlimitedWindows",
     "Windowed",
+    "col",
+    "count",
+    "hopping",
+    "sessions",
+    "sliding",
+    "tumbling",
 ]

@@ -28,6 +28,7 @@ class TaskContext:
         "clock",
         "dropped_records",
         "emit_interval_ms",
+        "fixed_key",
         "offset",
         "partition",
         "punctuators",
@@ -53,6 +54,8 @@ class TaskContext:
         self.timestamp = -1
         self.dropped_records: Counter[tuple[str, str]] = Counter()
         self.punctuators: list[Any] = []
+        self.fixed_key: Any = None
+        """The key that `process_values` may not change, of the record in work."""
 
     def store(self, name: str) -> Any:
         """A store of this task; raises KeyError that lists what there is."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.unit.streams.join_topologies import JOINS
+from tests.unit.streams.processor_topologies import PROCESSORS
 from tests.unit.streams.scenarios import GOLDEN
 from tests.unit.streams.topologies import ALL, build
 
@@ -44,8 +45,9 @@ def test_a_topology_writes_what_kafka_streams_writes(name: str):
     assert dropped == scenario["dropped"]
 
 
-def test_joins_are_among_the_topologies():
+def test_joins_and_processors_are_among_the_topologies():
     assert len(JOINS) > 20
+    assert len(PROCESSORS) == 3
 
 
 def run(scenario: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:

@@ -12,6 +12,7 @@ from moldau.streams.dsl.graph import Graph, GraphNode
 from moldau.streams.dsl.options import Materialized, Name, key_value_spec, name_of
 from moldau.streams.dsl.repartition import Passage, repartition_node
 from moldau.streams.dsl.windows import SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows
+from moldau.streams.expressions import Aggregates, Aggregation
 from moldau.streams.operators.aggregates import Aggregator, StreamAggregate, no_value, plus_one, reduction, zero
 from moldau.streams.operators.tables import TableOperator
 from moldau.streams.serdes import Serde, SerdeLike, serde_for_value, serde_of
@@ -116,6 +117,14 @@ class KGroupedStream(AbstractStream[K, V]):
         from moldau.streams.dsl.windowed import windowed
 
         return windowed(self, windows)
+
+    window = windowed_by
+
+    def agg(self, *, store: str | None = None, name: Name = None, **parts: Aggregation) -> KTable[K, Any]:
+        """Several aggregations at once: `agg(revenue=col.amount.sum(), n=count())` gives values with these fields."""
+        aggregates = Aggregates(parts)
+        stored = stored_as(None, store, self.key_serde, serde_of(aggregates.kind))
+        return self._table("AGGREGATE", name, stored, aggregates.first, aggregates.step)
 
     def _table(
         self,

@@ -43,6 +43,7 @@ from moldau.streams.operators.stateless import (
     SelectKey,
 )
 from moldau.streams.operators.tables import TableSource
+from moldau.streams.processor import CustomOperator
 from moldau.streams.serdes import Serde, SerdeLike, serde_of
 from moldau.streams.serdes.primitive import BY_TYPE, STRING
 from moldau.streams.topology.nodes import TopicChooser
@@ -175,6 +176,29 @@ class KStream(JoinableStream[K, V]):
     def for_each(self, action: Callable[..., Any], name: Name = None) -> None:
         """Do something with each record; nothing comes after it."""
         self._next("FOREACH", name, Peek(action, arity(action, 1, 2) == 2))
+
+    def process(self, supplier: Callable[[], Any], *stores: str, name: Name = None) -> KStream[Any, Any]:
+        """A processor of your own: `supplier()` makes one per task, connected to these stores. See `processor`."""
+        node = self._custom("KSTREAM-PROCESSOR-", supplier, stores, name, keeps_keys=False)
+        return KStream(self.graph, node, None, None, self.sources, repartition_required=True)
+
+    def process_values(self, supplier: Callable[[], Any], *stores: str, name: Name = None) -> KStream[K, Any]:
+        """The same for a processor that keeps keys, so nothing has to be repartitioned after it."""
+        node = self._custom("KSTREAM-PROCESSVALUES-", supplier, stores, name, keeps_keys=True)
+        return KStream(
+            self.graph, node, self.key_serde, None, self.sources, repartition_required=self.repartition_required
+        )
+
+    def _custom(
+        self, prefix: str, supplier: Callable[[], Any], stores: tuple[str, ...], name: Name, *, keeps_keys: bool
+    ) -> GraphNode:
+        node_name = name_of(name) or self.graph.number(prefix)
+
+        def write(topology: Topology, parents: list[str]) -> None:
+            topology.add_processor(node_name, CustomOperator(supplier, keeps_keys), *parents)
+            topology.connect(node_name, *stores)
+
+        return self.graph.add(self.node, GraphNode(node_name, write))
 
     def print(self, label: str | None = None, name: Name = None, *, file: TextIO | None = None) -> None:
         """Print each record as `[label]: key, value`; the label is the node before unless it is given."""

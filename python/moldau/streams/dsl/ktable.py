@@ -154,6 +154,10 @@ class KTable(AbstractStream[K, V]):
         stream: KStream[K, V] = KStream(self.graph, node, self.key_serde, self.value_serde, self.sources)
         return stream if mapper is None else stream.select_key(mapper)
 
+    def to(self, topic: str, *, key: Any = None, value: Any = None, name: Name = None) -> None:
+        """The updates to a topic: `to_stream().to(topic)`."""
+        self.to_stream().to(topic, key=key, value=value, name=name)
+
     def join(
         self,
         other: KTable[K, V2],

@@ -9,6 +9,7 @@ from moldau.streams.dsl.callback import arity
 from moldau.streams.dsl.options import Materialized, Name, name_of
 from moldau.streams.dsl.window_stores import session_store
 from moldau.streams.dsl.windows import EmitStrategy, SessionWindows
+from moldau.streams.expressions import Aggregates, Aggregation
 from moldau.streams.operators.aggregates import Aggregator, no_value, plus_one, reduction, zero
 from moldau.streams.operators.sessions import Merger, SessionAggregate, merged_counts, merged_reductions
 from moldau.streams.serdes import SerdeLike, Windowed, serde_of, session_windowed_serde
@@ -79,6 +80,14 @@ class SessionWindowedKStream(Generic[K, V]):
         stored = stored_as(materialized, store, self._grouped.key_serde, serde_of(value), initializer)
         merge = merger if arity(merger, 2, 3) == 3 else _without_key(merger)
         return self._table("AGGREGATE", name, stored, initializer, with_key(aggregator), merge)
+
+    def agg(self, *, store: str | None = None, name: Name = None, **parts: Aggregation) -> KTable[Windowed[K], Any]:
+        """Several aggregations at once: `agg(revenue=col.amount.sum(), n=count())` gives values with these fields."""
+        from moldau.streams.dsl.grouped import stored_as
+
+        aggregates = Aggregates(parts)
+        stored = stored_as(None, store, self._grouped.key_serde, serde_of(aggregates.kind))
+        return self._table("AGGREGATE", name, stored, aggregates.first, aggregates.step, aggregates.merge)
 
     def _table(
         self,

@@ -10,6 +10,7 @@ from moldau.streams.dsl.options import Materialized, Name, name_of
 from moldau.streams.dsl.session_windowed import SessionWindowedKStream
 from moldau.streams.dsl.window_stores import window_store
 from moldau.streams.dsl.windows import EmitStrategy, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows
+from moldau.streams.expressions import Aggregates, Aggregation
 from moldau.streams.operators.aggregates import Aggregator, no_value, plus_one, reduction, zero
 from moldau.streams.operators.sliding_windows import SlidingWindowAggregate
 from moldau.streams.operators.tables import TableOperator
@@ -100,6 +101,12 @@ class TimeWindowedKStream(Generic[K, V]):
         """One aggregate per key and window: `aggregator(key, value, aggregate)`, or without the key."""
         stored = stored_as(materialized, store, self._grouped.key_serde, serde_of(value), initializer)
         return self._table("AGGREGATE", name, stored, initializer, with_key(aggregator))
+
+    def agg(self, *, store: str | None = None, name: Name = None, **parts: Aggregation) -> KTable[Windowed[K], Any]:
+        """Several aggregations at once: `agg(revenue=col.amount.sum(), n=count())` gives values with these fields."""
+        aggregates = Aggregates(parts)
+        stored = stored_as(None, store, self._grouped.key_serde, serde_of(aggregates.kind))
+        return self._table("AGGREGATE", name, stored, aggregates.first, aggregates.step)
 
     def _table(
         self,

@@ -184,3 +184,23 @@ class EmitStrategy:
     def on_window_close() -> EmitStrategy:
         """Once, when stream time has passed the end of the window and its grace."""
         return EmitStrategy(on_close=True)
+
+
+def tumbling(size: Duration, *, grace: Duration = 0) -> TimeWindows:
+    """Windows of one size, one after the other: `tumbling("1h")`."""
+    return TimeWindows.of_size_and_grace(size, grace)
+
+
+def hopping(size: Duration, advance: Duration, *, grace: Duration = 0) -> TimeWindows:
+    """Windows of one size, a new one every `advance`."""
+    return TimeWindows.of_size_and_grace(size, grace).advance_by(advance)
+
+
+def sliding(difference: Duration, *, grace: Duration = 0) -> SlidingWindows:
+    """A window for every set of records no further apart than `difference`."""
+    return SlidingWindows.of_time_difference_and_grace(difference, grace)
+
+
+def sessions(gap: Duration, *, grace: Duration = 0) -> SessionWindows:
+    """Sessions that end with `gap` without a record."""
+    return SessionWindows.of_inactivity_gap_and_grace(gap, grace)

@@ -47,6 +47,11 @@ def reduction(reducer: Callable[[Any, Any], Any]) -> Aggregator:
     return aggregate
 
 
+def may_change(store: StoreSpec) -> bool:
+    """Whether a callback could change a value in place: then an old value has to be read apart from the one it gets."""
+    return store.value is None or not store.value.immutable
+
+
 class StreamAggregate(TableOperator):
     """Adds each record to its key's aggregate. (`KStreamAggregate`, `KStreamReduce`)
 
@@ -63,6 +68,7 @@ class StreamAggregate(TableOperator):
         initializer, aggregator, sends_old = self._initializer, self._aggregator, self.sends_old_values
         store, dropped = node.task.store(self._store.name), node.dropped
         get, put = store.get, store.put
+        reads_twice = sends_old and may_change(self._store)
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             if key is None or value is None:
@@ -74,9 +80,12 @@ class StreamAggregate(TableOperator):
             else:
                 old = held[0]
                 timestamp = max(timestamp, held[1])
+            before = old if sends_old else None
+            if reads_twice and held is not None:
+                before = get(key)[0]
             new = aggregator(key, value, old)
             put(key, (new, timestamp))
-            forward(key, (new, old if sends_old else None, True), timestamp, headers)
+            forward(key, (new, before, True), timestamp, headers)
 
         return process
 
@@ -95,6 +104,7 @@ class TableAggregate(TableOperator):
         initializer, adder, subtractor = self._initializer, self._adder, self._subtractor
         store, sends_old, name = node.task.store(self._store.name), self.sends_old_values, self._store.name
         get, put = store.get, store.put
+        reads_twice = sends_old and may_change(self._store)
 
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
             if key is None:
@@ -102,7 +112,9 @@ class TableAggregate(TableOperator):
             added, removed, _ = change
             held = get(key)
             old = None if held is None else held[0]
-            aggregate = old
+            aggregate, before = old, old if sends_old else None
+            if reads_twice and held is not None:
+                before = get(key)[0]
             if held is not None and (added is not None or removed is not None):
                 timestamp = max(timestamp, held[1])
             if removed is not None and old is not None:
@@ -110,6 +122,6 @@ class TableAggregate(TableOperator):
             if added is not None:
                 aggregate = adder(key, added, initializer() if aggregate is None else aggregate)
             put(key, (aggregate, timestamp))
-            forward(key, (aggregate, old if sends_old else None, True), timestamp, headers)
+            forward(key, (aggregate, before, True), timestamp, headers)
 
         return process

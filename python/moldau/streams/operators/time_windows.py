@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from moldau.streams.operators.aggregates import Aggregator, Initializer
+from moldau.streams.operators.aggregates import Aggregator, Initializer, may_change
 from moldau.streams.operators.contract import Headers, NodeContext, Process
 from moldau.streams.operators.tables import TableOperator
 from moldau.streams.operators.window_closing import Bounds, WindowClosing, find_in_windows
@@ -40,15 +40,12 @@ class TimeWindowAggregate(TableOperator):
         aggregator: Aggregator,
         *,
         emit_on_close: bool = False,
-        late: str | None = None,
     ) -> None:
         super().__init__(store, stored=True)
         self.windows = windows
         self._initializer = initializer
         self._aggregator = aggregator
         self._emit_on_close = emit_on_close
-        self.late = late
-        """The child that gets the records which came too late, as they were."""
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
@@ -58,7 +55,7 @@ class TimeWindowAggregate(TableOperator):
         starts_for, size, grace = self.windows.starts_for, self.windows.size_ms, self.windows.grace_ms
         closing = WindowClosing(node, _bounds(self.windows), find_in_windows(store), forward)
         close = closing.emit_closed if self._emit_on_close else None
-        late = None if self.late is None else node.children[self.late]
+        reads_twice = sends_old and may_change(self._store)
         stream_time = -1
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
@@ -73,8 +70,6 @@ class TimeWindowAggregate(TableOperator):
                 end = start + size
                 if end <= closed:
                     dropped("the window is closed")
-                    if late is not None:
-                        late(key, value, timestamp, headers)
                     continue
                 held = fetch(key, start)
                 if held is None:
@@ -83,11 +78,14 @@ class TimeWindowAggregate(TableOperator):
                     old, newest = held
                     if timestamp > newest:
                         newest = timestamp
+                before = old if sends_old else None
+                if reads_twice and held is not None:
+                    before = fetch(key, start)[0]
                 new = aggregator(key, value, old)
                 put(key, (new, newest), start)
                 if close is None:
                     window = Windowed(key, start, end if end < _INT64_MAX else _INT64_MAX)
-                    forward(window, (new, old if sends_old else None, True), newest, headers)
+                    forward(window, (new, before, True), newest, headers)
             if close is not None:
                 close(closed, headers)
 

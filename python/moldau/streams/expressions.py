@@ -1,0 +1,191 @@
+"""Expressions over the fields of a value: `col.status == "COMPLETED"`, `col.amount.sum()`, `count()`.
+
+An expression is a tree that becomes one Python function when the topology is built; it can stand wherever a callback
+of the value can. Fields are those of an object or of a dict, whichever comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+Number = int | float | str | None
+
+
+class Expression:
+    """A value to be computed of a record's value. Operators make new expressions; nothing is computed by them."""
+
+    __hash__ = object.__hash__
+
+    def __init__(self, source: Callable[[str], str], constants: Mapping[str, Any]) -> None:
+        self._source = source
+        self._constants = constants
+        self._function: Callable[[Any], Any] | None = None
+
+    def __call__(self, value: Any) -> Any:
+        """Compute it."""
+        return self.function(value)
+
+    @property
+    def function(self) -> Callable[[Any], Any]:
+        """The expression as one function, compiled once."""
+        if self._function is None:
+            of_dict, of_object = self._compiled("value[{!r}]"), self._compiled("value.{}")
+
+            def compute(value: Any) -> Any:
+                return of_dict(value) if type(value) is dict else of_object(value)
+
+            self._function = compute
+        return self._function
+
+    def _compiled(self, access: str) -> Callable[[Any], Any]:
+        # The source is made of field names that were checked and of constants by name: nothing of the user's is run.
+        made: Callable[[Any], Any] = eval(f"lambda value: {self._source(access)}", dict(self._constants))  # noqa: S307
+        return made
+
+    def _with(self, operator: str, other: Any, *, swapped: bool = False) -> Expression:
+        right = other if isinstance(other, Expression) else _constant(other)
+        one, two = (right, self) if swapped else (self, right)
+
+        def source(access: str) -> str:
+            return f"({one._source(access)} {operator} {two._source(access)})"  # noqa: SLF001
+
+        return Expression(source, {**self._constants, **right._constants})  # noqa: SLF001
+
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+        return self._with("==", other)
+
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+        return self._with("!=", other)
+
+    def __lt__(self, other: Any) -> Expression:
+        return self._with("<", other)
+
+    def __le__(self, other: Any) -> Expression:
+        return self._with("<=", other)
+
+    def __gt__(self, other: Any) -> Expression:
+        return self._with(">", other)
+
+    def __ge__(self, other: Any) -> Expression:
+        return self._with(">=", other)
+
+    def __add__(self, other: Any) -> Expression:
+        return self._with("+", other)
+
+    def __radd__(self, other: Any) -> Expression:
+        return self._with("+", other, swapped=True)
+
+    def __sub__(self, other: Any) -> Expression:
+        return self._with("-", other)
+
+    def __rsub__(self, other: Any) -> Expression:
+        return self._with("-", other, swapped=True)
+
+    def __mul__(self, other: Any) -> Expression:
+        return self._with("*", other)
+
+    def __rmul__(self, other: Any) -> Expression:
+        return self._with("*", other, swapped=True)
+
+    def __truediv__(self, other: Any) -> Expression:
+        return self._with("/", other)
+
+    def __and__(self, other: Any) -> Expression:
+        return self._with("and", other)
+
+    def __or__(self, other: Any) -> Expression:
+        return self._with("or", other)
+
+    def __invert__(self) -> Expression:
+        def source(access: str) -> str:
+            return f"(not {self._source(access)})"
+
+        return Expression(source, self._constants)
+
+    def __bool__(self) -> bool:
+        raise TypeError("an expression has no truth of its own\nhint: `&`, `|` and `~` instead of and, or, not")
+
+    def sum(self) -> Aggregation:
+        """The sum over a group."""
+        function = self.function
+        return Aggregation(0, lambda held, value: held + function(value), lambda one, other: one + other)
+
+    def min(self) -> Aggregation:
+        """The least of a group."""
+        return self._chosen(min)
+
+    def max(self) -> Aggregation:
+        """The greatest of a group."""
+        return self._chosen(max)
+
+    def _chosen(self, choose: Callable[[Any, Any], Any]) -> Aggregation:
+        function = self.function
+
+        def of_both(one: Any, other: Any) -> Any:
+            if one is None or other is None:
+                return one if other is None else other
+            return choose(one, other)
+
+        return Aggregation(None, lambda held, value: of_both(held, function(value)), of_both)
+
+
+class _Columns:
+    """`col.name` is the field of that name."""
+
+    def __getattr__(self, name: str) -> Expression:
+        return self[name]
+
+    def __getitem__(self, name: str) -> Expression:
+        if not name.isidentifier():
+            raise ValueError(f"{name!r} is not the name of a field")
+        return Expression(lambda access: access.format(name), {})
+
+
+col: Final = _Columns()
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """One number of a group: where it begins, what a value adds, and what two sessions make together."""
+
+    first: Number
+    step: Callable[[Any, Any], Any]
+    merge: Callable[[Any, Any], Any]
+
+
+def count() -> Aggregation:
+    """How many values there are in a group."""
+    return Aggregation(0, lambda held, _: held + 1, lambda one, other: one + other)
+
+
+class Aggregates:
+    """Several aggregations at once: what an `agg(...)` call keeps per group, a frozen struct with a field for each."""
+
+    def __init__(self, parts: Mapping[str, Aggregation]) -> None:
+        if not parts:
+            raise ValueError("agg needs at least one aggregation\nhint: such as agg(total=col.amount.sum())")
+        self.kind: Any = msgspec.defstruct("Aggregates", [(name, Number) for name in parts], frozen=True)
+        self._first = self.kind(*(part.first for part in parts.values()))
+        self._steps = [(name, part.step) for name, part in parts.items()]
+        self._merges = [(name, part.merge) for name, part in parts.items()]
+
+    def first(self) -> Any:
+        """Of an empty group."""
+        return self._first
+
+    def step(self, key: Any, value: Any, held: Any) -> Any:
+        """With one value more."""
+        return self.kind(*[step(getattr(held, name), value) for name, step in self._steps])
+
+    def merge(self, key: Any, one: Any, other: Any) -> Any:
+        """Of two sessions that became one."""
+        return self.kind(*[merge(getattr(one, name), getattr(other, name)) for name, merge in self._merges])
+
+
+def _constant(value: Any) -> Expression:
+    name = f"constant_{id(value)}"
+    return Expression(lambda _: name, {name: value})
