@@ -153,7 +153,9 @@ class KGroupedStream(AbstractStream[K, V]):
 
         parent, sources = self.repartitioned(store_name)
         node = self.graph.add(parent, table_node(name, operator, grace_ms=grace_ms))
-        return KTable(self.graph, node, key, value, sources, operator)
+        table: KTable[Any, Any] = KTable(self.graph, node, key, value, sources, operator)
+        table.grouped_serdes = self.key_serde, self.value_serde
+        return table
 
     def repartitioned(self, store_name: str) -> tuple[GraphNode, frozenset[str]]:
         """The node that an aggregate comes after, and its sources; a topic that was given a name is used again."""

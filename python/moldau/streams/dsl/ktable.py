@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node, returned_serde
 from moldau.streams.dsl.callback import arity
@@ -12,12 +12,17 @@ from moldau.streams.dsl.graph import Graph, GraphNode
 from moldau.streams.dsl.grouped import stored_as
 from moldau.streams.dsl.grouped_table import KGroupedTable
 from moldau.streams.dsl.options import Grouped, Materialized, Name, key_value_spec, name_of
+from moldau.streams.operators.stateless import PassThrough
 from moldau.streams.operators.table_joins import JoinNeeds, TableJoin
 from moldau.streams.operators.tables import RegroupTable, TableFilter, TableMapValues, TableOperator, ToStream
+from moldau.streams.operators.time_windows import TimeWindowAggregate
 from moldau.streams.serdes import Serde, SerdeLike, serde_of
 from moldau.streams.serdes.primitive import STRING
 from moldau.streams.topology.nodes import StoreSpec
 from moldau.streams.topology.topology import Topology
+
+if TYPE_CHECKING:
+    from moldau.streams.dsl.kstream import KStream
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -44,6 +49,8 @@ class KTable(AbstractStream[K, V]):
     ) -> None:
         super().__init__(graph, node, key, value, sources)
         self.operator = operator
+        self.grouped_serdes: tuple[Serde[Any] | None, Serde[Any] | None] | None = None
+        """Of an aggregate the serdes of the records that went into it."""
 
     @property
     def queryable_store_name(self) -> str | None:
@@ -153,6 +160,20 @@ class KTable(AbstractStream[K, V]):
         node = self.graph.add(self.node, processor_node(node_name, ToStream()))
         stream: KStream[K, V] = KStream(self.graph, node, self.key_serde, self.value_serde, self.sources)
         return stream if mapper is None else stream.select_key(mapper)
+
+    def late(self, name: Name = None) -> KStream[Any, Any]:
+        """The records that came too late for every window of this aggregate, under their own keys, as they were.
+
+        Kafka only counts them. Raises TypeError for a table that is not an aggregate in tumbling or hopping windows.
+        """
+        from moldau.streams.dsl.kstream import KStream
+
+        operator = self.operator
+        if not isinstance(operator, TimeWindowAggregate) or self.grouped_serdes is None:
+            raise TypeError("late(): only aggregates in tumbling, hopping or unlimited windows know late records")
+        operator.late = name_of(name) or operator.late or f"{self.node.name}-late"
+        node = self.graph.add(self.node, processor_node(operator.late, PassThrough()))
+        return KStream(self.graph, node, *self.grouped_serdes, self.sources)
 
     def to(self, topic: str, *, key: Any = None, value: Any = None, name: Name = None) -> None:
         """The updates to a topic: `to_stream().to(topic)`."""

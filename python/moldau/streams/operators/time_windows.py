@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from moldau.streams.operators.aggregates import Aggregator, Initializer, may_change
-from moldau.streams.operators.contract import Headers, NodeContext, Process
+from moldau.streams.operators.contract import Headers, NodeContext, Process, fan_out
 from moldau.streams.operators.tables import TableOperator
 from moldau.streams.operators.window_closing import Bounds, WindowClosing, find_in_windows
 from moldau.streams.serdes import Windowed
@@ -46,6 +46,8 @@ class TimeWindowAggregate(TableOperator):
         self._initializer = initializer
         self._aggregator = aggregator
         self._emit_on_close = emit_on_close
+        self.late: str | None = None
+        """The child that gets the records which no window took any more, as they were."""
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
@@ -53,6 +55,9 @@ class TimeWindowAggregate(TableOperator):
         fetch, put = store.fetch, store.put
         initializer, aggregator = self._initializer, self._aggregator
         starts_for, size, grace = self.windows.starts_for, self.windows.size_ms, self.windows.grace_ms
+        late = None if self.late is None else node.children[self.late]
+        if late is not None:
+            forward = fan_out([child for name, child in node.children.items() if name != self.late])
         closing = WindowClosing(node, _bounds(self.windows), find_in_windows(store), forward)
         close = closing.emit_closed if self._emit_on_close else None
         reads_twice = sends_old and may_change(self._store)
@@ -66,11 +71,13 @@ class TimeWindowAggregate(TableOperator):
             if timestamp > stream_time:
                 stream_time = timestamp
             closed = stream_time - grace
+            taken = False
             for start in starts_for(timestamp):
                 end = start + size
                 if end <= closed:
                     dropped("the window is closed")
                     continue
+                taken = True
                 held = fetch(key, start)
                 if held is None:
                     old, newest = initializer(), timestamp
@@ -86,6 +93,8 @@ class TimeWindowAggregate(TableOperator):
                 if close is None:
                     window = Windowed(key, start, end if end < _INT64_MAX else _INT64_MAX)
                     forward(window, (new, before, True), newest, headers)
+            if late is not None and not taken:
+                late(key, value, timestamp, headers)
             if close is not None:
                 close(closed, headers)
 
