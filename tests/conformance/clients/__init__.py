@@ -104,6 +104,21 @@ class Client:
         """Committed offsets of a group; partitions without one are left out."""
         raise NotImplementedError
 
+    def open_transaction(self, name: str, transactional_id: str, topic: str, values: Sequence[str]) -> None:
+        """Start a transactional producer, begin a transaction and write to partition 0; it stays open under `name`."""
+        raise NotImplementedError
+
+    def end_transaction(self, name: str, *, commit: bool) -> None:
+        """Commit or abort it and close its producer."""
+        raise NotImplementedError
+
+    def transform(
+        self, group: str, transactional_id: str, source: str, target: str, count: int, *, commit: bool
+    ) -> None:
+        """Read `count` records of `source` for a group, write them to `target` with their values in capitals, and end
+        that and the group's offsets as one transaction."""
+        raise NotImplementedError
+
     def create_topic(self, topic: str, partitions: int, configs: Mapping[str, str] | None = None) -> None:
         """Create with replication factor 1."""
         raise NotImplementedError

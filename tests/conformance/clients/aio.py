@@ -49,13 +49,14 @@ class AioKafka(Client):
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._members: dict[str, _Member] = {}
+        self._producers: dict[str, AIOKafkaProducer] = {}
         self._admin = self._run(self._open_admin())
 
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         try:
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(TIMEOUT_S)
         except KafkaError as raised:
-            raise ClientError(raised.message or type(raised).__name__, str(raised)) from raised
+            raise ClientError(getattr(raised, "message", "") or type(raised).__name__, str(raised)) from raised
 
     async def _open_admin(self) -> AIOKafkaAdminClient:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
@@ -182,6 +183,56 @@ class AioKafka(Client):
             for entry, metadata in offsets.items()
             if entry.topic == topic and entry.partition in partitions and metadata.offset >= 0
         }
+
+    def open_transaction(self, name: str, transactional_id: str, topic: str, values: Sequence[str]) -> None:
+        self._run(self._open_transaction(name, transactional_id, topic, values))
+
+    async def _open_transaction(self, name: str, transactional_id: str, topic: str, values: Sequence[str]) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap_servers, transactional_id=transactional_id)
+        await producer.start()
+        self._producers[name] = producer
+        await producer.begin_transaction()
+        for value in values:
+            await producer.send_and_wait(topic, value.encode(), partition=0)
+
+    def end_transaction(self, name: str, *, commit: bool) -> None:
+        self._run(self._end_transaction(self._producers.pop(name), commit=commit))
+
+    async def _end_transaction(self, producer: AIOKafkaProducer, *, commit: bool) -> None:
+        try:
+            await (producer.commit_transaction() if commit else producer.abort_transaction())
+        finally:
+            await producer.stop()
+
+    def transform(
+        self, group: str, transactional_id: str, source: str, target: str, count: int, *, commit: bool
+    ) -> None:
+        self._run(self._transform(group, transactional_id, source, target, count, commit=commit))
+
+    async def _transform(
+        self, group: str, transactional_id: str, source: str, target: str, count: int, *, commit: bool
+    ) -> None:
+        await self._open_transaction(group, transactional_id, target, [])
+        producer = self._producers.pop(group)
+        consumer = AIOKafkaConsumer(
+            source,
+            bootstrap_servers=self.bootstrap_servers,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+        await consumer.start()
+        try:
+            offsets: dict[TopicPartition, int] = {}
+            for _ in range(count):
+                record = await consumer.getone()
+                offsets[TopicPartition(record.topic, record.partition)] = record.offset + 1
+                await producer.send_and_wait(target, record.value.upper())
+            await producer.send_offsets_to_transaction(offsets, group)
+            await self._end_transaction(producer, commit=commit)
+        finally:
+            await consumer.stop()
 
     def create_topic(self, topic: str, partitions: int, configs: Mapping[str, str] | None = None) -> None:
         answer = self._run(

@@ -137,6 +137,25 @@ class ProcessClient(Client):
         rows = self._call("committed", group=group, topic=topic, partitions=list(partitions))
         return {int(partition): offset for partition, offset in rows.items()}
 
+    def open_transaction(self, name: str, transactional_id: str, topic: str, values: Sequence[str]) -> None:
+        self._call("open_transaction", member=name, transactional_id=transactional_id, topic=topic, values=list(values))
+
+    def end_transaction(self, name: str, *, commit: bool) -> None:
+        self._call("end_transaction", member=name, commit=commit)
+
+    def transform(
+        self, group: str, transactional_id: str, source: str, target: str, count: int, *, commit: bool
+    ) -> None:
+        self._call(
+            "transform",
+            group=group,
+            transactional_id=transactional_id,
+            topic=source,
+            target=target,
+            count=count,
+            commit=commit,
+        )
+
     def create_topic(self, topic: str, partitions: int, configs: Mapping[str, str] | None = None) -> None:
         self._call("create_topic", topic=topic, partitions=partitions, configs=dict(configs or {}))
 
@@ -193,7 +212,10 @@ class FranzGo(ProcessClient):
 
     def command(self) -> list[str]:
         go = require_tool("go", "golang-go, 1.25 or newer")
-        sources = [HERE / "franz_go" / name for name in ("go.mod", "go.sum", "main.go", "admin.go", "members.go")]
+        sources = [
+            HERE / "franz_go" / name
+            for name in ("go.mod", "go.sum", "main.go", "admin.go", "members.go", "transactions.go")
+        ]
         folder = built_once("franz-go", sources, lambda folder: run_build([go, "build", "-o", "client", "."], folder))
         line = next(line for line in (folder / "go.mod").read_text().splitlines() if "franz-go v" in line)
         self.version = line.split()[-1]

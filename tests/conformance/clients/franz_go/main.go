@@ -43,6 +43,11 @@ type request struct {
 	Configs     map[string]string `json:"configs"`
 	Key         string            `json:"key"`
 	Value       string            `json:"value"`
+
+	TransactionalID string   `json:"transactional_id"`
+	Values          []string `json:"values"`
+	Target          string   `json:"target"`
+	Commit          bool     `json:"commit"`
 }
 
 type program struct {
@@ -50,6 +55,8 @@ type program struct {
 	client    *kgo.Client
 	admin     *kadm.Client
 	members   map[string]*member
+	// Transactions that are open, by the name that the test gave them.
+	transactions map[string]*kgo.Client
 }
 
 func main() {
@@ -57,7 +64,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	p := &program{os.Args[1], client, kadm.NewClient(client), map[string]*member{}}
+	p := &program{os.Args[1], client, kadm.NewClient(client), map[string]*member{}, map[string]*kgo.Client{}}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
@@ -114,6 +121,12 @@ func (p *program) carryOut(ctx context.Context, r *request) (any, error) {
 			delete(p.members, r.Member)
 		}
 		return nil, nil
+	case "open_transaction":
+		return nil, p.openTransaction(ctx, r)
+	case "end_transaction":
+		return nil, p.endTransaction(ctx, r)
+	case "transform":
+		return nil, p.transform(ctx, r)
 	default:
 		return p.administer(ctx, r)
 	}

@@ -129,7 +129,64 @@ async function committed({ group, topic, partitions }) {
   return Object.fromEntries(rows.map(row => [row.partition, Number(row.offset)]))
 }
 
+const open = new Map()
+
+const transactional = transactionalId =>
+  kafka.producer({ transactionalId, idempotent: true, maxInFlightRequests: 1, transactionTimeout: 60000 })
+
+async function openTransaction({ member, transactional_id, topic, values }) {
+  const producer = transactional(transactional_id)
+  await producer.connect()
+  const transaction = await producer.transaction()
+  open.set(member, { producer, transaction })
+  await transaction.send({ topic, acks: -1, messages: values.map(value => ({ value, partition: 0 })) })
+}
+
+async function endTransaction({ member, commit: wanted }) {
+  const { producer, transaction } = open.get(member)
+  open.delete(member)
+  try {
+    await (wanted ? transaction.commit() : transaction.abort())
+  } finally {
+    await producer.disconnect()
+  }
+}
+
+async function transform({ group, transactional_id, topic, target, count, commit: wanted }) {
+  const producer = transactional(transactional_id)
+  const consumer = kafka.consumer({ groupId: group, readUncommitted: false, maxWaitTimeInMs: 200 })
+  await producer.connect()
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  const transaction = await producer.transaction()
+  const next = new Map()
+  let done = 0
+  await new Promise((resolve, reject) => {
+    const eachMessage = async ({ partition, message }) => {
+      if (done >= count) return
+      try {
+        await transaction.send({ topic: target, acks: -1, messages: [{ value: text(message.value).toUpperCase() }] })
+      } catch (error) {
+        reject(error)
+        return
+      }
+      next.set(partition, String(Number(message.offset) + 1))
+      done += 1
+      if (done >= count) resolve()
+    }
+    consumer.run({ autoCommit: false, eachMessage }).catch(reject)
+  })
+  const partitions = [...next].map(([partition, offset]) => ({ partition, offset }))
+  await transaction.sendOffsets({ consumerGroupId: group, topics: [{ topic, partitions }] })
+  await (wanted ? transaction.commit() : transaction.abort())
+  await consumer.disconnect()
+  await producer.disconnect()
+}
+
 const verbs = {
+  open_transaction: openTransaction,
+  end_transaction: endTransaction,
+  transform,
   produce,
   consume,
   offset_of: offsetOf,
