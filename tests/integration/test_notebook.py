@@ -2,10 +2,13 @@
 
 import builtins
 import datetime as dt
+import decimal
+import json
 import signal
 import subprocess
 import sys
 import time
+import uuid
 
 import pytest
 from confluent_kafka import KafkaException
@@ -182,3 +185,116 @@ def test_ctrl_c_ends_reading():
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=60)
     assert "KeyboardInterrupt" in err
+
+
+PAYMENT = {
+    "type": "record",
+    "name": "Payment",
+    "fields": [
+        {"name": "id", "type": {"type": "string", "logicalType": "uuid"}},
+        {"name": "cents", "type": "int"},
+        {"name": "total", "type": {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 2}},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "day", "type": ["null", {"type": "int", "logicalType": "date"}], "default": None},
+        {"name": "lines", "type": {"type": "array", "items": {"type": "map", "values": "long"}}},
+        {"name": "any", "type": ["null", "string", "long"], "default": None},
+        {"name": "parent", "type": ["null", "Payment"], "default": None},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def registry_url():
+    from moldau.registry.service import RegistryThread
+    from moldau.registry.settings import RegistrySettings
+
+    with moldau.Broker() as own, RegistryThread(RegistrySettings(own.bootstrap_servers, port=0)) as running:
+        yield running.url
+
+
+def serializer(registry_url, schema):
+    from moldau.client.serdes import AvroSerializer, SchemaRegistryClient
+
+    return AvroSerializer(SchemaRegistryClient({"url": registry_url}), json.dumps(schema))
+
+
+def payment(**more):
+    at = dt.datetime(2026, 1, 31, 12, 0, 0, 1, tzinfo=dt.UTC)
+    one = {"id": uuid.UUID(int=7), "cents": 5, "total": decimal.Decimal("90071992547409931.10"), "at": at}
+    return {**one, "lines": [{"a": LARGE}], "any": LARGE, **more}
+
+
+def test_avro_is_read_through_the_registry_and_a_frame_has_the_types_of_its_schema(broker, registry_url):
+    from moldau.client.serdes import MessageField, SerializationContext
+
+    place = SerializationContext("payments", MessageField.VALUE)
+    wider = json.loads(json.dumps(PAYMENT))
+    wider["fields"][1]["type"] = "long"
+    wider["fields"].append({"name": "note", "type": "string", "default": ""})
+    with moldau.Producer(bootstrap_servers=broker.bootstrap_servers) as producer:
+        producer.produce("payments", serializer(registry_url, PAYMENT)(payment(parent=payment()), place))
+        producer.produce("payments", serializer(registry_url, wider)(payment(cents=LARGE, note="x"), place))
+        producer.produce("payments", None)
+    records = moldau.consume("payments", bootstrap_servers=broker, value="avro", registry=registry_url)
+    first, second, none = values(records)
+    assert (first["id"], first["total"], second["cents"], none) == (
+        uuid.UUID(int=7),
+        decimal.Decimal("90071992547409931.10"),
+        LARGE,
+        None,
+    )
+    frame = records.to_polars()
+    columns = dict(frame.schema["value"])
+    # What a map is in a frame is a matter of the version of polars.
+    del columns["lines"]
+    assert {name: str(kind) for name, kind in columns.items()} == {
+        "id": "String",
+        "cents": "Int64",
+        "total": "Decimal(precision=20, scale=2)",
+        "at": "Datetime(time_unit='us', time_zone='UTC')",
+        "day": "Date",
+        "any": "String",
+        "parent": "String",
+        "note": "String",
+    }
+    cells = frame["value"].struct.unnest()
+    assert cells["cents"].to_list() == [5, LARGE, None]
+    assert cells["note"].to_list() == [None, "x", None]
+    assert cells["total"][0] == decimal.Decimal("90071992547409931.10")
+    assert cells["at"][0] == payment()["at"]
+    assert json.loads(cells["any"][0]) == LARGE
+    assert json.loads(cells["parent"][0])["cents"] == 5
+    table = records.to_arrow()
+    assert str(table.schema.field("value").type.field("lines").type) == "list<item: map<string, int64>>"
+    assert table.num_rows == 3
+
+
+def test_bytes_that_no_registry_knows_are_named_and_a_registry_that_is_away_is_said(broker, registry_url, client):
+    client.send("orders", b"\0\0\0\0\x63x")
+    with pytest.raises(UndecodableError, match=r"orders-0 at offset 0 is not avro: .*99"):
+        moldau.consume("orders", bootstrap_servers=broker, value="avro", registry=registry_url).to_arrow()
+    with pytest.raises(ConnectionError, match="no schema registry answers at http://127"):
+        moldau.consume("orders", bootstrap_servers=broker, value="avro", registry="http://127.0.0.1:1").to_list()
+    client.send("plain", b"{}")
+    with pytest.raises(UndecodableError, match="not written with a schema registry"):
+        moldau.consume("plain", bootstrap_servers=broker, value="json-schema", registry=registry_url).to_list()
+
+
+def test_json_of_a_registry_is_read_as_json(broker, client):
+    client.send("orders", b'\0\0\0\0\1{"id": 1}')
+    records = moldau.consume("orders", bootstrap_servers=broker, value="json-schema")
+    assert values(records) == [{"id": 1}]
+    assert records.to_arrow().column("value").to_pylist() == [{"id": 1}]
+
+
+def test_avro_schemas_that_have_no_column_in_common_are_refused_with_what_to_do(broker, registry_url):
+    from moldau.client.serdes import MessageField, SerializationContext
+
+    with moldau.Producer(bootstrap_servers=broker.bootstrap_servers) as producer:
+        for number, (schema, value) in enumerate((("string", "x"), ("long", 1))):
+            place = SerializationContext(f"several-{number}", MessageField.VALUE)
+            producer.produce("several", serializer(registry_url, schema)(value, place))
+    records = moldau.consume("several", bootstrap_servers=broker, value="avro", registry=registry_url)
+    assert values(records) == ["x", 1]
+    with pytest.raises(TypeError, match=r'no type in common; value="bytes" leaves it as it is'):
+        records.to_arrow()

@@ -1,12 +1,13 @@
 """From messages to frames, a column at a time.
 
-Numbers, bytes and text go from confluent-kafka's messages straight into Arrow; only JSON becomes Python objects on the
-way. What is needed beside the base install is asked for when it is used.
+Numbers, bytes and text go from confluent-kafka's messages straight into Arrow; only JSON and Avro become Python objects
+on the way. What is needed beside the base install is asked for when it is used.
 """
 
 from __future__ import annotations
 
 import importlib
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from moldau.client import Message
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from moldau.notebook.records import Records
+    from moldau.notebook.registered import Shape
 
 EXTRAS: Final = {"pyarrow": "moldau[frames]", "polars": "moldau[frames]", "pandas": "pandas"}
 
@@ -45,7 +47,7 @@ def arrow_table(records: Records) -> pa.Table:
 
 
 class Columns:
-    """Chunks of columns, one per batch. JSON waits until the end: only all values together have a type."""
+    """Chunks of columns, one per batch. JSON and Avro wait until the end: only all values together have a type."""
 
     def __init__(self, arrow: Any, records: Records) -> None:
         self._arrow = arrow
@@ -62,9 +64,10 @@ class Columns:
         }
         self._chunks: dict[str, list[Any]] = {name: [] for name in self._types}
         self._objects: dict[str, list[Any]] = {"key": [], "value": []}
+        self._shapes: dict[str, dict[int, Shape]] = {"key": {}, "value": {}}
 
     def _type_of(self, form: str) -> Any:
-        return {"bytes": self._arrow.binary(), "str": self._arrow.string(), "json": None}[form]
+        return {"bytes": self._arrow.binary(), "str": self._arrow.string()}.get(form)
 
     def add(self, batch: list[Message]) -> None:
         """The next messages."""
@@ -80,6 +83,9 @@ class Columns:
         self._chunks[name].append(self._arrow.array(values, self._types[name]))
 
     def _add_part(self, part: Literal["key", "value"], data: list[Any], batch: list[Message]) -> None:
+        if getattr(self._records, part) == "avro":
+            self._objects[part] += [self._shaped(part, *pair) for pair in zip(data, batch, strict=True)]
+            return
         if self._types[part] is None:
             self._objects[part] += [self._records.decoded(message, part) for message in batch]
             return
@@ -90,6 +96,14 @@ class Columns:
                 # The one that is no text raises the error that names it.
                 self._records.decoded(message, part)
             raise
+
+    def _shaped(self, part: Literal["key", "value"], data: bytes | None, message: Message) -> Any:
+        value = self._records.decoded(message, part)
+        if data is None:
+            return None
+        shape = self._records.reader.shape(self._arrow, message, part, data)
+        self._shapes[part][id(shape)] = shape
+        return shape.of(value)
 
     def table(self) -> pa.Table:
         """Everything so far."""
@@ -102,12 +116,24 @@ class Columns:
         return self._arrow.table(arrays)
 
     def _typed(self, part: str, objects: list[Any]) -> Any:
+        form = getattr(self._records, part)
         try:
-            return self._arrow.array(objects)
-        except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError, OverflowError) as error:
+            return self._arrow.array(objects, self._common_type(part))
+        except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError, OverflowError, TypeError) as error:
+            what, leaves = ("JSON", "str") if form == "json" else (form, "bytes")
             raise TypeError(
-                f'the JSON of these {part}s does not fit into one column: {error}; {part}="str" leaves it as it is'
+                f"the {what} of these {part}s does not fit into one column: {error}; "
+                f'{part}="{leaves}" leaves it as it is'
             ) from error
+
+    def _common_type(self, part: str) -> Any:
+        """The type of all schemas that were met; None where none was: Arrow finds one."""
+        kinds = [shape.type for shape in self._shapes[part].values()]
+        if not kinds:
+            return None
+        from moldau.notebook.registered import joined
+
+        return reduce(partial(joined, self._arrow), kinds)
 
 
 def milliseconds(message: Message) -> int | None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import msgspec
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-Form = Literal["bytes", "str", "json"]
+    from moldau.notebook.registered import RegistryReader
+
+Form = Literal["bytes", "str", "json", "avro", "json-schema"]
 
 BATCH: Final = 5000
 SHOWN_ROWS: Final = 20
@@ -69,6 +73,7 @@ def consume(
     limit: int | None = None,
     key: Form = "bytes",
     value: Form = "bytes",
+    registry: str | None = None,
     **settings: Any,
 ) -> Records:
     """The records of topics between two places, to be iterated or turned into a frame. Nothing is read before that.
@@ -80,8 +85,10 @@ def consume(
         stop: the place before which to end; "latest" is the end at the moment when reading begins.
         partitions: only these; all without it.
         limit: at most so many records.
-        key: what a key becomes: "bytes", "str" or "json".
+        key: what a key becomes: "bytes", "str", "json", or what a schema registry's serializers wrote: "avro",
+            "json-schema".
         value: what a value becomes.
+        registry: URL of the schema registry; `MOLDAU_REGISTRY_URL` or http://localhost:8081 without it.
         settings: of `moldau.Consumer`, with underscores for dots.
 
     Raises:
@@ -90,11 +97,12 @@ def consume(
     if not topics:
         raise ValueError("name a topic: consume('orders')")
     for form in (key, value):
-        if form not in DECODERS:
-            raise ValueError(f"{form!r} is no form of a value: say {', '.join(map(repr, DECODERS))}")
+        if form not in (*DECODERS, *REGISTERED):
+            raise ValueError(f"{form!r} is no form of a value: say {', '.join(map(repr, (*DECODERS, *REGISTERED)))}")
     if limit is not None and limit < 0:
         raise ValueError(f"limit is {limit}: there are no fewer records than none")
-    return Records(topics, address_of(bootstrap_servers), start, stop, partitions, limit, key, value, settings)
+    url = registry or os.environ.get("MOLDAU_REGISTRY_URL") or "http://localhost:8081"
+    return Records(topics, address_of(bootstrap_servers), start, stop, partitions, limit, key, value, url, settings)
 
 
 def address_of(where: Where) -> str:
@@ -109,6 +117,8 @@ DECODERS: Final[Mapping[str, Callable[[bytes], Any]]] = {
     "str": bytes.decode,
     "json": msgspec.json.Decoder().decode,
 }
+REGISTERED: Final = ("avro", "json-schema")
+"""The forms that say which schema wrote them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +133,7 @@ class Records:
     limit: int | None
     key: Form
     value: Form
+    registry: str
     settings: Mapping[str, Any] = dataclasses.field(repr=False)
 
     def __iter__(self) -> Iterator[Record]:
@@ -174,15 +185,33 @@ class Records:
             tuple(headers),
         )
 
+    @cached_property
+    def reader(self) -> RegistryReader:
+        """What asks the schema registry, once per schema."""
+        from moldau.notebook.columns import MissingPackageError
+
+        try:
+            from moldau.notebook.registered import RegistryReader
+        except ImportError as error:
+            raise MissingPackageError(
+                f"{error.name} is not installed\nhint: python -m pip install 'moldau[registry]'", name=error.name
+            ) from error
+        return RegistryReader(self.registry)
+
     def decoded(self, message: Message, part: Literal["key", "value"]) -> Any:
-        """The key or the value in the form that was asked for. Raises UndecodableError."""
+        """The key or the value in the form that was asked for.
+
+        Raises:
+            UndecodableError: it is not in that form.
+            ConnectionError: no schema registry answers.
+        """
         form = self.key if part == "key" else self.value
         data: Any = message.key() if part == "key" else message.value()
         if data is None:
             return None
         try:
-            return DECODERS[form](data)
-        except (UnicodeDecodeError, msgspec.DecodeError) as error:
+            return self.reader.decode(message, part, data, form) if form in REGISTERED else DECODERS[form](data)
+        except (ValueError, msgspec.DecodeError) as error:
             at = f"{message.topic()}-{message.partition()} at offset {message.offset()}"
             raise UndecodableError(
                 f'the {part} in {at} is not {form}: {error}; {part}="bytes" takes anything'
