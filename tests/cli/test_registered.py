@@ -12,8 +12,8 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, header_schema_id_serializer
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
-from confluent_kafka.schema_registry.json_schema import JSONSerializer
-from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
+from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -249,3 +249,96 @@ def test_a_subject_that_nobody_knows_is_told(servers, url, client, made):
     assert f"the newest schema of {subject} is JSON, not AVRO" in other.err
     lone = moldau("produce", made, "--subject", subject, text="1", servers=servers)
     assert (lone.code, "add --value avro" in lone.err) == (2, True)
+
+
+CLOSED = {"type": "object", "properties": {"cents": {"type": "integer"}}, "additionalProperties": False}
+PROTO = """
+syntax = "proto3";
+package shop;
+message Order { string id = 1; int64 cents = 2; Line line = 3; message Line { int32 count = 1; } }
+message Refund { int64 cents = 1; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "schema", "line", "shown"),
+    [
+        ("json-schema", "o.json", json.dumps(CLOSED), {"cents": 2**62}, {"cents": 2**62}),
+        ("protobuf", "o.proto", PROTO, {"id": "x", "cents": 2**62}, {"id": "x", "cents": str(2**62)}),
+        ("avro", "o.avsc", json.dumps(ORDER), SHOWN, SHOWN),
+    ],
+)
+def test_keys_and_values_are_encoded_in_every_language(servers, url, made, tmp_path, form, name, schema, line, shown):
+    file, key = tmp_path / name, tmp_path / "key.avsc"
+    file.write_text(schema)
+    key.write_text('"string"')
+    words = ("produce", made, "-r", url, "--value", form, "--key-as", "avro", "-K", "|")
+    text = f"customer-1|{json.dumps(line)}\n"
+    first = moldau(*words, "--schema", str(file), "--key-schema", str(key), text=text, servers=servers)
+    assert first.code == 0, first.err
+    newest = moldau(*words[:4], "--value", "registry", "--key-as", "registry", *words[8:], text=text, servers=servers)
+    assert newest.code == 0, newest.err
+    read_back = read(servers, url, made, "--value", form, "--key-as", "avro", "-o", "jsonl")
+    assert [(one["key"], one["value"]) for one in read_back.lines] == [("customer-1", shown)] * 2
+    again = moldau(*words[:8], "--json", text=read_back.out, servers=servers)
+    assert again.code == 0, again.err
+    assert len(read(servers, url, made, "--value", form, "--key", "avro").out.splitlines()) == 4
+
+
+def test_theirs_reads_json_and_protobuf_that_produce_encoded(servers, url, client, made, tmp_path):
+    file, proto = tmp_path / "o.json", tmp_path / "o.proto"
+    file.write_text(json.dumps(CLOSED))
+    proto.write_text(PROTO)
+    for form, given, text in (("json-schema", file, '{"cents": 5}'), ("protobuf", proto, '{"cents": "5"}')):
+        words = ("--subject", f"{made}-{form}", "--schema", str(given), "-r", url)
+        refund = ("--message", "shop.Refund") if form == "protobuf" else ()
+        done = moldau("produce", made, "--value", form, *words, *refund, text=text, servers=servers)
+        assert done.code == 0, done.err
+    in_json, in_protobuf = map(bytes.fromhex, read(servers, url, made, "-F", "%v{hex}\\n").out.split())
+    assert JSONDeserializer(json.dumps(CLOSED))(in_json, value_of(made)) == {"cents": 5}
+    pool = DescriptorPool()
+    message = FileDescriptorProto(name="r.proto", package="shop", syntax="proto3").message_type.add(name="Refund")
+    message.field.add(name="cents", number=1, type=FieldDescriptorProto.TYPE_INT64, label=1)
+    file_of_one = FileDescriptorProto(name="r.proto", package="shop", syntax="proto3", message_type=[message])
+    pool.Add(file_of_one)
+    refund = GetMessageClass(pool.FindMessageTypeByName("shop.Refund"))
+    assert in_protobuf[5:7] == b"\x02\x02"
+    assert ProtobufDeserializer(refund, {"use.deprecated.format": False})(in_protobuf, value_of(made)).cents == 5
+    assert json.loads(read(servers, url, made, "--value", "registry").out.splitlines()[1]) == {"cents": "5"}
+
+
+def test_json_and_protobuf_that_do_not_fit_are_told_with_their_line(servers, url, made, tmp_path):
+    file, proto = tmp_path / "o.json", tmp_path / "o.proto"
+    file.write_text(json.dumps(CLOSED))
+    proto.write_text(PROTO)
+
+    def refused(form: str, given: Any, text: str, *more: str) -> str:
+        words = ("--subject", f"{made}-{form}", "--schema", str(given), "-r", url, *more)
+        ended = moldau("produce", made, "--value", form, *words, text=text, servers=servers)
+        assert ended.code == 2, ended.err
+        return ended.err
+
+    assert "line 2: $.cents: 'x' is not of type 'integer'" in refused("json-schema", file, '{}\n{"cents": "x"}')
+    assert "line 1: NaN is no JSON" in refused("json-schema", file, "NaN")
+    assert "line 1: no shop.Order: " in refused("protobuf", proto, '{"nobody": 1}')
+    assert "no message Nobody, only Order, Order.Line, Refund" in refused(
+        "protobuf", proto, "{}", "--message", "Nobody"
+    )
+    assert "--message names a message of a .proto file" in refused("json-schema", file, "{}", "--message", "Order")
+
+
+def test_the_key_of_all_records_and_of_a_tombstone_is_encoded_too(servers, url, made, tmp_path):
+    key = tmp_path / "key.avsc"
+    key.write_text('"long"')
+    words = ("produce", made, "-r", url, "--key-as", "avro", "--key-schema", str(key))
+    assert moldau(*words, "--key", "7", text="x\n", servers=servers).code == 0
+    # Its value is nothing, so nobody is asked for a schema of values.
+    assert moldau(*words, "--key", "8", "--tombstone", "--value", "avro", servers=servers).code == 0
+    shown = read(servers, url, made, "--key", "avro", "-o", "jsonl").lines
+    assert [(one["key"], one["value"]) for one in shown] == [(7, "x"), (8, None)]
+    wrong = moldau(*words, "--key", "seven", text="x\n", servers=servers)
+    assert (wrong.code, "--key: " in wrong.err) == (2, True)
+    line = moldau(*words, "-K", "|", text="seven|x\n", servers=servers)
+    assert (line.code, "line 1: the key: " in line.err) == (2, True)
+    lone = moldau("produce", made, "--key-subject", "s", text="1", servers=servers)
+    assert (lone.code, "add --key-as avro" in lone.err) == (2, True)

@@ -69,13 +69,14 @@ def encoder_of(schema: str, references: Sequence[str], schema_id: int) -> Callab
 
     def encoded(text: bytes) -> bytes:
         # A decimal's digits must not pass through a float.
-        value = meaning.of(json.loads(text, parse_float=Decimal, parse_constant=_no_constant))
+        value = meaning.of(json.loads(text, parse_float=Decimal, parse_constant=no_constant))
         return prefix + value if encode is None else encode(value, prefix)
 
     return encoded
 
 
-def _no_constant(name: str) -> Any:
+def no_constant(name: str) -> Any:
+    """`NaN` and the like, which Python's parser takes. Raises ValueError."""
     raise ValueError(f"{name} is no JSON; write it as text")
 
 

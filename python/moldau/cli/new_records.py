@@ -5,7 +5,7 @@ A template is a format string read backwards: `%k\t%v` takes the key up to the t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -65,17 +65,20 @@ def with_nulls(read: Reading, null: bytes) -> Reading:
     return reading
 
 
-def encoded(read: Reading, encode: Callable[[bytes], bytes]) -> Reading:
-    """Encode every value that is not null; `encode` raises ValueError for one that it cannot encode."""
+def encoded(read: Reading, encoders: Mapping[str, Callable[[bytes], bytes]]) -> Reading:
+    """Encode every "key" or "value" that is not null; an encoder raises ValueError for one that it cannot encode."""
 
     def reading(content: bytes, number: int) -> NewRecord:
         record = read(content, number)
-        if record.value is None:
-            return record
-        try:
-            return replace(record, value=encode(record.value))
-        except ValueError as error:
-            raise UsageError(f"line {number}: {error}") from error
+        for part, encode in encoders.items():
+            given = getattr(record, part)
+            if given is not None:
+                try:
+                    setattr(record, part, encode(given))
+                except ValueError as error:
+                    of = "the key: " if part == "key" else ""
+                    raise UsageError(f"line {number}: {of}{error}") from error
+        return record
 
     return reading
 

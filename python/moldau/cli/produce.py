@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -30,7 +30,7 @@ from moldau.cli.outcome import PartlyDoneError, RefusedError, UsageError
 from moldau.cli.output import Output, Progress, say
 from moldau.cli.places import milliseconds
 from moldau.cli.record_format import Headers, unescape
-from moldau.cli.registered import Encoding
+from moldau.cli.registered import Encode, Encoding
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -127,18 +127,17 @@ def produce(
         A topic that is not there may be created by the cluster, if it does that; it is told when it was.
     """
     read = lines.reading(key)
+    if tombstone and (key is None or files):
+        raise UsageError("--tombstone needs --key and no files", "moldau produce users --key customer-1 --tombstone")
+    encoders = encoding.encoders(topic, connection.timeout_s, tombstone=tombstone)
     fixed = NewRecord(
-        key.encode() if key is not None else None,
+        None if key is None else _of_every_record(key, encoders),
         None,
         [(name, value.encode()) for name, value in pairs(header).items()],
         partition,
         milliseconds(timestamp) if timestamp is not None else 0,
     )
-    if tombstone and (key is None or files):
-        raise UsageError("--tombstone needs --key and no files", "moldau produce users --key customer-1 --tombstone")
-    encode = None if tombstone else encoding.encoder(topic, connection.timeout_s)
-    if encode is not None:
-        read = encoded(read, encode)
+    read = encoded(read, encoders) if encoders else read
     settings = {"enable.idempotence": True, "linger.ms": 20, "compression.type": compression}
     with ExitStack() as stack:
         parts = _whole(files) if lines.whole else _parts(stack, files, unescape(lines.delimiter) or b"\n")
@@ -167,6 +166,14 @@ def _tell_created(producer: Producer, topic: str, before: Iterable[str], connect
 def _hint_without(topic: str, before: Iterable[str]) -> str:
     close = get_close_matches(topic, before, n=1)
     return f"did you mean {close[0]}?" if close else f"`moldau topic create {topic}` creates it"
+
+
+def _of_every_record(key: str, encoders: Mapping[str, Encode]) -> bytes:
+    encode = encoders.get("key")
+    try:
+        return key.encode() if encode is None else encode(key.encode())
+    except ValueError as error:
+        raise UsageError(f"--key: {error}") from error
 
 
 def _whole(files: Iterable[Path]) -> Iterator[bytes]:

@@ -1,21 +1,21 @@
 """What of a record is for a schema registry: the options of consume and produce.
 
-Kept apart from what they lead to (`registered_records`, `avro_json`): who asks no registry imports none of it.
+Kept apart from what they lead to (`registered_records`, `registered_encoding`): who asks no registry imports none of
+it. `--key-as` is what `--key` is called in produce, where that is the key of every record; consume knows both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from moldau.cli.outcome import RefusedError, UsageError
+from moldau.cli.outcome import UsageError
 
 if TYPE_CHECKING:
     from moldau.cli.registered_records import Reader
-    from moldau.cli.registry_client import RegistryConnection
 
 Form = Literal["text", "avro", "json-schema", "protobuf", "registry"]
 Registry = Annotated[str, Parameter(name=["--registry", "-r"], env_var="MOLDAU_REGISTRY_URL", group="Schemas")]
@@ -29,7 +29,7 @@ class Forms:
 
     value: Annotated[Form, Parameter(name=["--value", "-V"], group="Schemas")] = "text"
     """What a value is: avro, json-schema or protobuf by the schema that its record names, registry for any of them."""
-    key: Annotated[Form, Parameter(name="--key", group="Schemas")] = "text"
+    key: Annotated[Form, Parameter(name=["--key", "--key-as"], group="Schemas")] = "text"
     """What a key is."""
     registry: Registry = DEFAULT_REGISTRY
     """URL of the schema registry, with user:password@ if it asks for them."""
@@ -44,66 +44,58 @@ class Forms:
         return Reader(RegistryConnection(self.registry, timeout_s), {"key": self.key, "value": self.value})
 
 
+Encode = Callable[[bytes], bytes]
+"""From a key or a value as it was read to the bytes that are sent; raises ValueError."""
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Encoding:
-    """Values that are encoded with a schema of a registry."""
+    """Keys and values that are encoded with schemas of a registry."""
 
-    value: Annotated[Literal["text", "avro"], Parameter(name=["--value", "-V"], group="Schemas")] = "text"
-    """avro: each value is JSON and is encoded with the newest schema of its subject."""
+    value: Annotated[Form, Parameter(name=["--value", "-V"], group="Schemas")] = "text"
+    """Each value is JSON, and is encoded with the newest schema of its subject: one of that language, or registry for
+    any of them."""
     subject: Annotated[str | None, Parameter(name="--subject", group="Schemas")] = None
     """Whose schema; TOPIC-value without it."""
     schema: Annotated[str | None, Parameter(name="--schema", group="Schemas")] = None
     """A file with a schema to register under the subject and to encode with, instead of the newest one."""
+    message: Annotated[str | None, Parameter(name="--message", group="Schemas")] = None
+    """Which message of a .proto file a value is; the first one without it."""
+    key: Annotated[Form, Parameter(name="--key-as", group="Schemas")] = "text"
+    """What a key is, as --value says it of values."""
+    key_subject: Annotated[str | None, Parameter(name="--key-subject", group="Schemas")] = None
+    """Whose schema keys have; TOPIC-key without it."""
+    key_schema: Annotated[str | None, Parameter(name="--key-schema", group="Schemas")] = None
+    """A file with a schema to register for keys, instead of the newest one of their subject."""
     registry: Registry = DEFAULT_REGISTRY
     """URL of the schema registry, with user:password@ if it asks for them."""
 
-    def encoder(self, topic: str, timeout_s: float) -> Callable[[bytes], bytes] | None:
-        """From the JSON of a value to its bytes; None if it is sent as it stands.
+    def encoders(self, topic: str, timeout_s: float, *, tombstone: bool = False) -> dict[str, Encode]:
+        """For "key" and "value" what encodes them; what is sent as it stands has none, nor has a tombstone's value.
 
         Raises:
-            UsageError: --subject or --schema without --value avro, or there is no such file.
+            UsageError: there is a subject or a schema, but nothing to encode with it, or no such file.
             AnswerError: the registry has no such subject, or refuses the schema.
         """
-        if self.value == "text":
-            if self.subject is not None or self.schema is not None:
-                raise UsageError("--subject and --schema say how a value is encoded: add --value avro")
-            return None
-        from moldau.cli.avro_json import encoder_of
+        wanted = {
+            "key": (self.key, self.key_subject, self.key_schema, None),
+            "value": (self.value, self.subject, self.schema, self.message),
+        }
+        for part, (form, *about) in wanted.items():
+            if form == "text" and any(about):
+                option, prefix = ("--key-as", "--key-") if part == "key" else ("--value", "--")
+                raise UsageError(f"{prefix}subject and {prefix}schema say how a {part} is encoded: add {option} avro")
+        if tombstone:
+            del wanted["value"]
+        if all(form == "text" for form, *_ in wanted.values()):
+            return {}
+        from moldau.cli.registered_encoding import encoder
         from moldau.cli.registry_client import RegistryConnection
 
         registry = RegistryConnection(self.registry, timeout_s)
-        subject = self.subject or f"{topic}-value"
-        if self.schema is None:
-            found = _newest(registry, subject)
-        else:
-            text = _text_of(self.schema)
-            answer = registry.ask("POST", "subjects", subject, "versions", body={"schema": text})
-            found = {"id": answer["id"], "schema": text}
-        kind = found.get("schemaType", "AVRO")
-        if kind != "AVRO":
-            raise RefusedError(f"the newest schema of {subject} is {kind}, not AVRO")
-        references = [text for _, text in registry.resolved(found.get("references", ()))]
-        return encoder_of(str(found["schema"]), references, int(found["id"]))
-
-
-def _newest(registry: RegistryConnection, subject: str) -> dict[str, Any]:
-    from moldau.cli.registry_client import AnswerError
-
-    try:
-        return registry.version(subject, "latest")
-    except AnswerError as error:
-        if error.code != 40401:
-            raise
-        raise RefusedError(
-            f"{registry.registry} has no schema for {subject}",
-            "register one with --schema FILE, or say another --subject (moldau schema list)",
-        ) from error
-
-
-def _text_of(file: str) -> str:
-    try:
-        with open(file, encoding="utf-8") as opened:  # noqa: PTH123 (a name as it was typed)
-            return opened.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
+        return {
+            part: encoder(registry, form, subject or f"{topic}-{part}", schema, message)
+            for part, (form, subject, schema, message) in wanted.items()
+            if form != "text"
+        }

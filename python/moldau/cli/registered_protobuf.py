@@ -1,9 +1,9 @@
-"""Protobuf messages as JSON, by the descriptors that a registry gives (`format=serialized`)."""
+"""Protobuf messages as JSON and back, by the descriptors that a registry gives (`format=serialized`)."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from google.protobuf import descriptor_pool, json_format
@@ -41,18 +41,7 @@ def reading(files: list[bytes]) -> Callable[[bytes, int], str]:
     Raises:
         ValueError: the descriptors do not go together.
     """
-    pool = descriptor_pool.DescriptorPool()
-    parsed = [FileDescriptorProto.FromString(content) for content in files]
-    given = {file.name for file in parsed}
-    try:
-        for file in parsed:
-            for dependency in file.dependency:
-                if dependency not in given:
-                    _add_well_known(pool, dependency)
-            pool.Add(file)
-        schema = pool.FindFileByName(parsed[-1].name)
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"its descriptors do not go together: {error}") from error
+    schema = _last_of(files)
 
     def read(content: bytes, start: int) -> str:
         indexes, start = _message_indexes(content, start)
@@ -64,6 +53,72 @@ def reading(files: list[bytes]) -> Callable[[bytes, int], str]:
         return json_format.MessageToJson(message, indent=None, preserving_proto_field_name=True, ensure_ascii=False)
 
     return read
+
+
+def writing(files: list[bytes], name: str | None = None) -> Callable[[bytes], bytes]:
+    """What writes messages of the last of `files`, from JSON: the first one of the file, or that of this name.
+
+    Args:
+        name: as it stands in the file (`Order`, `Order.Line`), or with the package.
+
+    Raises:
+        ValueError: the descriptors do not go together.
+        LookupError: the file has no such message.
+    """
+    schema = _last_of(files)
+    known = dict(_named(schema.message_types_by_name.values(), ()))
+    if not known:
+        raise LookupError("the schema has no message")
+    if name is None:
+        kind, indexes = next(iter(known.values()))
+    else:
+        inside = name.removeprefix(f"{schema.package}.") if schema.package else name
+        if inside not in known:
+            raise LookupError(f"the schema has no message {name}, only {', '.join(known)}")
+        kind, indexes = known[inside]
+    prefix = b"\0" if indexes == (0,) else b"".join(map(_zigzag, (len(indexes), *indexes)))
+
+    def write(content: bytes) -> bytes:
+        try:
+            message = json_format.Parse(content, GetMessageClass(kind)(), descriptor_pool=kind.file.pool)
+        except json_format.ParseError as error:
+            raise ValueError(f"no {kind.full_name}: {error}") from error
+        return prefix + message.SerializeToString(deterministic=True)
+
+    return write
+
+
+def _named(kinds: Iterable[Any], place: tuple[int, ...]) -> Iterator[tuple[str, tuple[Descriptor, tuple[int, ...]]]]:
+    """Every message by its name in the file, with the way to it."""
+    for index, kind in enumerate(kinds):
+        name = kind.full_name.removeprefix(f"{kind.file.package}.") if kind.file.package else kind.full_name
+        yield name, (kind, (*place, index))
+        yield from _named(kind.nested_types, (*place, index))
+
+
+def _zigzag(number: int) -> bytes:
+    """A count or an index, which is never negative, as a varint."""
+    number <<= 1
+    written = bytearray()
+    while number > 0x7F:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*written, number])
+
+
+def _last_of(files: list[bytes]) -> FileDescriptor:
+    pool = descriptor_pool.DescriptorPool()
+    parsed = [FileDescriptorProto.FromString(content) for content in files]
+    given = {file.name for file in parsed}
+    try:
+        for file in parsed:
+            for dependency in file.dependency:
+                if dependency not in given:
+                    _add_well_known(pool, dependency)
+            pool.Add(file)
+        return pool.FindFileByName(parsed[-1].name)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"its descriptors do not go together: {error}") from error
 
 
 def _add_well_known(pool: descriptor_pool.DescriptorPool, name: str) -> None:

@@ -12,12 +12,15 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
 from moldau.cli.outcome import NoConnectionError, RefusedError, TimedOutError, UsageError
 
+Kind = Literal["AVRO", "JSON", "PROTOBUF"]
+BY_SUFFIX: Final[Mapping[str, Kind]] = {".avsc": "AVRO", ".json": "JSON", ".proto": "PROTOBUF"}
+"""The language of a file with a schema."""
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 
 

@@ -7,21 +7,20 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
 from moldau.cli.outcome import RefusedError, UsageError
 from moldau.cli.output import Output, say
 from moldau.cli.registry import Level
-from moldau.cli.registry_client import AnswerError, RegistryConnection
+from moldau.cli.registry_client import BY_SUFFIX, AnswerError, Kind, RegistryConnection
 from moldau.cli.several import Yes, confirm
 
 if TYPE_CHECKING:
     from moldau.registry.compat.levels import Conflict, Version
     from moldau.registry.languages import Language, ParsedSchema
 
-Kind = Literal["AVRO", "JSON", "PROTOBUF"]
 OfFile = Annotated[
     Kind | None,
     Parameter(name="--type", help="The language, if it is not known by the file's name (.avsc, .json, .proto)."),
@@ -30,8 +29,6 @@ REFERENCE_HELP: Final = "NAME=SUBJECT:VERSION of a schema that this one refers t
 Reference = Annotated[list[str] | None, Parameter(name="--reference", negative=(), help=REFERENCE_HELP)]
 Subject = Annotated[str, Parameter(name=["--subject", "-s"])]
 Flag = Annotated[bool, Parameter(negative=())]
-
-BY_SUFFIX: Final[dict[str, Kind]] = {".avsc": "AVRO", ".json": "JSON", ".proto": "PROTOBUF"}
 
 
 def list_schemas(

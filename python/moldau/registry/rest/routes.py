@@ -97,8 +97,9 @@ ROUTES: Final = (
     Route("GET", "/associations/subjects/{subject}", server.no_association),
     Route("GET", "/associations/resources/{resource}", server.no_association),
     Route("GET", "/associations/resources/{namespace}/{resource}", server.no_association),
+    Route("PUT", "/associations/resources/{resource}", server.no_association),
     Route("DELETE", "/associations/resources/{resource}", server.no_association),
     Route("POST", "/associations", server.no_association),
     Route("PUT", "/associations", server.no_association),
-    Route("POST", "/associations:batch", server.no_association),
+    *(Route("POST", f"/associations:{verb}", server.no_association) for verb in ("batch", "batchGet", "batchMutate")),
 )
