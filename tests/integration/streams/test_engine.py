@@ -14,6 +14,7 @@ from tests.integration.streams.cluster import eventually
 from tests.integration.streams.topologies import HOUR_MS, T0, count_per_key, count_per_value, doubled, hourly_revenue
 
 from moldau.streams.runtime import State
+from moldau.streams.runtime.directory import StateDirectoryError
 from moldau.streams.runtime.internal_topics import InternalTopicError
 from moldau.streams.runtime.layout import MissingTopicsError
 
@@ -179,3 +180,44 @@ def test_stream_time_goes_on_after_a_restart(cluster):
     with cluster.app(doubled("again", "again-out"), "again-app", "b") as app:
         (thread,) = app.wait_until_running().metrics()["threads"].values()
         assert thread["tasks"]["0_0"]["stream_time"] == T0 + 7
+
+
+@BOTH
+def test_state_on_disk_is_restored_from_where_it_ends_also_after_a_crash(cluster, guarantee):
+    source, sink, app_id = f"disk-{guarantee}", f"disk-out-{guarantee}", f"disk-app-{guarantee}"
+    cluster.create(1, source, sink)
+    topology = count_per_key(source, sink, in_memory=False)
+    cluster.write(source, [(f"k{i}".encode(), b"x", T0) for i in range(100)])
+    with cluster.app(topology, app_id, processing_guarantee=guarantee):
+        eventually(lambda: len(cluster.read(sink)) == 100)
+    cluster.write(source, [(b"k7", b"x", T0)])
+    with cluster.app(topology, app_id, processing_guarantee=guarantee) as again:
+        eventually(lambda: len(cluster.read(sink)) == 101)
+        assert sum(thread["restored"] for thread in again.metrics()["threads"].values()) == 0
+    assert number(cluster.read(sink)[-1].value()) == 2
+
+
+def test_two_instances_with_state_on_disk_need_two_folders(cluster):
+    cluster.create(1, "folder", "folder-out")
+    topology = count_per_key("folder", "folder-out", in_memory=False)
+    with cluster.app(topology, "folder-app", "same"):
+        second = cluster.app(topology, "folder-app", "same")
+        with pytest.raises(StateDirectoryError, match="another instance of the application keeps its state in"):
+            second.start()
+
+
+def test_threads_of_one_instance_hand_tasks_with_state_on_disk_over(cluster):
+    cluster.create(4, "threads", "threads-out")
+    keys = [f"k{i % 23}".encode() for i in range(300)]
+    topology = count_per_key("threads", "threads-out", in_memory=False)
+    cluster.write("threads", [(key, b"x", T0) for key in keys])
+    with cluster.app(topology, "threads-app", num_stream_threads=2) as app:
+        app.wait_until_running()
+        eventually(lambda: len(cluster.read("threads-out")) == 300)
+        with cluster.app(topology, "threads-app", "b") as second:
+            second.wait_until_running()
+            app.wait_until_running()
+            cluster.write("threads", [(key, b"x", T0) for key in keys])
+            eventually(lambda: len(cluster.read("threads-out")) == 600)
+    last = {message.key(): number(message.value()) for message in cluster.read("threads-out")}
+    assert last == {key: 2 * count for key, count in Counter(keys).items()}

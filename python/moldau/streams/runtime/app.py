@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 from confluent_kafka.admin import AdminClient
 
 from moldau.streams.errors import StreamsError
+from moldau.streams.persistent import is_on_disk
 from moldau.streams.runtime.directory import StateDirectory
 from moldau.streams.runtime.environment import Environment
 from moldau.streams.runtime.exception_handlers import handler_of
@@ -122,7 +123,12 @@ class KafkaStreams:
             ),
         )
         make_ready(admin, layout.internal_topics, existing, settings.replication_factor)
-        self._directory = StateDirectory(settings.application_dir, needed=False)
+        self._directory = StateDirectory(
+            settings.application_dir,
+            needed=any(
+                is_on_disk(self.topology.stores[store]) for sub in layout.sub_topologies for store in sub.stores
+            ),
+        )
         return Environment(
             self.topology,
             layout,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
+from moldau.streams.persistent import is_on_disk
 from moldau.streams.runtime.exception_handlers import Handler
 from moldau.streams.runtime.layout import Layout
 from moldau.streams.runtime.settings import StreamsSettings
@@ -40,6 +41,10 @@ class Environment:
     def on_cluster(self, topic: str) -> str:
         """The cluster's name of a topic of the topology."""
         return self.topology.internal_topic(self.settings.application_id, topic)
+
+    def is_on_disk(self, stores: Iterable[str]) -> bool:
+        """Whether any of these stores is kept on disk."""
+        return any(is_on_disk(self.topology.stores[name]) for name in stores)
 
     def client_id(self, thread: int, role: str) -> str:
         """A client's name, as Kafka Streams names it; a consumer's ends with where its instance answers queries."""

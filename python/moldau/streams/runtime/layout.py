@@ -24,7 +24,7 @@ _REPARTITION_CONFIG: Final = {
     "retention.ms": "-1",
     "segment.bytes": "52428800",
 }
-_SEPARATE_RETENTION: Final = frozenset({"window", "session"})
+_SEPARATE_RETENTION: Final = frozenset({"window", "session", "join_window"})
 
 
 class TaskId(NamedTuple):

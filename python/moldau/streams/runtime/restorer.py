@@ -44,6 +44,8 @@ class Changelog:
     partition: int
     position: int | None
     wipe: Callable[[], None] | None = None
+    keep: Callable[[int], None] | None = None
+    """Makes safe what was restored up to an offset; None for a store in memory."""
     end: int = -1
     next_offset: int = 0
     restored: int = 0
@@ -95,7 +97,7 @@ class Restorer:
             self._consumer.incremental_assign(list(assign.values()))
 
     def remove(self, task: TaskId) -> None:
-        """The task is gone."""
+        """The task is going; what was restored so far is kept where it can be."""
         for place, changelogs in list(self._open.items()):
             if any(changelog.task == task for changelog in changelogs):
                 self._finish(place)
@@ -134,6 +136,8 @@ class Restorer:
             if key is not None:
                 changelog.store.restore(key, value, timestamp)
             changelog.restored += 1
+            if changelog.keep is not None and changelog.restored % BATCH == 0:
+                changelog.keep(offset + 1)
         self.records += 1
 
     def _from_the_start(self, place: Partition, changelogs: list[Changelog]) -> None:
@@ -146,6 +150,8 @@ class Restorer:
 
     def _finish(self, place: Partition) -> None:
         for changelog in self._open.pop(place):
+            if changelog.keep is not None and changelog.next_offset:
+                changelog.keep(changelog.next_offset)
             if changelog.restored:
                 logger.info(
                     "store %s of task %s: restored, %d records in %.1f s",

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from moldau.streams.context import TaskContext
 from moldau.streams.errors import RecordError
+from moldau.streams.persistent import TaskDatabase
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.runtime.exception_handlers import Failure, Handler, Response
 from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
@@ -43,6 +44,7 @@ class TaskParts:
     on_unprocessable: Handler
     dead_letter: Callable[[Failure], None]
     max_idle_ms: int
+    database: TaskDatabase | None = None
     shared_stores: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -89,6 +91,7 @@ class StreamTask:
         self.context = TaskContext(parts.application_id, str(task_id), parts.clock)
         self.context.partition = task_id.partition
         self.context.stores.update(parts.shared_stores)
+        self.database = parts.database
         self._parts = parts
         specs: dict[str, StoreSpec] = {name: parts.topology.stores[name] for name in sub.stores}
         self.task = Task(sub.nodes, specs, context=self.context, open_store=parts.open_store, emit=parts.emit)
@@ -233,9 +236,11 @@ class StreamTask:
         for name, store in self.stores.items():
             store.flush(writers.get(name, _nobody))
 
-    def committed(self) -> None:
-        """Everything up to here is safe."""
+    def committed(self, changelogs: Mapping[str, int]) -> None:
+        """Everything up to here is safe; so is now what is on disk."""
         self._dirty = False
+        if self.database is not None:
+            self.database.write(changelogs)
 
     def positions(self) -> list[tuple[str, int, int]]:
         """Topic, next offset and partition time of each input that anything was processed of."""
@@ -249,6 +254,8 @@ class StreamTask:
     def close(self) -> None:
         """Close the stores; nothing is flushed."""
         self.task.close()
+        if self.database is not None:
+            self.database.close()
 
 
 def _nobody(key: bytes, value: bytes | None, timestamp: int) -> None:

@@ -8,11 +8,14 @@ somebody else's in between: it is closed without a commit.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 from confluent_kafka import TopicPartition
 
+from moldau.streams.persistent import DatabaseInUseError, TaskDatabase, opener
 from moldau.streams.runtime.collector import RecordCollector
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.exception_handlers import Failure
@@ -22,6 +25,10 @@ from moldau.streams.runtime.restorer import Changelog
 from moldau.streams.runtime.stream_task import Message, StreamTask, TaskParts
 from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import ChangelogWriter
+
+ENTRY_BYTES: Final = 200
+"""What an entry of a cache is taken to weigh, with the objects around it."""
+_LOOK_AGAIN_S: Final = 0.05
 
 logger: Final = logging.getLogger("moldau.streams")
 
@@ -60,16 +67,20 @@ class TaskManager:
         environment = self._environment
         sub = next(sub for sub in environment.layout.sub_topologies if sub.id == task_id.sub_topology)
         settings = environment.settings
+        database = self._open_database(task_id) if environment.is_on_disk(sub.stores) else None
         parts = TaskParts(
             environment.topology,
             settings.application_id,
             environment.clock,
-            open_in_memory,
+            open_in_memory
+            if database is None
+            else opener(database, settings.statestore_cache_max_bytes // ENTRY_BYTES),
             self._collector.emitter(environment.on_cluster),
             environment.on_unreadable,
             environment.on_unprocessable,
             self._dead_letter,
             settings.max_task_idle_ms,
+            database,
             dict(environment.global_stores),
         )
         task = self.tasks[task_id] = StreamTask(task_id, sub, parts)
@@ -81,6 +92,17 @@ class TaskManager:
         }
         return task
 
+    def _open_database(self, task_id: TaskId) -> TaskDatabase:
+        """The task's database; another thread of this process may still have to close it."""
+        deadline = time.monotonic() + self._environment.settings.task_timeout_ms / 1000
+        while True:
+            try:
+                return TaskDatabase(self._environment.settings.application_dir / str(task_id) / "rocksdb")
+            except DatabaseInUseError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOOK_AGAIN_S)
+
     def _dead_letter(self, failure: Failure) -> None:
         topic = self._environment.settings.errors_dead_letter_queue_topic_name
         if topic is not None:
@@ -89,11 +111,18 @@ class TaskManager:
     def changelogs(self, task: StreamTask) -> list[Changelog]:
         """What a new task has to be restored from."""
         topics = self._environment.layout.changelogs
-        return [
-            Changelog(task.id, name, store, topics[name], task.id.partition, None)
-            for name, store in task.stores.items()
-            if name in topics
-        ]
+        made = []
+        for name, store in task.stores.items():
+            if name not in topics:
+                continue
+            changelog = Changelog(task.id, name, store, topics[name], task.id.partition, None)
+            table = getattr(store, "table", None)
+            if task.database is not None and table is not None:
+                changelog.position = task.database.position(name)
+                changelog.keep = partial(_keep, task.database, name)
+                changelog.wipe = partial(task.database.forget, name, table)
+            made.append(changelog)
+        return made
 
     def suspend_all(self) -> None:
         """Everything was committed and is taken away, perhaps to come back."""
@@ -176,7 +205,20 @@ class TaskManager:
         """What `flush` wrote is safe."""
         for task in self.tasks.values():
             if task.needs_commit:
-                task.committed()
+                task.committed(self._contained(task))
+
+    def _contained(self, task: StreamTask) -> dict[str, int]:
+        """How far each store contains its changelog: what was written, or read where that is an input."""
+        layout, written = self._environment.layout, self._collector.changelog_positions
+        read = {topic: position for topic, position, _ in task.positions()}
+        contained = {}
+        for store in task.stores:
+            topic = layout.changelogs.get(store, "")
+            place = topic, task.id.partition
+            offset = written.get(place) if store in layout.written_changelogs else read.get(topic)
+            if offset is not None:
+                contained[store] = offset
+        return contained
 
     def purgeable(self) -> list[TopicPartition]:
         """Repartition records that nobody will read again, by the offset before which they are."""
@@ -187,6 +229,10 @@ class TaskManager:
             for topic, position, _ in task.positions()
             if topic in names and not task.needs_commit
         ]
+
+
+def _keep(database: TaskDatabase, store: str, offset: int) -> None:
+    database.write({store: offset})
 
 
 def _with_metadata(topic: str, partition: int, offset: int, partition_time: int) -> TopicPartition:

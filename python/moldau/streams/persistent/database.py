@@ -1,0 +1,188 @@
+"""The database of one task: all its stores in one RocksDB, and where in their changelogs they are.
+
+What a commit makes safe is written as one batch: the changed entries of every store and, beside them, the offset up to
+which each store's changelog is contained. After a crash the two agree, whatever was lost: a store goes on from that
+offset, and what was never committed was never here. So an unclean end under exactly-once wipes nothing.
+
+Writes go to RocksDB's log without a sync: `kill -9` loses nothing, a power cut the last moments, of data and offset.
+
+    00 'o' <store>            -> offset, 8 bytes
+    00 's' <store>            -> the store's number, 2 bytes
+    01 <number> <key>         -> value
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from moldau.streams.errors import StreamsError
+
+if TYPE_CHECKING:
+    from rocksdict import Rdict, WriteBatch
+
+_OFFSET: Final = struct.Struct(">q")
+_NUMBER: Final = struct.Struct(">H")
+_OFFSET_OF: Final = b"\x00o"
+_NUMBER_OF: Final = b"\x00s"
+_DATA: Final = b"\x01"
+_STORES_MAX: Final = 0xFFFF
+RESTORE_BATCH_BYTES: Final = 4 * 1024 * 1024
+WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024
+
+
+class NotInstalledError(StreamsError):
+    """RocksDB is not there."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "rocksdict is not installed, so no state can be kept on disk\n"
+            "hint: python -m pip install 'moldau[streams]', or Materialized.with_store_type('in_memory')"
+        )
+
+
+class DatabaseError(StreamsError):
+    """A database cannot be opened."""
+
+
+class DatabaseInUseError(DatabaseError):
+    """Somebody else has it open."""
+
+
+class Table:
+    """One store's part of a database: its keys without the prefix. Changes go through batches."""
+
+    def __init__(self, database: TaskDatabase, prefix: bytes) -> None:
+        self._database = database
+        self._prefix = prefix
+        self._get = database.rocks.get
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key."""
+        value: bytes | None = self._get(self._prefix + key)
+        return value
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Set or remove a key with the next write."""
+        self._database.put(self._prefix + key, value)
+
+    def delete_before(self, key: bytes) -> None:
+        """Remove all keys before this one with the next write."""
+        self._database.batch.delete_range(self._prefix, self._prefix + key)
+
+    def clear(self) -> None:
+        """Remove everything with the next write."""
+        self._database.batch.delete_range(self._prefix, _after(self._prefix))
+
+    def estimate(self) -> int:
+        """About how many keys the database has, those of other stores too."""
+        return self._database.rocks.property_int_value("rocksdb.estimate-num-keys") or 0
+
+    def scan(self, start: bytes, end: bytes | None, *, backward: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Entries with `start <= key < end`; None is open."""
+        from rocksdict import ReadOptions
+
+        low = self._prefix + start
+        high = _after(self._prefix) if end is None else self._prefix + end
+        options = ReadOptions()
+        options.set_iterate_lower_bound(low)
+        options.set_iterate_upper_bound(high)
+        skip = len(self._prefix)
+        items: Any = self._database.rocks.items(
+            backwards=backward, from_key=None if backward else low, read_opt=options
+        )
+        for key, value in items:
+            yield key[skip:], value
+
+
+class TaskDatabase:
+    """RocksDB in a folder of one task. Belongs to the task's thread; RocksDB's own lock keeps others out."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make it; one that RocksDB cannot read is removed and made anew, for all of it is in the changelogs.
+
+        Raises:
+            NotInstalledError: rocksdict is not there.
+            DatabaseInUseError: somebody else has it.
+            DatabaseError: the folder cannot be written.
+        """
+        self._path = path
+        self.rocks: Rdict = _open(path)
+        self.batch: WriteBatch = _new_batch()
+
+    def table(self, store: str) -> Table:
+        """The part of one store."""
+        key = _NUMBER_OF + store.encode()
+        found = self.rocks.get(key)
+        if found is None:
+            taken = {number for _, number in self.rocks.items(from_key=_NUMBER_OF) if len(number) == _NUMBER.size}
+            found = next(_NUMBER.pack(n) for n in range(_STORES_MAX) if _NUMBER.pack(n) not in taken)
+            self.rocks.put(key, found)
+        return Table(self, _DATA + found)
+
+    def position(self, store: str) -> int | None:
+        """The changelog offset after the last record that the store contains; None for a store that is new."""
+        found = self.rocks.get(_OFFSET_OF + store.encode())
+        return None if found is None else int(_OFFSET.unpack(found)[0])
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Set or remove a key with the next write."""
+        if value is None:
+            self.batch.delete(key)
+        else:
+            self.batch.put(key, value)
+
+    def write(self, positions: Mapping[str, int]) -> None:
+        """Write what was put since the last time, and with it how far the changelogs are contained."""
+        for store, offset in positions.items():
+            self.batch.put(_OFFSET_OF + store.encode(), _OFFSET.pack(offset))
+        if len(self.batch):
+            self.rocks.write(self.batch)
+            self.batch = _new_batch()
+
+    def forget(self, store: str, table: Table) -> None:
+        """Empty a store, at once: it is restored from the start."""
+        table.clear()
+        self.batch.delete(_OFFSET_OF + store.encode())
+        self.write({})
+
+    def close(self) -> None:
+        """Close; what was put and not written is gone."""
+        self.rocks.close()
+
+
+def _new_batch() -> WriteBatch:
+    from rocksdict import WriteBatch
+
+    return WriteBatch(raw_mode=True)
+
+
+def _open(path: Path) -> Rdict:
+    try:
+        from rocksdict import Options, Rdict
+    except ImportError as error:
+        raise NotInstalledError from error
+    options: Any = Options(raw_mode=True)
+    options.create_if_missing(create_if_missing=True)
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES)
+    options.set_max_log_file_size(1024 * 1024)
+    options.set_keep_log_file_num(1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return Rdict(str(path), options)
+    except Exception as error:
+        if "lock" in str(error).lower():
+            raise DatabaseInUseError(f"the database {path} is in use: {error}") from error
+        if not str(error).startswith("Corruption"):
+            raise DatabaseError(f"the database {path} cannot be opened: {error}") from error
+    # What is in there is in the changelogs too.
+    shutil.rmtree(path)
+    return Rdict(str(path), options)
+
+
+def _after(prefix: bytes) -> bytes:
+    """The first key after all that begin with a prefix."""
+    return prefix[:-2] + _NUMBER.pack(_NUMBER.unpack(prefix[-2:])[0] + 1)

@@ -1,0 +1,178 @@
+"""Key-value stores on disk: plain values, or `(value, timestamp)` pairs in the bytes of Kafka's timestamped stores.
+
+What is read and written between two commits is in a dict; RocksDB is asked once per key and written once per commit.
+Entries that were written stay in the dict until there are many; then the older half goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from moldau.streams.context import TaskContext
+from moldau.streams.persistent.database import Table
+from moldau.streams.persistent.overlay import Overlay
+from moldau.streams.serdes import Serde, required
+from moldau.streams.state.codec import Codec
+from moldau.streams.state.contract import ChangelogWriter
+from moldau.streams.state.formats import split_timestamped, timestamped_bytes
+from moldau.streams.topology.nodes import StoreSpec
+
+_MISSING: Final = object()
+
+
+class DiskKeyValueStore:
+    """One table of a task's database."""
+
+    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, cache_entries: int) -> None:
+        self.name = spec.name
+        self.table = table
+        self._context = context
+        self._pairs = spec.kind == "timestamped"
+        self._key_serde: Serde[Any] = required(spec.key, f"store {spec.name}", "key")
+        self._keys = Codec(self._key_serde)
+        self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
+        self._cache: Overlay[Any, Any] = Overlay(cache_entries)
+        self._as_is = self._keys.kept_as_is and self._values.kept_as_is
+
+    def get(self, key: Any) -> Any:
+        """What a key has, or None."""
+        kept = key if self._as_is else self._keys.inward(key)
+        entry = self._cache.get(kept, _MISSING)
+        if entry is _MISSING:
+            data = self.table.get(self._keys.as_bytes(kept))
+            entry = None if data is None else self._from_disk(data)
+            self._cache.remember(kept, entry)
+        return entry if entry is None or self._as_is else self._load(entry)
+
+    def put(self, key: Any, value: Any) -> None:
+        """Set or, with None or a pair of None, remove a key."""
+        kept = key if self._as_is else self._keys.inward(key)
+        if value is None or (self._pairs and value[0] is None):
+            self._cache.put(kept, None)
+        else:
+            self._cache.put(kept, value if self._as_is else self._keep(value))
+
+    def put_if_absent(self, key: Any, value: Any) -> Any:
+        """Put a value where there is none; returns the one that was there."""
+        old = self.get(key)
+        if old is None:
+            self.put(key, value)
+        return old
+
+    def put_all(self, entries: list[tuple[Any, Any]]) -> None:
+        """Put several entries."""
+        for key, value in entries:
+            self.put(key, value)
+
+    def delete(self, key: Any) -> Any:
+        """Remove a key; returns what it had."""
+        old = self.get(key)
+        self.put(key, None)
+        return old
+
+    def range(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
+        """Entries from `start` to `end`, both included, in the order of the keys' bytes; None is open."""
+        return self._walk(*self._bounds(start, end))
+
+    def reverse_range(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
+        """The same from the end to the start."""
+        return iter(list(self._walk(*self._bounds(start, end)))[::-1])
+
+    def prefix_scan(self, prefix: bytes) -> Iterator[tuple[Any, Any]]:
+        """Entries whose key's bytes begin with `prefix`."""
+        for data, entry in self._bytes_between(prefix, None):
+            if not data.startswith(prefix):
+                return
+            yield self._out(data, entry)
+
+    def all(self) -> Iterator[tuple[Any, Any]]:
+        """Every entry in the order of the keys' bytes."""
+        return self.range()
+
+    def reverse_all(self) -> Iterator[tuple[Any, Any]]:
+        """Every entry, the last first."""
+        return self.reverse_range()
+
+    def approximate_num_entries(self) -> int:
+        """About how many entries the task's stores have together, as RocksDB estimates them."""
+        return self.table.estimate()
+
+    def flush(self, write: ChangelogWriter) -> None:
+        """Hand out what changed, each entry once, and put the same into the database's next write."""
+        now, table = self._context.timestamp, self.table
+        for kept, entry in self._cache.take_dirty():
+            key = self._keys.as_bytes(kept)
+            if entry is None:
+                table.put(key, None)
+                write(key, None, now)
+                continue
+            if self._pairs:
+                value, timestamp = self._values.as_bytes(entry[0]), entry[1]
+                table.put(key, timestamped_bytes(value, timestamp))
+            else:
+                value, timestamp = self._values.as_bytes(entry), now
+                table.put(key, value)
+            write(key, value, timestamp)
+
+    def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
+        """Take a record of the changelog."""
+        self.table.put(key, timestamped_bytes(value, timestamp) if self._pairs and value is not None else value)
+
+    def close(self) -> None:
+        """Forget what is in memory; what was committed stays on disk."""
+        self._cache.clear()
+
+    def _load(self, entry: Any) -> Any:
+        return (self._values.outward(entry[0]), entry[1]) if self._pairs else self._values.outward(entry)
+
+    def _keep(self, value: Any) -> Any:
+        return (self._values.inward(value[0]), value[1]) if self._pairs else self._values.inward(value)
+
+    def _from_disk(self, data: bytes) -> Any:
+        if not self._pairs:
+            return self._values.from_bytes(data)
+        value, timestamp = split_timestamped(data)
+        return self._values.from_bytes(value), timestamp
+
+    def _bounds(self, start: Any, end: Any) -> tuple[bytes, bytes | None]:
+        serialize = self._key_serde.serialize
+        return b"" if start is None else serialize(start), None if end is None else serialize(end) + b"\x00"
+
+    def _walk(self, low: bytes, high: bytes | None) -> Iterator[tuple[Any, Any]]:
+        for data, entry in self._bytes_between(low, high):
+            yield self._out(data, entry)
+
+    def _out(self, data: bytes, entry: Any) -> tuple[Any, Any]:
+        return self._keys.outward(self._keys.from_bytes(data)), self._load(entry)
+
+    def _bytes_between(self, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, Any]]:
+        as_bytes = self._keys.as_bytes
+        changed = sorted(
+            (data, entry)
+            for data, entry in ((as_bytes(kept), entry) for kept, entry in self._cache.dirty())
+            if low <= data and (high is None or data < high)
+        )
+        below = ((data, self._from_disk(value)) for data, value in self.table.scan(low, high))
+        return merge(below, changed)
+
+
+def merge(below: Iterator[tuple[bytes, Any]], changed: list[tuple[bytes, Any]]) -> Iterator[tuple[bytes, Any]]:
+    """What is on disk with what changed since laid over it, in order; an entry of None hides the one below."""
+    changes = iter(changed)
+    upper = next(changes, None)
+    for data, entry in below:
+        while upper is not None and upper[0] < data:
+            if upper[1] is not None:
+                yield upper
+            upper = next(changes, None)
+        if upper is not None and upper[0] == data:
+            if upper[1] is not None:
+                yield upper
+            upper = next(changes, None)
+            continue
+        yield data, entry
+    while upper is not None:
+        if upper[1] is not None:
+            yield upper
+        upper = next(changes, None)
