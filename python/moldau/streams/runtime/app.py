@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -24,6 +26,8 @@ from moldau.streams.runtime.environment import Environment
 from moldau.streams.runtime.exception_handlers import handler_of
 from moldau.streams.runtime.internal_topics import existing_topics, make_ready
 from moldau.streams.runtime.layout import LayoutOptions, lay_out
+from moldau.streams.runtime.queries import LocalTasks, ReadOnlyStore, Router
+from moldau.streams.runtime.query_server import QueryServer, ask_instance
 from moldau.streams.runtime.settings import StreamsSettings, load
 from moldau.streams.runtime.states import State, StateListener, StateMachine
 from moldau.streams.runtime.thread import StreamThread
@@ -32,6 +36,7 @@ from moldau.streams.topology.topology import Topology
 logger: Final = logging.getLogger("moldau.streams")
 
 CLOSE_TIMEOUT_S: Final = 60.0
+QUERY_TIMEOUT_S: Final = 10.0
 
 
 class UncaughtResponse(Enum):
@@ -75,6 +80,7 @@ class KafkaStreams:
         self._changing = threading.RLock()
         self._environment: Environment | None = None
         self._directory: StateDirectory | None = None
+        self._queries: QueryServer | None = None
         self.failure: Exception | None = None
         """What the first thread that failed for good failed with."""
 
@@ -105,6 +111,8 @@ class KafkaStreams:
             self._machine.move(State.ERROR)
             self._release()
             raise
+        if self._queries is not None:
+            self._queries.start(self._local(), self._router())
         with self._changing:
             self._threads = [self._thread(index + 1) for index in range(self.settings.num_stream_threads)]
             for thread in self._threads:
@@ -113,6 +121,11 @@ class KafkaStreams:
 
     def _prepare(self) -> Environment:
         settings = self.settings
+        if self.topology.global_stores:
+            raise StreamsError(
+                f"the engine does not serve global tables yet: {', '.join(sorted(self.topology.global_stores))}\n"
+                "hint: make it a table, with equally many partitions as what is joined with it"
+            )
         admin = AdminClient(settings.admin(f"{settings.client_id or settings.application_id}-admin"))
         existing = existing_topics(admin)
         layout = lay_out(
@@ -129,6 +142,9 @@ class KafkaStreams:
                 is_on_disk(self.topology.stores[store]) for sub in layout.sub_topologies for store in sub.stores
             ),
         )
+        if settings.application_server:
+            self._queries = QueryServer(settings.application_id, settings.application_server)
+            settings = replace(settings, application_server=self._queries.address)
         return Environment(
             self.topology,
             layout,
@@ -181,6 +197,9 @@ class KafkaStreams:
         self._machine.move(last)
 
     def _release(self) -> None:
+        if self._queries is not None:
+            self._queries.close()
+            self._queries = None
         if self._directory is not None:
             self._directory.close()
             self._directory = None
@@ -210,6 +229,32 @@ class KafkaStreams:
     def wait_until_stopped(self, timeout_s: float | None = None) -> bool:
         """Wait until the instance has ended; whether it has."""
         return self._machine.wait(lambda state: state.has_ended, timeout_s)
+
+    def store(self, name: str, timeout_s: float = QUERY_TIMEOUT_S) -> ReadOnlyStore:
+        """A store to ask, whichever instance has what is asked for.
+
+        Other instances are found and answer if they have an `application.server`. A query waits `timeout_s` for a part
+        that is being moved and then raises `StoreNotAvailableError`.
+
+        Raises:
+            StreamsError: the topology has no such store, or the application was not started.
+        """
+        return ReadOnlyStore(name, self._router(), self._local().serdes(name), timeout_s)
+
+    @property
+    def application_server(self) -> str | None:
+        """Where this instance answers queries over HTTP; None if it does not."""
+        return None if self._queries is None else self._queries.address
+
+    def _local(self) -> LocalTasks:
+        if self._environment is None:
+            raise StreamsError(f"{self.settings.application_id} was not started: it has no stores yet")
+        return LocalTasks(self._environment, lambda: list(self._threads))
+
+    def _router(self) -> Router:
+        local = self._local()
+        assert self._environment is not None
+        return Router(self._environment, local, partial(ask_instance, self.settings.application_id))
 
     def metrics(self) -> dict[str, Any]:
         """What each thread and task has done since the start: counts, and seconds."""

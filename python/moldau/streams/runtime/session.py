@@ -30,7 +30,7 @@ from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.offset_metadata import decode
 from moldau.streams.runtime.outcomes import TaskMigratedError, is_migration
 from moldau.streams.runtime.restorer import Restorer
-from moldau.streams.runtime.stream_task import Message
+from moldau.streams.runtime.stream_task import Message, StreamTask
 from moldau.streams.runtime.task_manager import TaskManager
 from moldau.streams.topology.nodes import SourceNode
 
@@ -85,6 +85,11 @@ class Session:
     def is_running(self) -> bool:
         """Whether tasks were assigned and all of them work."""
         return self.is_assigned and not self._restorer.is_busy
+
+    def ready_tasks(self) -> list[StreamTask]:
+        """The tasks that are assigned and restored."""
+        waiting = self._restorer.waiting_for()
+        return [task for task_id, task in self.tasks.tasks.items() if task_id not in waiting]
 
     def run(self, stopping: Callable[[], bool], changed: Callable[[], None]) -> None:
         """Work until `stopping()`; `changed` is called when the session may have become, or ceased to be, running.

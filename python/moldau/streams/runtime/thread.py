@@ -49,6 +49,11 @@ class StreamThread(threading.Thread):
         session = self._session
         return {} if session is None else {str(task_id): task for task_id, task in dict(session.tasks.tasks).items()}
 
+    def ready_tasks(self) -> list[StreamTask]:
+        """The tasks that are restored and at work; to be used inside of `gate.visit()`."""
+        session = self._session
+        return [] if session is None else session.ready_tasks()
+
     def stop(self) -> None:
         """Commit, leave the group, end."""
         self._stopping.set()

@@ -1,0 +1,257 @@
+"""Interactive queries: what a store holds, asked of any instance.
+
+A query is made of bytes, so that it means the same in every instance: keys are serialised once, by whoever asks. A
+query for one key goes to the task that has the key's partition, one for many keys to all tasks; those of this instance
+are asked while their thread waits for records, those of others over HTTP. Who has what is read from the group: each
+member's client id ends with where its instance answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from confluent_kafka import KafkaException, murmur2
+
+from moldau.streams.errors import StreamsError
+from moldau.streams.serdes import Serde, Windowed, required
+
+if TYPE_CHECKING:
+    from moldau.streams.runtime.environment import Environment
+    from moldau.streams.runtime.thread import StreamThread
+
+_LOOK_AGAIN_S: Final = 0.1
+_DESCRIBE_TIMEOUT_S: Final = 10.0
+
+Operation = Literal["get", "fetch", "range", "prefix", "all"]
+
+
+class StoreNotAvailableError(StreamsError):
+    """A part of the store has no owner that answers: it is being moved or restored, or its instance does not serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked: `get` and `fetch` one key (the windows that start from `start` to `end`), the others many."""
+
+    store: str
+    operation: Operation
+    key: bytes | None = None
+    to: bytes | None = None
+    start: int = 0
+    end: int = 2**63 - 1
+
+    @property
+    def is_for_one_key(self) -> bool:
+        """Whether one task can answer it."""
+        return self.operation in {"get", "fetch"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry in bytes; a window's has its start and end, a timestamped one its time, all in ms."""
+
+    key: bytes
+    value: bytes
+    timestamp: int | None
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSerdes:
+    """How a store's keys and values are written, and whether they have windows and timestamps."""
+
+    key: Serde[Any]
+    value: Serde[Any]
+    windowed: bool
+    timestamped: bool
+
+
+class LocalTasks:
+    """The tasks of this instance, as far as they can be asked."""
+
+    def __init__(self, environment: Environment, threads: Callable[[], list[StreamThread]]) -> None:
+        self._environment = environment
+        self._threads = threads
+
+    def serdes(self, store: str) -> StoreSerdes:
+        """Of a store of the topology; raises StreamsError that lists the stores there are."""
+        self._environment.layout.sub_topology_with(store)
+        spec = self._environment.topology.stores[store]
+        place = f"store {store}"
+        return StoreSerdes(
+            required(spec.key, place, "key"),
+            required(spec.value, place, "value"),
+            spec.kind in {"window", "session"},
+            spec.kind != "key_value",
+        )
+
+    def stores(self) -> list[str]:
+        """The stores that can be asked, by name."""
+        return sorted({store for sub in self._environment.layout.sub_topologies for store in sub.stores})
+
+    def partition_of(self, store: str, key: bytes) -> int:
+        """The partition that has a key, as Kafka's producers choose it."""
+        tasks = self._environment.layout.sub_topology_with(store).tasks
+        return int(murmur2(key, tasks))
+
+    def ask(self, query: Query, partition: int | None) -> dict[int, list[Entry]]:
+        """The entries of each partition that this instance has; of one partition, or of all."""
+        sub = self._environment.layout.sub_topology_with(query.store)
+        serdes = self.serdes(query.store)
+        found: dict[int, list[Entry]] = {}
+        for thread in self._threads():
+            with thread.gate.visit():
+                for task in thread.ready_tasks():
+                    if task.id.sub_topology == sub.id and partition in {None, task.id.partition}:
+                        entries = _answer(task.stores[query.store], query, serdes)
+                        found[task.id.partition] = [_entry(key, value, serdes) for key, value in entries]
+        return found
+
+
+def _answer(store: Any, query: Query, serdes: StoreSerdes) -> Iterator[tuple[Any, Any]]:
+    """The store's own keys and values."""
+    key = None if query.key is None else serdes.key.deserialize(query.key)
+    if query.operation == "get":
+        value = store.get(key)
+        return iter([] if value is None else [(key, value)])
+    if query.operation == "fetch":
+        windows = store.fetch_range(key, query.start, query.end)
+        return ((Windowed(key, start, -1), value) for start, value in windows)
+    if query.operation == "all":
+        found: Iterator[tuple[Any, Any]] = (
+            store.fetch_all(query.start, query.end) if hasattr(store, "fetch_all") else store.all()
+        )
+        return found
+    if query.operation == "prefix":
+        return iter(store.prefix_scan(query.key))
+    return iter(store.range(key, None if query.to is None else serdes.key.deserialize(query.to)))
+
+
+def _entry(key: Any, value: Any, serdes: StoreSerdes) -> Entry:
+    plain, timestamp = value if serdes.timestamped else (value, None)
+    if isinstance(key, Windowed):
+        end = None if key.end < 0 else key.end
+        return Entry(serdes.key.serialize(key.key), serdes.value.serialize(plain), timestamp, key.start, end)
+    return Entry(serdes.key.serialize(key), serdes.value.serialize(plain), timestamp)
+
+
+Remote = Callable[[str, Query, "int | None"], Mapping[int, list[Entry]]]
+"""`remote(server, query, partition)`: what another instance has."""
+
+
+class Router:
+    """Answers queries from wherever the data is."""
+
+    def __init__(self, environment: Environment, local: LocalTasks, remote: Remote) -> None:
+        self._environment = environment
+        self._local = local
+        self._remote = remote
+
+    def ask(self, query: Query, timeout_s: float) -> list[Entry]:
+        """All entries, waiting for parts that are being moved.
+
+        Raises:
+            StoreNotAvailableError: a part is still on its way after `timeout_s`; the message says which.
+        """
+        deadline = time.monotonic() + timeout_s
+        one = self._local.partition_of(query.store, query.key or b"") if query.is_for_one_key else None
+        tasks = self._environment.layout.sub_topology_with(query.store).tasks
+        wanted = set(range(tasks)) if one is None else {one}
+        while True:
+            found = dict(self._local.ask(query, one))
+            missing = wanted - found.keys()
+            for server in self._owners(query.store, missing) if missing else ():
+                found.update(self._remote(server, query, one))
+            missing = wanted - found.keys()
+            if not missing:
+                return [entry for partition in sorted(wanted) for entry in found[partition]]
+            if time.monotonic() > deadline:
+                names = ", ".join(str(partition) for partition in sorted(missing))
+                raise StoreNotAvailableError(
+                    f"store {query.store}: partition {names} is being moved or restored, or its instance answers no "
+                    "queries\nhint: ask again; give every instance an application.server"
+                )
+            time.sleep(_LOOK_AGAIN_S)
+
+    def _owners(self, store: str, partitions: set[int]) -> set[str]:
+        """Where the instances that have these partitions answer."""
+        sub = self._environment.layout.sub_topology_with(store)
+        application = self._environment.settings.application_id
+        own = self._environment.settings.application_server
+        try:
+            future = self._environment.admin.describe_consumer_groups([application])[application]
+            members = future.result(_DESCRIBE_TIMEOUT_S).members
+        except (KafkaException, TimeoutError):
+            return set()
+        return {
+            server
+            for member in members
+            if member.assignment is not None
+            and any(
+                one.topic in sub.topics and one.partition in partitions for one in member.assignment.topic_partitions
+            )
+            and (server := str(member.client_id).rpartition("@")[2]) != own
+            and "@" in str(member.client_id)
+        }
+
+
+class ReadOnlyStore:
+    """A store of the application, whole: its methods ask whichever instance has the key.
+
+    Values of timestamped stores come without their timestamps, as in Kafka's plain queryable stores.
+    """
+
+    def __init__(self, name: str, router: Router, serdes: StoreSerdes, timeout_s: float) -> None:
+        self.name = name
+        self._router = router
+        self._serdes = serdes
+        self._timeout_s = timeout_s
+
+    def get(self, key: Any) -> Any:
+        """What a key has, or None."""
+        found = self._ask("get", self._serdes.key.serialize(key))
+        return self._serdes.value.deserialize(found[0].value) if found else None
+
+    def fetch(self, key: Any, start: int, end: int | None = None) -> Any:
+        """The value of the window that starts then, or None; with `end`, a list of (start, value) of the windows that
+        start in that span, both ends included, ms.
+        """
+        found = self._ask("fetch", self._serdes.key.serialize(key), start=start, end=start if end is None else end)
+        windows = [(entry.start, self._serdes.value.deserialize(entry.value)) for entry in found]
+        if end is not None:
+            return windows
+        return windows[0][1] if windows else None
+
+    def range(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
+        """Entries between two keys, both included, partition by partition; None is open."""
+        write = self._serdes.key.serialize
+        return self._entries(
+            self._ask("range", None if start is None else write(start), to=None if end is None else write(end))
+        )
+
+    def prefix_scan(self, prefix: bytes | str) -> Iterator[tuple[Any, Any]]:
+        """Entries whose key's bytes begin with `prefix`."""
+        return self._entries(self._ask("prefix", prefix.encode() if isinstance(prefix, str) else prefix))
+
+    def all(self) -> Iterator[tuple[Any, Any]]:
+        """Every entry, partition by partition; a window's key is a `Windowed`."""
+        return self._entries(self._ask("all"))
+
+    def fetch_all(self, start: int, end: int) -> Iterator[tuple[Any, Any]]:
+        """The windows of all keys that start in a span, both ends included, ms."""
+        return self._entries(self._ask("all", start=start, end=end))
+
+    def _ask(self, operation: Operation, key: bytes | None = None, **more: Any) -> list[Entry]:
+        return self._router.ask(Query(self.name, operation, key, **more), self._timeout_s)
+
+    def _entries(self, entries: list[Entry]) -> Iterator[tuple[Any, Any]]:
+        read_key, read_value = self._serdes.key.deserialize, self._serdes.value.deserialize
+        for entry in entries:
+            key = read_key(entry.key)
+            if entry.start is not None:
+                key = Windowed(key, entry.start, -1 if entry.end is None else entry.end)
+            yield key, read_value(entry.value)

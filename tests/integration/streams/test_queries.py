@@ -1,0 +1,96 @@
+"""A store asked from anywhere: from the instance that has the key, from the one that does not, over HTTP."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+from tests.integration.streams.cluster import eventually
+from tests.integration.streams.topologies import HOUR_MS, T0, count_per_key, hourly_revenue
+
+from moldau.streams import StreamsError, Windowed
+from moldau.streams.runtime.queries import StoreNotAvailableError
+
+
+def order(amount):
+    return json.dumps({"amount": amount, "status": "COMPLETED"}).encode()
+
+
+def two_instances(cluster, topology, application_id, **settings):
+    instances = [
+        cluster.app(topology, application_id, name, application_server="127.0.0.1:0", **settings).start()
+        for name in ("a", "b")
+    ]
+
+    def shared():
+        owned = [
+            {task for thread in app.metrics()["threads"].values() for task in thread["tasks"]} for app in instances
+        ]
+        return all(owned) and len(set.union(*owned)) == 4
+
+    eventually(shared)
+    for app in instances:
+        app.wait_until_running()
+    return instances
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_every_key_is_found_from_every_instance(cluster, in_memory):
+    name = f"asked-{in_memory}"
+    cluster.create(4, name, f"{name}-out")
+    topology = count_per_key(name, f"{name}-out", in_memory=in_memory)
+    instances = two_instances(cluster, topology, f"{name}-app")
+    cluster.write(name, [(f"k{i % 20:02}".encode(), b"x", T0) for i in range(100)])
+    eventually(lambda: len(cluster.read(f"{name}-out")) == 100)
+    for app in instances:
+        store = app.store("counts")
+        assert [store.get(f"k{i:02}") for i in range(20)] == [5] * 20
+        assert store.get("nobody") is None
+        assert sorted(store.all()) == [(f"k{i:02}", 5) for i in range(20)]
+        assert sorted(store.range("k03", "k05")) == [("k03", 5), ("k04", 5), ("k05", 5)]
+        assert len(list(store.prefix_scan("k1"))) == 10
+        answer = httpx.get(f"http://{app.application_server}/streams/{name}-app/stores/counts/k07")
+        assert answer.json() == {"store": "counts", "entries": [{"key": "k07", "value": 5, "timestamp": T0}]}
+        assert httpx.get(f"http://{app.application_server}/streams/{name}-app/stores/counts/nobody").status_code == 404
+    with pytest.raises(StreamsError, match="there is no store count\nhint: there are: counts"):
+        instances[0].store("count")
+
+
+def test_hourly_revenue_is_asked_of_the_instance_that_does_not_have_the_key(cluster):
+    cluster.create(4, "asked-orders", "asked-revenue")
+    instances = two_instances(cluster, hourly_revenue("asked-orders", "asked-revenue"), "asked-revenue-app")
+    customers = [f"customer-{i}" for i in range(12)]
+    cluster.write("asked-orders", [(name.encode(), order(10.0), T0) for name in customers])
+    cluster.write("asked-orders", [(name.encode(), order(2.5), T0 + HOUR_MS) for name in customers])
+    eventually(lambda: len(cluster.read("asked-revenue")) == 24)
+    for app in instances:
+        store = app.store("hourly-revenue-store")
+        for name in customers:
+            assert store.fetch(name, T0 + HOUR_MS) == 2.5
+        assert store.fetch("customer-1", T0 + HOUR_MS, T0 + 2 * HOUR_MS) == [(T0 + HOUR_MS, 2.5)]
+        latest = dict(store.fetch_all(T0 + HOUR_MS, T0 + HOUR_MS))
+        assert latest == {Windowed(name, T0 + HOUR_MS, T0 + 2 * HOUR_MS): 2.5 for name in customers}
+        url = f"http://{app.application_server}/streams/asked-revenue-app/stores/hourly-revenue-store"
+        (entry,) = httpx.get(f"{url}/customer-1", params={"from": T0 + HOUR_MS}).json()["entries"]
+        assert (entry["value"], entry["window_start"]) == (2.5, T0 + HOUR_MS)
+        listed = httpx.get(f"http://{app.application_server}/streams/asked-revenue-app/stores").json()
+        assert listed == {"stores": ["hourly-revenue-store"]}
+
+
+def test_a_part_that_nobody_has_is_said_and_found_again_when_somebody_does(cluster):
+    cluster.create(4, "moved", "moved-out")
+    topology = count_per_key("moved", "moved-out")
+    first, second = two_instances(cluster, topology, "moved-app")
+    cluster.write("moved", [(f"k{i}".encode(), b"x", T0) for i in range(20)])
+    eventually(lambda: len(cluster.read("moved-out")) == 20)
+    quiet = cluster.app(topology, "moved-app", "c").start()
+    second.close()
+    quiet.wait_until_running()
+    # It has some of the partitions and answers no queries.
+    with pytest.raises(StoreNotAvailableError, match=r"store counts: partition .* is being moved or restored"):
+        list(first.store("counts", timeout_s=0.2).all())
+    url = f"http://{first.application_server}/streams/moved-app/stores/counts"
+    quiet.close()
+    eventually(lambda: len(list(first.store("counts").all())) == 20)
+    assert len(httpx.get(url).json()["entries"]) == 20
