@@ -144,8 +144,6 @@ fn a_heartbeat_of_the_consumer_protocol_that_says_something_new_goes_to_the_cont
         consumer_beat(7).with_subscribed_topic_names(Some(vec![TopicName(text("orders"))])),
         consumer_beat(7).with_subscribed_topic_regex(Some(text(""))),
         consumer_beat(7).with_server_assignor(Some(text("range"))),
-        consumer_beat(7).with_topic_partitions(Some(Vec::new())),
-        consumer_beat(7).with_topic_partitions(Some(vec![TopicPartitions::default().with_partitions(vec![1, 2])])),
     ] {
         goes_to_the_control_plane(&broker, CONSUMER_GROUP_HEARTBEAT, 1, &other);
     }
@@ -158,6 +156,21 @@ fn a_heartbeat_of_the_consumer_protocol_that_says_something_new_goes_to_the_cont
         });
         broker.leases.grant("billing", "member", lease);
         goes_to_the_control_plane(&broker, CONSUMER_GROUP_HEARTBEAT, 1, &consumer_beat(7));
+    }
+}
+
+#[test]
+fn what_a_member_at_rest_owns_is_no_news() {
+    let broker = Broker::start();
+    broker.leases.grant("billing", "member", consumer(7));
+    let owned = TopicPartitions::default().with_partitions(vec![1, 2]);
+    for owned in [Vec::new(), vec![owned]] {
+        let beat = consumer_beat(7).with_topic_partitions(Some(owned));
+        let answer: ConsumerGroupHeartbeatResponse = broker.connect().ask(CONSUMER_GROUP_HEARTBEAT, 1, &beat);
+        assert_eq!(
+            (answer.error_code, answer.member_epoch, answer.assignment),
+            (0, 7, None)
+        );
     }
 }
 

@@ -254,51 +254,69 @@ class Message:
 
 
 MessageT = TypeVar("MessageT", bound=Message)
-_LAYOUTS: dict[type[Message], tuple[tuple[str, _Wire], ...]] = {}
 
 
-def _layout(message: type[Message]) -> tuple[tuple[str, _Wire], ...]:
-    layout = _LAYOUTS.get(message)
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The fields of a message that one version has."""
+
+    plain: tuple[tuple[str, WireType, bool], ...]
+    """In their order: name, type, and whether null is allowed."""
+    tagged: Mapping[int, tuple[str, _Wire]]
+    """By tag, the smallest first."""
+
+
+_LAYOUTS: Final[dict[tuple[type[Message], int], _Layout]] = {}
+
+
+def _layout(message: type[Message], version: int) -> _Layout:
+    layout = _LAYOUTS.get((message, version))
     if layout is None:
-        layout = tuple((f.name, f.metadata["wire"]) for f in fields(message))  # type: ignore[arg-type]
-        _LAYOUTS[message] = layout
+        layout = _LAYOUTS[message, version] = _laid_out(message, version)
     return layout
 
 
+def _laid_out(message: type[Message], version: int) -> _Layout:
+    declared = [(f.name, f.metadata["wire"]) for f in fields(message)]  # type: ignore[arg-type]
+    there = [(name, spec) for name, spec in declared if spec.since <= version <= spec.until]
+    plain = ((name, spec.type, version >= spec.nullable_since) for name, spec in there if spec.tag is None)
+    tagged = sorted((spec.tag, (name, spec)) for name, spec in there if spec.tag is not None)
+    return _Layout(tuple(plain), dict(tagged))
+
+
 def _write_fields(out: bytearray, message: Message, version: int, flexible: bool) -> None:
-    tagged: dict[int, tuple[_Wire, Any]] = {}
-    for name, spec in _layout(type(message)):
-        if not spec.since <= version <= spec.until:
-            continue
+    layout = _layout(type(message), version)
+    for name, type_, nullable in layout.plain:
+        value = getattr(message, name)
+        if value is None and not nullable:
+            raise _null(message, name, version)
+        type_.write(out, value, flexible, version)
+    if flexible:
+        _write_tagged(out, message, version, layout.tagged)
+
+
+def _write_tagged(out: bytearray, message: Message, version: int, tagged: Mapping[int, tuple[str, _Wire]]) -> None:
+    differing = [(tag, name, spec) for tag, (name, spec) in tagged.items() if getattr(message, name) != spec.default]
+    write_unsigned_varint(out, len(differing))
+    for tag, name, spec in differing:
         value = getattr(message, name)
         if value is None and version < spec.nullable_since:
-            raise SchemaError(f"{type(message).__name__}.{name} may not be null in version {version}")
-        if spec.tag is None:
-            spec.type.write(out, value, flexible, version)
-        elif value != spec.default:
-            tagged[spec.tag] = (spec, value)
-    if not flexible:
-        return
-    write_unsigned_varint(out, len(tagged))
-    for tag in sorted(tagged):
-        spec, value = tagged[tag]
+            raise _null(message, name, version)
         body = bytearray()
-        spec.type.write(body, value, flexible, version)
+        spec.type.write(body, value, True, version)
         write_unsigned_varint(out, tag)
         write_unsigned_varint(out, len(body))
         out += body
 
 
+def _null(message: Message, name: str, version: int) -> SchemaError:
+    return SchemaError(f"{type(message).__name__}.{name} may not be null in version {version}")
+
+
 def _read_fields(message: type[MessageT], reader: Reader, version: int, flexible: bool) -> MessageT:
-    values: dict[str, Any] = {}
-    tagged: dict[int, tuple[str, _Wire]] = {}
-    for name, spec in _layout(message):
-        if not spec.since <= version <= spec.until:
-            continue
-        if spec.tag is None:
-            values[name] = spec.type.read(reader, flexible, version, version >= spec.nullable_since)
-        else:
-            tagged[spec.tag] = (name, spec)
+    layout = _layout(message, version)
+    values = {name: type_.read(reader, flexible, version, nullable) for name, type_, nullable in layout.plain}
+    tagged = layout.tagged
     if flexible:
         for _ in range(reader.unsigned_varint()):
             tag = reader.unsigned_varint()

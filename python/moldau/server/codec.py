@@ -64,8 +64,14 @@ WriteFunction = Callable[[bytearray, Any], None]
 def _number(form: str) -> tuple[ReadFunction, WriteFunction]:
     packer = struct.Struct(form)
 
+    size, unpack_from = packer.size, packer.unpack_from
+
     def read(cursor: _Cursor) -> Any:
-        return packer.unpack(cursor.take(packer.size))[0]
+        start = cursor.position
+        if start + size > cursor.size:
+            cursor.take(size)  # raises, and says what is missing
+        cursor.position = start + size
+        return unpack_from(cursor.data, start)[0]
 
     def write(out: bytearray, value: Any) -> None:
         out += packer.pack(value)
@@ -107,12 +113,12 @@ _FROM_NUMBER: Final[dict[str, Callable[[int], Any]]] = {
 
 def _read_length(cursor: _Cursor, flexible: bool, short: bool) -> int:
     if flexible:
-        length = cursor.unsigned_varint() - 1
+        length: int = cursor.unsigned_varint() - 1
     else:
-        length = struct.unpack(">h" if short else ">i", cursor.take(2 if short else 4))[0]
+        length = _NUMBERS["int16" if short else "int32"][0](cursor)
     if length < -1:
         raise SchemaError(f"length {length} at position {cursor.position}")
-    return int(length)
+    return length
 
 
 def _write_length(out: bytearray, length: int, flexible: bool, short: bool) -> None:

@@ -16,7 +16,7 @@ pub struct ConsumerGroupHeartbeatRequest<'a> {
     pub member_epoch: i32,
     /// Name of a static member.
     pub instance_id: Option<&'a str>,
-    /// It says something about its rack, subscription, assignor, timeout or what it owns.
+    /// It says something about its rack, subscription, assignor or timeout.
     pub says_something_new: bool,
 }
 
@@ -38,12 +38,12 @@ impl<'a> ConsumerGroupHeartbeatRequest<'a> {
             *is_new |= reader.nullable_string()?.is_some(); // subscribed_topic_regex
         }
         *is_new |= reader.nullable_string()?.is_some(); // server_assignor
-        let owned = reader.nullable_array(18, |reader| {
+        // topic_partitions: what it owns, which is nothing new for a coordinator whose member is where it shall be.
+        reader.nullable_array(18, |reader| {
             reader.uuid()?;
             reader.array(4, Reader::i32)?;
             reader.skip_tags()
         })?;
-        *is_new |= owned.is_some();
         reader.skip_tags()?;
         Ok(request)
     }

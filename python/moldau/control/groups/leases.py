@@ -40,7 +40,7 @@ class Leases(Protocol):
         client_host: str,
         heartbeat_interval_ms: int,
     ) -> None:
-        """The same for a member of the consumer protocol whose heartbeat says nothing but who it is.
+        """The same for a member of the consumer protocol whose heartbeat says nothing but who it is and what it owns.
 
         It holds until the cluster changes: `Cluster.version`, the settings of groups.
         """

@@ -32,6 +32,7 @@ from moldau.control.schema import (
     INT64,
     STRING,
     UUID_,
+    ZERO_UUID,
     Message,
     Reader,
     SchemaError,
@@ -61,6 +62,9 @@ OFFSET_COMMIT_WITH_EXPIRY_VERSION: Final = 1
 
 _NO_EXPIRY: Final = -1
 _NULL_SINCE_EVER: Final = 0
+_SHORT_TEXT: Final = 32_767
+_TINY_TEXT: Final = 126
+"""Its compact length is one byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,8 @@ def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
     """
     match record:
         case OffsetRecord(group, topic, partition, value):
+            if value is not None and (by_hand := _encode_usual_offset(record, value)) is not None:
+                return by_hand
             key = _with_number(OFFSET_COMMIT, OffsetCommitKey(group, topic, partition), version=OFFSET_COMMIT)
             if value is None:
                 return key, None
@@ -177,6 +183,29 @@ def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
             key = struct.pack(">h", record.record_type) + consumer.key_of(record)
             body = consumer.value_of(record)
             return key, None if body is None else struct.pack(">h", consumer.VALUE_VERSION) + body
+
+
+def _encode_usual_offset(record: OffsetRecord, value: OffsetCommitValue) -> tuple[bytes, bytes] | None:
+    """What the schemas say, by hand, because every commit writes it; None for what is not as usual."""
+    group, topic, metadata = record.group.encode(), record.topic.encode(), value.metadata.encode()
+    if value.expire_timestamp != _NO_EXPIRY or max(len(group), len(topic)) > _SHORT_TEXT or len(metadata) > _TINY_TEXT:
+        return None
+    try:
+        key = b"".join(
+            (
+                struct.pack(">hh", OFFSET_COMMIT, len(group)),
+                group,
+                struct.pack(">h", len(topic)),
+                topic,
+                struct.pack(">i", record.partition),
+            )
+        )
+        head = struct.pack(">hqiB", OFFSET_COMMIT_VERSION, value.offset, value.leader_epoch, len(metadata) + 1)
+        tail = struct.pack(">q", value.commit_timestamp)
+    except struct.error:
+        return None
+    topic_id = b"\x00" if value.topic_id == ZERO_UUID else b"\x01\x00\x10" + value.topic_id.bytes
+    return key, b"".join((head, metadata, tail, topic_id))
 
 
 def decode_record(key: bytes | None, value: bytes | None) -> CoordinatorRecord:

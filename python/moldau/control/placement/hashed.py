@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 
 def java_hash(text: str) -> int:
     """Java's `String.hashCode`: over UTF-16 units, as a signed 32-bit number."""
@@ -12,6 +14,7 @@ def java_hash(text: str) -> int:
     return result - (1 << 32) if result & 0x80000000 else result
 
 
+@lru_cache(maxsize=10_000)
 def partition_for(key: str, partitions: int) -> int:
     """Kafka's `abs(hashCode) % partitions`, where the absolute value of the smallest integer is 0."""
     value = java_hash(key)

@@ -55,13 +55,13 @@ class LeasesOfMembers:
         if consumer is None:
             return None
         client_id, client_host, interval_ms, version = consumer
-        said = (request.rack_id, request.topic_names, request.topic_regex, request.assignor, request.owned)
+        said = (request.rack_id, request.topic_names, request.topic_regex, request.assignor)
         covered = (
             request.member_epoch == epoch
             and request.instance_id in (None, instance_id)
             and (request.client_id, request.client_host) == (client_id, client_host)
             and request.rebalance_timeout_ms == -1
-            and said == (None,) * 5
+            and said == (None,) * 4
             and version == self.cluster.version
         )
         return covered and ConsumerGroupHeartbeatResponse(

@@ -143,6 +143,21 @@ def test_a_consumer_at_rest_in_a_group_at_rest_is_answered_without_the_machine(d
     rests(driver, *driver.settled(driver.member("a"), driver.member("b", "static")))
 
 
+def test_what_a_consumer_at_rest_says_that_it_owns_changes_nothing(driver):
+    (a,) = driver.settled(driver.member("a"))
+    rests(driver, a)
+    before = driver.leases.answered
+    under_a_lease = [a.beat(owned=owned) for owned in (None, (), tuple(a.owned.items()))]
+    assert driver.leases.answered == before + 3
+    driver.leases.end(GROUP)
+    by_the_machine = [a.beat(owned=None)]
+    for owned in ((), tuple(a.owned.items())):
+        driver.leases.end(GROUP)
+        by_the_machine.append(a.beat(owned=owned))
+    assert driver.leases.answered == before + 3
+    assert under_a_lease == by_the_machine
+
+
 def test_a_member_that_joins_is_told_to_the_others_with_their_next_heartbeat(driver):
     (a,) = driver.settled(driver.member("a"))
     rests(driver, a)

@@ -131,6 +131,30 @@ records = st.one_of(
 )
 
 
+@given(texts, texts, int32s, offset_values)
+def test_an_offset_is_written_by_hand_as_its_schemas_say(group, topic, partition, value):
+    version = 4 if value.expire_timestamp == -1 else 1
+    key, written = encode_record(OffsetRecord(group, topic, partition, value))
+    assert key == struct.pack(">h", 1) + encode(OffsetCommitKey(group, topic, partition), 1)
+    assert written == struct.pack(">h", version) + encode(value, version)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        OffsetRecord("x" * 40_000, "orders", 0, OffsetCommitValue()),
+        OffsetRecord("billing", "x" * 40_000, 0, OffsetCommitValue()),
+        OffsetRecord("billing", "orders", 1 << 31, OffsetCommitValue()),
+        OffsetRecord("billing", "orders", 0, OffsetCommitValue(offset=1 << 63)),
+        OffsetRecord("billing", "orders", 0, OffsetCommitValue(metadata="x" * 40_000)),
+    ],
+    ids=["group", "topic", "partition", "offset", "metadata"],
+)
+def test_an_offset_that_does_not_fit_is_refused_as_its_schemas_refuse_it(record):
+    with pytest.raises(SchemaError):
+        encode_record(record)
+
+
 def raw(row):
     return bytes.fromhex(row["key"]), None if row["value"] is None else bytes.fromhex(row["value"])
 
