@@ -21,6 +21,7 @@ from typing import Any, Final, final
 from uuid import UUID
 
 from moldau.server.core_types import (
+    AccessRules,
     AppendOrigin,
     CleanerSettings,
     ClientQuota,
@@ -159,6 +160,9 @@ class Request:
     def connection_id(self) -> int: ...
     @property
     def listener(self) -> str: ...
+    @property
+    def principal(self) -> str | None:
+        """Type and name of the user, as in `User:alice`; None when it is the node itself that asks."""
     @property
     def client_host(self) -> str:
         """Address of the peer, without a port."""
@@ -442,6 +446,8 @@ class Core:
         Raises:
             ValueError: a quota is for something that no client uses.
         """
+    def set_access(self, access: AccessRules) -> None:
+        """Let these rules count for the hot requests, all of them at once. Before, everybody may do everything."""
     def limits_requests(self) -> bool:
         """Whether anybody is limited in time: only then `charge_time` needs to be told."""
     def charge_time(self, client_id: str | None, busy_ns: int) -> int:

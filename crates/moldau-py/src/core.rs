@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use uuid::Uuid;
 
+use crate::access::{self, PythonAccess};
 use crate::cleaner::{self, Cleaner};
 use crate::error::{Refusal, failures_to_python};
 use crate::events::Events;
@@ -82,6 +83,14 @@ impl Core {
             Stage::Opening(image) => image.lock().push(delta),
             Stage::Serving(server) => server.apply(delta),
             Stage::Closed => {}
+        }
+    }
+
+    /// What `call` says of the server; the default while the node does not serve.
+    fn serving<T: Default>(&self, call: impl FnOnce(&Server) -> T) -> T {
+        match &*self.stage.read() {
+            Stage::Serving(server) => call(server),
+            _ => T::default(),
         }
     }
 
@@ -523,27 +532,25 @@ impl Core {
         Ok(())
     }
 
+    fn set_access(&self, py: Python<'_>, access: PythonAccess) {
+        py.detach(|| self.apply(ImageDelta::Access(access::table(access).into())));
+    }
+
     fn limits_requests(&self) -> bool {
-        matches!(&*self.stage.read(), Stage::Serving(server) if server.limits_requests())
+        self.serving(Server::limits_requests)
     }
 
     fn charge_time(&self, client_id: Option<&str>, busy_ns: u64) -> u64 {
-        match &*self.stage.read() {
-            Stage::Serving(server) => server.charge_time(client_id, Duration::from_nanos(busy_ns)),
-            _ => 0,
-        }
+        self.serving(|server| server.charge_time(client_id, Duration::from_nanos(busy_ns)))
     }
 
     fn limits_mutations(&self) -> bool {
-        matches!(&*self.stage.read(), Stage::Serving(server) if server.limits_mutations())
+        self.serving(Server::limits_mutations)
     }
 
     #[pyo3(signature = (client_id, partitions, *, strict))]
     fn charge_mutations(&self, client_id: Option<&str>, partitions: u32, strict: bool) -> u64 {
-        match &*self.stage.read() {
-            Stage::Serving(server) => server.charge_mutations(client_id, partitions, strict),
-            _ => 0,
-        }
+        self.serving(|server| server.charge_mutations(client_id, partitions, strict))
     }
 
     #[pyo3(signature = (*, enabled))]
@@ -583,10 +590,7 @@ impl Core {
     const REQUEST_TIME_BOUNDS_US: [u64; TIME_BOUNDS_US.len()] = TIME_BOUNDS_US;
 
     fn request_times(&self) -> Vec<(i16, Vec<u64>, u64)> {
-        match &*self.stage.read() {
-            Stage::Serving(server) => server.request_times(),
-            _ => Vec::new(),
-        }
+        self.serving(Server::request_times)
     }
 
     fn render_metrics<'py>(
@@ -608,10 +612,7 @@ impl Core {
     }
 
     fn counters(&self) -> HashMap<String, u64> {
-        let mut counters = match &*self.stage.read() {
-            Stage::Serving(server) => server.counters(),
-            _ => HashMap::new(),
-        };
+        let mut counters = self.serving(Server::counters);
         counters.extend(cleaner::counters(&self.logs));
         counters
     }

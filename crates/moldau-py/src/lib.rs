@@ -3,6 +3,7 @@
 //! It translates and does not decide: Python values become the plain structs of `moldau-log` and `moldau-server`,
 //! their errors become `CoreError` with Kafka's code. `python/moldau/_core.pyi` says what every method promises.
 
+mod access;
 mod avro;
 mod cleaner;
 mod compression;

@@ -1,5 +1,7 @@
 //! `Request`: one request that Rust did not answer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use moldau_server::{ControlRequest, Reply};
 use parking_lot::Mutex;
@@ -18,6 +20,7 @@ pub struct Request {
 struct Asked {
     connection_id: u64,
     listener: String,
+    principal: Option<Arc<str>>,
     client_host: String,
     client_port: u16,
     advertised_host: String,
@@ -37,6 +40,7 @@ impl From<ControlRequest> for Request {
             asked: Asked {
                 connection_id: request.connection_id.0,
                 listener: request.listener.to_string(),
+                principal: request.principal,
                 client_host: request.peer.ip().to_canonical().to_string(),
                 client_port: request.peer.port(),
                 advertised_host: request.advertised.0.to_string(),
@@ -73,6 +77,11 @@ impl Request {
     #[getter]
     fn listener(&self) -> &str {
         &self.asked.listener
+    }
+
+    #[getter]
+    fn principal(&self) -> Option<&str> {
+        self.asked.principal.as_deref()
     }
 
     #[getter]

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot::error::RecvError;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::access::Permissions;
 use crate::config::ApiRange;
 use crate::control::{ClientSoftware, ConnectionId, ControlRequest, Outcome, Reply};
 use crate::counters::add;
@@ -27,7 +28,7 @@ use crate::handlers::{DelayedOperation, api_versions, leased, list_offsets, meta
 use crate::input::{BadFrameSize, Input};
 use crate::node::{ClientContext, Node};
 use crate::output::Output;
-use crate::quotas::Principal;
+use crate::quotas::{ANONYMOUS, Principal};
 use crate::registry::{Activity, Registry};
 use crate::server::shut_down;
 use crate::wire::header::{RequestPrefix, decode_client_id};
@@ -124,6 +125,9 @@ pub(crate) struct Connection {
     activity: Arc<Activity>,
     id: ConnectionId,
     origin: Origin,
+    /// Type and name of the user. A listener that asks for a proof puts another one here.
+    principal: Arc<str>,
+    permissions: Option<Permissions>,
     stream: TcpStream,
     input: Input,
     output: Output,
@@ -151,6 +155,8 @@ impl Connection {
             activity,
             id,
             origin,
+            principal: format!("User:{ANONYMOUS}").into(),
+            permissions: None,
             stream,
             input,
             output: Output::default(),
@@ -272,6 +278,10 @@ impl Connection {
             )));
         }
         let request = Request::parse(prefix, api, frame)?;
+        let (principal, peer) = (&self.principal, self.origin.peer);
+        self.node.access.refresh(&mut self.permissions, || {
+            (principal.clone(), peer.ip().to_canonical().to_string())
+        });
         let (api_key, started) = (request.prefix.api_key, Instant::now());
         if self.node.faults.any() {
             // Boxed: a request that meets no fault carries none of this.
@@ -312,7 +322,8 @@ impl Connection {
             api_key::PRODUCE if api.hot => self.produce(request).await,
             api_key::FETCH if api.hot => self.fetch(request).await,
             api_key::METADATA if api.hot => {
-                if metadata::wants_creation(&self.node, &request.body, request.prefix.api_version)? {
+                let client = self.client(&request);
+                if metadata::wants_creation(&self.node, &client, &request.body, request.prefix.api_version)? {
                     self.ask_control(request, None).await
                 } else {
                     self.answer_at_once(&request)
@@ -326,6 +337,11 @@ impl Connection {
         }
     }
 
+    /// Who asks. It borrows the connection: where that is being changed, it is made of its parts.
+    fn client<'a>(&'a self, request: &'a Request) -> ClientContext<'a> {
+        ClientContext::new(&self.origin, request.client_id(), self.permissions.as_ref())
+    }
+
     fn begin_answer(&mut self, request: &Request) {
         self.output
             .begin(request.prefix.correlation_id, request.has_tagged_response_header());
@@ -335,14 +351,14 @@ impl Connection {
     fn answer_at_once(&mut self, request: &Request) -> Result<(), Disconnect> {
         self.begin_answer(request);
         let (version, body, node) = (request.prefix.api_version, &request.body[..], &self.node);
+        let client = ClientContext::new(&self.origin, request.client_id(), self.permissions.as_ref());
         let writer = &mut self.output.writer(request.is_flexible());
         match request.prefix.api_key {
-            api_key::METADATA => {
-                let client = ClientContext::new(&self.origin, request.client_id());
-                metadata::respond(node, &client, body, version, writer)?;
+            api_key::METADATA => metadata::respond(node, &client, body, version, writer)?,
+            api_key::LIST_OFFSETS => list_offsets::respond(node, &client, body, version, writer)?,
+            api_key::OFFSET_FOR_LEADER_EPOCH => {
+                offset_for_leader_epoch::respond(node, &client, body, version, writer)?;
             }
-            api_key::LIST_OFFSETS => list_offsets::respond(node, body, version, writer)?,
-            api_key::OFFSET_FOR_LEADER_EPOCH => offset_for_leader_epoch::respond(node, body, version, writer)?,
             api_key::API_VERSIONS => {
                 if let Some(software) = api_versions::respond(node, body, version, writer)? {
                     self.software = Some(software);
@@ -359,7 +375,7 @@ impl Connection {
     fn answer_under_lease(&mut self, request: &Request) -> bool {
         let prefix = &request.prefix;
         let (asked, peer) = ((prefix.api_key, prefix.api_version), self.origin.peer.ip());
-        let Some(unchanged) = leased::look(&self.node, asked, &request.body, request.client_id(), peer) else {
+        let Some(unchanged) = leased::look(&self.node, asked, &request.body, &self.client(request), peer) else {
             return false;
         };
         self.begin_answer(request);
@@ -381,12 +397,9 @@ impl Connection {
         let version = request.prefix.api_version;
         let frame_bytes = request.header.len() + request.body.len();
         let body = std::mem::take(&mut request.body);
-        let mut operation = {
-            let client = ClientContext::new(&self.origin, request.client_id());
-            ProduceOperation::start(&self.node, &client, body, version)?
-        };
+        let mut operation = ProduceOperation::start(&self.node, &self.client(&request), body, version)?;
         self.verify(&request, &mut operation).await?;
-        operation.append(&self.node, &ClientContext::new(&self.origin, request.client_id()));
+        operation.append(&self.node, &self.client(&request));
         self.complete(&mut operation).await?;
         self.throttle_ms = self.charge_produce(&request, frame_bytes, operation.wants_answer());
         if operation.wants_answer() {
@@ -412,7 +425,7 @@ impl Connection {
         let deadline = Instant::now() + Duration::from_millis(config.verification_backoff_max_ms);
         let answers = loop {
             let asked = (api_key::ADD_PARTITIONS_TO_TXN, add_partitions_to_txn::VERSION);
-            let answer = match self.submit(request, asked, question.encode(), None).await? {
+            let answer = match self.submit(request, asked, question.encode(), None, None).await? {
                 Ok(Outcome::Body(body, _)) => question.read(Some(&body)),
                 _ => question.read(None),
             };
@@ -431,7 +444,8 @@ impl Connection {
             .node
             .quotas
             .largest_fetch(Principal::anonymous(request.client_id()));
-        let mut operation = FetchOperation::start(&self.node, &request.body, request.prefix.api_version, largest)?;
+        let (version, client) = (request.prefix.api_version, self.client(&request));
+        let mut operation = FetchOperation::start(&self.node, &client, &request.body, version, largest)?;
         self.complete(&mut operation).await?;
         let (throttle_ms, withheld) = self.charge_fetch(&request, operation.readable_bytes());
         self.throttle_ms = throttle_ms;
@@ -439,7 +453,7 @@ impl Connection {
         if withheld {
             operation.respond_without_records(throttle_ms, &mut self.output);
         } else {
-            let client = ClientContext::new(&self.origin, request.client_id());
+            let client = ClientContext::new(&self.origin, request.client_id(), self.permissions.as_ref());
             operation.respond(&client, throttle_ms, &mut self.output)?;
         }
         self.output.end();
@@ -490,10 +504,8 @@ impl Connection {
     /// Hand a request to the control plane, and its answer to the client.
     async fn ask_control(&mut self, request: Request, refusal: Option<ErrorCode>) -> Result<(), Disconnect> {
         let asked = (request.prefix.api_key, request.prefix.api_version);
-        match self
-            .submit(&request, asked, request.body.clone().freeze(), refusal)
-            .await?
-        {
+        let (body, principal) = (request.body.clone().freeze(), Some(self.principal.clone()));
+        match self.submit(&request, asked, body, principal, refusal).await? {
             Ok(Outcome::Body(body, throttle_ms)) => {
                 self.begin_answer(&request);
                 self.output.put(&body);
@@ -506,12 +518,14 @@ impl Connection {
         }
     }
 
-    /// Have the control plane answer `body`, a request of key and version `asked` that belongs to `request`.
+    /// Have the control plane answer `body`, a request of key and version `asked` that belongs to `request`; without a
+    /// principal it is this node that asks.
     async fn submit(
         &mut self,
         request: &Request,
         asked: (i16, i16),
         body: Bytes,
+        principal: Option<Arc<str>>,
         refusal: Option<ErrorCode>,
     ) -> Result<Result<Outcome, RecvError>, Disconnect> {
         self.flush().await?;
@@ -520,6 +534,7 @@ impl Connection {
         self.node.control.submit(ControlRequest {
             connection_id: self.id,
             listener: self.origin.listener.clone(),
+            principal,
             peer: self.origin.peer,
             advertised: self.origin.advertised.clone(),
             api_key: asked.0,
@@ -540,9 +555,10 @@ fn answers_say(answers: &Answers, code: ErrorCode) -> bool {
 }
 
 impl<'a> ClientContext<'a> {
-    fn new(origin: &'a Origin, client_id: Option<&'a str>) -> Self {
+    fn new(origin: &'a Origin, client_id: Option<&'a str>, permissions: Option<&'a Permissions>) -> Self {
         ClientContext {
             client_id,
+            permissions,
             listener: &origin.listener,
             advertised_host: &origin.advertised.0,
             advertised_port: origin.advertised.1,

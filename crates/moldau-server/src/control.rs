@@ -34,6 +34,8 @@ pub struct ControlRequest {
     pub connection_id: ConnectionId,
     /// The name of the listener it came by.
     pub listener: Arc<str>,
+    /// The user of the connection, type and name; `None` for a question of this node itself.
+    pub principal: Option<Arc<str>>,
     /// Who asks.
     pub peer: SocketAddr,
     /// Host and port by which this client should be told to reach this node.

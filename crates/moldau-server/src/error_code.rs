@@ -25,6 +25,7 @@ impl ErrorCode {
     pub const NOT_ENOUGH_REPLICAS: ErrorCode = ErrorCode(19);
     pub const NOT_ENOUGH_REPLICAS_AFTER_APPEND: ErrorCode = ErrorCode(20);
     pub const INVALID_REQUIRED_ACKS: ErrorCode = ErrorCode(21);
+    pub const TOPIC_AUTHORIZATION_FAILED: ErrorCode = ErrorCode(29);
     pub const INVALID_TIMESTAMP: ErrorCode = ErrorCode(32);
     pub const UNSUPPORTED_VERSION: ErrorCode = ErrorCode(35);
     pub const INVALID_REQUEST: ErrorCode = ErrorCode(42);

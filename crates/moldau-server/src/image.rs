@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::access::AccessTable;
 use crate::quotas::QuotaImage;
 
 /// One broker.
@@ -86,6 +87,8 @@ pub enum ImageDelta {
     },
     /// The client quotas changed; these are all of them.
     Quotas(QuotaImage),
+    /// The access rules changed; these are all of them. Without this step everybody may do everything.
+    Access(Arc<AccessTable>),
     /// `auto.create.topics.enable` changed.
     AutoCreateTopics(bool),
     /// Whether the coordinator is asked about partitions that are new to a transaction.

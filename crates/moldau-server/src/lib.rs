@@ -8,6 +8,7 @@
 //!
 //! `docs/internals/server.md` follows one produce request through this crate.
 
+mod access;
 pub mod config;
 mod connection;
 mod control;
@@ -30,6 +31,7 @@ mod replica_manager;
 mod server;
 pub mod wire;
 
+pub use access::{AccessRule, AccessTable, Operation, Operations, ResourceKind};
 pub use config::{Advertised, ApiRange, FinalizedFeature, Listener, ServerConfig, SupportedFeature};
 pub use control::{ClientSoftware, ConnectionId, ControlPlane, ControlRequest, Reply};
 pub use counters::TIME_BOUNDS_US;

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use moldau_log::LogManager;
 use parking_lot::RwLock;
 
+use crate::access::{Access, Operation, Permissions, ResourceKind};
 use crate::config::{ApiRange, FinalizedFeature, ServerConfig};
 use crate::control::{ConnectionId, ControlPlane};
 use crate::counters::Counters;
@@ -27,6 +28,16 @@ pub(crate) struct ClientContext<'a> {
     pub(crate) listener: &'a Arc<str>,
     pub(crate) advertised_host: &'a Arc<str>,
     pub(crate) advertised_port: u16,
+    /// `None` where everybody may do everything.
+    pub(crate) permissions: Option<&'a Permissions>,
+}
+
+impl ClientContext<'_> {
+    /// Whether the client may do `operation` with a resource that it named.
+    pub(crate) fn may(&self, operation: Operation, kind: ResourceKind, name: &str) -> bool {
+        self.permissions
+            .is_none_or(|permissions| permissions.allow(operation, kind, name))
+    }
 }
 
 /// The finalized features of the cluster.
@@ -45,6 +56,7 @@ pub(crate) struct Node {
     pub(crate) quotas: Quotas,
     pub(crate) faults: Faults,
     pub(crate) leases: Arc<Leases>,
+    pub(crate) access: Access,
     pub(crate) control: Arc<dyn ControlPlane>,
     pub(crate) features: RwLock<Features>,
     apis: [Option<ApiRange>; KEYS],
@@ -77,6 +89,7 @@ impl Node {
             quotas: Quotas::new(config.quota_windows, config.mutation_windows),
             faults: Faults::default(),
             leases,
+            access: Access::default(),
             control,
             features: RwLock::new(Features {
                 finalized: config.finalized_features.clone(),
@@ -139,6 +152,7 @@ impl Node {
                 *self.features.write() = Features { finalized, epoch };
             }
             ImageDelta::Quotas(image) => self.quotas.change(&image),
+            ImageDelta::Access(table) => self.access.change(table),
             ImageDelta::AutoCreateTopics(allowed) => self.auto_create_topics.store(allowed, Ordering::Relaxed),
             ImageDelta::VerifyTransactions(asked) => self.verify_transactions.store(asked, Ordering::Relaxed),
         }

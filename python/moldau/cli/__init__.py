@@ -66,6 +66,10 @@ NOUNS: Final = {
         "See and set how much users, clients and addresses may use.",
         {"list": "list_quotas", "set": "set_quota", "unset": "unset_quota"},
     ),
+    "acl": (
+        "See and set who may do what.",
+        {"list": "list_acls", "add": "add_acls", "remove": "remove_acls"},
+    ),
     "txn": (
         "See transactions, and end those that hang.",
         {

@@ -22,6 +22,15 @@ _SETTING: Final = {"setting": TEXT, "value": TEXT_OR_NULL, "source": TEXT, "defa
 _PLACE: Final = {"topic": TEXT, "partition": INTEGER}
 _MOVE: Final = {**_PLACE, "from": INTEGER_OR_NULL, "to": INTEGER}
 _FIGURE: Final = {"value": INTEGER, "unit": TEXT, "rule": TEXT, "why": TEXT}
+_RULE: Final = {
+    "resource_type": TEXT,
+    "resource_name": TEXT,
+    "pattern_type": TEXT,
+    "principal": TEXT,
+    "host": TEXT,
+    "operation": TEXT,
+    "permission": TEXT,
+}
 _NUMBER_OR_NULL: Final = "number or null"
 
 _HEADER: Final = {"name": TEXT, "value?": TEXT_OR_NULL, "value_base64?": TEXT}
@@ -153,6 +162,9 @@ SHAPES: Final[dict[str, Shape]] = {
     ],
     "quota set": [{"quota": TEXT, "result": TEXT}],
     "quota unset": [{"quota": TEXT, "result": TEXT}],
+    "acl list": [_RULE],
+    "acl add": [_RULE],
+    "acl remove": [_RULE],
     "txn list": [{"transactional_id": TEXT, "producer_id": INTEGER, "state": TEXT}],
     "txn describe": [
         {

@@ -1,6 +1,7 @@
 """TLS, SASL, authorisation and delegation tokens.
 
-Facts are Apache Kafka 4.3's; the sentences and the reasons are ours. How to read a row: `key.row`.
+Facts are Apache Kafka 4.3's; the sentences and the reasons are ours. How to read a row: `key.row`. `super.users` and
+`allow.everyone.if.no.acl.found` are keys of Kafka's authorizer and not of Kafka; they stand in the same file.
 """
 
 from __future__ import annotations
@@ -24,13 +25,27 @@ from moldau.config.words import (
     TOKENS,
 )
 
+STANDARD_AUTHORIZER: Final = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+"""The class name of Kafka's own authorizer, which stands for ours in a file."""
+
 KEYS: Final[dict[str, ConfigKey]] = table(
     row(
         STRING,
         "authorizer.class.name",
         "",
-        "The authorizer; a file that names one is refused, because without it everybody may do everything.",
-        not_applicable="access rules are not enforced yet",
+        f"Who decides what a client may do: empty lets everybody do everything, or {STANDARD_AUTHORIZER}.",
+    ),
+    row(
+        STRING,
+        "super.users",
+        "",
+        "Principals that may do everything, with semicolons between them: User:admin;User:deployer.",
+    ),
+    row(
+        BOOLEAN,
+        "allow.everyone.if.no.acl.found",
+        False,
+        "Whether everybody may do everything with a resource for which there is no access rule at all.",
     ),
     row(STRING, "security.providers", None, "Java security providers to install.", not_applicable=JAVA),
     row(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from moldau.config import ConfigError, Scope, Support, Value, broker_value, find, nearest, parse
+from moldau.config.broker_security import STANDARD_AUTHORIZER
 from moldau.config.environment import CLUSTER_ID, settings_in, variable_of
 from moldau.config.listeners import Listener, parse_address, parse_listeners
 from moldau.config.properties import Entry, PropertiesError, parse_properties
@@ -170,6 +171,7 @@ def load(
     _listen_where_advertised(values, origins)
     warnings.extend(_without_effect(values, origins))
     warnings.extend(_doubtful(values))
+    warnings.extend(_never_asked(values))
     problems.extend(_contradictions(values, origins))
     listeners, listener_problems = parse_listeners(values)
     problems.extend(listener_problems)
@@ -297,12 +299,40 @@ def _contradictions(values: Mapping[str, Value], origins: Mapping[str, Origin]) 
         value = values.get(name)
         if isinstance(value, int) and (value == 0 or value < -1):
             problems.append(f"{origins[name]}: {name} must be unlimited (-1) or at least 1")
-    if values.get("authorizer.class.name"):
-        problems.append(
-            f"{origins['authorizer.class.name']}: authorizer.class.name is set and access rules are not enforced in "
-            "this version; take it out only if everybody may do everything"
-        )
+    problems += _access_problems(values, origins)
     roles = values["process.roles"]
     if not isinstance(roles, tuple) or "broker" not in roles:
         problems.append(f"{origins['process.roles']}: a node without the broker role is not supported yet")
     return problems
+
+
+def _never_asked(values: Mapping[str, Value]) -> list[str]:
+    """Settings of the authorizer where there is none."""
+    if values.get("authorizer.class.name"):
+        return []
+    names = [name for name in ("super.users", "allow.everyone.if.no.acl.found") if values.get(name)]
+    if not names:
+        return []
+    return [f"{' and '.join(names)} without authorizer.class.name: nothing is protected, everybody may do everything"]
+
+
+def _access_problems(values: Mapping[str, Value], origins: Mapping[str, Origin]) -> list[str]:
+    """An authorizer that is not here is refused, not ignored: without it everybody may do everything."""
+    problems = []
+    authorizer = values.get("authorizer.class.name")
+    if authorizer not in (None, "", STANDARD_AUTHORIZER):
+        problems.append(
+            f"{origins['authorizer.class.name']}: authorizer.class.name is {authorizer}; there is no JVM to load a "
+            f"class into, and the one authorizer that is here is {STANDARD_AUTHORIZER}"
+        )
+    problems += [
+        f"{origins['super.users']}: super.users has {user!r}, which is no principal; a user is written User:name"
+        for user in super_users(values.get("super.users"))
+        if ":" not in user
+    ]
+    return problems
+
+
+def super_users(value: Value) -> tuple[str, ...]:
+    """The principals in a value of `super.users`."""
+    return tuple(user for each in str(value or "").split(";") if (user := each.strip()))

@@ -38,6 +38,7 @@ from moldau.control.transactions.coordinator import TransactionCoordinator
 from moldau.control.transactions.settings import TransactionSettings
 from moldau.errors import MoldauError
 from moldau.server import storage
+from moldau.server.access import AccessControl
 from moldau.server.clock import Clock, SystemClock
 from moldau.server.cluster_view import ClusterView
 from moldau.server.coordinator_codecs import OffsetsCodec
@@ -99,6 +100,7 @@ class Node:
         self._clock: Clock = SystemClock(asyncio.get_running_loop())
         self._random = random.Random(options.seed)
         self._routes = load_handlers()
+        self._access = AccessControl.of(settings)
         self._periodic = PeriodicWork()
         self._broker_epoch = -1
         self._directory_reports: DirectoryReports | None = None
@@ -218,7 +220,7 @@ class Node:
             await self.monitoring.listen(str(http_listener), any_port=self.options.any_http_port)
         self._machine = MetadataMachine(node_settings, self._random)
         self._configs = self._machine.configs
-        self._cluster_view = ClusterView(self._machine.image, self._configs)
+        self._cluster_view = ClusterView(self._machine.image, self._configs, self._access)
         await self._open_metadata_log()
         await self._load_partitions()
         self._shell_up(identity)
@@ -248,7 +250,12 @@ class Node:
         log = PartitionLog(self._core, self._commits, METADATA_TOPIC, 0, "raft", flushed=True)
         codec = MetadataCodec(self._machine)
         self._publisher = Publisher(
-            self._core, self._machine.image, self._configs, self._clock, changed=self._metadata_changed
+            self._core,
+            self._machine.image,
+            self._configs,
+            self._clock,
+            access=self._access,
+            changed=self._metadata_changed,
         )
         self._metadata = MachineRunner(
             METADATA_TOPIC, self._machine, log, codec, self._clock, after_apply=self._publisher.publish
@@ -291,6 +298,7 @@ class Node:
             metadata=self._metadata,
             groups=groups,
             transactions=transactions,
+            access=self._access,
         )
         transactions.serve(self.shell)
         self._dispatcher = Dispatcher(self.shell, self._routes)

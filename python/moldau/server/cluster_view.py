@@ -11,9 +11,12 @@ from uuid import UUID
 
 from moldau._core import TopicPattern, xxh3_64
 from moldau.config import parse
+from moldau.control.access.acl import Operation, ResourceType
+from moldau.control.access.authorizer import Client
 from moldau.control.groups.consumer.cluster import TopicFacts
 from moldau.control.metadata.effective import Configs, find_key
 from moldau.control.metadata.image import BROKER_RESOURCE, GROUP_RESOURCE, MetadataDelta, MetadataImage, Topic
+from moldau.server.access import EVERYTHING, Access, AccessControl
 
 SESSION_TIMEOUT: Final = "consumer.session.timeout.ms"
 HEARTBEAT_INTERVAL: Final = "consumer.heartbeat.interval.ms"
@@ -23,8 +26,9 @@ ASSIGNMENT_INTERVAL: Final = "consumer.assignment.interval.ms"
 class ClusterView:
     """What there is now. All methods belong to the event loop's thread."""
 
-    def __init__(self, image: MetadataImage, configs: Configs) -> None:
+    def __init__(self, image: MetadataImage, configs: Configs, access: AccessControl | None = None) -> None:
         self._image = image
+        self._access = access
         self._configs = configs
         self._numbers: dict[tuple[str, str], int] = {}
         self.version = self.version_of_new_topics = -1
@@ -57,13 +61,15 @@ class ClusterView:
             return str(error)
         return None
 
-    def topics_matching(self, expression: str) -> frozenset[str]:
+    def topics_matching(self, expression: str, client: Client | None) -> frozenset[str]:
         try:
             pattern = TopicPattern(expression)
         except ValueError:
             # It comes from a log that another broker wrote, whose RE2 knows what ours does not.
             return frozenset()
-        return frozenset(pattern.matching(list(self._image.topics)))
+        access = EVERYTHING if client is None else Access(self._access, client)
+        names = pattern.matching(list(self._image.topics))
+        return frozenset(name for name in names if access.sees(Operation.DESCRIBE, ResourceType.TOPIC, name))
 
     def hash64(self, data: bytes) -> int:
         return xxh3_64(data)

@@ -87,6 +87,27 @@ class ClientQuota(NamedTuple):
     limit: float
 
 
+class AccessRule(NamedTuple):
+    """One access rule. Numbers are the protocol's."""
+
+    resource_type: int
+    prefixed: bool
+    name: str
+    principal: str
+    host: str
+    operation: int
+    allows: bool
+
+
+class AccessRules(NamedTuple):
+    """Every access rule, and what counts beside them. Another `generation` means other rules."""
+
+    generation: int
+    super_users: frozenset[str]
+    open_without_rule: bool
+    rules: list[AccessRule]
+
+
 class LoadFailure(NamedTuple):
     """A partition that could not be opened; it stays offline, the node goes on."""
 

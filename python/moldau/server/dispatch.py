@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.access import access_of
 from moldau.server.codec import DecodeError, decode, encode_response
 from moldau.server.eager import begin
 from moldau.server.handlers import RequestContext, Route, ServeHot
@@ -35,6 +36,8 @@ class Request(Protocol):
     def connection_id(self) -> int: ...
     @property
     def listener(self) -> str: ...
+    @property
+    def principal(self) -> str | None: ...
     @property
     def client_host(self) -> str: ...
     @property
@@ -145,6 +148,7 @@ class Dispatcher:
             listener=request.listener,
             advertised=(request.advertised_host, request.advertised_port),
             token=next(self._tokens),
+            access=access_of(self._shell.access, request),
         )
 
     def _refuse(self, request: Request, decoded: Any, code: ErrorCode, message: str | None) -> None:

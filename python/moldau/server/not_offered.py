@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NoReturn
 
+from moldau.control.access.acl import Operation
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.handlers import RequestContext
 
@@ -22,7 +23,7 @@ def require_authorizer(shell: Any) -> None:
     Raises:
         ApiError: SECURITY_DISABLED.
     """
-    if shell.authorizer is None:
+    if shell.access is None:
         raise ApiError(ErrorCode.SECURITY_DISABLED, "this node has no authorizer: everyone may do everything")
 
 
@@ -38,6 +39,7 @@ async def streams_groups(shell: Any, request: Any, context: RequestContext) -> N
 
 async def share_state(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
     """State of share groups, asked by brokers: this node coordinates no share group. No group has no state."""
+    context.access.require_cluster(Operation.CLUSTER_ACTION)
     if not request.group_id:
         return {"results": []}
     raise ApiError(ErrorCode.NOT_COORDINATOR, "this node coordinates no share groups")

@@ -19,8 +19,9 @@ from moldau._core import Core
 from moldau.control.metadata.effective import Configs
 from moldau.control.metadata.features import told_levels
 from moldau.control.metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataDelta, MetadataImage, Topic
+from moldau.server.access import AccessControl
 from moldau.server.clock import Clock
-from moldau.server.core_types import Endpoint, PartitionSpec, PartitionState
+from moldau.server.core_types import AccessRules, Endpoint, PartitionSpec, PartitionState
 from moldau.server.translation import MOVE_LIMIT, cleaner_settings, client_quotas, connection_quotas, log_settings
 
 logger: Final = logging.getLogger("moldau.server.publish")
@@ -38,13 +39,15 @@ class Publisher:
         configs: Configs,
         clock: Clock,
         *,
+        access: AccessControl | None = None,
         changed: Callable[[MetadataDelta], None],
     ) -> None:
-        """`changed` is told every delta on the event loop, after it was carried over."""
+        """`access` is kept in step too. `changed` is told every delta on the event loop, after it was carried over."""
         self._core = core
         self._image = image
         self._configs = configs
         self._clock = clock
+        self._access = access
         self._changed = changed
         self._node_id = configs.settings.node_id
         self._local: dict[UUID, set[int]] = {}
@@ -60,6 +63,9 @@ class Publisher:
         self._push_brokers()
         self._push_features()
         self._push_quotas()
+        if self._access is not None:
+            self._access.take(self._image.acls.values())
+            self._core.set_access(self._access.rules())
         for topic in self._image.topics.values():
             self._push_topic(topic)
 
@@ -67,10 +73,20 @@ class Publisher:
         """Carry over what has changed since the last call."""
         delta = self._image.take_delta()
         if delta:
-            await asyncio.to_thread(self._push, delta)
+            rules = self._new_rules(delta)
+            await asyncio.to_thread(self._push, delta, rules)
             self._changed(delta)
 
-    def _push(self, delta: MetadataDelta) -> None:
+    def _new_rules(self, delta: MetadataDelta) -> AccessRules | None:
+        """Let the handlers know of other rules; what the hot requests must know, if that has changed."""
+        if self._access is None or not (delta.added_acls or delta.removed_acls):
+            return None
+        self._access.take(delta.added_acls, delta.removed_acls)
+        return self._access.rules()
+
+    def _push(self, delta: MetadataDelta, rules: AccessRules | None) -> None:
+        if rules is not None:
+            self._core.set_access(rules)
         for topic in delta.deleted_topics:
             self._remove(topic)
         touched = {topic.id: topic for topic in (*delta.created_topics, *delta.changed_topics)}

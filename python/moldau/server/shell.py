@@ -16,10 +16,10 @@ from uuid import UUID
 
 from moldau._core import Core, CoreError
 from moldau.config.settings import BrokerSettings
-from moldau.control.access.authorizer import Authorizer
 from moldau.control.metadata.effective import Configs
 from moldau.control.metadata.machine import MetadataMachine
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.access import AccessControl
 from moldau.server.clock import Clock
 from moldau.server.producer_ids import ProducerIds
 from moldau.server.runner import MachineRunner
@@ -55,7 +55,7 @@ class Shell:
     transactions: TransactionCoordinators
     """The machines of `__transaction_state`: `await transactions.run(transactional_id, request)`."""
     producer_ids: ProducerIds = field(default_factory=ProducerIds)
-    authorizer: Authorizer | None = None
+    access: AccessControl | None = None
     """Who may do what; None where everybody may do everything."""
 
     async def on_disk(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,36 +1,17 @@
-"""The scenario of `acl_scenario`, against what Apache Kafka 4.3.1 answered with its StandardAuthorizer.
+"""The scenario of `acl_scenario`, against what Apache Kafka 4.3.1 answered with its StandardAuthorizer."""
 
-No node of ours takes an authorizer yet, so the handlers are asked as the dispatcher asks them: bytes in, bytes out.
-"""
-
-import asyncio
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from kio.index import load_response_schema
-from kio.serial import entity_reader
-from tests.conformance.frames import header
+from tests.golden.metadata import acl_scenario as scenario
 from tests.golden.metadata.acl_scenario import ADMINISTRATION, DECISIONS, TOPICS
-from tests.golden.metadata.admin_scenario import comparable, encoded
+from tests.golden.metadata.admin_scenario import ask, partitions
 from tests.golden.metadata.test_kafka_answers import _codes, settled, without_words
-from tests.unit.control.metadata.cluster_of_one import Cluster
 
-from moldau.control.access.acl import Acl, Operation, ResourceType
-from moldau.control.access.authorizer import Authorizer, Client, Resource
-from moldau.control.metadata.acls import CreateAcls
-from moldau.errors import ApiError
-from moldau.server.codec import decode, encode_response
-from moldau.server.handlers import load
-from moldau.server.refusal import refuse
+import moldau
 
 KAFKAS = json.loads((Path(__file__).parent / "kafka-4.3.1-acls.json").read_text())
-ROUTES = load()
-FRAME_SIZE_BYTES = 4
-UNDESCRIBED = -(1 << 31)
-"""What an answer says of a topic about which the client may know nothing."""
-
 BETTER = {
     # Kafka fails with UNKNOWN_SERVER_ERROR and no word, the whole request for one rule: it converts before it checks.
     "any kind": {42},
@@ -50,35 +31,22 @@ BETTER = {
 """The error codes that we answer with where we do not want to be Kafka."""
 
 
-class Node:
-    """The handlers of the ACL requests with a metadata machine behind them."""
-
-    def __init__(self):
-        self.cluster = Cluster()
-        self.authorizer = Authorizer()
-        self.metadata = SimpleNamespace(machine=self.cluster.machine, run=self._run)
-        self.clock = SimpleNamespace(now_ms=lambda: 0)
-
-    async def _run(self, request):
-        return self.cluster.run(request)
-
-    def answer(self, api_key, version, values):
-        body = encoded(api_key, version, values)[FRAME_SIZE_BYTES + len(header(api_key, version)) :]
-        request = decode(api_key, version, body)
-        try:
-            answer = encode_response(
-                api_key, version, asyncio.run(ROUTES[api_key].handle(self, request, SimpleNamespace()))
-            )
-        except ApiError as error:
-            answer = refuse(api_key, version, request, error.code, error.message)
-        parsed, _ = entity_reader(load_response_schema(api_key, version))(answer, 0)
-        return comparable(parsed)
+def broker(settings):
+    return moldau.Broker(**{name.replace(".", "_"): value for name, value in settings.items()})
 
 
 @pytest.fixture(scope="module")
 def ours():
-    node = Node()
-    return {name: node.answer(*step) for name, step in ADMINISTRATION.items()}
+    with broker(scenario.SUPER_USER) as node:
+        return ask(node.bootstrap_servers, ADMINISTRATION)
+
+
+@pytest.fixture(scope="module")
+def open_node():
+    with broker(scenario.EVERYBODY) as node:
+        topics = scenario.create(*(scenario.topic(name) for name in TOPICS))
+        ask(node.bootstrap_servers, {"topics": topics})
+        yield node
 
 
 @pytest.mark.parametrize("step", ADMINISTRATION)
@@ -95,15 +63,16 @@ def test_every_refusal_says_why_and_no_success_does(ours, step):
 
 
 @pytest.mark.parametrize("step", DECISIONS)
-def test_what_a_set_of_rules_allows_is_what_kafka_allows(step):
-    cluster, client = Cluster(), Client("User:ANONYMOUS", "127.0.0.1")
-    cluster.run(CreateAcls(tuple(Acl(*each.values()) for each in DECISIONS[step])))
-    authorizer = Authorizer(["User:admin"], open_without_acl=True)
-    for record in cluster.reopened().image.acls.values():
-        authorizer.add(Acl.of(record))
-    for name in TOPICS:
-        topic = Resource(ResourceType.TOPIC, name)
-        kafkas = KAFKAS["decisions"][step][name]
-        assert authorizer.allows(client, Operation.DESCRIBE, topic) == (kafkas != UNDESCRIBED)
-        if kafkas != UNDESCRIBED:
-            assert authorizer.operations(client, topic) == kafkas
+def test_what_a_set_of_rules_allows_is_what_kafka_allows(open_node, step):
+    answers = ask(
+        open_node.bootstrap_servers,
+        {
+            "add": scenario.add(*DECISIONS[step]),
+            "hot": scenario.permitted(),
+            "handler": partitions(*TOPICS),
+            "remove": scenario.remove(scenario.wanted()),
+        },
+    )
+    for told in ("hot", "handler"):
+        operations = {each["name"]: each["topic_authorized_operations"] for each in answers[told]["topics"]}
+        assert operations == KAFKAS["decisions"][step], told

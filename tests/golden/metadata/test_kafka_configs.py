@@ -27,6 +27,8 @@ TOLD_BY_KAFKA_ONLY_WHEN_SET = {
     "follower.replication.throttled.rate",
     "leader.replication.throttled.rate",
     "replica.alter.log.dirs.io.max.bytes.per.second",
+    "super.users",
+    "allow.everyone.if.no.acl.found",
 }
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from moldau.config.broker_security import STANDARD_AUTHORIZER
 from moldau.config.environment import key_of, settings_in, variable_of
-from moldau.config.settings import EMBEDDED, Given, Origin, SettingsError, load
+from moldau.config.settings import EMBEDDED, Given, Origin, SettingsError, load, super_users
 
 GUIDE_COMBINED_NODE = """\
 # server.properties — combined broker+controller node
@@ -193,9 +194,25 @@ def test_keys_that_kafka_4_dropped_are_accepted_and_named():
     assert "zookeeper.connect, inter.broker.protocol.version: Kafka 4 no longer has it" in warning
 
 
-def test_an_authorizer_is_refused_rather_than_ignored():
-    (problem,) = problems_of("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer")
-    assert "everybody may do everything" in problem
+def test_another_authorizer_is_refused_rather_than_ignored():
+    (problem,) = problems_of("authorizer.class.name=kafka.security.authorizer.AclAuthorizer")
+    assert "AclAuthorizer" in problem
+    assert STANDARD_AUTHORIZER in problem
+
+
+def test_a_super_user_is_a_principal():
+    assert super_users(from_file("super.users=User:admin; User:CN=ops,O=x ;").value("super.users")) == (
+        "User:admin",
+        "User:CN=ops,O=x",
+    )
+    (problem,) = problems_of(f"authorizer.class.name={STANDARD_AUTHORIZER}\nsuper.users=User:admin;bob")
+    assert "'bob'" in problem
+
+
+def test_super_users_of_a_node_without_an_authorizer_are_warned_of():
+    (warning,) = from_file("super.users=User:admin").warnings
+    assert "nothing is protected" in warning
+    assert from_file(f"authorizer.class.name={STANDARD_AUTHORIZER}\nsuper.users=User:admin").warnings == []
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_what_is_wrong_with_an_expression_is_said_in_one_line(view, expression):
     problem = view.problem_with(expression)
     assert problem
     assert "\n" not in problem
-    assert view.topics_matching(expression) == frozenset()
+    assert view.topics_matching(expression, None) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_what_is_wrong_with_an_expression_is_said_in_one_line(view, expression):
 )
 def test_an_expression_matches_whole_names(view, expression, matches):
     assert view.problem_with(expression) is None
-    assert view.topics_matching(expression) == ({"orders"} if matches else set())
+    assert view.topics_matching(expression, None) == ({"orders"} if matches else set())

@@ -19,6 +19,7 @@ class FakeRequest:
     api_version: int = 4
     connection_id: int = 1
     listener: str = "PLAINTEXT"
+    principal: str | None = "User:ANONYMOUS"
     client_host: str = "127.0.0.1"
     advertised_host: str = "broker"
     advertised_port: int = 9092
@@ -60,7 +61,7 @@ def serve(handle, request=None, key=HEARTBEAT, core=None):
 
     async def scenario():
         dispatcher = Dispatcher(
-            SimpleNamespace(core=core or FakeCore()), {key: Route(Api(key, "Test", (0, 4)), handle)}
+            SimpleNamespace(core=core or FakeCore(), access=None), {key: Route(Api(key, "Test", (0, 4)), handle)}
         )
         dispatcher.start(request)
         await dispatcher.drain(5)
@@ -146,7 +147,7 @@ def test_a_node_that_stops_gives_up_late_requests():
 
     async def scenario():
         dispatcher = Dispatcher(
-            SimpleNamespace(core=FakeCore()), {HEARTBEAT: Route(Api(HEARTBEAT, "Test", (0, 4)), handle)}
+            SimpleNamespace(core=FakeCore(), access=None), {HEARTBEAT: Route(Api(HEARTBEAT, "Test", (0, 4)), handle)}
         )
         dispatcher.start(request)
         await dispatcher.drain(0.01)

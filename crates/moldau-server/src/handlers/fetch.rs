@@ -4,6 +4,7 @@
 //! to the high watermark, or to the last stable offset under read_committed. Followers are told what Kafka tells a
 //! replica that it does not know, until there are any.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use moldau_log::LogSlice;
 use uuid::Uuid;
 
 use super::DelayedOperation;
+use crate::access::{Operation, ResourceKind};
 use crate::counters::add;
 use crate::error_code::ErrorCode;
 use crate::fetch_session::{FetchKind, FetchTarget, FetchTargets, TopicIdentity};
@@ -41,6 +43,8 @@ pub(crate) struct FetchOperation {
     min_bytes: usize,
     max_bytes: usize,
     readings: Vec<Reading>,
+    /// What the client may not read. Asked when the request comes, and not again while it waits.
+    refused: HashSet<u64>,
     waiter: Option<Arc<Waiter>>,
 }
 
@@ -48,6 +52,7 @@ impl FetchOperation {
     /// Decode the request and find its session. `largest` is the most that the client's quota lets through.
     pub(crate) fn start(
         node: &Arc<Node>,
+        client: &ClientContext<'_>,
         body: &[u8],
         version: i16,
         largest: usize,
@@ -55,17 +60,20 @@ impl FetchOperation {
         let request = FetchRequest::decode(body, version)?;
         let begun = node.sessions.begin(&request, version >= 13, Instant::now());
         let error = begun.as_ref().err().copied().unwrap_or(ErrorCode::NONE);
-        let (kind, targets) = begun.unwrap_or((FetchKind::Sessionless, FetchTargets::default()));
+        let (kind, mut targets) = begun.unwrap_or((FetchKind::Sessionless, FetchTargets::default()));
         let max_bytes = (request.max_bytes.max(0) as usize)
             .min(node.config.fetch_max_bytes)
             .min(largest);
+        let from_follower = request.replica_id >= 0;
+        let refused = refused(node, client, &mut targets, from_follower);
         Ok(FetchOperation {
             node: node.clone(),
             version,
             kind,
             targets,
             error,
-            from_follower: request.replica_id >= 0,
+            from_follower,
+            refused,
             isolation: match request.isolation_level {
                 1 => FetchIsolation::LastStableOffset,
                 _ => FetchIsolation::HighWatermark,
@@ -86,6 +94,13 @@ impl FetchOperation {
         let mut urgent = false;
         let mut known = false;
         for (order, target) in self.targets.iter_mut() {
+            if self.refused.contains(&order) {
+                readings.push(Reading {
+                    order,
+                    outcome: Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED),
+                });
+                continue;
+            }
             // Unknown partitions are told with the rest, but do not end the wait: a client that polls for a topic
             // that is not there yet would spin.
             if let Err(code) = resolve(&self.node, target) {
@@ -232,6 +247,8 @@ impl FetchOperation {
             Err(code) => {
                 add(&self.node.counters.failed_fetch_partitions, 1);
                 data.error_code = told_code(code, self.version).0;
+                // Kafka's answer for what it does not look at is not the one for what it cannot read.
+                data.aborted_transactions = was_not_read(code).then(Vec::new);
                 data.current_leader = current_leader(&self.node, target, code, client, endpoints);
             }
         }
@@ -314,6 +331,25 @@ fn resolve(node: &Node, target: &mut FetchTarget) -> Result<(), ErrorCode> {
     Ok(())
 }
 
+/// The targets that the client may not read: a consumer reads topics, a follower needs the right of a broker.
+fn refused(node: &Node, client: &ClientContext<'_>, targets: &mut FetchTargets, from_follower: bool) -> HashSet<u64> {
+    let Some(permissions) = client.permissions else {
+        return HashSet::new();
+    };
+    let is_broker = from_follower && permissions.of_cluster().allow(Operation::ClusterAction);
+    let may_read = |topic: &TopicIdentity| match topic {
+        _ if from_follower => is_broker,
+        TopicIdentity::Name(name) => permissions.allow(Operation::Read, ResourceKind::Topic, name),
+        // An id that is unknown has no name to ask for, and is told as such.
+        TopicIdentity::Id(id) => node
+            .replicas
+            .topic_by_id(*id)
+            .is_none_or(|topic| permissions.allow(Operation::Read, ResourceKind::Topic, &topic.image.name)),
+    };
+    let refused = targets.iter_mut().filter(|(_, target)| !may_read(&target.topic));
+    refused.map(|(order, _)| order).collect()
+}
+
 /// What Kafka tells a replica that is not in the replica set.
 fn unknown_replica(current_leader_epoch: i32) -> ErrorCode {
     if current_leader_epoch >= 0 {
@@ -321,6 +357,14 @@ fn unknown_replica(current_leader_epoch: i32) -> ErrorCode {
     } else {
         ErrorCode::NOT_LEADER_OR_FOLLOWER
     }
+}
+
+/// Whether an error is about a partition that there is not, or not for this client.
+fn was_not_read(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID
+    )
 }
 
 /// Clients before version 6 know no KAFKA_STORAGE_ERROR and would give up; this one makes them look for the leader.

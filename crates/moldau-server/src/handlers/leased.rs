@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::node::Node;
+use crate::access::{Operation, ResourceKind};
+use crate::node::{ClientContext, Node};
 use crate::wire::consumer_group_heartbeat::{self, ConsumerGroupHeartbeatRequest};
 use crate::wire::heartbeat::{self, HeartbeatRequest};
 use crate::wire::{Writer, api_key};
@@ -22,21 +23,25 @@ pub(crate) fn look<'a>(
     node: &Node,
     (key, version): (i16, i16),
     body: &'a [u8],
-    client_id: Option<&str>,
+    client: &ClientContext<'_>,
     peer: IpAddr,
 ) -> Option<Unchanged<'a>> {
-    // What cannot be read is for the control plane too: it says so, and closes the connection.
+    let may_read = |group_id| client.may(Operation::Read, ResourceKind::Group, group_id);
+    // A client that may no longer read the group is for the control plane, and so is what cannot be read: it says so, and
+    // closes the connection.
     match key {
         api_key::HEARTBEAT => {
             let request = HeartbeatRequest::decode(body, version).ok()?;
-            node.leases.covers(&request).then_some(Unchanged::Classic)
+            let covered = may_read(request.group_id) && node.leases.covers(&request);
+            covered.then_some(Unchanged::Classic)
         }
         api_key::CONSUMER_GROUP_HEARTBEAT => {
             let request = ConsumerGroupHeartbeatRequest::decode(body, version).ok()?;
+            may_read(request.group_id).then_some(())?;
             let host = format!("/{}", peer.to_canonical());
             let interval_ms = node
                 .leases
-                .covers_consumer(&request, client_id.unwrap_or_default(), &host)?;
+                .covers_consumer(&request, client.client_id.unwrap_or_default(), &host)?;
             Some(Unchanged::Consumer {
                 member_id: request.member_id,
                 member_epoch: request.member_epoch,

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use moldau_log::{Offset, TimestampQuery};
 
+use crate::access::{Operation, ResourceKind};
 use crate::error_code::ErrorCode;
-use crate::node::Node;
+use crate::node::{ClientContext, Node};
 use crate::partition::FetchIsolation;
 use crate::wire::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, encode_response,
@@ -21,7 +22,13 @@ const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 const CONSUMER_REPLICA_ID: i32 = -1;
 
-pub(crate) fn respond(node: &Node, body: &[u8], version: i16, writer: &mut Writer<'_>) -> Result<(), DecodeError> {
+pub(crate) fn respond(
+    node: &Node,
+    client: &ClientContext<'_>,
+    body: &[u8],
+    version: i16,
+    writer: &mut Writer<'_>,
+) -> Result<(), DecodeError> {
     let request = ListOffsetsRequest::decode(body, version)?;
     let isolation = match (request.replica_id, request.isolation_level) {
         (CONSUMER_REPLICA_ID, 1) => Some(FetchIsolation::LastStableOffset),
@@ -31,8 +38,11 @@ pub(crate) fn respond(node: &Node, body: &[u8], version: i16, writer: &mut Write
     let duplicates = duplicates(&request);
     let mut answers = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
+        let allowed = client.may(Operation::Describe, ResourceKind::Topic, topic.name);
         let answer = |partition: &ListOffsetsPartition| {
-            let found = if duplicates.contains(&(topic.name, partition.partition)) {
+            let found = if !allowed {
+                Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED)
+            } else if duplicates.contains(&(topic.name, partition.partition)) {
                 Err(ErrorCode::INVALID_REQUEST)
             } else {
                 find(node, topic.name, partition, isolation, version)

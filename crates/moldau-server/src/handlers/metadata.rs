@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::access::{Operation, Operations, ResourceKind};
 use crate::error_code::ErrorCode;
 use crate::image::ClusterImage;
 use crate::node::{ClientContext, Node};
@@ -18,8 +19,7 @@ use crate::wire::metadata::{
 };
 use crate::wire::{DecodeError, Writer};
 
-/// Everything that can be done with a topic, as a bit field of AclOperation: without an authorizer, everything is
-/// allowed. READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS.
+/// Everything that can be done with a topic, as a bit field of AclOperation. READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS.
 const TOPIC_OPERATIONS: i32 = bits(&[3, 4, 5, 6, 7, 8, 10, 11]);
 /// The same of the cluster: CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE.
 const CLUSTER_OPERATIONS: i32 = bits(&[5, 7, 8, 9, 10, 11, 12]);
@@ -38,7 +38,12 @@ const fn bits(operations: &[i32]) -> i32 {
 }
 
 /// Whether the control plane must first create topics for this request.
-pub(crate) fn wants_creation(node: &Node, body: &[u8], version: i16) -> Result<bool, DecodeError> {
+pub(crate) fn wants_creation(
+    node: &Node,
+    client: &ClientContext<'_>,
+    body: &[u8],
+    version: i16,
+) -> Result<bool, DecodeError> {
     let request = MetadataRequest::decode(body, version)?;
     let Some(topics) = request.topics.as_ref().filter(|_| request.allow_auto_topic_creation) else {
         return Ok(false);
@@ -52,7 +57,19 @@ pub(crate) fn wants_creation(node: &Node, body: &[u8], version: i16) -> Result<b
         && topics
             .iter()
             .filter_map(|topic| topic.name)
-            .any(|n| is_valid_name(n) && image.topic(n).is_none()))
+            .any(|n| is_valid_name(n) && image.topic(n).is_none() && may_describe(client, n) && may_create(client, n)))
+}
+
+fn may_describe(client: &ClientContext<'_>, name: &str) -> bool {
+    client.may(Operation::Describe, ResourceKind::Topic, name)
+}
+
+/// Whether the client may create a topic of this name, or any.
+fn may_create(client: &ClientContext<'_>, name: &str) -> bool {
+    client.permissions.is_none_or(|permissions| {
+        permissions.of_cluster().allow(Operation::Create)
+            || permissions.allow(Operation::Create, ResourceKind::Topic, name)
+    })
 }
 
 /// Append the body of an answer.
@@ -72,31 +89,54 @@ pub(crate) fn respond(
         respond_invalid(topics, version, writer);
         return Ok(());
     }
-    let topic_operations = if request.include_topic_authorized_operations {
-        TOPIC_OPERATIONS
-    } else {
-        OPERATIONS_NOT_ASKED
-    };
-    let cluster_operations = if request.include_cluster_authorized_operations {
-        CLUSTER_OPERATIONS
-    } else {
-        OPERATIONS_NOT_ASKED
-    };
     let image = node.replicas.image();
     let asked = request.topics.as_deref().map(Asked::of);
-    let topic_count = asked.as_ref().map_or(image.topic_count(), |asked| asked.topics.len());
+    // Of all topics those are told that the client may know of, and nothing is said about the others.
+    let visible = |topic: &&Arc<Topic>| {
+        client.permissions.is_none_or(|permissions| {
+            let operations = permissions.operations(ResourceKind::Topic, &topic.image.name);
+            operations.allow(Operation::Describe)
+        })
+    };
+    let topic_count = match (&asked, client.permissions) {
+        (Some(asked), _) => asked.topics.len(),
+        (None, None) => image.topic_count(),
+        (None, Some(_)) => image.topics().filter(visible).count(),
+    };
     encode_head(node, client, &image, topic_count, version, writer);
     let encoder = TopicEncoder {
         image: &image,
+        client,
         version,
-        topic_operations,
+        tells_operations: request.include_topic_authorized_operations,
+        creates: request.allow_auto_topic_creation && node.auto_create_topics(),
     };
     match asked {
-        None => image.topics().for_each(|topic| encoder.known(topic, writer)),
+        None => image
+            .topics()
+            .filter(visible)
+            .for_each(|topic| encoder.known(topic, writer)),
         Some(asked) => asked.topics.iter().for_each(|topic| encoder.asked(topic, writer)),
     }
+    let cluster_operations = if request.include_cluster_authorized_operations {
+        cluster_operations(client)
+    } else {
+        OPERATIONS_NOT_ASKED
+    };
     encode_end(writer, version, cluster_operations, 0);
     Ok(())
+}
+
+/// What the client may do with the cluster; nothing is told to one that may not describe it.
+fn cluster_operations(client: &ClientContext<'_>) -> i32 {
+    let operations = client
+        .permissions
+        .map_or(Operations::EVERYTHING, |permissions| permissions.of_cluster());
+    if operations.allow(Operation::Describe) {
+        operations.told(CLUSTER_OPERATIONS)
+    } else {
+        0
+    }
 }
 
 /// Before version 12 a topic has a name and no id; Kafka refuses the whole request.
@@ -191,25 +231,59 @@ fn encode_head(
 
 struct TopicEncoder<'a> {
     image: &'a ClusterImage<Topic>,
+    client: &'a ClientContext<'a>,
     version: i16,
-    topic_operations: i32,
+    tells_operations: bool,
+    /// A topic that is not there would be created, for somebody who may.
+    creates: bool,
 }
 
 impl TopicEncoder<'_> {
     fn asked(&self, topic: &MetadataRequestTopic<'_>, writer: &mut Writer<'_>) {
         match topic.name {
+            // Whether there is such a topic is not told, nor its id.
+            Some(name) if !may_describe(self.client, name) => self.refused(Some(name), false, Uuid::nil(), writer),
             Some(name) => match self.image.topic(name) {
                 Some(known) => self.known(known, writer),
+                None if self.creates && !may_create(self.client, name) => {
+                    self.refused(Some(name), INTERNAL_TOPICS.contains(&name), Uuid::nil(), writer);
+                }
                 None if is_valid_name(name) => {
                     self.unknown(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, Some(name), Uuid::nil(), writer);
                 }
                 None => self.unknown(ErrorCode::INVALID_TOPIC_EXCEPTION, Some(name), Uuid::nil(), writer),
             },
             None => match self.image.topic_by_id(topic.topic_id) {
+                Some(known) if !may_describe(self.client, &known.image.name) => {
+                    self.refused(None, false, topic.topic_id, writer);
+                }
                 Some(known) => self.known(known, writer),
                 None => self.unknown(ErrorCode::UNKNOWN_TOPIC_ID, None, topic.topic_id, writer),
             },
         }
+    }
+
+    fn operations(&self, name: &str) -> i32 {
+        if !self.tells_operations {
+            return OPERATIONS_NOT_ASKED;
+        }
+        let permissions = self.client.permissions;
+        let operations = permissions.map_or(Operations::EVERYTHING, |permissions| {
+            permissions.operations(ResourceKind::Topic, name)
+        });
+        operations.told(TOPIC_OPERATIONS)
+    }
+
+    fn refused(&self, name: Option<&str>, is_internal: bool, topic_id: Uuid, writer: &mut Writer<'_>) {
+        let topic = MetadataTopic {
+            error_code: ErrorCode::TOPIC_AUTHORIZATION_FAILED.0,
+            name,
+            topic_id,
+            is_internal,
+            authorized_operations: OPERATIONS_NOT_ASKED,
+        };
+        topic.encode_front(writer, self.version, 0);
+        topic.encode_tail(writer, self.version);
     }
 
     fn unknown(&self, code: ErrorCode, name: Option<&str>, topic_id: Uuid, writer: &mut Writer<'_>) {
@@ -218,11 +292,7 @@ impl TopicEncoder<'_> {
             name,
             topic_id,
             is_internal: name.is_some_and(|name| INTERNAL_TOPICS.contains(&name)),
-            authorized_operations: if name.is_some() {
-                self.topic_operations
-            } else {
-                OPERATIONS_NOT_ASKED
-            },
+            authorized_operations: name.map_or(OPERATIONS_NOT_ASKED, |name| self.operations(name)),
         };
         topic.encode_front(writer, self.version, 0);
         topic.encode_tail(writer, self.version);
@@ -235,7 +305,7 @@ impl TopicEncoder<'_> {
             name: Some(&image.name),
             topic_id: image.id,
             is_internal: image.internal,
-            authorized_operations: self.topic_operations,
+            authorized_operations: self.operations(&image.name),
         };
         head.encode_front(writer, self.version, image.partitions.len());
         for partition in &image.partitions {

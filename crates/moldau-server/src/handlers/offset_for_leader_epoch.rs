@@ -1,18 +1,34 @@
 //! OffsetForLeaderEpoch: where an epoch ends, so that a reader finds out where its log left ours (KIP-320).
 
+use crate::access::{Operation, ResourceKind};
 use crate::error_code::ErrorCode;
-use crate::node::Node;
+use crate::node::{ClientContext, Node};
 use crate::wire::offset_for_leader_epoch::{
     EpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderPartition, encode_response,
 };
 use crate::wire::{DecodeError, Writer};
 
-pub(crate) fn respond(node: &Node, body: &[u8], version: i16, writer: &mut Writer<'_>) -> Result<(), DecodeError> {
+pub(crate) fn respond(
+    node: &Node,
+    client: &ClientContext<'_>,
+    body: &[u8],
+    version: i16,
+    writer: &mut Writer<'_>,
+) -> Result<(), DecodeError> {
     let request = OffsetForLeaderEpochRequest::decode(body, version)?;
+    // Brokers ask as well as consumers.
+    let is_broker = client
+        .permissions
+        .is_none_or(|permissions| permissions.of_cluster().allow(Operation::ClusterAction));
     let mut answers = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
+        let allowed = is_broker || client.may(Operation::Describe, ResourceKind::Topic, topic.topic);
         let answer = |asked: &OffsetForLeaderPartition| {
-            let found = find(node, topic.topic, asked);
+            let found = if allowed {
+                find(node, topic.topic, asked)
+            } else {
+                Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED)
+            };
             let (leader_epoch, end_offset) = found.unwrap_or((-1, -1));
             EpochEndOffset {
                 error_code: found.err().unwrap_or(ErrorCode::NONE).0,

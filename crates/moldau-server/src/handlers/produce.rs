@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::DelayedOperation;
 use super::verification::{Answers, Question, adds_partitions};
+use crate::access::{Operation, ResourceKind};
 use crate::counters::add;
 use crate::error_code::ErrorCode;
 use crate::node::{ClientContext, Node};
@@ -97,9 +98,11 @@ impl ProduceOperation {
             pending: Vec::new(),
             waiter: None,
         };
-        let internal_allowed = client.client_id == Some(ADMIN_CLIENT_ID);
-        let mut incoming = operation.route(node, &request, version, internal_allowed);
-        match check_request(&request, &body) {
+        let mut incoming = operation.route(node, client, &request, version);
+        match check_request(client, &request, &body) {
+            Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED) => incoming
+                .iter_mut()
+                .for_each(|part| part.destination = Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)),
             Err(code) => incoming.iter_mut().for_each(|part| {
                 let known = std::mem::replace(&mut part.destination, Err(code));
                 part.destination = known.and(Err(code));
@@ -168,10 +171,11 @@ impl ProduceOperation {
     fn route(
         &mut self,
         node: &Node,
+        client: &ClientContext<'_>,
         request: &ProduceRequest<'_>,
         version: i16,
-        internal_allowed: bool,
     ) -> Vec<Incoming> {
+        let internal_allowed = client.client_id == Some(ADMIN_CLIENT_ID);
         let mut incoming = Vec::with_capacity(request.topics.iter().map(|topic| topic.partitions.len()).sum());
         for topic in &request.topics {
             let by_id = version >= 13 && !topic.topic_id.is_nil();
@@ -191,11 +195,18 @@ impl ProduceOperation {
                 },
                 partitions: Vec::with_capacity(topic.partitions.len()),
             });
+            let name = known.as_ref().map_or(topic.name, |known| &known.image.name);
+            // An id that is unknown has no name to ask for.
+            let allowed = name.is_empty() || client.may(Operation::Write, ResourceKind::Topic, name);
             for partition in &topic.partitions {
                 incoming.push(Incoming {
                     topic: self.topics.len() - 1,
                     index: partition.index,
-                    destination: destination(node, known.as_deref(), partition.index, version, internal_allowed),
+                    destination: if allowed {
+                        destination(node, known.as_deref(), partition.index, version, internal_allowed)
+                    } else {
+                        Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED)
+                    },
                     records: partition.records.clone().unwrap_or(0..0),
                     verification: Verification::NotRequired,
                 });
@@ -375,25 +386,28 @@ impl Drop for ProduceOperation {
 
 /// The rules that hold for a request as a whole: its transactional producer if it has one, or a reason to refuse every
 /// partition.
-fn check_request(request: &ProduceRequest<'_>, body: &[u8]) -> Result<Option<TransactionalProducer>, ErrorCode> {
+fn check_request(
+    client: &ClientContext<'_>,
+    request: &ProduceRequest<'_>,
+    body: &[u8],
+) -> Result<Option<TransactionalProducer>, ErrorCode> {
+    let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
+    let batches = partitions.map(|partition| partition.records.clone().map_or(&[][..], |range| &body[range]));
+    let mut producers = batches.filter_map(transactional_producer);
+    let first = producers.next();
+    let may_use = |id| client.may(Operation::Write, ResourceKind::TransactionalId, id);
+    if first.is_some() && !request.transactional_id.is_some_and(may_use) {
+        return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    }
     if !(-1..=1).contains(&request.acks) {
         return Err(ErrorCode::INVALID_REQUIRED_ACKS);
     }
-    let mut known: Option<TransactionalProducer> = None;
-    for partition in request.topics.iter().flat_map(|topic| &topic.partitions) {
-        let batch = partition.records.clone().map_or(&[][..], |range| &body[range]);
-        let Some(producer) = transactional_producer(batch) else {
-            continue;
-        };
-        if request.transactional_id.is_none() {
-            return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
-        }
-        let first = *known.get_or_insert(producer);
-        if (first.id, first.epoch) != (producer.id, producer.epoch) {
-            return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
-        }
+    if let Some(first) = first
+        && producers.any(|other| (first.id, first.epoch) != (other.id, other.epoch))
+    {
+        return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
     }
-    Ok(known)
+    Ok(first)
 }
 
 fn transactional_producer(batch: &[u8]) -> Option<TransactionalProducer> {

@@ -18,12 +18,14 @@ Source: KIP-11, KIP-290, KIP-801; Kafka's `StandardAuthorizerData`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from moldau.control.access.acl import WILDCARD, Acl, Operation, PatternType, Permission, ResourceType
 
 EVERYBODY: Final = "User:*"
+UNHEARD_OF: Final = "hardcode"
+"""The name that Kafka tries when it is asked about all resources of a kind at once."""
 ANSWERS_MAX: Final = 100_000
 """So many answers are remembered; then all are forgotten. Names that a client makes up cost no more than that."""
 
@@ -87,13 +89,18 @@ class Authorizer:
 
     def __init__(self, super_users: Iterable[str] = (), *, open_without_acl: bool = False) -> None:
         """`super_users` are principals: type and name, compared as they stand."""
-        self._super_users = frozenset(super_users)
-        self._open_without_acl = open_without_acl
+        self.super_users = frozenset(super_users)
+        self.open_without_acl = open_without_acl
         self._acls: dict[tuple[int, int, str], set[Acl]] = {}
         """By resource type, pattern type and name of the pattern."""
         self._prefix_lengths: dict[int, Counter[int]] = {}
         """By resource type: how many different prefixes there are of each length."""
         self._answers: dict[tuple[Client, Operation, Resource], bool] = {}
+
+    def acls(self) -> Iterator[Acl]:
+        """Every rule, in no order."""
+        for rules in self._acls.values():
+            yield from rules
 
     def add(self, acl: Acl) -> None:
         """Let `acl` count; not an error when it does already."""
@@ -133,23 +140,42 @@ class Authorizer:
 
     def operations(self, client: Client, resource: Resource) -> int:
         """What `client` may do with `resource`, a bit for each operation (KIP-430)."""
-        possible = OPERATIONS[resource.type]
-        return sum(1 << operation for operation in possible if self.allows(client, operation, resource))
+        return bits(each for each in OPERATIONS[resource.type] if self.allows(client, each, resource))
+
+    def allows_somewhere(self, client: Client, operation: Operation, kind: ResourceType) -> bool:
+        """Whether there can be a resource of this kind with which `client` may do `operation`.
+
+        No name is tried but one that nobody has rules for: it is the rules that are looked through. What another
+        operation includes does not count here, as in Kafka's `Authorizer.authorizeByResourceType`.
+        """
+        if self.allows(client, operation, Resource(kind, UNHEARD_OF)):
+            return True
+        mine = [
+            acl
+            for (resource_type, _, _), rules in self._acls.items()
+            if resource_type == kind
+            for acl in rules
+            if acl.operation in (Operation.ALL, operation) and _is_for(acl, client)
+        ]
+        denied = {(acl.pattern_type, acl.resource_name) for acl in mine if acl.permission == Permission.DENY}
+        if (PatternType.LITERAL, WILDCARD) in denied:
+            return False
+        return any(not _covered(acl, denied) for acl in mine if acl.permission == Permission.ALLOW)
 
     def _decide(self, client: Client, operation: Operation, resource: Resource) -> bool:
-        if client.principal in self._super_users:
+        if client.principal in self.super_users:
             return True
         has_rules = allowed = False
         for acl in self._rules_for(resource):
             has_rules = True
-            if acl.principal not in (client.principal, EVERYBODY) or acl.host not in (WILDCARD, client.host):
+            if not _is_for(acl, client):
                 continue
             if acl.permission == Permission.DENY:
                 if acl.operation in (Operation.ALL, operation):
                     return False
             elif acl.operation == Operation.ALL or acl.operation in INCLUDED_IN.get(operation, (operation,)):
                 allowed = True
-        return allowed or (self._open_without_acl and not has_rules)
+        return allowed or (self.open_without_acl and not has_rules)
 
     def _rules_for(self, resource: Resource) -> Iterator[Acl]:
         kind, name = resource
@@ -159,3 +185,22 @@ class Authorizer:
         for length in self._prefix_lengths.get(kind, ()):
             if length <= len(name):
                 yield from self._acls.get((kind, PatternType.PREFIXED, name[:length]), ())
+
+
+def bits(operations: Iterable[Operation]) -> int:
+    """Operations as an answer tells them: a bit for each (KIP-430)."""
+    return sum(1 << operation for operation in operations)
+
+
+def _is_for(acl: Acl, client: Client) -> bool:
+    return acl.principal in (client.principal, EVERYBODY) and acl.host in (WILDCARD, client.host)
+
+
+def _covered(acl: Acl, denied: Collection[tuple[int, str]]) -> bool:
+    """Whether denials leave nothing of what `acl` allows."""
+    name = acl.resource_name
+    if acl.pattern_type == PatternType.LITERAL and name == WILDCARD:
+        return False
+    if acl.pattern_type == PatternType.LITERAL and (PatternType.LITERAL, name) in denied:
+        return True
+    return any((PatternType.PREFIXED, name[:length]) in denied for length in range(1, len(name) + 1))

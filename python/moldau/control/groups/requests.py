@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from moldau.control.access.authorizer import Client
 from moldau.control.machine import Producer, Token, TransactionMarker
 from moldau.control.schema import ZERO_UUID
 
@@ -42,6 +43,8 @@ class JoinGroup:
     """KIP-394, from version 4: a new member first gets an id and must come back with it."""
     may_skip_assignment: bool = True
     """KIP-814, from version 9: the answer can say that the leader need not assign."""
+    client: Client | None = None
+    """Who asks, where topics are hidden from some; None sees all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,8 @@ class ConsumerGroupHeartbeat:
     """What the member owns now, by topic id."""
     chooses_member_id: bool = True
     """From version 1 the member brings its own id."""
+    client: Client | None = None
+    """Who asks, where topics are hidden from some; None sees all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +287,8 @@ class ExpressionsToResolve:
     """Look which topics the regular expressions of a consumer group stand for now."""
 
     group_id: str
+    client: Client | None = None
+    """Whose heartbeat asked for it: topics that it may not describe are left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ Source: KIP-700 (DescribeCluster), KIP-966 (DescribeTopicPartitions), KIP-1073 (
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -55,12 +55,17 @@ def offline_replicas(situation: Situation, partition: Partition) -> tuple[int, .
 
 
 def describe_topic_partitions(
-    situation: Situation, names: Collection[str], cursor: Cursor | None, limit: int
+    situation: Situation,
+    names: Collection[str],
+    cursor: Cursor | None,
+    limit: int,
+    visible: Callable[[str], bool] = lambda _name: True,
 ) -> tuple[list[DescribedTopic], Cursor | None]:
     """One page of at most `limit` partitions, by topic name and partition, and where the next page begins.
 
     Args:
         names: the topics asked for; none means all.
+        visible: whether a topic may be told at all; the others are left out.
 
     Raises:
         ApiError: INVALID_REQUEST, a cursor that is not in what was asked for.
@@ -72,6 +77,7 @@ def describe_topic_partitions(
         if names and cursor.topic not in names:
             raise ApiError(ErrorCode.INVALID_REQUEST, f"topic {cursor.topic!r} of the cursor was not asked for")
         chosen = [name for name in chosen if name >= cursor.topic]
+    chosen = [name for name in chosen if visible(name)]
     page: list[DescribedTopic] = []
     left = limit
     for name in chosen:

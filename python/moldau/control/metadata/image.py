@@ -107,6 +107,8 @@ class MetadataDelta:
     brokers_changed: bool = False
     features_changed: bool = False
     quotas_changed: bool = False
+    added_acls: tuple[r.AccessControlEntryRecord, ...] = ()
+    removed_acls: tuple[r.AccessControlEntryRecord, ...] = ()
 
     def __bool__(self) -> bool:
         return self != _NOTHING
@@ -126,6 +128,8 @@ class _Changes:
     brokers: bool = False
     features: bool = False
     quotas: bool = False
+    added_acls: dict[UUID, r.AccessControlEntryRecord] = field(default_factory=dict)
+    removed_acls: dict[UUID, r.AccessControlEntryRecord] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -196,6 +200,8 @@ class MetadataImage:
             brokers_changed=changes.brokers,
             features_changed=changes.features,
             quotas_changed=changes.quotas,
+            added_acls=tuple(changes.added_acls.values()),
+            removed_acls=tuple(changes.removed_acls.values()),
         )
 
     def _take(self, record: Message) -> None:
@@ -359,9 +365,12 @@ class MetadataImage:
 
     def _add_acl(self, record: r.AccessControlEntryRecord) -> None:
         self.acls[record.id] = record
+        self._changes.added_acls[record.id] = record
 
     def _remove_acl(self, record: r.RemoveAccessControlEntryRecord) -> None:
-        self.acls.pop(record.id, None)
+        removed = self.acls.pop(record.id, None)
+        if removed is not None and self._changes.added_acls.pop(record.id, None) is None:
+            self._changes.removed_acls[record.id] = removed
 
     def _set_token(self, record: r.DelegationTokenRecord) -> None:
         self.delegation_tokens[record.token_id] = record

@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from moldau.server.access import EVERYTHING, Access
+
 
 @dataclass(frozen=True, slots=True)
 class Api:
@@ -42,6 +44,8 @@ class RequestContext:
     """Host and port by which this client should reach this node."""
     token: int
     """Names this request for a machine that answers later."""
+    access: Access = EVERYTHING
+    """What this client may do; a handler asks it before it does anything."""
 
 
 class ServeHot:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import OffsetCommit, OffsetToCommit
 from moldau.control.groups.responses import OffsetCommitResponse
 from moldau.control.schema import ZERO_UUID
@@ -22,6 +23,7 @@ API = Api(key=8, name="OffsetCommit", versions=(2, 10))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
+    context.access.require(Operation.READ, ResourceType.GROUP, request.group_id)
     refused: dict[tuple[str, Any, int], ErrorCode] = {}
     offsets = tuple(_resolve(shell, request, context, refused))
     committed = OffsetCommitResponse(ErrorCode.NONE)
@@ -55,12 +57,18 @@ async def _commit(
 def _resolve(
     shell: Any, request: Any, context: RequestContext, refused: dict[tuple[str, Any, int], ErrorCode]
 ) -> Iterator[OffsetToCommit]:
-    """The offsets of partitions that exist; what is wrong with the others goes into `refused`."""
+    """The offsets of partitions that exist and may be read; what is wrong with others goes into `refused`."""
+    uses_ids = context.api_version >= 10
     for asked in request.topics:
         topic = find_topic(shell, asked)
-        unknown = ErrorCode.UNKNOWN_TOPIC_ID if context.api_version >= 10 else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        name = getattr(asked, "name", None) if topic is None else topic.name
+        # An id that is unknown has no name to ask for.
+        allowed = name is None or context.access.allows(Operation.READ, ResourceType.TOPIC, name)
         for partition in asked.partitions:
-            if topic is None:
+            if not allowed:
+                refused[_key(asked, partition)] = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+            elif topic is None:
+                unknown = ErrorCode.UNKNOWN_TOPIC_ID if uses_ids else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
                 refused[_key(asked, partition)] = unknown
             elif partition.partition_index not in topic.partitions:
                 refused[_key(asked, partition)] = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import OffsetFetch, TopicPartitions
 from moldau.control.groups.responses import FetchedOffset, OffsetFetchResponse
 from moldau.control.schema import ZERO_UUID
@@ -33,19 +34,22 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
 
 async def _group(shell: Any, asked: Any, context: RequestContext, *, require_stable: bool) -> dict[str, Any]:
     """One group's offsets; before version 8 it is the whole answer, with the same field names."""
+    if not context.access.allows(Operation.DESCRIBE, ResourceType.GROUP, asked.group_id):
+        return _failed(asked, ErrorCode.GROUP_AUTHORIZATION_FAILED, context)
     uses_ids = context.api_version >= 10
-    unknown: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
     wanted: list[TopicPartitions] | None = None if asked.topics is None else []
     for topic in asked.topics or ():
         assert wanted is not None
         partitions = tuple(topic.partition_indexes)
         found = find_topic(shell, topic)
-        if found is not None:
-            wanted.append(TopicPartitions(found.name, partitions, found.id if uses_ids else ZERO_UUID))
-        elif uses_ids:
-            unknown.append(_unknown_topic(topic))
+        name = getattr(topic, "name", None) if found is None else found.name
+        if name is None:
+            refused.append(_refused_topic(topic, ErrorCode.UNKNOWN_TOPIC_ID))
+        elif not context.access.allows(Operation.DESCRIBE, ResourceType.TOPIC, name):
+            refused.append(_refused_topic(topic, ErrorCode.TOPIC_AUTHORIZATION_FAILED))
         else:
-            wanted.append(TopicPartitions(topic.name, partitions))
+            wanted.append(TopicPartitions(name, partitions, found.id if uses_ids and found is not None else ZERO_UUID))
     fetch = OffsetFetch(
         asked.group_id,
         None if wanted is None else tuple(wanted),
@@ -61,14 +65,15 @@ async def _group(shell: Any, asked: Any, context: RequestContext, *, require_sta
         return _failed(asked, fetched.error, context)
     by_topic: dict[str, list[dict[str, Any]]] = {topic.topic: [] for topic in wanted or ()}
     for offset in fetched.offsets:
-        by_topic.setdefault(offset.topic, []).append(_partition(offset))
+        if wanted is not None or context.access.sees(Operation.DESCRIBE, ResourceType.TOPIC, offset.topic):
+            by_topic.setdefault(offset.topic, []).append(_partition(offset))
     if not uses_ids:
         topics = [{"name": name, "partitions": each} for name, each in by_topic.items()]
-        return {"topics": topics, "error_code": ErrorCode.NONE}
+        return {"topics": topics + refused, "error_code": ErrorCode.NONE}
     ids = {name: topic_id_of(shell, name) for name in by_topic}
     # A topic without an id is gone, and cannot be named in version 10.
     known = [{"topic_id": ids[name], "partitions": each} for name, each in by_topic.items() if ids[name] != ZERO_UUID]
-    return {"topics": known + unknown, "error_code": ErrorCode.NONE}
+    return {"topics": known + refused, "error_code": ErrorCode.NONE}
 
 
 def _failed(asked: Any, error: ErrorCode, context: RequestContext) -> dict[str, Any]:
@@ -81,9 +86,10 @@ def _failed(asked: Any, error: ErrorCode, context: RequestContext) -> dict[str, 
     return {"topics": topics, "error_code": error}
 
 
-def _unknown_topic(topic: Any) -> dict[str, Any]:
-    unknown = [FetchedOffset("", index, -1, -1, "", ErrorCode.UNKNOWN_TOPIC_ID) for index in topic.partition_indexes]
-    return {"topic_id": topic.topic_id, "partitions": [_partition(offset) for offset in unknown]}
+def _refused_topic(topic: Any, code: ErrorCode) -> dict[str, Any]:
+    refused = [FetchedOffset("", index, -1, -1, "", code) for index in topic.partition_indexes]
+    named = {"name": topic.name} if hasattr(topic, "name") else {"topic_id": topic.topic_id}
+    return {**named, "partitions": [_partition(offset) for offset in refused]}
 
 
 def _partition(offset: FetchedOffset) -> dict[str, Any]:

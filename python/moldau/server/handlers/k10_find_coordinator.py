@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.topic_creation import ensure_internal_topic
@@ -21,6 +22,7 @@ API = Api(10, "FindCoordinator", (0, 6))
 
 GROUP: Final = 0
 TRANSACTION: Final = 1
+RESOURCES: Final = {GROUP: ResourceType.GROUP, TRANSACTION: ResourceType.TRANSACTIONAL_ID}
 NO_NODE: Final = {"node_id": -1, "host": "", "port": -1}
 
 
@@ -35,8 +37,9 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
 async def _coordinator(shell: Any, key_type: int, key: str, context: RequestContext) -> dict[str, Any]:
     named = {"key": key} if context.api_version >= 4 else {}
     try:
-        if key_type not in (GROUP, TRANSACTION):
+        if key_type not in RESOURCES:
             raise ApiError(ErrorCode.INVALID_REQUEST, "this node coordinates groups and transactions only")
+        context.access.require(Operation.DESCRIBE, RESOURCES[key_type], key)
         coordinators = shell.groups if key_type == GROUP else shell.transactions.coordinators
         await ensure_internal_topic(shell, coordinators.topic)
         await coordinators.loaded()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import JoinGroup, Protocol
 from moldau.control.groups.responses import JoinGroupResponse
 from moldau.control.machine import Token
@@ -36,8 +37,10 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
         protocols=tuple(Protocol(protocol.name, bytes(protocol.metadata)) for protocol in request.protocols),
         requires_member_id=context.api_version >= 4,
         may_skip_assignment=context.api_version >= 9,
+        client=context.access.client if context.access.is_limited else None,
     )
     try:
+        context.access.require(Operation.READ, ResourceType.GROUP, request.group_id)
         check_named(request.group_id)
         response: JoinGroupResponse = await shell.groups.run(join.group_id, join, context.token)
     except ApiError as error:

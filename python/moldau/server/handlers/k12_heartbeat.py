@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import Heartbeat
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.group_names import check_named
@@ -14,6 +15,7 @@ API = Api(key=12, name="Heartbeat", versions=(0, 4))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
+    context.access.require(Operation.READ, ResourceType.GROUP, request.group_id)
     check_named(request.group_id)
     heartbeat = Heartbeat(
         group_id=request.group_id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import LeaveGroup, LeavingMember
 from moldau.errors import ErrorCode
 from moldau.server.group_names import check_named
@@ -18,6 +19,7 @@ API = Api(key=13, name="LeaveGroup", versions=(0, 5))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
+    context.access.require(Operation.READ, ResourceType.GROUP, request.group_id)
     check_named(request.group_id)
     is_batch = context.api_version >= 3
     if is_batch:

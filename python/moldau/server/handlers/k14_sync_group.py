@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import SyncGroup
 from moldau.control.groups.responses import SyncGroupResponse
 from moldau.control.machine import Token
@@ -19,11 +20,12 @@ API = Api(key=14, name="SyncGroup", versions=(0, 5))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
-    check_named(request.group_id)
     protocol_type = getattr(request, "protocol_type", None)
     protocol_name = getattr(request, "protocol_name", None)
     if context.api_version >= 5 and (protocol_type is None or protocol_name is None):
         return {"error_code": ErrorCode.INCONSISTENT_GROUP_PROTOCOL}
+    context.access.require(Operation.READ, ResourceType.GROUP, request.group_id)
+    check_named(request.group_id)
     sync = SyncGroup(
         token=Token(context.token),
         group_id=request.group_id,

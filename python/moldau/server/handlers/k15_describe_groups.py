@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import DescribeGroup
 from moldau.control.groups.responses import DescribeGroupResponse
 from moldau.errors import ApiError, ErrorCode
@@ -17,9 +18,6 @@ from moldau.server.handlers import Api, RequestContext
 API = Api(key=15, name="DescribeGroups", versions=(0, 6))
 
 NOT_ASKED: Final = -(1 << 31)
-READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS = 3, 6, 8, 10, 11
-GROUP_OPERATIONS: Final = sum(1 << operation for operation in (READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS))
-"""Without an authorizer everyone may do everything that there is to do with a group."""
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
@@ -33,6 +31,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
 
 async def _describe(shell: Any, group_id: str, context: RequestContext, *, wants_operations: bool) -> dict[str, Any]:
     try:
+        context.access.require(Operation.DESCRIBE, ResourceType.GROUP, group_id)
         group: DescribeGroupResponse = await shell.groups.run(group_id, DescribeGroup(group_id))
     except ApiError as error:
         group = DescribeGroupResponse(error.code, group_id, state="", error_message=error.message)
@@ -57,5 +56,7 @@ async def _describe(shell: Any, group_id: str, context: RequestContext, *, wants
             }
             for member in group.members
         ],
-        "authorized_operations": GROUP_OPERATIONS if wants_operations and not error_code else NOT_ASKED,
+        "authorized_operations": context.access.operations(ResourceType.GROUP, group_id)
+        if wants_operations and not error_code
+        else NOT_ASKED,
     }

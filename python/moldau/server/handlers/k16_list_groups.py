@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import ListGroups
 from moldau.control.groups.responses import ListGroupsResponse
+from moldau.control.metadata.acls import CLUSTER_NAME
 from moldau.errors import ErrorCode
 from moldau.server.handlers import Api, RequestContext
 
@@ -21,6 +23,8 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
     # Just after a start some groups are still being read. Few clients ask again for a list, so it comes complete.
     await shell.groups.loaded()
     answers: list[ListGroupsResponse] = await shell.groups.run_everywhere(wanted)
+    access = context.access
+    sees_all = access.sees(Operation.DESCRIBE, ResourceType.CLUSTER, CLUSTER_NAME)
     return {
         "error_code": next((answer.error for answer in answers if answer.error is not ErrorCode.NONE), ErrorCode.NONE),
         "groups": [
@@ -32,5 +36,6 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
             }
             for answer in answers
             for group in answer.groups
+            if sees_all or access.sees(Operation.DESCRIBE, ResourceType.GROUP, group.group_id)
         ],
     }

@@ -5,15 +5,25 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
+from moldau.control.metadata.acls import CLUSTER_NAME
+from moldau.control.metadata.situation import Outcome
+from moldau.control.metadata.topic_names import CLUSTER_METADATA
 from moldau.control.metadata.topics import CreatedTopic, CreateTopics, NewTopic
+from moldau.errors import ErrorCode
+from moldau.server.access import Access
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.mutations import OVER_QUOTA, MutationQuota
 
 API = Api(19, "CreateTopics", (2, 7))
 STRICT_SINCE: Final = 6
+NOT_ALLOWED: Final = Outcome(
+    ErrorCode.TOPIC_AUTHORIZATION_FAILED, "the principal may neither create this topic nor any (CREATE on the cluster)"
+)
 
 logger: Final = logging.getLogger("moldau.server.topics")
 
@@ -29,13 +39,27 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         )
         for topic in request.topics
     )
+    refused: dict[str, Outcome] = dict.fromkeys(_not_creatable(topics, context.access), NOT_ALLOWED)
+    wanted = tuple(topic for topic in topics if topic.name not in refused)
     quota = MutationQuota(shell, context.client_id, strict=context.api_version >= STRICT_SINCE)
-    over = quota.over(CreateTopics(topics, validate_only=True), _cost)
-    allowed = tuple(topic for topic in topics if topic.name not in over)
+    refused |= dict.fromkeys(quota.over(CreateTopics(wanted, validate_only=True), _cost), OVER_QUOTA)
+    allowed = tuple(topic for topic in wanted if topic.name not in refused)
     answers = await shell.metadata.run(CreateTopics(allowed, validate_only=request.validate_only))
     _note_what_was_lowered(topics, answers)
-    refused = [CreatedTopic(name, OVER_QUOTA.code, OVER_QUOTA.message) for name in over]
-    return {"throttle_time": quota.throttle_ms, "topics": [_answer(answer) for answer in (*answers, *refused)]}
+    refusals = [CreatedTopic(name, outcome.code, outcome.message) for name, outcome in refused.items()]
+    return {
+        "throttle_time": quota.throttle_ms,
+        "topics": [_answer(answer, context.access) for answer in (*answers, *refusals)],
+    }
+
+
+def _not_creatable(topics: Iterable[NewTopic], access: Access) -> list[str]:
+    """The topics that this client may not create, but for those that nobody may or that are named twice."""
+    if access.sees(Operation.CREATE, ResourceType.CLUSTER, CLUSTER_NAME):
+        return []
+    named = Counter(topic.name for topic in topics)
+    names = [name for name, count in named.items() if count == 1 and name != CLUSTER_METADATA]
+    return [name for name in names if not access.allows(Operation.CREATE, ResourceType.TOPIC, name)]
 
 
 def _cost(topic: CreatedTopic) -> tuple[str, int] | None:
@@ -54,7 +78,15 @@ def _note_what_was_lowered(topics: Iterable[NewTopic], answers: Iterable[Created
             )
 
 
-def _answer(topic: CreatedTopic) -> dict[str, Any]:
+def _answer(topic: CreatedTopic, access: Access) -> dict[str, Any]:
+    if not topic.code and not access.sees(Operation.DESCRIBE_CONFIGS, ResourceType.TOPIC, topic.name):
+        # It was created; how is for those to see who may (KIP-525).
+        return {
+            "name": topic.name,
+            "topic_id": topic.topic_id,
+            "error_code": topic.code,
+            "topic_config_error_code": ErrorCode.TOPIC_AUTHORIZATION_FAILED,
+        }
     return {
         "name": topic.name,
         "topic_id": topic.topic_id,

@@ -5,12 +5,17 @@ Clients before version 3 do not know TOPIC_DELETION_DISABLED and are told INVALI
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID
 
+from moldau.control.access.acl import Operation, ResourceType
+from moldau.control.metadata.acls import CLUSTER_NAME
 from moldau.control.metadata.topics import DeletedTopic, DeleteTopics, TopicRef
 from moldau.control.schema import ZERO_UUID
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.access import Access
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.mutations import OVER_QUOTA, MutationQuota
 
@@ -23,6 +28,8 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         refs = tuple(TopicRef(topic.name, topic.topic_id or ZERO_UUID) for topic in request.topics)
     else:
         refs = tuple(TopicRef(name) for name in request.topic_names)
+    forbidden = _forbidden(shell, refs, context.access)
+    refs = tuple(ref for ref in refs if ref not in forbidden)
     quota = MutationQuota(shell, context.client_id, strict=context.api_version >= STRICT_SINCE)
     topics = shell.metadata.machine.image.topics_by_id
 
@@ -48,6 +55,31 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
                 "error_code": answer.code,
                 "error_message": answer.message,
             }
-            for answer in (*answers, *refused)
+            for answer in (*answers, *refused, *forbidden.values())
         ],
     }
+
+
+def _forbidden(shell: Any, refs: Iterable[TopicRef], access: Access) -> dict[TopicRef, DeletedTopic]:
+    """What this client may not delete, and what it is told: nothing about a topic that it may not describe.
+
+    A reference that is wrong in itself, or is there twice, is left to the decision.
+    """
+    if access.sees(Operation.DELETE, ResourceType.CLUSTER, CLUSTER_NAME):
+        return {}
+    topics, names = shell.metadata.machine.image.topics_by_id, shell.metadata.machine.image.topics
+    code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    forbidden = {}
+    for ref, count in Counter(refs).items():
+        by_id = ref.name is None
+        topic = topics.get(ref.id) if by_id else None
+        name = topic.name if topic is not None else ref.name
+        if count > 1 or name is None or (not by_id and ref.id != ZERO_UUID):
+            continue
+        described = access.allows(Operation.DESCRIBE, ResourceType.TOPIC, name)
+        # A name that may be described and is not there is simply unknown.
+        deletable = name not in names or access.allows(Operation.DELETE, ResourceType.TOPIC, name)
+        if not deletable or not (described or by_id):
+            told = name if described or not by_id else None
+            forbidden[ref] = DeletedTopic(told, ref.id, code, code.sentence)
+    return forbidden

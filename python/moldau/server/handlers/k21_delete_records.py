@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.handlers import Api, RequestContext
 
@@ -25,8 +26,11 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
     topics = []
     for name, offsets in asked.items():
         partitions = []
+        allowed = context.access.allows(Operation.DELETE, ResourceType.TOPIC, name)
         for partition, offset in offsets.items():
-            low_watermark, code = await _delete_before(shell, name, partition, offset)
+            low_watermark, code = INVALID_LOW_WATERMARK, ErrorCode.TOPIC_AUTHORIZATION_FAILED
+            if allowed:
+                low_watermark, code = await _delete_before(shell, name, partition, offset)
             partitions.append({"partition_index": partition, "low_watermark": low_watermark, "error_code": code})
         if partitions:
             topics.append({"name": name, "partitions": partitions})

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.transactions.requests import InitProducerId, ProducerIdAndEpoch
 from moldau.control.transactions.responses import Initialised
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.access import Access
 from moldau.server.durations import milliseconds
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.handlers.fencing import told_to
@@ -27,6 +29,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
     producer_id = getattr(request, "producer_id", NO_PRODUCER_ID)
     producer_epoch = getattr(request, "producer_epoch", NO_PRODUCER_EPOCH)
     try:
+        _check_access(request.transactional_id, context.access)
         # Both or neither: they name the producer that goes on.
         half_named = (producer_id == NO_PRODUCER_ID) != (producer_epoch == NO_PRODUCER_EPOCH)
         if half_named or request.transactional_id == "":
@@ -45,3 +48,15 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         "producer_id": initialised.producer_id,
         "producer_epoch": initialised.producer_epoch,
     }
+
+
+def _check_access(transactional_id: str | None, access: Access) -> None:
+    """Whoever may write to any topic may be an idempotent producer (KIP-679).
+
+    Raises:
+        ApiError: TRANSACTIONAL_ID_AUTHORIZATION_FAILED or CLUSTER_AUTHORIZATION_FAILED.
+    """
+    if transactional_id is not None:
+        access.require(Operation.WRITE, ResourceType.TRANSACTIONAL_ID, transactional_id)
+    elif not access.allows_somewhere(Operation.WRITE, ResourceType.TOPIC):
+        access.require_cluster(Operation.IDEMPOTENT_WRITE)

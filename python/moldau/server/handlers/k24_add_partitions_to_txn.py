@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
+from moldau.control.metadata.topic_names import INTERNAL_TOPICS
 from moldau.control.transactions.requests import AddPartitions, VerifyPartitions
 from moldau.control.transactions.responses import Answer, Verified
 from moldau.control.transactions.transaction import BUMPS_EPOCH_SINCE, TopicPartition
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.access import Access
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.handlers.fencing import told_to
 
@@ -24,7 +27,9 @@ KNOWS_FENCED_SINCE: Final = 2
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
-    if context.api_version < FIRST_OF_BROKERS:
+    if context.api_version >= FIRST_OF_BROKERS:
+        context.access.require_cluster(Operation.CLUSTER_ACTION)
+    else:
         partitions = _partitions(request.v3_and_below_topics)
         asked = AddPartitions(
             request.v3_and_below_transactional_id,
@@ -32,7 +37,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
             request.v3_and_below_producer_epoch,
             partitions,
         )
-        errors = await _errors(shell, asked)
+        errors = _unauthorized(asked, context.access) or await _errors(shell, asked)
         told = {at: told_to(context, error, KNOWS_FENCED_SINCE) for at, error in errors.items()}
         return {"results_by_topic_v3_and_below": _topics(told)}
     results = []
@@ -43,6 +48,22 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
         errors = await _errors(shell, asked_of_broker)
         results.append({"transactional_id": each.transactional_id, "topic_results": _topics(errors)})
     return {"error_code": ErrorCode.NONE, "results_by_transaction": results}
+
+
+def _unauthorized(request: AddPartitions, access: Access) -> dict[TopicPartition, ErrorCode]:
+    """The error of each partition if there is one that the client may not write to; an internal one nobody may."""
+    if not access.is_limited:
+        return {}
+    if not access.allows(Operation.WRITE, ResourceType.TRANSACTIONAL_ID, request.transactional_id):
+        return dict.fromkeys(request.partitions, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    writable = {
+        name: name not in INTERNAL_TOPICS and access.allows(Operation.WRITE, ResourceType.TOPIC, name)
+        for name in {at.topic for at in request.partitions}
+    }
+    if all(writable.values()):
+        return {}
+    left, refused = ErrorCode.OPERATION_NOT_ATTEMPTED, ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    return {at: left if writable[at.topic] else refused for at in request.partitions}
 
 
 async def _errors(shell: Any, request: AddPartitions | VerifyPartitions) -> dict[TopicPartition, ErrorCode]:

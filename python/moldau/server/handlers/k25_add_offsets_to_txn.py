@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.transactions.requests import AddPartitions
 from moldau.control.transactions.responses import Answer
 from moldau.control.transactions.transaction import TopicPartition
@@ -23,6 +24,8 @@ KNOWS_FENCED_SINCE: Final = 2
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
     try:
+        context.access.require(Operation.WRITE, ResourceType.TRANSACTIONAL_ID, request.transactional_id)
+        context.access.require(Operation.READ, ResourceType.GROUP, request.group_id)
         await ensure_internal_topic(shell, OFFSETS_TOPIC)
         partition = TopicPartition(OFFSETS_TOPIC, shell.groups.partition_of(request.group_id))
         asked = AddPartitions(

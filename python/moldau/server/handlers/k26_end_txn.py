@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.transactions.requests import EndTransaction
 from moldau.control.transactions.responses import Ended
 from moldau.control.transactions.transaction import BUMPS_EPOCH_SINCE
@@ -30,6 +31,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         BUMPS_EPOCH_SINCE if context.api_version >= SECOND_PROTOCOL_SINCE else 0,
     )
     try:
+        context.access.require(Operation.WRITE, ResourceType.TRANSACTIONAL_ID, request.transactional_id)
         ended: Ended = await shell.transactions.run(request.transactional_id, asked)
     except ApiError as error:
         ended = Ended(error.code)

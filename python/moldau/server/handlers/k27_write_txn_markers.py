@@ -9,18 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.machine import TransactionMarker
+from moldau.control.metadata.acls import CLUSTER_NAME
 from moldau.control.transactions.transaction import TopicPartition
+from moldau.errors import ErrorCode
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(27, "WriteTxnMarkers", (1, 2))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
-    return {"markers": [await _write(shell, each) for each in request.markers]}
+    access = context.access
+    allowed = access.sees(Operation.ALTER, ResourceType.CLUSTER, CLUSTER_NAME) or access.allows(
+        Operation.CLUSTER_ACTION, ResourceType.CLUSTER, CLUSTER_NAME
+    )
+    return {"markers": [await _write(shell, each, allowed=allowed) for each in request.markers]}
 
 
-async def _write(shell: Any, asked: Any) -> dict[str, Any]:
+async def _write(shell: Any, asked: Any, *, allowed: bool) -> dict[str, Any]:
     marker = TransactionMarker(
         asked.producer_id,
         asked.producer_epoch,
@@ -33,7 +40,9 @@ async def _write(shell: Any, asked: Any) -> dict[str, Any]:
         partitions = [
             {
                 "partition_index": index,
-                "error_code": await shell.transactions.markers.write(shell, marker, TopicPartition(topic.name, index)),
+                "error_code": await shell.transactions.markers.write(shell, marker, TopicPartition(topic.name, index))
+                if allowed
+                else ErrorCode.CLUSTER_AUTHORIZATION_FAILED,
             }
             for index in topic.partition_indexes
         ]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from moldau._core import CoreError
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import OffsetToCommit, TransactionalOffsetCommit
 from moldau.control.groups.responses import OffsetCommitResponse
 from moldau.control.machine import Producer
@@ -28,12 +29,17 @@ ADDS_SINCE: Final = 5
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
+    context.access.require(Operation.WRITE, ResourceType.TRANSACTIONAL_ID, request.transactional_id)
+    context.access.require(Operation.READ, ResourceType.GROUP, request.group_id)
     errors: dict[tuple[str, int], ErrorCode] = {}
     offsets = []
     for topic in request.topics:
         known = shell.metadata.machine.image.topics.get(topic.name)
+        allowed = context.access.allows(Operation.READ, ResourceType.TOPIC, topic.name)
         for partition in topic.partitions:
-            if known is None or partition.partition_index not in known.partitions:
+            if not allowed:
+                errors[topic.name, partition.partition_index] = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+            elif known is None or partition.partition_index not in known.partitions:
                 errors[topic.name, partition.partition_index] = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
             else:
                 offsets.append(_offset(known, partition))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from moldau.control.access.acl import Acl
+from moldau.control.access.acl import Acl, Operation
 from moldau.control.metadata.acls import describe_acls
 from moldau.errors import ErrorCode
 from moldau.server.acl_wire import entry_fields, filter_of, pattern_fields
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.not_offered import require_authorizer
 
-API = Api(29, "DescribeAcls", (1, 3), note="refused: SECURITY_DISABLED")
+API = Api(29, "DescribeAcls", (1, 3), note="SECURITY_DISABLED without authorizer.class.name")
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    context.access.require_cluster(Operation.DESCRIBE)
     require_authorizer(shell)
     situation = shell.metadata.machine.situation()
     by_pattern: dict[tuple[int, str, int], list[Acl]] = {}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from moldau.control.access.acl import Acl
+from moldau.control.access.acl import Acl, Operation
 from moldau.control.metadata.acls import CreateAcls
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.not_offered import require_authorizer
 
-API = Api(30, "CreateAcls", (1, 3), note="refused: SECURITY_DISABLED")
+API = Api(30, "CreateAcls", (1, 3), note="SECURITY_DISABLED without authorizer.class.name")
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    context.access.require_cluster(Operation.ALTER)
     require_authorizer(shell)
     acls = tuple(
         Acl(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from moldau.control.metadata.describe_configs import describe_configs
+from moldau.control.access.acl import Operation
+from moldau.control.metadata.describe_configs import DescribedConfigs, describe_configs
 from moldau.control.metadata.effective import EffectiveConfig
 from moldau.control.metadata.image import ConfigResource
+from moldau.server.config_access import sort_out
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(32, "DescribeConfigs", (1, 4))
@@ -18,6 +20,8 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         (ConfigResource(resource.resource_type, resource.resource_name), resource.configuration_keys)
         for resource in request.resources
     ]
+    allowed, hidden = sort_out(context.access, Operation.DESCRIBE_CONFIGS, asked)
+    refused = [DescribedConfigs(resource, (), outcome.code, outcome.message) for resource, outcome in hidden]
     documented = getattr(request, "include_documentation", False)
     return {
         "results": [
@@ -31,7 +35,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
                     for config in described.configs
                 ],
             }
-            for described in describe_configs(situation, asked)
+            for described in (*describe_configs(situation, allowed), *refused)
         ]
     }
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
+from moldau.control.metadata.acls import CLUSTER_NAME
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.core_types import DirectoryStatus
 from moldau.server.handlers import Api, RequestContext
@@ -20,6 +22,7 @@ FUTURE_SUFFIX_LENGTH: Final = len(".") + 32 + len("-future")
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    allowed = context.access.allows(Operation.ALTER, ResourceType.CLUSTER, CLUSTER_NAME)
     wanted = {
         (topic.name, partition): directory.path
         for directory in request.dirs
@@ -29,7 +32,9 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
     directories = {each.path: each for each in await shell.on_disk(shell.core.directories)}
     topics: dict[str, list[dict[str, Any]]] = {}
     for (topic, partition), path in wanted.items():
-        error = await _move(shell, topic, partition, path, directories)
+        error = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+        if allowed:
+            error = await _move(shell, topic, partition, path, directories)
         topics.setdefault(topic, []).append({"partition_index": partition, "error_code": error})
     return {"results": [{"topic_name": name, "partitions": partitions} for name, partitions in topics.items()]}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from moldau.control.access.acl import Operation
 from moldau.control.metadata.topic_names import CLUSTER_METADATA
 from moldau.errors import ErrorCode
 from moldau.server.core_types import DirectoryStatus, FutureStatus, LogStatus
@@ -15,6 +16,7 @@ API = Api(35, "DescribeLogDirs", (1, 5))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    context.access.require_cluster(Operation.DESCRIBE)
     asked = None
     if request.topics is not None:
         asked = {(topic.topic, partition) for topic in request.topics for partition in topic.partitions}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import DeleteGroup
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.handlers import Api, RequestContext
@@ -15,11 +16,13 @@ API = Api(key=42, name="DeleteGroups", versions=(0, 2))
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
     # A group that is named twice is deleted once.
     group_ids = dict.fromkeys(request.groups_names)
-    return {"results": [{"group_id": group_id, "error_code": await _delete(shell, group_id)} for group_id in group_ids]}
+    results = [{"group_id": group_id, "error_code": await _delete(shell, group_id, context)} for group_id in group_ids]
+    return {"results": results}
 
 
-async def _delete(shell: Any, group_id: str) -> ErrorCode:
+async def _delete(shell: Any, group_id: str, context: RequestContext) -> ErrorCode:
     try:
+        context.access.require(Operation.DELETE, ResourceType.GROUP, group_id)
         response = await shell.groups.run(group_id, DeleteGroup(group_id))
     except ApiError as error:
         return error.code

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from moldau.control.access.acl import Operation
 from moldau.control.metadata.elections import ElectionType, ElectLeaders, PartitionName
 from moldau.control.metadata.situation import Outcome
 from moldau.errors import ApiError, ErrorCode
@@ -23,6 +24,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
     election_type = getattr(request, "election_type", ElectionType.PREFERRED)
     outcomes: tuple[tuple[PartitionName, Outcome], ...]
     try:
+        context.access.require_cluster(Operation.ALTER)
         outcomes = await shell.metadata.run(ElectLeaders(election_type, asked))
         code = ErrorCode.NONE
     except ApiError as error:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from moldau.control.access.acl import Operation
 from moldau.control.metadata.configs import AlterConfigs, ConfigChange
 from moldau.control.metadata.image import ConfigResource
+from moldau.server.config_access import sort_out
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(44, "IncrementalAlterConfigs", (0, 1))
@@ -19,7 +21,8 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         )
         for resource in request.resources
     )
-    outcomes = await shell.metadata.run(AlterConfigs(resources, validate_only=request.validate_only))
+    allowed, refused = sort_out(context.access, Operation.ALTER_CONFIGS, resources)
+    outcomes = await shell.metadata.run(AlterConfigs(allowed, validate_only=request.validate_only))
     return {
         "responses": [
             {
@@ -28,6 +31,6 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
                 "resource_type": resource.type,
                 "resource_name": resource.name,
             }
-            for resource, outcome in outcomes
+            for resource, outcome in (*outcomes, *refused)
         ]
     }

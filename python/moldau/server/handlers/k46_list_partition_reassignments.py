@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from moldau.control.access.acl import Operation
 from moldau.control.metadata.elections import ongoing_reassignments
 from moldau.errors import ErrorCode
 from moldau.server.handlers import Api, RequestContext
@@ -12,6 +13,7 @@ API = Api(46, "ListPartitionReassignments", (0, 0))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    context.access.require_cluster(Operation.DESCRIBE)
     situation = shell.metadata.machine.situation()
     asked = None
     if request.topics is not None:

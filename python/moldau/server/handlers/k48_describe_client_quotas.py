@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from moldau.control.access.acl import Operation
 from moldau.control.metadata.quotas import QuotaFilter, describe_quotas
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.handlers import Api, RequestContext
@@ -15,6 +16,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
     situation = shell.metadata.machine.situation()
     filters = [QuotaFilter(each.entity_type, each.match_type, each.match) for each in request.components]
     try:
+        context.access.require_cluster(Operation.DESCRIBE_CONFIGS)
         found = describe_quotas(situation, filters, strict=request.strict)
     except ApiError as error:
         return {"error_code": error.code, "error_message": error.message, "entries": None}

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+from moldau.control.access.acl import Operation
 from moldau.control.metadata.image import QuotaKey
 from moldau.control.metadata.quotas import IP, AlterQuotas, QuotaChange, is_literal_address
 from moldau.server.handlers import Api, RequestContext
@@ -14,6 +15,7 @@ API = Api(49, "AlterClientQuotas", (0, 1))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    context.access.require_cluster(Operation.ALTER_CONFIGS)
     entries = tuple(
         (
             # A type that is named twice counts once, with its last name, as in Kafka.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from moldau.control.access.acl import Operation
 from moldau.control.metadata.scram import describe_credentials
 from moldau.errors import ErrorCode
 from moldau.server.handlers import Api, RequestContext
@@ -12,6 +13,7 @@ API = Api(50, "DescribeUserScramCredentials", (0, 0))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    context.access.require_cluster(Operation.DESCRIBE)
     situation = shell.metadata.machine.situation()
     users = None if request.users is None else [user.name for user in request.users]
     return {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from moldau.control.access.acl import Operation
 from moldau.control.metadata.topic_names import CLUSTER_METADATA
 from moldau.errors import ErrorCode
 from moldau.server.handlers import Api, RequestContext
@@ -15,6 +16,7 @@ API = Api(55, "DescribeQuorum", (0, 2))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    context.access.require_cluster(Operation.DESCRIBE)
     # There is one quorum: whoever asks about more, or about another, is told so everywhere.
     asked = [(topic.topic_name, each.partition_index) for topic in request.topics for each in topic.partitions]
     known = asked == [(CLUSTER_METADATA, 0)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from moldau.control.access.acl import Operation
 from moldau.control.metadata.cluster import FeatureUpdate, UpdateFeatures, UpgradeType
 from moldau.control.metadata.situation import DONE
 from moldau.server.handlers import Api, RequestContext
@@ -15,6 +16,7 @@ API = Api(57, "UpdateFeatures", (0, 2))
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
+    context.access.require_cluster(Operation.ALTER)
     # A feature that is named twice counts once, as it is named last: so does Kafka read it.
     asked = {update.feature: update for update in request.feature_updates}
     updates = tuple(FeatureUpdate(name, each.max_version_level, _upgrade_type(each)) for name, each in asked.items())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
+from moldau.control.metadata.acls import CLUSTER_NAME
 from moldau.control.metadata.describe import endpoint_on
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.access import Access
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(60, "DescribeCluster", (0, 2))
@@ -13,12 +16,6 @@ API = Api(60, "DescribeCluster", (0, 2))
 BROKERS: Final = 1
 CONTROLLERS: Final = 2
 NOT_ASKED: Final = -(1 << 31)
-CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE = 5, 7, 8, 9, 10, 11, 12
-CLUSTER_OPERATIONS: Final = sum(
-    1 << operation
-    for operation in (CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE)
-)
-"""Without an authorizer everyone may do everything that there is to do with a cluster."""
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
@@ -46,7 +43,13 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         "cluster_id": shell.cluster_id,
         "controller_id": shell.node_id,
         "brokers": brokers,
-        "cluster_authorized_operations": CLUSTER_OPERATIONS
+        "cluster_authorized_operations": _operations(context.access)
         if request.include_cluster_authorized_operations
         else NOT_ASKED,
     }
+
+
+def _operations(access: Access) -> int:
+    """What the client may do with the cluster; nothing is told to one that may not describe it."""
+    described = access.allows(Operation.DESCRIBE, ResourceType.CLUSTER, CLUSTER_NAME)
+    return access.operations(ResourceType.CLUSTER, CLUSTER_NAME) if described else 0

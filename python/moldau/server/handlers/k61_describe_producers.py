@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from moldau._core import CoreError
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.metadata.topic_names import check_name
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.access import Access
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(61, "DescribeProducers", (0, 0))
@@ -21,16 +23,19 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
         "topics": [
             {
                 "name": topic.name,
-                "partitions": [_partition(shell, topic.name, index) for index in topic.partition_indexes],
+                "partitions": [
+                    _partition(shell, topic.name, index, context.access) for index in topic.partition_indexes
+                ],
             }
             for topic in request.topics
         ]
     }
 
 
-def _partition(shell: Any, topic: str, partition: int) -> dict[str, Any]:
+def _partition(shell: Any, topic: str, partition: int, access: Access) -> dict[str, Any]:
     try:
         check_name(topic)
+        access.require(Operation.READ, ResourceType.TOPIC, topic)
     except ApiError as error:
         return {"partition_index": partition, "error_code": error.code, "error_message": error.message}
     known = shell.metadata.machine.image.topics.get(topic)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from moldau._core import TopicPattern
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.transactions.requests import ListTransactions
 from moldau.control.transactions.responses import Listed
 from moldau.control.transactions.transaction import TransactionState
@@ -50,5 +51,6 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
                 "transaction_state": each.state,
             }
             for each in found
+            if context.access.sees(Operation.DESCRIBE, ResourceType.TRANSACTIONAL_ID, each.transactional_id)
         ],
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.consumer.heartbeat import check_request
 from moldau.control.groups.requests import ConsumerGroupHeartbeat
 from moldau.control.groups.responses import ConsumerGroupHeartbeatResponse
@@ -23,6 +24,9 @@ API = Api(key=68, name="ConsumerGroupHeartbeat", versions=(0, 1))
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
     check_served(shell)
+    context.access.require(Operation.READ, ResourceType.GROUP, request.group_id)
+    for name in request.subscribed_topic_names or ():
+        context.access.require(Operation.DESCRIBE, ResourceType.TOPIC, name)
     owned = request.topic_partitions
     heartbeat = ConsumerGroupHeartbeat(
         group_id=request.group_id,
@@ -38,6 +42,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
         assignor=request.server_assignor,
         owned=None if owned is None else tuple((topic.topic_id, tuple(topic.partitions)) for topic in owned),
         chooses_member_id=context.api_version >= 1,
+        client=context.access.client if context.access.is_limited else None,
     )
     if shell.groups.partition_count == 0:
         # Kafka looks at a request before it looks for a coordinator; so does a coordinator of ours, where there is one.

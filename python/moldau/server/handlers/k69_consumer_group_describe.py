@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import ConsumerGroupDescribe
 from moldau.control.groups.responses import AssignedTopic, ConsumerGroupDescribeResponse, DescribedConsumer
-from moldau.errors import ApiError
+from moldau.errors import ApiError, ErrorCode
 from moldau.server.group_names import check_named
 from moldau.server.handlers import Api, RequestContext
-from moldau.server.handlers.k15_describe_groups import GROUP_OPERATIONS, NOT_ASKED
+from moldau.server.handlers.k15_describe_groups import NOT_ASKED
 from moldau.server.handlers.k68_consumer_group_heartbeat import check_served
 
 API = Api(key=69, name="ConsumerGroupDescribe", versions=(0, 1))
@@ -25,16 +26,21 @@ CONSUMER_MEMBER: Final = 1
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
     check_served(shell)
-    operations = GROUP_OPERATIONS if request.include_authorized_operations else NOT_ASKED
-    return {"groups": [await _describe(shell, group_id, operations) for group_id in request.group_ids]}
+    wants_operations = request.include_authorized_operations
+    groups = [await _describe(shell, name, context, wants_operations=wants_operations) for name in request.group_ids]
+    return {"groups": groups}
 
 
-async def _describe(shell: Any, group_id: str, operations: int) -> dict[str, Any]:
+async def _describe(shell: Any, group_id: str, context: RequestContext, *, wants_operations: bool) -> dict[str, Any]:
     try:
+        context.access.require(Operation.DESCRIBE, ResourceType.GROUP, group_id)
         check_named(group_id)
         group: ConsumerGroupDescribeResponse = await shell.groups.run(group_id, ConsumerGroupDescribe(group_id))
     except ApiError as error:
         group = ConsumerGroupDescribeResponse(error.code, group_id, error.message)
+    if not all(context.access.sees(Operation.DESCRIBE, ResourceType.TOPIC, name) for name in _topics_of(group)):
+        hidden = "members of the group have topics that the principal may not describe"
+        group = ConsumerGroupDescribeResponse(ErrorCode.TOPIC_AUTHORIZATION_FAILED, group_id, hidden)
     return {
         "error_code": group.error,
         "error_message": group.error_message,
@@ -44,8 +50,14 @@ async def _describe(shell: Any, group_id: str, operations: int) -> dict[str, Any
         "assignment_epoch": group.assignment_epoch,
         "assignor_name": group.assignor,
         "members": [_member(member) for member in group.members],
-        "authorized_operations": NOT_ASKED if group.error else operations,
+        "authorized_operations": context.access.operations(ResourceType.GROUP, group_id)
+        if wants_operations and not group.error
+        else NOT_ASKED,
     }
+
+
+def _topics_of(group: ConsumerGroupDescribeResponse) -> set[str]:
+    return {topic.name for member in group.members for topic in (*member.assignment, *member.target)}
 
 
 def _member(member: DescribedConsumer) -> dict[str, Any]:

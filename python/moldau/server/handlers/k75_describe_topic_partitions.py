@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.metadata.describe import Cursor, DescribedTopic, describe_topic_partitions, offline_replicas
 from moldau.control.metadata.image import NO_LEADER
 from moldau.control.metadata.situation import Situation
 from moldau.errors import ErrorCode
+from moldau.server.access import Access
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(75, "DescribeTopicPartitions", (0, 0))
 
-READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS = 3, 4, 5, 6, 7, 8, 10, 11
-TOPIC_OPERATIONS: Final = sum(
-    1 << operation for operation in (READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS)
-)
-"""Without an authorizer everyone may do everything that there is to do with a topic."""
+NOT_ASKED: Final = -(1 << 31)
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
@@ -25,18 +23,33 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
     if request.cursor is not None:
         cursor = Cursor(request.cursor.topic_name, request.cursor.partition_index)
     limit = min(request.response_partition_limit, shell.configs.broker_int("max.request.partition.size.limit"))
-    topics, following = describe_topic_partitions(
-        situation, {topic.name for topic in request.topics}, cursor, max(1, limit)
-    )
+    names = {topic.name for topic in request.topics}
+    access, page_size = context.access, max(1, limit)
+
+    def visible(name: str) -> bool:
+        return access.sees(Operation.DESCRIBE, ResourceType.TOPIC, name)
+
+    topics, following = describe_topic_partitions(situation, names, cursor, page_size, visible)
+    first = "" if cursor is None else cursor.topic
+    refused = sorted(name for name in names if name >= first and not visible(name))
     return {
-        "topics": [_topic(situation, topic) for topic in topics],
+        "topics": [*(_topic(situation, topic, access) for topic in topics), *map(_refused, refused)],
         "next_cursor": None
         if following is None
         else {"topic_name": following.topic, "partition_index": following.partition},
     }
 
 
-def _topic(situation: Situation, topic: DescribedTopic) -> dict[str, Any]:
+def _refused(name: str) -> dict[str, Any]:
+    """Whether there is such a topic is not told, nor its id."""
+    return {
+        "error_code": ErrorCode.TOPIC_AUTHORIZATION_FAILED,
+        "name": name,
+        "topic_authorized_operations": NOT_ASKED,
+    }
+
+
+def _topic(situation: Situation, topic: DescribedTopic, access: Access) -> dict[str, Any]:
     return {
         "error_code": topic.code,
         "name": topic.name,
@@ -56,5 +69,5 @@ def _topic(situation: Situation, topic: DescribedTopic) -> dict[str, Any]:
             }
             for index, partition in topic.partitions
         ],
-        "topic_authorized_operations": TOPIC_OPERATIONS,
+        "topic_authorized_operations": access.operations(ResourceType.TOPIC, topic.name),
     }

@@ -50,7 +50,7 @@ class ClusterOfTopics:
             return str(error)
         return None
 
-    def topics_matching(self, expression):
+    def topics_matching(self, expression, client):
         return frozenset(name for name in self.topics if re.fullmatch(expression, name))
 
     def hash64(self, data):

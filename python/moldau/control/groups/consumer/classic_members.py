@@ -64,7 +64,7 @@ def join(change: Change, request: JoinGroup) -> tuple[JoinGroupResponse, Classic
         client_host=request.client_host,
     )
     changed = change.tell(member, told)
-    changed = update_expression(change, former, told) is not Expression.SAME or changed
+    changed = update_expression(change, former, told, request.client) is not Expression.SAME or changed
     epoch = change.next_epoch(former, told, bump=changed)
     owned = _owned(change, subscription)
     becomes_classic = former is not None and request.group_instance_id is not None

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from moldau.control.access.authorizer import Client
+
 
 @dataclass(frozen=True, slots=True)
 class TopicFacts:
@@ -49,8 +51,11 @@ class Cluster(Protocol):
         """What is wrong with a regular expression (RE2 syntax); None when nothing is."""
         ...
 
-    def topics_matching(self, expression: str) -> frozenset[str]:
-        """The names that a valid expression matches as a whole. The cost is linear in the length of all names."""
+    def topics_matching(self, expression: str, client: Client | None) -> frozenset[str]:
+        """The names that a valid expression matches as a whole, but for those that `client` may not know of.
+
+        The cost is linear in the length of all names.
+        """
         ...
 
     def hash64(self, data: bytes) -> int:

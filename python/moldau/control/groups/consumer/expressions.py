@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
+from moldau.control.access.authorizer import Client
 from moldau.control.groups.consumer.change import Change
 from moldau.control.groups.consumer.cluster import metadata_hash
 from moldau.control.groups.consumer.member import ConsumerMember
@@ -31,8 +32,11 @@ class Expression(enum.Enum):
     CHANGED_AND_KNOWN = enum.auto()
 
 
-def update_expression(change: Change, former: ConsumerMember | None, member: ConsumerMember) -> Expression:
-    """Take back an expression that nobody needs any more, order a look at those that are due for one.
+def update_expression(
+    change: Change, former: ConsumerMember | None, member: ConsumerMember, client: Client | None
+) -> Expression:
+    """Take back an expression that nobody needs any more, order a look at those that are due for one, with the eyes of
+    `client`.
 
     Raises:
         ApiError: INVALID_REGULAR_EXPRESSION.
@@ -55,15 +59,17 @@ def update_expression(change: Change, former: ConsumerMember | None, member: Con
     if new is not None:
         wanted.add(new)
     if wanted and _is_due(change, wanted):
-        event = ExpressionsToResolve(group.group_id)
+        event = ExpressionsToResolve(group.group_id, client)
         change.turn.schedule(("expressions", group.group_id), change.turn.steady_ms, event)
     return outcome
 
 
-def resolve_expressions(change: Change) -> None:
-    """Match every expression of the group against all topics; if that gives other topics, the group is another one."""
+def resolve_expressions(change: Change, client: Client | None) -> None:
+    """Match every expression of the group against all topics that `client` may describe; if that gives other topics,
+    the group is another one.
+    """
     group, cluster = change.group, change.cluster
-    found = {name: cluster.topics_matching(name) for name in group.expressions}
+    found = {name: cluster.topics_matching(name, client) for name in group.expressions}
     for name, topics in found.items():
         value = RegularExpressionValue(tuple(sorted(topics)), cluster.version, change.turn.wall_ms)
         change.turn.write(RegularExpressionRecord(group.group_id, name, value))

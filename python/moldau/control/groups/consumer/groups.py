@@ -215,7 +215,7 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
             return
         change = self._change(turn, group)
         if isinstance(event, ExpressionsToResolve):
-            resolve_expressions(change)
+            resolve_expressions(change, event.client)
             return
         member = group.members.get(event.member_id)
         if member is None:

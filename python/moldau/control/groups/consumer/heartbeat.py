@@ -82,7 +82,7 @@ def heartbeat(change: Change, request: ConsumerGroupHeartbeat) -> ConsumerGroupH
     former, member = find_member(change, request, member_id, owned)
     told = _told(member, request)
     names_changed = change.tell(member, told)
-    expression = update_expression(change, former, told)
+    expression = update_expression(change, former, told, request.client)
     bump = names_changed or expression is Expression.CHANGED_AND_KNOWN
     epoch = change.next_epoch(former, told, bump=bump)
     assignment = change.next_target(epoch, former, told)
