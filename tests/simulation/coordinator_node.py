@@ -51,7 +51,9 @@ class CoordinatorNode:
         self.in_flight_at_crash = len(self.in_flight)
         survived = self.scheduler.random.randint(0, len(self.in_flight))
         for flight in self.in_flight[:survived]:
-            self._append(flight.decision)
+            for record in self._append(flight.decision):
+                self.judge.applied(self, record)
+            self.judge.survived(self, flight.request)
         self.in_flight = []
         self.timers = {}
         self.judge.crashed(self)

@@ -173,24 +173,19 @@ class Judge:
                     f"sent after it {sent}"
                 )
 
+    def survived(self, node, request):
+        """The node died before it could answer, but the log has it: it has happened, as Kafka's replay has it too."""
+        if isinstance(request, DeleteGroup):
+            self._group_deleted()
+
     def crashed(self, node):
         self.told_generation = 0
+        self.deletions.clear()
 
     def recovered(self, node):
         check_indices(node.machine)
-        for group_id in node.machine.groups:
-            if self.deletions:
-                # The node died on a deletion: it happened or it did not, and what is there now is what counts.
-                self._take_as_it_is(node, group_id)
+        for group_id in {*node.machine.groups, *node.machine.consumer_groups}:
             self.check_commits(node, group_id)
-        self.deletions.clear()
-
-    def _take_as_it_is(self, node, group_id):
-        for partition, sent in self.sent.items():
-            stored = node.machine.offsets.get(group_id, "orders", partition)
-            if stored is None:
-                self.acknowledged.pop(partition, None)
-                sent.clear()
 
 
 def check_indices(machine):

@@ -10,7 +10,8 @@ away with the node. The difference matters in two places:
 - The leader's assignment is handed out only by `AssignmentStored`, an event that the shell carries out after the
   record is committed. No member ever owns what a crash could take back.
 - A group that is deleted is gone for the next request, before its tombstone is applied. If the tombstone cannot be
-  appended, `AppendFailed` brings it back from its last record.
+  appended, `AppendFailed` brings it back from its last record. So it is with an empty group of another protocol that
+  a classic join takes over.
 
 Groups of the consumer protocol are `consumer.groups`, a sibling of `classic`: they are asked first, keep their offsets
 in the same `CommittedOffsets`, and never lead: they change when a record is applied.
@@ -515,6 +516,8 @@ class GroupCoordinator:
                 group = self.groups.get(request.group_id)
                 if group is not None and isinstance(request, JoinGroup):
                     joining.abandon_join(turn, group, request, error)
+                    if group.group_id in self.consumer_groups or self.other_groups.type_of(group.group_id) is not None:
+                        self._give_back(turn, group, error)
                 elif group is not None and isinstance(request, SyncGroup):
                     membership.assignment_failed(turn, group, request, error)
                 if isinstance(failed.decision.response, Parked):
@@ -535,6 +538,14 @@ class GroupCoordinator:
         if is_classic or isinstance(request, RetentionCheckDue):
             return False
         return any(isinstance(record, ConsumerRecord) for record in failed.decision.records)
+
+    def _give_back(self, turn: Turn, group: ClassicGroup, error: ErrorCode) -> None:
+        """What `group` was to take over is still there, as a group of another protocol: so nobody has joined."""
+        for member in list(group.members.values()):
+            rebalance.drop(turn, group, member, error)
+        for member_id in group.pending_joins:
+            turn.cancel(rebalance.session_key(group, member_id))
+        del self.groups[group.group_id]
 
     def _bring_back(self, group_id: str) -> None:
         if group_id in self._stored:

@@ -306,8 +306,10 @@ class TransactionCoordinator:
         turn.watch_expiration(self.settings.expiration_check_interval_ms)
 
     def _check_timeouts(self, turn: _Turn) -> None:
-        for transactional_id, current in self.transactions.items():
-            if not self._has_timed_out(turn, transactional_id, current):
+        # Only of the open ones: most ids rest, for days.
+        for transactional_id in self._deadlines:
+            current = self.transactions.get(transactional_id)
+            if current is None or not self._has_timed_out(turn, transactional_id, current):
                 continue
             if not self._fence_and_abort(turn, transactional_id, current, None):
                 again = AbortTimedOut(transactional_id, current.producer_id, current.producer_epoch)

@@ -238,6 +238,24 @@ def test_an_upgrade_that_could_not_be_written_has_not_happened(driver):
     assert driver.replies[token].error is REBALANCE
 
 
+@pytest.mark.parametrize("requires_member_id", [True, False])
+def test_a_classic_join_that_could_not_be_written_leaves_the_empty_consumer_group_as_it_was(driver, requires_member_id):
+    driver.member("a").leave()
+    driver.commit(7)
+    timers = dict(driver.timers)
+    driver.append_error = ErrorCode.NOT_ENOUGH_REPLICAS
+    response, token = driver.join(requires_member_id=requires_member_id)
+    response = driver.replies.get(token, response)
+    assert (response.error, response.member_id) == (ErrorCode.COORDINATOR_NOT_AVAILABLE, "")
+    assert listed(driver) == [("Consumer", "Empty")]
+    assert driver.timers == timers
+    driver.append_error = None
+    driver.stable(1)
+    for node in (driver, driver.restarted()):
+        assert listed(node) == [("Classic", "Stable")]
+        assert node.committed() == 7
+
+
 @pytest.mark.parametrize("request_", ["heartbeat", "sync", "leave"])
 def test_a_member_of_the_consumer_protocol_is_not_taken_for_a_classic_one(driver, request_):
     member = driver.member("a")
