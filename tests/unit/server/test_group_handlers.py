@@ -76,7 +76,7 @@ class Node:
         self.shell = SimpleNamespace(
             groups=self.groups,
             metadata=SimpleNamespace(machine=SimpleNamespace(image=image)),
-            configs=SimpleNamespace(broker=lambda name: self.rebalance_protocols),
+            settings=SimpleNamespace(words=lambda name: self.rebalance_protocols),
             node_id=1,
         )
         self.tokens = itertools.count(1)

@@ -65,7 +65,7 @@ def check_served(shell: Any) -> None:
         ApiError: UNSUPPORTED_VERSION.
     """
     level = shell.metadata.machine.image.features.get("group.version", 0)
-    if level < 1 or "consumer" not in shell.configs.broker("group.coordinator.rebalance.protocols"):
+    if level < 1 or "consumer" not in shell.settings.words("group.coordinator.rebalance.protocols"):
         raise ApiError(ErrorCode.UNSUPPORTED_VERSION, "the consumer group protocol is switched off in this cluster")
 
 

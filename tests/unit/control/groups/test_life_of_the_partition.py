@@ -226,6 +226,21 @@ def test_a_first_join_that_could_not_be_written_is_answered(driver, append_error
     assert driver.replies[token].error is OK
 
 
+def test_a_join_that_could_not_be_written_leaves_an_empty_group_of_another_protocol_as_it_was():
+    driver = Driver(SHARE_GROUP[:1]).load()
+    driver.append_error = ErrorCode.NOT_ENOUGH_REPLICAS
+    for requires_member_id in (True, False):
+        response, token = driver.join(requires_member_id=requires_member_id, group_id="share")
+        assert driver.replies.get(token, response).error is ErrorCode.COORDINATOR_NOT_AVAILABLE
+        assert listed(driver) == {"share": ("Empty", "Share")}
+        assert len(driver.machine.groups) == 0
+    driver.append_error = None
+    _, token = driver.join(requires_member_id=False, group_id="share")
+    assert driver.replies[token].error is OK
+    for node in (driver, driver.restarted()):
+        assert listed(node)["share"][1] == "Classic"
+
+
 def test_a_static_member_whose_return_could_not_be_written_may_try_again(driver):
     driver.stable(1, instance_ids=("one",))
     driver.append_error = ErrorCode.NOT_ENOUGH_REPLICAS
