@@ -205,11 +205,9 @@ class Registrar:
         theirs = value.schema
         if schema.language != theirs.language or schema.rule_set != theirs.rule_set:
             return False
-        if _without_version(schema) != _without_version(theirs):
+        if meaning != self._meaning_of(value) or _without_version(schema) != _without_version(theirs):
             return False
-        if schema.references and schema.references != self._parser.pinned(subject, theirs.references):
-            return False
-        return meaning == self._meaning_of(value)
+        return not schema.references or schema.references == self._parser.pinned(subject, theirs.references)
 
     def _meaning_of(self, value: SchemaValue) -> bytes:
         if value.schema.references:
