@@ -16,9 +16,15 @@ from tests.broker_under_test import broker_under_test
 from tests.conformance.suites import confluent_kafka_python, franz_go, librdkafka
 from tests.conformance.suites.outcomes import Outcome, Verdict, allowances, objections, summary
 
-SETTINGS = {"num.partitions": "4", "group.initial.rebalance.delay.ms": "3000"}
+SETTINGS = {
+    "num.partitions": "4",
+    "group.initial.rebalance.delay.ms": "3000",
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
 """librdkafka's tests expect topics that come into being by themselves to have four partitions, and members who join at
-the same time to be in one generation: that is Kafka's own default, and an embedded node does not wait for it."""
+the same time to be in one generation: that is Kafka's own default, and an embedded node does not wait for it. Several
+tests make access rules, of topics and groups of their own."""
 
 
 def main() -> int:

@@ -34,7 +34,8 @@ class InternalTopicError(StreamsError):
         super().__init__(
             "internal topics of the application do not fit its topology:\n"
             + "\n".join(f"- {problem}" for problem in problems)
-            + "\nhint: if the topology has changed, reset the application: moldau streams reset"
+            + "\nhint: if the topology has changed, take another application_id; or stop every instance, delete these "
+            "topics (`moldau topic delete`) and each instance's state directory, and start again"
         )
 
 
