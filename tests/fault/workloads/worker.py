@@ -197,8 +197,12 @@ def main() -> None:
     recorder = Recorder(Path(task.file), task.process)
     try:
         ROLES[task.role](task, recorder, Stopping())
-    except KafkaException as error:
-        recorder.note(f"useless: {error.args[0].name()}: {error.args[0].str()}")
+    except (KafkaException, SystemError) as error:
+        # A fatal error may be raised between two delivery reports all the same: Python meets it inside of the second.
+        fatal = error if isinstance(error, KafkaException) else error.__cause__
+        if not isinstance(fatal, KafkaException):
+            raise
+        recorder.note(f"useless: {fatal.args[0].name()}: {fatal.args[0].str()}")
         sys.exit(USELESS)
 
 
