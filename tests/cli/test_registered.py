@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sys
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -342,3 +343,15 @@ def test_the_key_of_all_records_and_of_a_tombstone_is_encoded_too(servers, url, 
     assert (line.code, "line 1: the key: " in line.err) == (2, True)
     lone = moldau("produce", made, "--key-subject", "s", text="1", servers=servers)
     assert (lone.code, "add --key-as avro" in lone.err) == (2, True)
+
+
+def test_a_package_of_the_extra_that_is_not_there_is_named(servers, url, made, tmp_path, monkeypatch):
+    file = tmp_path / "o.json"
+    file.write_text(json.dumps(CLOSED))
+    command = ("produce", made, "--value", "json-schema", "-r", url)
+    assert moldau(*command, "--schema", str(file), text='{"cents": 5}', servers=servers).code == 0
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    done = moldau(*command, text='{"cents": 5}', servers=servers)
+    assert done.code == 2
+    assert "jsonschema" in done.err
+    assert "hint: pip install 'moldau[registry]'" in done.err

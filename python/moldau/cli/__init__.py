@@ -250,9 +250,14 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever reads our output has seen enough (`| head`). Python would complain once more while it closes stdout.
         sys.stdout = None
         return DONE
-    except Exception:  # noqa: BLE001 (nothing is expected here: whatever arrives is shown whole, to be reported)
+    except Exception as error:  # noqa: BLE001 (nothing is expected here: whatever arrives is shown whole, to be reported)
         if INTERRUPTS.arrived:
             return INTERRUPTED
+        from moldau.cli.registry import INSTALL, is_about_the_extra
+
+        if is_about_the_extra(error):
+            say_error(str(error), INSTALL)
+            return 2
         import traceback
 
         say(traceback.format_exc())

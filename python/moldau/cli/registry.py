@@ -109,6 +109,11 @@ def missing_extra() -> str | None:
     return None
 
 
+def is_about_the_extra(error: Exception) -> bool:
+    """Whether a command failed because the extra is not installed."""
+    return isinstance(error, ModuleNotFoundError) and (error.name or "").startswith(EXTRA)
+
+
 class RegistryBeside:
     """The registry of `moldau up`: it starts when the node does, and whatever goes wrong with it is one line."""
 

@@ -73,9 +73,6 @@ class ParsedSchema(Protocol):
     def meaning(self) -> str:
         """A text that two schemas of a language share when they say the same, references written out, and only then."""
 
-    def equivalent(self, other: ParsedSchema) -> bool:
-        """Whether both are of one language and have one meaning."""
-
     def top_level_fields(self) -> frozenset[str]:
         """The names of the fields of a value; empty if values have no fields."""
 

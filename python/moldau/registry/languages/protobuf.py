@@ -69,11 +69,6 @@ class ProtobufSchema:
     def meaning(self) -> str:
         return self.normal_text
 
-    def equivalent(self, other: ParsedSchema) -> bool:
-        if not isinstance(other, ProtobufSchema):
-            return False
-        return self.text == other.text or self.meaning() == other.meaning()
-
     def top_level_fields(self) -> frozenset[str]:
         return frozenset(member.name for message in self.linked.file.messages[:1] for member, _ in message.members())
 

@@ -35,9 +35,6 @@ class AvroSchema:
     def meaning(self) -> str:
         return self.formatted("resolved")
 
-    def equivalent(self, other: ParsedSchema) -> bool:
-        return isinstance(other, AvroSchema) and self.meaning() == other.meaning()
-
     def top_level_fields(self) -> frozenset[str]:
         return frozenset(field.name for field in self.root.fields) if isinstance(self.root, Record) else frozenset()
 
