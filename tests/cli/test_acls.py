@@ -82,6 +82,7 @@ def test_a_prefix_is_found_by_a_name_that_it_matches(protected):
         (("add", "--consumer", "--topic", "orders", "--allow-principal", "User:a"), "needs a group"),
         (("add", "--producer", "--group", "g", "--allow-principal", "User:a"), "needs a topic"),
         (("remove",), "no resource is named"),
+        (("remove", "--topic", "orders", "--idempotent"), "nobody is named"),
     ],
 )
 def test_what_is_missing_is_said(protected, arguments, said):

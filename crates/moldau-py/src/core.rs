@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use moldau_log::{
     AppendContext, LeaderEpoch, LogManager, LogManagerConfig, Offset, PartitionLog, PartitionSpec, TopicPartition,
 };
-use moldau_server::{BrokerImage, ErrorCode, Faults, GroupOffsets, ImageDelta, Server, TIME_BOUNDS_US, TopicImage};
+use moldau_server::{BrokerImage, ErrorCode, GroupOffsets, ImageDelta, Server, TIME_BOUNDS_US, TopicImage};
 use parking_lot::{Mutex, RwLock};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -30,6 +30,7 @@ use crate::producers::{self, PythonProducer};
 use crate::records::{KeyAndValue, build_batch, read_records};
 use crate::request::Request;
 use crate::settings::{self, PythonEndpoint, PythonPartitionSpec, PythonPartitionState, PythonQuota};
+use crate::stage::Stage;
 use crate::statuses;
 
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -53,13 +54,6 @@ pub struct Core {
     owner: u32,
 }
 
-enum Stage {
-    /// Not serving yet: the image is collected.
-    Opening(Mutex<Vec<ImageDelta>>),
-    Serving(Server),
-    Closed,
-}
-
 impl Drop for Core {
     /// In a process that was forked from the one that opened it there is nothing to drop: the threads stayed behind,
     /// and ending the sockets and locks that both hold would end them over there.
@@ -79,26 +73,7 @@ impl Core {
     }
 
     fn apply(&self, delta: ImageDelta) {
-        match &*self.stage.read() {
-            Stage::Opening(image) => image.lock().push(delta),
-            Stage::Serving(server) => server.apply(delta),
-            Stage::Closed => {}
-        }
-    }
-
-    /// What `call` says of the server; the default while the node does not serve.
-    fn serving<T: Default>(&self, call: impl FnOnce(&Server) -> T) -> T {
-        match &*self.stage.read() {
-            Stage::Serving(server) => call(server),
-            _ => T::default(),
-        }
-    }
-
-    fn with_faults<T>(&self, call: impl FnOnce(&Faults) -> T) -> PyResult<T> {
-        match &*self.stage.read() {
-            Stage::Serving(server) => Ok(call(server.faults())),
-            _ => Err(PyRuntimeError::new_err("the node does not serve")),
-        }
+        self.stage.read().apply(delta);
     }
 
     fn append_batch(
@@ -116,19 +91,12 @@ impl Core {
             log.advance_high_watermark(log.log_end_offset());
             return Ok(info.last_offset.0);
         }
-        match &*self.stage.read() {
-            Stage::Serving(server) => {
-                let topic_partition = TopicPartition::new(topic, partition);
-                Ok(server
-                    .append_internal(&topic_partition, batch, context, timestamp_ms)?
-                    .last_offset
-                    .0)
-            }
-            _ => Err(Refusal::new(
-                ErrorCode::NOT_LEADER_OR_FOLLOWER,
-                "the node does not serve yet",
-            )),
-        }
+        let topic_partition = TopicPartition::new(topic, partition);
+        let stage = self.stage.read();
+        let info = stage
+            .server()?
+            .append_internal(&topic_partition, batch, context, timestamp_ms)?;
+        Ok(info.last_offset.0)
     }
 }
 
@@ -257,20 +225,22 @@ impl Core {
 
     fn add_fault(&self, api_key: i16, kind: &str, value: i64, times: Option<u64>) -> PyResult<u64> {
         let kind = settings::fault_kind(kind, value)?;
-        self.with_faults(|faults| faults.add(api_key, kind, times))
+        Ok(self.stage.read().faults()?.add(api_key, kind, times))
     }
 
     fn remove_fault(&self, fault: u64) -> PyResult<()> {
-        self.with_faults(|faults| faults.remove(fault))
+        self.stage.read().faults()?.remove(fault);
+        Ok(())
     }
 
     fn fault_met(&self, fault: u64) -> PyResult<Option<u64>> {
-        self.with_faults(|faults| faults.met(fault))
+        Ok(self.stage.read().faults()?.met(fault))
     }
 
     #[pyo3(signature = (*, paused))]
     fn set_paused(&self, paused: bool) -> PyResult<()> {
-        self.with_faults(|faults| faults.set_paused(paused))
+        self.stage.read().faults()?.set_paused(paused);
+        Ok(())
     }
 
     fn poll_requests(&self, limit: usize) -> Vec<Request> {
@@ -346,16 +316,13 @@ impl Core {
             moldau_server::ControlPlane::committed(&*self.events, token);
             return Ok(());
         }
-        match &*self.stage.read() {
-            Stage::Serving(server) => {
-                let topic_partition = TopicPartition::new(topic, partition);
-                server
-                    .on_committed(&topic_partition, Offset(offset), token)
-                    .map_err(|code| Refusal::new(code, format!("{topic_partition} is not served here")))?;
-                Ok(())
-            }
-            _ => Err(Refusal::new(ErrorCode::NOT_LEADER_OR_FOLLOWER, "the node does not serve yet").into()),
-        }
+        let topic_partition = TopicPartition::new(topic, partition);
+        let stage = self.stage.read();
+        stage
+            .server()?
+            .on_committed(&topic_partition, Offset(offset), token)
+            .map_err(|code| Refusal::new(code, format!("{topic_partition} is not served here")))?;
+        Ok(())
     }
 
     fn read<'py>(
@@ -468,10 +435,8 @@ impl Core {
     fn delete_records(&self, py: Python<'_>, topic: &str, partition: i32, before_offset: i64) -> PyResult<i64> {
         Ok(py.detach(|| {
             let topic_partition = TopicPartition::new(topic, partition);
-            let deleted = match &*self.stage.read() {
-                Stage::Serving(server) => server.delete_records(&topic_partition, before_offset),
-                _ => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
-            };
+            let stage = self.stage.read();
+            let deleted = stage.server()?.delete_records(&topic_partition, before_offset);
             deleted.map(|start| start.0).map_err(|code| {
                 Refusal::new(
                     code,
@@ -537,20 +502,24 @@ impl Core {
     }
 
     fn limits_requests(&self) -> bool {
-        self.serving(Server::limits_requests)
+        self.stage.read().serving(Server::limits_requests)
     }
 
     fn charge_time(&self, client_id: Option<&str>, busy_ns: u64) -> u64 {
-        self.serving(|server| server.charge_time(client_id, Duration::from_nanos(busy_ns)))
+        self.stage
+            .read()
+            .serving(|server| server.charge_time(client_id, Duration::from_nanos(busy_ns)))
     }
 
     fn limits_mutations(&self) -> bool {
-        self.serving(Server::limits_mutations)
+        self.stage.read().serving(Server::limits_mutations)
     }
 
     #[pyo3(signature = (client_id, partitions, *, strict))]
     fn charge_mutations(&self, client_id: Option<&str>, partitions: u32, strict: bool) -> u64 {
-        self.serving(|server| server.charge_mutations(client_id, partitions, strict))
+        self.stage
+            .read()
+            .serving(|server| server.charge_mutations(client_id, partitions, strict))
     }
 
     #[pyo3(signature = (*, enabled))]
@@ -590,7 +559,7 @@ impl Core {
     const REQUEST_TIME_BOUNDS_US: [u64; TIME_BOUNDS_US.len()] = TIME_BOUNDS_US;
 
     fn request_times(&self) -> Vec<(i16, Vec<u64>, u64)> {
-        self.serving(Server::request_times)
+        self.stage.read().serving(Server::request_times)
     }
 
     fn render_metrics<'py>(
@@ -612,7 +581,7 @@ impl Core {
     }
 
     fn counters(&self) -> HashMap<String, u64> {
-        let mut counters = self.serving(Server::counters);
+        let mut counters = self.stage.read().serving(Server::counters);
         counters.extend(cleaner::counters(&self.logs));
         counters
     }

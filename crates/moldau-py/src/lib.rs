@@ -19,6 +19,7 @@ mod producers;
 mod records;
 mod request;
 mod settings;
+mod stage;
 mod statuses;
 
 use pyo3::prelude::*;

@@ -9,13 +9,16 @@
 //! (KIP-430). The rules are those of `moldau.control.access.authorizer`, which says why.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
 /// The one resource that is the cluster.
-const CLUSTER_NAME: &str = "kafka-cluster";
+pub(crate) const CLUSTER_NAME: &str = "kafka-cluster";
+/// `moldau.authorizer`, where the control plane logs its refusals too.
+const LOGGER: &str = "moldau_authorizer";
 const WILDCARD: &str = "*";
 const EVERYBODY: &str = "User:*";
 /// So many names are remembered for a connection; then all are forgotten. A client can make up names.
@@ -34,6 +37,17 @@ pub enum ResourceKind {
     TransactionalId = 5,
 }
 
+impl Display for ResourceKind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ResourceKind::Topic => "topic",
+            ResourceKind::Group => "group",
+            ResourceKind::Cluster => "cluster",
+            ResourceKind::TransactionalId => "transactional id",
+        })
+    }
+}
+
 const KINDS: usize = 8;
 
 /// What is done with a resource, by Kafka's number of it.
@@ -49,6 +63,18 @@ pub enum Operation {
     Describe = 8,
     /// What brokers do.
     ClusterAction = 9,
+}
+
+impl Display for Operation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operation::Read => "READ",
+            Operation::Write => "WRITE",
+            Operation::Create => "CREATE",
+            Operation::Describe => "DESCRIBE",
+            Operation::ClusterAction => "CLUSTER_ACTION",
+        })
+    }
 }
 
 const ALL: i8 = 2;
@@ -252,9 +278,11 @@ impl Permissions {
             if !allowed && known.logged & bit == 0 {
                 known.logged |= bit;
                 tracing::info!(
-                    "{} at {} may not {operation:?} {kind:?} {name:?}",
+                    target: LOGGER,
+                    "{} at {} may not {operation} {kind} '{}'",
                     self.principal,
-                    self.host
+                    self.host,
+                    name.escape_debug()
                 );
             }
             allowed
@@ -264,11 +292,6 @@ impl Permissions {
     /// Everything that the client may do with a resource.
     pub(crate) fn operations(&self, kind: ResourceKind, name: &str) -> Operations {
         self.look_up(kind, name, |known| known.operations)
-    }
-
-    /// Everything that the client may do with the cluster.
-    pub(crate) fn of_cluster(&self) -> Operations {
-        self.operations(ResourceKind::Cluster, CLUSTER_NAME)
     }
 
     fn look_up<T>(&self, kind: ResourceKind, name: &str, tell: impl FnOnce(&mut Known) -> T) -> T {

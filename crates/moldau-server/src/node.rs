@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use moldau_log::LogManager;
 use parking_lot::RwLock;
 
-use crate::access::{Access, Operation, Permissions, ResourceKind};
+use crate::access::{Access, CLUSTER_NAME, Operation, Operations, Permissions, ResourceKind};
 use crate::config::{ApiRange, FinalizedFeature, ServerConfig};
 use crate::control::{ConnectionId, ControlPlane};
 use crate::counters::Counters;
@@ -37,6 +37,17 @@ impl ClientContext<'_> {
     pub(crate) fn may(&self, operation: Operation, kind: ResourceKind, name: &str) -> bool {
         self.permissions
             .is_none_or(|permissions| permissions.allow(operation, kind, name))
+    }
+
+    /// Everything that the client may do with a resource; what it may not is no refusal yet.
+    pub(crate) fn operations(&self, kind: ResourceKind, name: &str) -> Operations {
+        self.permissions
+            .map_or(Operations::EVERYTHING, |permissions| permissions.operations(kind, name))
+    }
+
+    /// Everything that the client may do with the cluster.
+    pub(crate) fn of_cluster(&self) -> Operations {
+        self.operations(ResourceKind::Cluster, CLUSTER_NAME)
     }
 }
 

@@ -244,7 +244,7 @@ def remove_acls(
     dry_run
         Only print them.
     """
-    some = entries.subjects() or entries.operation or presets.producer or presets.consumer
+    some = entries.subjects() or entries.operation or presets != Presets()
     pattern = PATTERNS[resources.pattern]
     if some:
         filters: list[tuple[Any, ...]] = list(_rules(resources, entries, presets, filtering=True))

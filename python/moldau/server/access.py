@@ -34,6 +34,9 @@ REFUSED: Final = {
 }
 """What a client is told that may not do something with a resource."""
 
+OPERATIONS_NOT_ASKED: Final = -(1 << 31)
+"""In an answer: nobody asked what the client may do with a resource, or it is not told (KIP-430)."""
+
 
 class AccessControl:
     """The authorizer of a node, kept in step with the image. It belongs to the event loop's thread."""
@@ -119,6 +122,14 @@ class Access:
     def sees(self, operation: Operation, kind: ResourceType, name: str) -> bool:
         """The same for a resource that the client did not name: what it may not see is left out without a word."""
         return self._control is None or self._control.authorizer.allows(self.client, operation, Resource(kind, name))
+
+    def allows_cluster(self, operation: Operation) -> bool:
+        """`allows` for the cluster."""
+        return self.allows(operation, ResourceType.CLUSTER, CLUSTER_NAME)
+
+    def sees_cluster(self, operation: Operation) -> bool:
+        """`sees` for the cluster: a right that would do, where another one may do as well."""
+        return self.sees(operation, ResourceType.CLUSTER, CLUSTER_NAME)
 
     def allows_somewhere(self, operation: Operation, kind: ResourceType) -> bool:
         """Whether there can be a resource of this kind with which the client may do `operation`."""

@@ -33,19 +33,27 @@ PROTECTED_AS: Final = {
 }
 
 
-def sort_out(
-    access: Access, operation: Operation, resources: Iterable[tuple[ConfigResource, T]]
-) -> tuple[tuple[tuple[ConfigResource, T], ...], list[tuple[ConfigResource, Outcome]]]:
-    """What of `resources` the client may have `operation` done with, and what it is told about the others.
+def refusal(access: Access, operation: Operation, resource: ConfigResource) -> Outcome | None:
+    """What the client is told if it may not have `operation` done with the configs of `resource`.
 
-    A resource that is named twice, or of a type that nobody knows, is wrong for another reason and stays in.
+    None for a type that nobody knows: it is wrong for another reason.
     """
-    asked = tuple(resources)
+    kind = PROTECTED_AS.get(resource.type)
+    name = CLUSTER_NAME if kind is ResourceType.CLUSTER else resource.name
+    if kind is None or access.allows(operation, kind, name):
+        return None
+    return Outcome(REFUSED[kind], REFUSED[kind].sentence)
+
+
+def sort_out(
+    access: Access, changes: Iterable[tuple[ConfigResource, T]]
+) -> tuple[tuple[tuple[ConfigResource, T], ...], list[tuple[ConfigResource, Outcome]]]:
+    """The changes that the client may ask for, and what it is told about the others.
+
+    A resource that is named twice stays in: the decision changes nothing of it, and says why.
+    """
+    asked = tuple(changes)
     named = Counter(resource for resource, _ in asked)
-    refused: dict[ConfigResource, Outcome] = {}
-    for resource, count in named.items():
-        kind = PROTECTED_AS.get(resource.type)
-        name = CLUSTER_NAME if kind is ResourceType.CLUSTER else resource.name
-        if kind is not None and count == 1 and not access.allows(operation, kind, name):
-            refused[resource] = Outcome(REFUSED[kind], REFUSED[kind].sentence)
+    told = {name: refusal(access, Operation.ALTER_CONFIGS, name) for name, count in named.items() if count == 1}
+    refused = {resource: outcome for resource, outcome in told.items() if outcome is not None}
     return tuple(each for each in asked if each[0] not in refused), list(refused.items())

@@ -19,14 +19,13 @@ from moldau._core import Core
 from moldau.control.metadata.effective import Configs
 from moldau.control.metadata.features import told_levels
 from moldau.control.metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataDelta, MetadataImage, Topic
+from moldau.control.metadata.topic_names import INTERNAL_TOPICS
 from moldau.server.access import AccessControl
 from moldau.server.clock import Clock
 from moldau.server.core_types import AccessRules, Endpoint, PartitionSpec, PartitionState
 from moldau.server.translation import MOVE_LIMIT, cleaner_settings, client_quotas, connection_quotas, log_settings
 
 logger: Final = logging.getLogger("moldau.server.publish")
-
-INTERNAL_TOPICS: Final = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
 
 
 class Publisher:

@@ -4,7 +4,7 @@
 //! to the high watermark, or to the last stable offset under read_committed. Followers are told what Kafka tells a
 //! replica that it does not know, until there are any.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,8 +43,8 @@ pub(crate) struct FetchOperation {
     min_bytes: usize,
     max_bytes: usize,
     readings: Vec<Reading>,
-    /// What the client may not read. Asked when the request comes, and not again while it waits.
-    refused: HashSet<u64>,
+    /// What the client may not read, and why. Asked when the request comes, and not again while it waits.
+    refused: HashMap<u64, ErrorCode>,
     waiter: Option<Arc<Waiter>>,
 }
 
@@ -94,10 +94,10 @@ impl FetchOperation {
         let mut urgent = false;
         let mut known = false;
         for (order, target) in self.targets.iter_mut() {
-            if self.refused.contains(&order) {
+            if let Some(code) = self.refused.get(&order) {
                 readings.push(Reading {
                     order,
-                    outcome: Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED),
+                    outcome: Err(*code),
                 });
                 continue;
             }
@@ -332,22 +332,38 @@ fn resolve(node: &Node, target: &mut FetchTarget) -> Result<(), ErrorCode> {
 }
 
 /// The targets that the client may not read: a consumer reads topics, a follower needs the right of a broker.
-fn refused(node: &Node, client: &ClientContext<'_>, targets: &mut FetchTargets, from_follower: bool) -> HashSet<u64> {
-    let Some(permissions) = client.permissions else {
-        return HashSet::new();
+fn refused(
+    node: &Node,
+    client: &ClientContext<'_>,
+    targets: &mut FetchTargets,
+    from_follower: bool,
+) -> HashMap<u64, ErrorCode> {
+    if client.permissions.is_none() {
+        return HashMap::new();
+    }
+    let is_broker = from_follower && client.of_cluster().allow(Operation::ClusterAction);
+    let may_read = |name: &str| client.may(Operation::Read, ResourceKind::Topic, name);
+    let check = |topic: &TopicIdentity| {
+        let allowed = match topic {
+            _ if from_follower => is_broker,
+            TopicIdentity::Name(name) => may_read(name),
+            // An id that is unknown has no name to ask for. It stays unknown to this request, even if its topic comes
+            // up while the request waits.
+            TopicIdentity::Id(id) => may_read(
+                &node
+                    .replicas
+                    .topic_by_id(*id)
+                    .ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?
+                    .image
+                    .name,
+            ),
+        };
+        allowed.then_some(()).ok_or(ErrorCode::TOPIC_AUTHORIZATION_FAILED)
     };
-    let is_broker = from_follower && permissions.of_cluster().allow(Operation::ClusterAction);
-    let may_read = |topic: &TopicIdentity| match topic {
-        _ if from_follower => is_broker,
-        TopicIdentity::Name(name) => permissions.allow(Operation::Read, ResourceKind::Topic, name),
-        // An id that is unknown has no name to ask for, and is told as such.
-        TopicIdentity::Id(id) => node
-            .replicas
-            .topic_by_id(*id)
-            .is_none_or(|topic| permissions.allow(Operation::Read, ResourceKind::Topic, &topic.image.name)),
-    };
-    let refused = targets.iter_mut().filter(|(_, target)| !may_read(&target.topic));
-    refused.map(|(order, _)| order).collect()
+    let refused = targets
+        .iter_mut()
+        .filter_map(|(order, target)| Some((order, check(&target.topic).err()?)));
+    refused.collect()
 }
 
 /// What Kafka tells a replica that is not in the replica set.

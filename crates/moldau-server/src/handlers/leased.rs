@@ -26,9 +26,9 @@ pub(crate) fn look<'a>(
     client: &ClientContext<'_>,
     peer: IpAddr,
 ) -> Option<Unchanged<'a>> {
-    let may_read = |group_id| client.may(Operation::Read, ResourceKind::Group, group_id);
-    // A client that may no longer read the group is for the control plane, and so is what cannot be read: it says so, and
-    // closes the connection.
+    // A client that may no longer read the group is for the control plane, which says so and logs it; and so is what
+    // cannot be read: it closes the connection.
+    let may_read = |group_id| client.operations(ResourceKind::Group, group_id).allow(Operation::Read);
     match key {
         api_key::HEARTBEAT => {
             let request = HeartbeatRequest::decode(body, version).ok()?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::access::{Operation, Operations, ResourceKind};
+use crate::access::{Operation, ResourceKind};
 use crate::error_code::ErrorCode;
 use crate::image::ClusterImage;
 use crate::node::{ClientContext, Node};
@@ -19,7 +19,8 @@ use crate::wire::metadata::{
 };
 use crate::wire::{DecodeError, Writer};
 
-/// Everything that can be done with a topic, as a bit field of AclOperation. READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS.
+/// Everything that can be done with a topic, as a bit field of AclOperation: READ, WRITE, CREATE, DELETE, ALTER,
+/// DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS.
 const TOPIC_OPERATIONS: i32 = bits(&[3, 4, 5, 6, 7, 8, 10, 11]);
 /// The same of the cluster: CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE.
 const CLUSTER_OPERATIONS: i32 = bits(&[5, 7, 8, 9, 10, 11, 12]);
@@ -66,10 +67,7 @@ fn may_describe(client: &ClientContext<'_>, name: &str) -> bool {
 
 /// Whether the client may create a topic of this name, or any.
 fn may_create(client: &ClientContext<'_>, name: &str) -> bool {
-    client.permissions.is_none_or(|permissions| {
-        permissions.of_cluster().allow(Operation::Create)
-            || permissions.allow(Operation::Create, ResourceKind::Topic, name)
-    })
+    client.of_cluster().allow(Operation::Create) || client.may(Operation::Create, ResourceKind::Topic, name)
 }
 
 /// Append the body of an answer.
@@ -93,10 +91,9 @@ pub(crate) fn respond(
     let asked = request.topics.as_deref().map(Asked::of);
     // Of all topics those are told that the client may know of, and nothing is said about the others.
     let visible = |topic: &&Arc<Topic>| {
-        client.permissions.is_none_or(|permissions| {
-            let operations = permissions.operations(ResourceKind::Topic, &topic.image.name);
-            operations.allow(Operation::Describe)
-        })
+        client
+            .operations(ResourceKind::Topic, &topic.image.name)
+            .allow(Operation::Describe)
     };
     let topic_count = match (&asked, client.permissions) {
         (Some(asked), _) => asked.topics.len(),
@@ -129,9 +126,7 @@ pub(crate) fn respond(
 
 /// What the client may do with the cluster; nothing is told to one that may not describe it.
 fn cluster_operations(client: &ClientContext<'_>) -> i32 {
-    let operations = client
-        .permissions
-        .map_or(Operations::EVERYTHING, |permissions| permissions.of_cluster());
+    let operations = client.of_cluster();
     if operations.allow(Operation::Describe) {
         operations.told(CLUSTER_OPERATIONS)
     } else {
@@ -267,11 +262,7 @@ impl TopicEncoder<'_> {
         if !self.tells_operations {
             return OPERATIONS_NOT_ASKED;
         }
-        let permissions = self.client.permissions;
-        let operations = permissions.map_or(Operations::EVERYTHING, |permissions| {
-            permissions.operations(ResourceKind::Topic, name)
-        });
-        operations.told(TOPIC_OPERATIONS)
+        self.client.operations(ResourceKind::Topic, name).told(TOPIC_OPERATIONS)
     }
 
     fn refused(&self, name: Option<&str>, is_internal: bool, topic_id: Uuid, writer: &mut Writer<'_>) {

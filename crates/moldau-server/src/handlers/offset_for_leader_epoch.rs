@@ -17,9 +17,7 @@ pub(crate) fn respond(
 ) -> Result<(), DecodeError> {
     let request = OffsetForLeaderEpochRequest::decode(body, version)?;
     // Brokers ask as well as consumers.
-    let is_broker = client
-        .permissions
-        .is_none_or(|permissions| permissions.of_cluster().allow(Operation::ClusterAction));
+    let is_broker = client.of_cluster().allow(Operation::ClusterAction);
     let mut answers = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let allowed = is_broker || client.may(Operation::Describe, ResourceKind::Topic, topic.topic);

@@ -11,7 +11,6 @@ from collections.abc import Container, Iterable
 from typing import Any, Final
 
 from moldau.control.access.acl import Operation, ResourceType
-from moldau.control.metadata.acls import CLUSTER_NAME
 from moldau.server.access import Access
 from moldau.server.handlers import SERVE_HOT, Api, RequestContext, ServeHot
 from moldau.server.mutations import MutationQuota
@@ -42,7 +41,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> ServeHot:
 
 def _creatable(names: Iterable[str], known: Container[str], access: Access) -> list[str]:
     """Those of `names` that are there already, or that this client may create. The hot handler tells the others."""
-    anything = access.sees(Operation.CREATE, ResourceType.CLUSTER, CLUSTER_NAME)
+    anything = access.sees_cluster(Operation.CREATE)
 
     def may_create(name: str) -> bool:
         visible = access.sees(Operation.DESCRIBE, ResourceType.TOPIC, name)

@@ -7,17 +7,16 @@ earlier versions describe a group that does not exist as Dead without an error.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import DescribeGroup
 from moldau.control.groups.responses import DescribeGroupResponse
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.access import OPERATIONS_NOT_ASKED
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(key=15, name="DescribeGroups", versions=(0, 6))
-
-NOT_ASKED: Final = -(1 << 31)
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
@@ -58,5 +57,5 @@ async def _describe(shell: Any, group_id: str, context: RequestContext, *, wants
         ],
         "authorized_operations": context.access.operations(ResourceType.GROUP, group_id)
         if wants_operations and not error_code
-        else NOT_ASKED,
+        else OPERATIONS_NOT_ASKED,
     }

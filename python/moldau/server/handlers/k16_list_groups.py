@@ -8,7 +8,6 @@ from typing import Any
 from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import ListGroups
 from moldau.control.groups.responses import ListGroupsResponse
-from moldau.control.metadata.acls import CLUSTER_NAME
 from moldau.errors import ErrorCode
 from moldau.server.handlers import Api, RequestContext
 
@@ -24,7 +23,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
     await shell.groups.loaded()
     answers: list[ListGroupsResponse] = await shell.groups.run_everywhere(wanted)
     access = context.access
-    sees_all = access.sees(Operation.DESCRIBE, ResourceType.CLUSTER, CLUSTER_NAME)
+    sees_all = access.sees_cluster(Operation.DESCRIBE)
     return {
         "error_code": next((answer.error for answer in answers if answer.error is not ErrorCode.NONE), ErrorCode.NONE),
         "groups": [

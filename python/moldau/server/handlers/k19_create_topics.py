@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from moldau.control.access.acl import Operation, ResourceType
-from moldau.control.metadata.acls import CLUSTER_NAME
 from moldau.control.metadata.situation import Outcome
 from moldau.control.metadata.topic_names import CLUSTER_METADATA
 from moldau.control.metadata.topics import CreatedTopic, CreateTopics, NewTopic
@@ -55,7 +54,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
 
 def _not_creatable(topics: Iterable[NewTopic], access: Access) -> list[str]:
     """The topics that this client may not create, but for those that nobody may or that are named twice."""
-    if access.sees(Operation.CREATE, ResourceType.CLUSTER, CLUSTER_NAME):
+    if access.sees_cluster(Operation.CREATE):
         return []
     named = Counter(topic.name for topic in topics)
     names = [name for name, count in named.items() if count == 1 and name != CLUSTER_METADATA]

@@ -11,7 +11,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from moldau.control.access.acl import Operation, ResourceType
-from moldau.control.metadata.acls import CLUSTER_NAME
 from moldau.control.metadata.topics import DeletedTopic, DeleteTopics, TopicRef
 from moldau.control.schema import ZERO_UUID
 from moldau.errors import ApiError, ErrorCode
@@ -65,7 +64,7 @@ def _forbidden(shell: Any, refs: Iterable[TopicRef], access: Access) -> dict[Top
 
     A reference that is wrong in itself, or is there twice, is left to the decision.
     """
-    if access.sees(Operation.DELETE, ResourceType.CLUSTER, CLUSTER_NAME):
+    if access.sees_cluster(Operation.DELETE):
         return {}
     topics, names = shell.metadata.machine.image.topics_by_id, shell.metadata.machine.image.topics
     code = ErrorCode.TOPIC_AUTHORIZATION_FAILED

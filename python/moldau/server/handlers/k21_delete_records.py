@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from moldau.control.access.acl import Operation, ResourceType
+from moldau.control.metadata.topic_names import INTERNAL_TOPICS
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(21, "DeleteRecords", (0, 2))
 
 INVALID_LOW_WATERMARK: Final = -1
-INTERNAL_TOPICS: Final = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:

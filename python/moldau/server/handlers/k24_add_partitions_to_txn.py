@@ -52,8 +52,6 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
 
 def _unauthorized(request: AddPartitions, access: Access) -> dict[TopicPartition, ErrorCode]:
     """The error of each partition if there is one that the client may not write to; an internal one nobody may."""
-    if not access.is_limited:
-        return {}
     if not access.allows(Operation.WRITE, ResourceType.TRANSACTIONAL_ID, request.transactional_id):
         return dict.fromkeys(request.partitions, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     writable = {

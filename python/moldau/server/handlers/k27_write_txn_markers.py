@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from moldau.control.access.acl import Operation, ResourceType
+from moldau.control.access.acl import Operation
 from moldau.control.machine import TransactionMarker
-from moldau.control.metadata.acls import CLUSTER_NAME
 from moldau.control.transactions.transaction import TopicPartition
 from moldau.errors import ErrorCode
 from moldau.server.handlers import Api, RequestContext
@@ -21,9 +20,7 @@ API = Api(27, "WriteTxnMarkers", (1, 2))
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
     access = context.access
-    allowed = access.sees(Operation.ALTER, ResourceType.CLUSTER, CLUSTER_NAME) or access.allows(
-        Operation.CLUSTER_ACTION, ResourceType.CLUSTER, CLUSTER_NAME
-    )
+    allowed = access.sees_cluster(Operation.ALTER) or access.allows_cluster(Operation.CLUSTER_ACTION)
     return {"markers": [await _write(shell, each, allowed=allowed) for each in request.markers]}
 
 

@@ -8,7 +8,7 @@ from moldau.control.access.acl import Operation
 from moldau.control.metadata.describe_configs import DescribedConfigs, describe_configs
 from moldau.control.metadata.effective import EffectiveConfig
 from moldau.control.metadata.image import ConfigResource
-from moldau.server.config_access import sort_out
+from moldau.server.config_access import refusal
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(32, "DescribeConfigs", (1, 4))
@@ -20,8 +20,13 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         (ConfigResource(resource.resource_type, resource.resource_name), resource.configuration_keys)
         for resource in request.resources
     ]
-    allowed, hidden = sort_out(context.access, Operation.DESCRIBE_CONFIGS, asked)
-    refused = [DescribedConfigs(resource, (), outcome.code, outcome.message) for resource, outcome in hidden]
+    allowed, refused = [], []
+    for each in asked:
+        outcome = refusal(context.access, Operation.DESCRIBE_CONFIGS, each[0])
+        if outcome is None:
+            allowed.append(each)
+        else:
+            refused.append(DescribedConfigs(each[0], (), outcome.code, outcome.message))
     documented = getattr(request, "include_documentation", False)
     return {
         "results": [

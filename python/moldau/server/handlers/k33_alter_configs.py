@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from moldau.control.access.acl import Operation
 from moldau.control.metadata.configs import ReplaceConfigs
 from moldau.control.metadata.image import ConfigResource
 from moldau.server.config_access import sort_out
@@ -21,7 +20,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         )
         for resource in request.resources
     )
-    allowed, refused = sort_out(context.access, Operation.ALTER_CONFIGS, resources)
+    allowed, refused = sort_out(context.access, resources)
     outcomes = await shell.metadata.run(ReplaceConfigs(allowed, validate_only=request.validate_only))
     return {
         "responses": [

@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from moldau.control.access.acl import Operation, ResourceType
-from moldau.control.metadata.acls import CLUSTER_NAME
+from moldau.control.access.acl import Operation
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.core_types import DirectoryStatus
 from moldau.server.handlers import Api, RequestContext
@@ -22,7 +21,7 @@ FUTURE_SUFFIX_LENGTH: Final = len(".") + 32 + len("-future")
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
-    allowed = context.access.allows(Operation.ALTER, ResourceType.CLUSTER, CLUSTER_NAME)
+    allowed = context.access.allows_cluster(Operation.ALTER)
     wanted = {
         (topic.name, partition): directory.path
         for directory in request.dirs

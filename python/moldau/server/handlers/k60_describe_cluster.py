@@ -8,14 +8,13 @@ from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.metadata.acls import CLUSTER_NAME
 from moldau.control.metadata.describe import endpoint_on
 from moldau.errors import ApiError, ErrorCode
-from moldau.server.access import Access
+from moldau.server.access import OPERATIONS_NOT_ASKED, Access
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(60, "DescribeCluster", (0, 2))
 
 BROKERS: Final = 1
 CONTROLLERS: Final = 2
-NOT_ASKED: Final = -(1 << 31)
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
@@ -45,11 +44,11 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str,
         "brokers": brokers,
         "cluster_authorized_operations": _operations(context.access)
         if request.include_cluster_authorized_operations
-        else NOT_ASKED,
+        else OPERATIONS_NOT_ASKED,
     }
 
 
 def _operations(access: Access) -> int:
     """What the client may do with the cluster; nothing is told to one that may not describe it."""
-    described = access.allows(Operation.DESCRIBE, ResourceType.CLUSTER, CLUSTER_NAME)
+    described = access.allows_cluster(Operation.DESCRIBE)
     return access.operations(ResourceType.CLUSTER, CLUSTER_NAME) if described else 0

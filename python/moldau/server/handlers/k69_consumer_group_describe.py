@@ -13,9 +13,9 @@ from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import ConsumerGroupDescribe
 from moldau.control.groups.responses import AssignedTopic, ConsumerGroupDescribeResponse, DescribedConsumer
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.access import OPERATIONS_NOT_ASKED
 from moldau.server.group_names import check_named
 from moldau.server.handlers import Api, RequestContext
-from moldau.server.handlers.k15_describe_groups import NOT_ASKED
 from moldau.server.handlers.k68_consumer_group_heartbeat import check_served
 
 API = Api(key=69, name="ConsumerGroupDescribe", versions=(0, 1))
@@ -52,7 +52,7 @@ async def _describe(shell: Any, group_id: str, context: RequestContext, *, wants
         "members": [_member(member) for member in group.members],
         "authorized_operations": context.access.operations(ResourceType.GROUP, group_id)
         if wants_operations and not group.error
-        else NOT_ASKED,
+        else OPERATIONS_NOT_ASKED,
     }
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.metadata.describe import Cursor, DescribedTopic, describe_topic_partitions, offline_replicas
 from moldau.control.metadata.image import NO_LEADER
 from moldau.control.metadata.situation import Situation
 from moldau.errors import ErrorCode
-from moldau.server.access import Access
+from moldau.server.access import OPERATIONS_NOT_ASKED, Access
 from moldau.server.handlers import Api, RequestContext
 
 API = Api(75, "DescribeTopicPartitions", (0, 0))
-
-NOT_ASKED: Final = -(1 << 31)
 
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> dict[str, Any]:
@@ -45,7 +43,7 @@ def _refused(name: str) -> dict[str, Any]:
     return {
         "error_code": ErrorCode.TOPIC_AUTHORIZATION_FAILED,
         "name": name,
-        "topic_authorized_operations": NOT_ASKED,
+        "topic_authorized_operations": OPERATIONS_NOT_ASKED,
     }
 
 
