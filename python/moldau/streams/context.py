@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from moldau.streams.punctuation import Punctuator
     from moldau.streams.state.contract import Store
 
 EMIT_INTERVAL_MS: Final = 1000
@@ -28,7 +29,6 @@ class TaskContext:
         "clock",
         "dropped_records",
         "emit_interval_ms",
-        "fixed_key",
         "offset",
         "partition",
         "punctuators",
@@ -53,9 +53,7 @@ class TaskContext:
         self.offset = -1
         self.timestamp = -1
         self.dropped_records: Counter[tuple[str, str]] = Counter()
-        self.punctuators: list[Any] = []
-        self.fixed_key: Any = None
-        """The key that `process_values` may not change, of the record in work."""
+        self.punctuators: list[Punctuator] = []
 
     def store(self, name: str) -> Any:
         """A store of this task; raises KeyError that lists what there is."""
@@ -65,6 +63,6 @@ class TaskContext:
             raise KeyError(f"no store {name!r} in task {self.task_id}; there are: {sorted(self.stores)}") from None
 
     def dropped(self, node: str, reason: str) -> None:
-        """Count a dropped record under the node that dropped it, and say once per record where it came from."""
+        """Count a record under the node that dropped it, and log where it came from."""
         self.dropped_records[node, reason] += 1
         logger.debug("%s dropped a record of %s-%d at %d: %s", node, self.topic, self.partition, self.offset, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 Duration = timedelta | str | int
@@ -26,7 +27,7 @@ def milliseconds(duration: Duration, name: str) -> int:
         raise ValueError(
             f"{name}: cannot read {duration!r} as a length of time\nhint: such as '1h', '5m', '1h30m', '250ms'"
         )
-    total = sum(float(number) * _UNITS_MS[unit] for number, unit in parts)
+    total = sum(Decimal(number) * _UNITS_MS[unit] for number, unit in parts)
     if total != int(total):
         raise ValueError(f"{name}: {duration!r} is not a whole number of milliseconds")
     return int(total)

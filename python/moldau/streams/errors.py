@@ -24,10 +24,11 @@ class CopartitionError(TopologyError):
 
 
 class RecordError(StreamsError):
-    """A record that could not be read or processed; the cause is chained."""
+    """A record that could not be read or processed; the cause, if it was another error, is chained."""
 
-    def __init__(self, what: str, topic: str | None, partition: int, offset: int) -> None:
-        super().__init__(f"{what} (record {topic}-{partition} at offset {offset})")
+    def __init__(self, what: str, topic: str | None, partition: int, offset: int, *, hint: str | None = None) -> None:
+        said = f"{what} (record {topic}-{partition} at offset {offset})"
+        super().__init__(said if hint is None else f"{said}\nhint: {hint}")
         self.topic = topic
         self.partition = partition
         self.offset = offset

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any, Final
 
 import msgspec
 
 Number = int | float | str | None
+
+Access = Callable[[str], str]
+"""`access(name)`: the source text that reads a field of `value`."""
 
 
 class Expression:
@@ -20,7 +24,7 @@ class Expression:
 
     __hash__ = object.__hash__
 
-    def __init__(self, source: Callable[[str], str], constants: Mapping[str, Any]) -> None:
+    def __init__(self, source: Callable[[Access], str], constants: Mapping[str, Any]) -> None:
         self._source = source
         self._constants = constants
         self._function: Callable[[Any], Any] | None = None
@@ -33,7 +37,7 @@ class Expression:
     def function(self) -> Callable[[Any], Any]:
         """The expression as one function, compiled once."""
         if self._function is None:
-            of_dict, of_object = self._compiled("value[{!r}]"), self._compiled("value.{}")
+            of_dict, of_object = self._compiled(_item), self._compiled(_attribute)
 
             def compute(value: Any) -> Any:
                 return of_dict(value) if type(value) is dict else of_object(value)
@@ -41,7 +45,7 @@ class Expression:
             self._function = compute
         return self._function
 
-    def _compiled(self, access: str) -> Callable[[Any], Any]:
+    def _compiled(self, access: Access) -> Callable[[Any], Any]:
         # The source is made of field names that were checked and of constants by name: nothing of the user's is run.
         made: Callable[[Any], Any] = eval(f"lambda value: {self._source(access)}", dict(self._constants))  # noqa: S307
         return made
@@ -50,7 +54,7 @@ class Expression:
         right = other if isinstance(other, Expression) else _constant(other)
         one, two = (right, self) if swapped else (self, right)
 
-        def source(access: str) -> str:
+        def source(access: Access) -> str:
             return f"({one._source(access)} {operator} {two._source(access)})"  # noqa: SLF001
 
         return Expression(source, {**self._constants, **right._constants})  # noqa: SLF001
@@ -101,7 +105,7 @@ class Expression:
         return self._with("or", other)
 
     def __invert__(self) -> Expression:
-        def source(access: str) -> str:
+        def source(access: Access) -> str:
             return f"(not {self._source(access)})"
 
         return Expression(source, self._constants)
@@ -141,8 +145,8 @@ class _Columns:
 
     def __getitem__(self, name: str) -> Expression:
         if not name.isidentifier():
-            raise ValueError(f"{name!r} is not the name of a field")
-        return Expression(lambda access: access.format(name), {})
+            raise ValueError(f"{name!r} is not the name of a field\nhint: a function can stand here, such as a lambda")
+        return Expression(lambda access: access(name), {})
 
 
 col: Final = _Columns()
@@ -184,6 +188,15 @@ class Aggregates:
     def merge(self, key: Any, one: Any, other: Any) -> Any:
         """Of two sessions that became one."""
         return self.kind(*[merge(getattr(one, name), getattr(other, name)) for name, merge in self._merges])
+
+
+def _item(name: str) -> str:
+    return f"value[{name!r}]"
+
+
+def _attribute(name: str) -> str:
+    # An object that came from elsewhere can have a field whose name is a word of Python, such as `from`.
+    return f"getattr(value, {name!r})" if iskeyword(name) else f"value.{name}"
 
 
 def _constant(value: Any) -> Expression:

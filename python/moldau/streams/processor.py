@@ -9,6 +9,7 @@ One object is made per task. `process_values` takes the same, but a processor th
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -91,7 +92,7 @@ class ProcessorContext:
         return task.topic, task.partition, task.offset
 
 
-class Processor:
+class Processor(ABC):
     """Base of processors; only `process` has to be written."""
 
     context: ProcessorContext
@@ -100,9 +101,9 @@ class Processor:
         """Called once, before the first record."""
         self.context = context
 
+    @abstractmethod
     def process(self, record: Record[Any, Any]) -> None:
         """Called for each record."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +116,16 @@ class CustomOperator:
     def bind(self, node: NodeContext, forward: Process) -> Process:
         processor = self.supplier()
         work = processor.process
-        processor.init(ProcessorContext(node, _same_key_only(node, forward) if self.keeps_keys else forward))
         if self.keeps_keys:
+            same_key = _SameKey(node.name, forward)
+            processor.init(ProcessorContext(node, same_key.forward))
 
             def process_values(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
-                node.task.fixed_key = key
+                same_key.key = key
                 work(Record(key, value, timestamp, headers))
 
             return process_values
+        processor.init(ProcessorContext(node, forward))
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             work(Record(key, value, timestamp, headers))
@@ -130,10 +133,15 @@ class CustomOperator:
         return process
 
 
-def _same_key_only(node: NodeContext, forward: Process) -> Process:
-    def check(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
-        if key != node.task.fixed_key:
-            raise StreamsError(f"{node.name} changed a key\nhint: process(...) may, process_values(...) may not")
-        forward(key, value, timestamp, headers)
+class _SameKey:
+    """The way out of a node that may not change the key of the record in work."""
 
-    return check
+    def __init__(self, node: str, forward: Process) -> None:
+        self.key: Any = None
+        self._node = node
+        self._forward = forward
+
+    def forward(self, key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+        if key != self.key:
+            raise StreamsError(f"{self._node} changed a key\nhint: process(...) may, process_values(...) may not")
+        self._forward(key, value, timestamp, headers)

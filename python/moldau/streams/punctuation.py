@@ -20,22 +20,22 @@ class PunctuationType(Enum):
 
 
 class Punctuator:
-    """One schedule; `cancel` ends it."""
+    """One schedule; `cancel` ends it, and the task forgets it."""
 
     def __init__(self, kind: PunctuationType, first_due: int, interval: int, call: Punctuate) -> None:
         self.kind = kind
         self._due = first_due
         self._interval = interval
         self._call = call
-        self._cancelled = False
+        self.cancelled = False
 
     def cancel(self) -> None:
         """Never call it again."""
-        self._cancelled = True
+        self.cancelled = True
 
     def run_if_due(self, now: int) -> bool:
         """Call it when its time has come, once however late it is, and set the next time on its grid."""
-        if self._cancelled or now < self._due:
+        if now < self._due:
             return False
         self._call(now)
         self._due += self._interval

@@ -13,7 +13,7 @@ from moldau.streams.context import TaskContext
 from moldau.streams.errors import RecordError
 from moldau.streams.operators.contract import Headers, NodeContext, Process, fan_out
 from moldau.streams.punctuation import PunctuationType
-from moldau.streams.serdes import Serde, required
+from moldau.streams.serdes import required
 from moldau.streams.state.contract import OpenStore, Store
 from moldau.streams.topology.nodes import Node, Partitioner, ProcessorNode, SinkNode, SourceNode, StoreSpec
 
@@ -80,8 +80,9 @@ class Task:
 
     def _feed(self, node: SourceNode, topic: str, forward: Process) -> Feed:
         context = self.context
-        read_key = _reader(required(node.key, f"source {node.name} ({topic})", "key").bind(topic, "key"))
-        read_value = _reader(required(node.value, f"source {node.name} ({topic})", "value").bind(topic, "value"))
+        place = f"source {node.name} ({topic})"
+        read_key = required(node.key, place, "key").bind(topic, "key").deserialize
+        read_value = required(node.value, place, "value").bind(topic, "value").deserialize
         extract = node.timestamp_extractor
         partition_time = -1
 
@@ -95,7 +96,15 @@ class Task:
                 timestamp = extract(timestamp, *read, partition_time)
                 partition_time = max(partition_time, timestamp)
             if timestamp < 0:
-                context.dropped(node.name, "its timestamp is negative")
+                if extract is None:
+                    raise RecordError(
+                        f"the timestamp {timestamp} is negative",
+                        context.topic,
+                        context.partition,
+                        context.offset,
+                        hint=f"give {place} a timestamp extractor: Consumed.with_(..., timestamp_extractor=...)",
+                    )
+                context.dropped(node.name, "the extracted timestamp is negative")
                 return
             context.timestamp = timestamp
             if timestamp > context.stream_time:
@@ -105,53 +114,28 @@ class Task:
         return feed
 
     def _sink(self, node: SinkNode) -> Process:
-        emit, topic, partitioner = self._emit, node.topic, node.partitioner
-        if not isinstance(topic, str):
-            return self._choosing_sink(node)
-        write_key, write_value = _writers(node, topic)
-
-        def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
-            emit(
-                topic,
-                None if key is None else write_key(key),
-                None if value is None else write_value(value),
-                timestamp,
-                headers,
-                key,
-                value,
-                partitioner,
-            )
-
-        return process
-
-    def _choosing_sink(self, node: SinkNode) -> Process:
-        emit, choose, partitioner = self._emit, node.topic, node.partitioner
-        assert callable(choose)
-        writers: dict[str, tuple[Callable[[Any], bytes], Callable[[Any], bytes]]] = {}
+        emit, choose = self._emit, node.topic
+        if isinstance(choose, str):
+            return _into(choose, node, emit)
+        writers: dict[str, Process] = {}
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             topic = choose(key, value, headers)
-            if topic not in writers:
-                writers[topic] = _writers(node, topic)
-            write_key, write_value = writers[topic]
-            emit(
-                topic,
-                None if key is None else write_key(key),
-                None if value is None else write_value(value),
-                timestamp,
-                headers,
-                key,
-                value,
-                partitioner,
-            )
+            write = writers.get(topic)
+            if write is None:
+                write = writers[topic] = _into(topic, node, emit)
+            write(key, value, timestamp, headers)
 
         return process
 
     def punctuate(self, kind: PunctuationType, now: int) -> bool:
         """Run the punctuators of one kind that are due at `now` (stream time or wall clock, ms); whether any ran."""
         ran = False
-        for punctuator in list(self.context.punctuators):
-            if punctuator.kind is kind and punctuator.run_if_due(now):
+        punctuators = self.context.punctuators
+        for punctuator in list(punctuators):
+            if punctuator.cancelled:
+                punctuators.remove(punctuator)
+            elif punctuator.kind is kind and punctuator.run_if_due(now):
                 ran = True
         return ran
 
@@ -171,13 +155,22 @@ class Task:
             store.close()
 
 
-def _reader(serde: Serde[Any]) -> Callable[[bytes], Any]:
-    return serde.deserialize
+def _into(topic: str, node: SinkNode, emit: Emit) -> Process:
+    """What writes into one topic, with the serdes bound to it."""
+    place, partitioner = f"sink {node.name} ({topic})", node.partitioner
+    write_key = required(node.key, place, "key").bind(topic, "key").serialize
+    write_value = required(node.value, place, "value").bind(topic, "value").serialize
 
+    def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+        emit(
+            topic,
+            None if key is None else write_key(key),
+            None if value is None else write_value(value),
+            timestamp,
+            headers,
+            key,
+            value,
+            partitioner,
+        )
 
-def _writers(node: SinkNode, topic: str) -> tuple[Callable[[Any], bytes], Callable[[Any], bytes]]:
-    place = f"sink {node.name} ({topic})"
-    return (
-        required(node.key, place, "key").bind(topic, "key").serialize,
-        required(node.value, place, "value").bind(topic, "value").serialize,
-    )
+    return process

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.streams.topologies import ALL, both, stored, text, topology
+from tests.unit.streams.topologies import Make, adding_to, both, stored, text
 
 from moldau.streams import Joined, JoinWindows, StreamJoined, StreamsBuilder
+
+MADE: dict[str, Make] = {}
+topology = adding_to(MADE)
 
 # Joins of streams.
 
@@ -174,6 +177,3 @@ def table_table_group_by(b: StreamsBuilder) -> None:
 def table_table_filtered(b: StreamsBuilder) -> None:
     left = rows(b, "left").filter(lambda v: v.startswith("a"))
     left.left_join(rows(b, "right"), both).to_stream().to("out")
-
-
-JOINS = frozenset(name for name, make in ALL.items() if make.__module__ == __name__)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.streams.topologies import ALL, text, topology
+from tests.unit.streams.topologies import Make, adding_to, text
 
 from moldau.streams import Processor, PunctuationType, Record, Serdes, StreamsBuilder
 from moldau.streams.topology.nodes import StoreSpec
+
+MADE: dict[str, Make] = {}
+topology = adding_to(MADE)
 
 
 class Counting(Processor):
@@ -52,6 +55,3 @@ def process_values(b: StreamsBuilder) -> None:
 @topology
 def punctuate(b: StreamsBuilder) -> None:
     text(b, "in").process(Ticking).to("out")
-
-
-PROCESSORS = frozenset(name for name, make in ALL.items() if make.__module__ == __name__)

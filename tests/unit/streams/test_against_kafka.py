@@ -13,10 +13,8 @@ from functools import cache
 from typing import Any
 
 import pytest
-from tests.unit.streams.join_topologies import JOINS
-from tests.unit.streams.processor_topologies import PROCESSORS
-from tests.unit.streams.scenarios import GOLDEN
-from tests.unit.streams.topologies import ALL, build
+from tests.unit.streams.every_topology import ALL, NOT_YET, build
+from tests.unit.streams.scenarios import GOLDEN, scenarios
 
 from moldau.streams import TopologyTestDriver
 
@@ -45,9 +43,14 @@ def test_a_topology_writes_what_kafka_streams_writes(name: str):
     assert dropped == scenario["dropped"]
 
 
-def test_joins_and_processors_are_among_the_topologies():
-    assert len(JOINS) > 20
-    assert len(PROCESSORS) == 3
+def test_every_topology_that_kafka_was_asked_about_is_there_or_named_as_not_yet():
+    assert set(recorded()["described"]) == set(ALL) | NOT_YET
+    assert not NOT_YET & set(ALL)
+
+
+def test_kafka_was_given_the_steps_that_the_scenarios_have_now():
+    asked = {name: (one["topology"], one["inputs"]) for name, one in recorded()["scenarios"].items()}
+    assert asked == scenarios()
 
 
 def run(scenario: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:

@@ -19,26 +19,29 @@ from moldau.streams import (
     SlidingWindows,
     StreamsBuilder,
     TimeWindows,
-    Topology,
     UnlimitedWindows,
 )
 from moldau.streams.serdes import Serdes, session_windowed_serde, time_windowed_serde
 
-ALL: dict[str, Callable[[StreamsBuilder], Any]] = {}
+Make = Callable[[StreamsBuilder], Any]
+MADE: dict[str, Make] = {}
+"""The topologies of this module by name; `every_topology.py` has them with those of the others."""
 TUMBLING = TimeWindows.of_size_with_no_grace(10)
 LATE = TimeWindows.of_size_and_grace(10, 5)
 HOPPING = LATE.advance_by(4)
 
 
-def build(name: str) -> Topology:
-    builder = StreamsBuilder()
-    ALL[name](builder)
-    return builder.build()
+def adding_to(made: dict[str, Make]) -> Callable[[Make], Make]:
+    """The decorator of one module's topologies."""
+
+    def topology(make: Make) -> Make:
+        made[make.__name__] = make
+        return make
+
+    return topology
 
 
-def topology(make: Callable[[StreamsBuilder], Any]) -> Callable[[StreamsBuilder], Any]:
-    ALL[make.__name__] = make
-    return make
+topology = adding_to(MADE)
 
 
 def text(builder: StreamsBuilder, topic: str) -> Any:

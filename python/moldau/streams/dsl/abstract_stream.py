@@ -37,9 +37,7 @@ class AbstractStream(Generic[K, V]):
         return together
 
 
-def processor_node(
-    name: str, operator: Operator, looks_up: View | None = None, *, key_changing: bool = False
-) -> GraphNode:
+def processor_node(name: str, operator: Operator, looks_up: View | None = None) -> GraphNode:
     """A node of one operator, connected to the stores of the table that it looks up."""
 
     def write(topology: Topology, parents: list[str]) -> None:
@@ -47,7 +45,7 @@ def processor_node(
         if looks_up is not None:
             topology.connect(name, *looks_up.store_names)
 
-    return GraphNode(name, write, key_changing=key_changing)
+    return GraphNode(name, write)
 
 
 def returned_serde(given: Any, function: Any) -> Serde[Any] | None:
@@ -60,5 +58,6 @@ def returned_serde(given: Any, function: Any) -> Serde[Any] | None:
     try:
         kind = get_type_hints(function).get("return")
     except (TypeError, NameError, AttributeError):
+        # No function with annotations, or one whose names cannot be looked up from here: then nothing is known.
         return None
     return None if kind in {None, Any, type(None), object} or isinstance(kind, TypeVar) else serde_of(kind)

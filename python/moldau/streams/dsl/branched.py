@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from moldau.streams.dsl.abstract_stream import processor_node
-from moldau.streams.dsl.callback import arity
+from moldau.streams.dsl.callback import takes_key
 from moldau.streams.dsl.options import Branched
 from moldau.streams.operators.stateless import Branch, PassThrough
 
@@ -53,20 +53,19 @@ class BranchedKStream(Generic[K, V]):
     def __init__(self, source: KStream[K, V], name: str | None) -> None:
         self._source = source
         self._name = source.graph.name(name, "KSTREAM-BRANCH-")
-        self._operator = Branch([], [])
+        self._operator = Branch([])
         self._node = source.graph.add(source.node, processor_node(self._name, self._operator))
         self._branches: Branches[K, V] = Branches(self._name)
 
     def branch(self, predicate: Callable[..., Any], branched: Branched | str | None = None) -> BranchedKStream[K, V]:
         """The records for which no predicate before held and this one does."""
-        takes_key = arity(predicate, 1, 2) == 2
         name = self._add(branched, len(self._operator.branches) + 1)
-        self._operator.branches.append((predicate, takes_key, name))
+        self._operator.branches.append((predicate, takes_key(predicate), name))
         return self
 
     def default_branch(self, branched: Branched | str | None = None) -> Branches[K, V]:
         """All other records; returns the branches by name."""
-        self._operator.default.append(self._add(branched, 0))
+        self._operator.default = self._add(branched, 0)
         return self._branches
 
     def no_default_branch(self) -> Branches[K, V]:

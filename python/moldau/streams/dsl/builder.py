@@ -96,7 +96,7 @@ class StreamsBuilder:
         """The newest value per key of a topic; with a name its store can be asked."""
         graph = self.graph
         read = _consumed(consumed, key, value)
-        stored = _stored(materialized, store, read)
+        stored = stored_as(materialized, store, read.key, read.value)
         store_name = stored.name or graph.store_name(topic + "-")
         source_name = graph.name(read.name, "KSTREAM-SOURCE-", "-source")
         name = graph.name(read.name, "KTABLE-SOURCE-")
@@ -125,7 +125,7 @@ class StreamsBuilder:
         """A table of all partitions of a topic, on every instance."""
         graph = self.graph
         read = _consumed(consumed, key, value)
-        stored = replace(_stored(materialized, store, read), logged=False)
+        stored = replace(stored_as(materialized, store, read.key, read.value), logged=False)
         store_name = stored.name or graph.store_name(topic + "-")
         source_name = graph.name(read.name, "KSTREAM-SOURCE-", "-source")
         name = graph.name(read.name, "KTABLE-SOURCE-")
@@ -184,10 +184,3 @@ def _consumed(consumed: Consumed[Any, Any] | None, key: Any, value: Any) -> Cons
     """One set of options of both spellings; keys are text when neither says otherwise."""
     read = consumed or Consumed()
     return replace(read, key=serde_of(key) or read.key or serde_of(str), value=serde_of(value) or read.value)
-
-
-def _stored(
-    materialized: Materialized[Any, Any] | None, store: str | None, read: Consumed[Any, Any]
-) -> Materialized[Any, Any]:
-    """One set of options of both spellings for the store of a topic's table."""
-    return stored_as(materialized, store, read.key, read.value)

@@ -23,6 +23,22 @@ def arity(function: Callable[..., Any], *allowed: int) -> int:
     return max(fitting) if most is None and _takes_all(function) else min(fitting)
 
 
+def takes_key(function: Callable[..., Any]) -> bool:
+    """Whether a callback of one record wants the key and the value, not the value alone."""
+    return arity(function, 1, 2) == 2
+
+
+def with_key(function: Callable[..., Any]) -> Callable[[Any, Any, Any], Any]:
+    """A callback of two things and perhaps the key before them, as one that takes the key."""
+    if arity(function, 2, 3) == 3:
+        return function
+
+    def without_key(key: Any, one: Any, other: Any) -> Any:
+        return function(one, other)
+
+    return without_key
+
+
 def _takes_all(function: Callable[..., Any]) -> bool:
     try:
         parameters = inspect.signature(function).parameters.values()

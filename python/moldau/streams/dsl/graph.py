@@ -22,16 +22,12 @@ Write = Callable[[Topology, list[str]], None]
 class GraphNode:
     """One operation: its name is that of the topology's node which its children come after."""
 
-    def __init__(self, name: str, write: Write, *, key_changing: bool = False, grace_ms: int | None = None) -> None:
+    def __init__(self, name: str, write: Write) -> None:
         self.name = name
         self.write = write
         self.parents: list[GraphNode] = []
         self.children: list[GraphNode] = []
         self.priority = -1
-        self.written = False
-        self.key_changing = key_changing
-        self.grace_ms = grace_ms
-        self.output_versioned: bool | None = None
         self.relaxed_null_keys = False
         self.repartition: RepartitionParts | None = None
 
@@ -114,33 +110,22 @@ class Graph:
         """Write everything into a new topology."""
         self._merge_sources()
         self._filter_null_keys()
-        for node in self._walk():
-            node.written = False
         topology = Topology()
         waiting: list[tuple[int, int, GraphNode]] = [(0, 0, self.root)]
+        written: set[GraphNode] = set()
         count = 0
         while waiting:
             node = heapq.heappop(waiting)[2]
-            if node.written or not all(parent.written for parent in node.parents):
+            if node in written or not written.issuperset(node.parents):
                 continue
             node.write(topology, [parent.name for parent in node.parents if parent is not self.root])
-            node.written = True
+            written.add(node)
             for child in node.children:
                 count += 1
                 heapq.heappush(waiting, (child.priority, count, child))
         for sources in self.copartitioned:
             topology.copartition_sources(sources)
         return topology
-
-    def _walk(self) -> list[GraphNode]:
-        seen: dict[int, GraphNode] = {}
-        todo = [self.root]
-        while todo:
-            node = todo.pop()
-            if id(node) not in seen:
-                seen[id(node)] = node
-                todo.extend(node.children)
-        return list(seen.values())
 
     def _merge_sources(self) -> None:
         by_topic: dict[Any, SourceGraphNode] = {}
@@ -153,7 +138,10 @@ class Graph:
                 if first is node:
                     continue
                 if first.source.topics != source.topics:
-                    raise TopologyError(f"topic {topic} is read by two sources that do not read the same topics")
+                    raise TopologyError(
+                        f"topic {topic} is read by two sources that do not read the same topics\n"
+                        "hint: one stream per topic, and merge(...) where they come together"
+                    )
                 self._take_over(first, node)
                 break
 
@@ -169,7 +157,7 @@ class Graph:
 
     def _filter_null_keys(self) -> None:
         """A repartition topic carries null keys only to joins that can use them (left and outer ones)."""
-        for node in self._walk():
+        for node in _below(self.root):
             if node.repartition is not None:
                 node.repartition.drops_null_keys = not any(one.relaxed_null_keys for one in _below(node))
 

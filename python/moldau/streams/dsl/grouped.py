@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import AbstractStream
-from moldau.streams.dsl.callback import arity
+from moldau.streams.dsl.callback import with_key
 from moldau.streams.dsl.graph import Graph, GraphNode
 from moldau.streams.dsl.options import Materialized, Name, key_value_spec, name_of
 from moldau.streams.dsl.repartition import Passage, repartition_node
@@ -20,6 +20,7 @@ from moldau.streams.serdes.primitive import LONG
 
 if TYPE_CHECKING:
     from moldau.streams.dsl.ktable import KTable
+    from moldau.streams.dsl.session_windowed import SessionWindowedKStream
     from moldau.streams.dsl.windowed import TimeWindowedKStream
 
 K = TypeVar("K")
@@ -107,11 +108,9 @@ class KGroupedStream(AbstractStream[K, V]):
         return self._table("AGGREGATE", name, stored, initializer, with_key(aggregator))
 
     @overload
-    def windowed_by(self, windows: TimeWindows | UnlimitedWindows) -> TimeWindowedKStream[K, V]: ...
+    def windowed_by(self, windows: TimeWindows | UnlimitedWindows | SlidingWindows) -> TimeWindowedKStream[K, V]: ...
     @overload
-    def windowed_by(self, windows: SlidingWindows) -> Any: ...
-    @overload
-    def windowed_by(self, windows: SessionWindows) -> Any: ...
+    def windowed_by(self, windows: SessionWindows) -> SessionWindowedKStream[K, V]: ...
     def windowed_by(self, windows: Any) -> Any:
         """Group further by time."""
         from moldau.streams.dsl.windowed import windowed
@@ -146,13 +145,12 @@ class KGroupedStream(AbstractStream[K, V]):
         store_name: str,
         key: Serde[Any] | None,
         value: Serde[Any] | None,
-        grace_ms: int | None = None,
     ) -> KTable[Any, Any]:
         """The table of an aggregate of this group, behind a repartition topic if one is needed."""
         from moldau.streams.dsl.ktable import KTable, table_node
 
         parent, sources = self.repartitioned(store_name)
-        node = self.graph.add(parent, table_node(name, operator, grace_ms=grace_ms))
+        node = self.graph.add(parent, table_node(name, operator))
         table: KTable[Any, Any] = KTable(self.graph, node, key, value, sources, operator)
         table.grouped_serdes = self.key_serde, self.value_serde
         return table
@@ -182,14 +180,3 @@ def stored_as(
     if known is None and initializer is not None:
         known = serde_for_value(initializer())
     return replace(given, name=store or given.name, key=given.key or key, value=known)
-
-
-def with_key(aggregator: Callable[..., Any]) -> Aggregator:
-    """An aggregator that takes the key; one that does not want it is wrapped."""
-    if arity(aggregator, 2, 3) == 3:
-        return aggregator
-
-    def aggregate(key: Any, value: Any, held: Any) -> Any:
-        return aggregator(value, held)
-
-    return aggregate

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from moldau.streams.dsl.abstract_stream import AbstractStream
+from moldau.streams.dsl.callback import with_key
 from moldau.streams.dsl.graph import Graph, GraphNode
-from moldau.streams.dsl.grouped import stored_as, with_key
+from moldau.streams.dsl.grouped import stored_as
 from moldau.streams.dsl.options import Materialized, Name, key_value_spec, name_of
 from moldau.streams.dsl.repartition import SUFFIX
 from moldau.streams.operators.aggregates import (

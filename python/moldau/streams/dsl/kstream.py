@@ -15,7 +15,7 @@ from typing import Any, TextIO, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import processor_node, returned_serde
 from moldau.streams.dsl.branched import BranchedKStream
-from moldau.streams.dsl.callback import arity
+from moldau.streams.dsl.callback import takes_key
 from moldau.streams.dsl.graph import GraphNode
 from moldau.streams.dsl.grouped import KGroupedStream, stored_as
 from moldau.streams.dsl.ktable import KTable, table_node
@@ -64,7 +64,7 @@ class KStream(JoinableStream[K, V]):
     def filter(self, predicate: Callable[[K, V], Any], name: Name = None) -> KStream[K, V]: ...
     def filter(self, predicate: Callable[..., Any], name: Name = None) -> KStream[K, V]:
         """The records for which the predicate holds."""
-        return self._next("FILTER", name, Filter(predicate, arity(predicate, 1, 2) == 2))
+        return self._next("FILTER", name, Filter(predicate, takes_key(predicate)))
 
     @overload
     def filter_not(self, predicate: Callable[[V], Any], name: Name = None) -> KStream[K, V]: ...
@@ -72,7 +72,7 @@ class KStream(JoinableStream[K, V]):
     def filter_not(self, predicate: Callable[[K, V], Any], name: Name = None) -> KStream[K, V]: ...
     def filter_not(self, predicate: Callable[..., Any], name: Name = None) -> KStream[K, V]:
         """The records for which it does not hold."""
-        return self._next("FILTER", name, Filter(predicate, arity(predicate, 1, 2) == 2, wanted=False))
+        return self._next("FILTER", name, Filter(predicate, takes_key(predicate), wanted=False))
 
     @overload
     def map_values(
@@ -84,7 +84,7 @@ class KStream(JoinableStream[K, V]):
     ) -> KStream[K, V2]: ...
     def map_values(self, mapper: Callable[..., Any], name: Name = None, *, value: Any = None) -> KStream[K, Any]:
         """A new value for each; keys stay, so nothing has to be repartitioned."""
-        operator = MapValues(mapper, arity(mapper, 1, 2) == 2)
+        operator = MapValues(mapper, takes_key(mapper))
         return self._next("MAPVALUES", name, operator, value=returned_serde(value, mapper))
 
     @overload
@@ -97,7 +97,7 @@ class KStream(JoinableStream[K, V]):
     ) -> KStream[K, V2]: ...
     def flat_map_values(self, mapper: Callable[..., Any], name: Name = None, *, value: Any = None) -> KStream[K, Any]:
         """Any number of values for each; keys stay."""
-        operator = FlatMapValues(mapper, arity(mapper, 1, 2) == 2)
+        operator = FlatMapValues(mapper, takes_key(mapper))
         return self._next("FLATMAPVALUES", name, operator, value=serde_of(value))
 
     @overload
@@ -122,7 +122,7 @@ class KStream(JoinableStream[K, V]):
         self, mapper: Callable[..., Any], name: Name = None, *, key: Any = None, value: Any = None
     ) -> KStream[Any, Any]:
         """A new key and value for each, as a pair."""
-        return self._rekeyed("MAP", name, Map(mapper, arity(mapper, 1, 2) == 2), serde_of(key), serde_of(value))
+        return self._rekeyed("MAP", name, Map(mapper, takes_key(mapper)), serde_of(key), serde_of(value))
 
     @overload
     def flat_map(
@@ -146,7 +146,7 @@ class KStream(JoinableStream[K, V]):
         self, mapper: Callable[..., Any], name: Name = None, *, key: Any = None, value: Any = None
     ) -> KStream[Any, Any]:
         """Any number of pairs for each."""
-        return self._rekeyed("FLATMAP", name, FlatMap(mapper, arity(mapper, 1, 2) == 2), serde_of(key), serde_of(value))
+        return self._rekeyed("FLATMAP", name, FlatMap(mapper, takes_key(mapper)), serde_of(key), serde_of(value))
 
     @overload
     def select_key(
@@ -158,7 +158,7 @@ class KStream(JoinableStream[K, V]):
     ) -> KStream[K2, V]: ...
     def select_key(self, mapper: Callable[..., Any], name: Name = None, *, key: Any = None) -> KStream[Any, V]:
         """A new key for each; groups and joins after this go through a repartition topic."""
-        operator = SelectKey(mapper, arity(mapper, 1, 2) == 2)
+        operator = SelectKey(mapper, takes_key(mapper))
         return self._rekeyed("KEY-SELECT", name, operator, returned_serde(key, mapper), self.value_serde)
 
     @overload
@@ -167,7 +167,7 @@ class KStream(JoinableStream[K, V]):
     def peek(self, action: Callable[[K, V], Any], name: Name = None) -> KStream[K, V]: ...
     def peek(self, action: Callable[..., Any], name: Name = None) -> KStream[K, V]:
         """Look at each record on its way."""
-        return self._next("PEEK", name, Peek(action, arity(action, 1, 2) == 2))
+        return self._next("PEEK", name, Peek(action, takes_key(action)))
 
     @overload
     def for_each(self, action: Callable[[V], Any], name: Name = None) -> None: ...
@@ -175,7 +175,7 @@ class KStream(JoinableStream[K, V]):
     def for_each(self, action: Callable[[K, V], Any], name: Name = None) -> None: ...
     def for_each(self, action: Callable[..., Any], name: Name = None) -> None:
         """Do something with each record; nothing comes after it."""
-        self._next("FOREACH", name, Peek(action, arity(action, 1, 2) == 2))
+        self._next("FOREACH", name, Peek(action, takes_key(action)))
 
     def process(self, supplier: Callable[[], Any], *stores: str, name: Name = None) -> KStream[Any, Any]:
         """A processor of your own: `supplier()` makes one per task, connected to these stores. See `processor`."""
@@ -334,7 +334,7 @@ class KStream(JoinableStream[K, V]):
         """Group by a key that is made of each record; it goes through a repartition topic."""
         options = grouped or Grouped()
         rekeyed = self._rekeyed(
-            "KEY-SELECT", options.name, SelectKey(mapper, arity(mapper, 1, 2) == 2), returned_serde(key, mapper), None
+            "KEY-SELECT", options.name, SelectKey(mapper, takes_key(mapper)), returned_serde(key, mapper), None
         )
         return KGroupedStream(
             self.graph,
@@ -364,5 +364,5 @@ class KStream(JoinableStream[K, V]):
         self, kind: str, name: Name, operator: Operator, key: Serde[Any] | None, value: Serde[Any] | None
     ) -> KStream[Any, Any]:
         node_name = self.graph.name(name_of(name), f"KSTREAM-{kind}-")
-        node = self.graph.add(self.node, processor_node(node_name, operator, key_changing=True))
+        node = self.graph.add(self.node, processor_node(node_name, operator))
         return KStream(self.graph, node, key, value, self.sources, repartition_required=True)

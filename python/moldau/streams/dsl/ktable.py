@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node, returned_serde
-from moldau.streams.dsl.callback import arity
+from moldau.streams.dsl.callback import takes_key
 from moldau.streams.dsl.graph import Graph, GraphNode
 from moldau.streams.dsl.grouped import stored_as
 from moldau.streams.dsl.grouped_table import KGroupedTable
@@ -146,10 +146,10 @@ class KTable(AbstractStream[K, V]):
         value: Any = None,
     ) -> KTable[K, Any]:
         """A new value per row."""
-        stored = _options(materialized, store)
+        stored = stored_as(materialized, store, None, None)
         value_serde = stored.value or returned_serde(value, mapper)
         spec = self._spec(stored, value_serde, "KTABLE-MAPVALUES-")
-        operator = TableMapValues(self.operator, spec, mapper, takes_key=arity(mapper, 1, 2) == 2)
+        operator = TableMapValues(self.operator, spec, mapper, takes_key=takes_key(mapper))
         return self._next("MAPVALUES", name, operator, value_serde)
 
     def to_stream(self, mapper: Callable[..., Any] | None = None, name: Name = None) -> Any:
@@ -228,7 +228,7 @@ class KTable(AbstractStream[K, V]):
     ) -> KGroupedTable[K2, V2]:
         """Group rows under another key and value, a pair made of each row."""
         options = grouped or Grouped()
-        operator = RegroupTable(selector, takes_key=arity(selector, 1, 2) == 2)
+        operator = RegroupTable(selector, takes_key=takes_key(selector))
         node_name = self.graph.name(options.name, "KTABLE-SELECT-")
         node = self.graph.add(self.node, processor_node(node_name, operator))
         self.operator.send_old_values(force=True)
@@ -250,14 +250,14 @@ class KTable(AbstractStream[K, V]):
         *,
         wanted: bool,
     ) -> KTable[K, V]:
-        stored = _options(materialized, store)
+        stored = stored_as(materialized, store, None, None)
         spec = self._spec(stored, stored.value or self.value_serde, "KTABLE-FILTER-")
-        operator = TableFilter(self.operator, spec, predicate, takes_key=arity(predicate, 1, 2) == 2, wanted=wanted)
+        operator = TableFilter(self.operator, spec, predicate, takes_key=takes_key(predicate), wanted=wanted)
         return self._next("FILTER", name, operator, stored.value or self.value_serde)
 
-    def _spec(self, stored: Materialized[Any, Any] | None, value: Serde[Any] | None, prefix: str) -> StoreSpec | None:
+    def _spec(self, stored: Materialized[Any, Any], value: Serde[Any] | None, prefix: str) -> StoreSpec | None:
         """The store of a derived table, if one was named. Without a name Kafka draws a number all the same."""
-        if stored is None or stored == Materialized():
+        if stored == Materialized():
             return None
         if stored.name is None:
             self.graph.store_name(prefix)
@@ -270,7 +270,7 @@ class KTable(AbstractStream[K, V]):
         return KTable(self.graph, node, self.key_serde, value, self.sources, operator)
 
 
-def table_node(name: str, operator: TableOperator, *, grace_ms: int | None = None) -> GraphNode:
+def table_node(name: str, operator: TableOperator) -> GraphNode:
     """A node of a table's operator, with the store that it turned out to need by the time of building."""
 
     def write(topology: Topology, parents: list[str]) -> None:
@@ -278,7 +278,7 @@ def table_node(name: str, operator: TableOperator, *, grace_ms: int | None = Non
         if operator.store is not None:
             topology.add_state_store(operator.store, name)
 
-    return GraphNode(name, write, grace_ms=grace_ms)
+    return GraphNode(name, write)
 
 
 def _table_join(
@@ -316,8 +316,3 @@ def _table_join(
 
     node = graph.add([this.node, other.node], GraphNode(merge, write))
     return KTable(graph, node, stored.key or this.key_serde, stored.value, sources, operator)
-
-
-def _options(materialized: Materialized[Any, Any] | None, store: str | None) -> Materialized[Any, Any]:
-    stored = materialized or Materialized()
-    return stored if store is None else replace(stored, name=store)

@@ -191,11 +191,11 @@ class Materialized(Generic[K, V]):
         return replace(self, logged=True, log_config=dict(config or {}))
 
     def with_caching_disabled(self) -> Materialized[K, V]:
-        """Every update goes downstream."""
+        """Every update goes downstream; here it always does."""
         return replace(self, cached=False)
 
     def with_caching_enabled(self) -> Materialized[K, V]:
-        """Updates between two commits may be merged."""
+        """Updates between two commits may be merged; here they never are."""
         return replace(self, cached=True)
 
     def with_retention(self, retention: Duration) -> Materialized[K, V]:
@@ -310,7 +310,6 @@ def key_value_spec(stored: Materialized[Any, Any], name: str) -> StoreSpec:
         stored.key,
         stored.value,
         logged=stored.logged,
-        cached=stored.cached,
         in_memory=stored.in_memory,
         retention_ms=stored.history_retention_ms,
         log_config=stored.log_config,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from moldau.streams.dsl.callback import arity
+from moldau.streams.dsl.callback import with_key
+from moldau.streams.dsl.grouped import KGroupedStream, stored_as
 from moldau.streams.dsl.options import Materialized, Name, name_of
 from moldau.streams.dsl.window_stores import session_store
 from moldau.streams.dsl.windows import EmitStrategy, SessionWindows
@@ -16,7 +17,6 @@ from moldau.streams.serdes import SerdeLike, Windowed, serde_of, session_windowe
 from moldau.streams.serdes.primitive import LONG
 
 if TYPE_CHECKING:
-    from moldau.streams.dsl.grouped import KGroupedStream
     from moldau.streams.dsl.ktable import KTable
 
 K = TypeVar("K")
@@ -42,8 +42,6 @@ class SessionWindowedKStream(Generic[K, V]):
         self, materialized: Materialized[Any, Any] | None = None, *, name: Name = None, store: str | None = None
     ) -> KTable[Windowed[K], int]:
         """How many records there were per key and session."""
-        from moldau.streams.dsl.grouped import stored_as
-
         stored = stored_as(materialized, store, self._grouped.key_serde, LONG)
         if materialized is not None and stored.name is None:
             self._grouped.graph.store_name("KSTREAM-AGGREGATE-")
@@ -58,8 +56,6 @@ class SessionWindowedKStream(Generic[K, V]):
         store: str | None = None,
     ) -> KTable[Windowed[K], V]:
         """One value per key and session."""
-        from moldau.streams.dsl.grouped import stored_as
-
         stored = stored_as(materialized, store, self._grouped.key_serde, self._grouped.value_serde)
         return self._table("REDUCE", name, stored, no_value, reduction(reducer), merged_reductions(reducer))
 
@@ -75,16 +71,11 @@ class SessionWindowedKStream(Generic[K, V]):
         value: SerdeLike[A] | None = None,
     ) -> KTable[Windowed[K], A]:
         """One aggregate per key and session; `merger(key, one, other)`, or without the key, joins two sessions."""
-        from moldau.streams.dsl.grouped import stored_as, with_key
-
         stored = stored_as(materialized, store, self._grouped.key_serde, serde_of(value), initializer)
-        merge = merger if arity(merger, 2, 3) == 3 else _without_key(merger)
-        return self._table("AGGREGATE", name, stored, initializer, with_key(aggregator), merge)
+        return self._table("AGGREGATE", name, stored, initializer, with_key(aggregator), with_key(merger))
 
     def agg(self, *, store: str | None = None, name: Name = None, **parts: Aggregation) -> KTable[Windowed[K], Any]:
         """Several aggregations at once: `agg(revenue=col.amount.sum(), n=count())` gives values with these fields."""
-        from moldau.streams.dsl.grouped import stored_as
-
         aggregates = Aggregates(parts)
         stored = stored_as(None, store, self._grouped.key_serde, serde_of(aggregates.kind))
         return self._table("AGGREGATE", name, stored, aggregates.first, aggregates.step, aggregates.merge)
@@ -111,11 +102,4 @@ class SessionWindowedKStream(Generic[K, V]):
             emit_on_close=self._emit.on_close,
         )
         key = None if stored.key is None else session_windowed_serde(stored.key)
-        return self._grouped.table(node_name, operator, store_name, key, stored.value, gap + grace)
-
-
-def _without_key(merger: Callable[[Any, Any], Any]) -> Merger:
-    def merge(key: Any, one: Any, other: Any) -> Any:
-        return merger(one, other)
-
-    return merge
+        return self._grouped.table(node_name, operator, store_name, key, stored.value)

@@ -10,15 +10,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node
-from moldau.streams.dsl.callback import arity
+from moldau.streams.dsl.callback import takes_key, with_key
 from moldau.streams.dsl.global_table import GlobalKTable
 from moldau.streams.dsl.graph import Graph, GraphNode
 from moldau.streams.dsl.ktable import KTable
 from moldau.streams.dsl.options import Joined, Name, StreamJoined, name_of
 from moldau.streams.dsl.repartition import Passage, repartition_node
 from moldau.streams.dsl.windows import JoinWindows
+from moldau.streams.errors import TopologyError
 from moldau.streams.operators.stateless import PassThrough
-from moldau.streams.operators.stream_joins import Joiner, JoinSide, KeepForJoin
+from moldau.streams.operators.stream_joins import JoinSide, KeepForJoin
 from moldau.streams.operators.table_joins import StreamTableJoin
 from moldau.streams.serdes import Serde, SerdeLike, serde_of
 from moldau.streams.serdes.primitive import STRING
@@ -170,17 +171,6 @@ def _joined(
     raise TypeError(f"a stream joins a KStream, a KTable or a GlobalKTable, not {other!r}")
 
 
-def with_key(joiner: Callable[..., Any]) -> Joiner:
-    """A joiner that takes the key; one that does not want it is wrapped."""
-    if arity(joiner, 2, 3) == 3:
-        return joiner
-
-    def join(key: Any, one: Any, other: Any) -> Any:
-        return joiner(one, other)
-
-    return join
-
-
 def _join_global(
     stream: JoinableStream[Any, Any],
     table: GlobalKTable[Any, Any],
@@ -194,7 +184,7 @@ def _join_global(
     from moldau.streams.dsl.kstream import KStream
 
     graph = stream.graph
-    key_of = key_selector if arity(key_selector, 1, 2) == 2 else lambda _, record: key_selector(record)
+    key_of = key_selector if takes_key(key_selector) else lambda _, record: key_selector(record)
     # Kafka names both kinds after the left join.
     node_name = graph.name(name_of(name), "KSTREAM-LEFTJOIN-")
     node = processor_node(node_name, StreamTableJoin(table.view, with_key(joiner), left, key_of))
@@ -218,6 +208,11 @@ def _join_table(
     from moldau.streams.dsl.kstream import KStream
 
     options = joined or Joined()
+    if options.grace_ms is not None:
+        raise TopologyError(
+            "a join with a grace period needs a versioned table, and there are none yet\n"
+            "hint: leave the grace period out"
+        )
     given = name_of(name) or options.name
     key = options.key or stream.key_serde or STRING
     if stream.repartition_required:
@@ -316,18 +311,15 @@ class _StreamJoin:
 
     def _window(self, base: str, value: Serde[Any] | None) -> StoreSpec:
         options, windows = self._options, self._windows
-        retention = windows.size_ms + windows.grace_ms
         return StoreSpec(
             f"{base}-store",
             "join_window",
             options.key,
             value,
             logged=options.logged,
-            cached=False,
             in_memory=options.in_memory,
-            retention_ms=retention,
+            retention_ms=windows.size_ms + windows.grace_ms,
             window_size_ms=windows.size_ms,
-            segment_interval_ms=max(retention // 2, 60_000),
         )
 
     def _buffer(self, made_this: str) -> StoreSpec:
@@ -343,7 +335,6 @@ class _StreamJoin:
             options.value,
             options.other_value,
             logged=options.logged,
-            cached=False,
             in_memory=options.in_memory,
         )
 

@@ -12,18 +12,15 @@ def window_store(
     stored: Materialized[Any, Any], name: str, size_ms: int, needed_ms: int, *, emits_on_close: bool
 ) -> StoreSpec:
     """The store of windows; it keeps them at least as long as they take records (`needed_ms`)."""
-    retention = _retention(stored, name, needed_ms)
     return StoreSpec(
         name,
         "window",
         stored.key,
         stored.value,
         logged=stored.logged,
-        cached=stored.cached,
         in_memory=stored.in_memory,
-        retention_ms=retention,
+        retention_ms=_retention(stored, name, needed_ms),
         window_size_ms=size_ms,
-        segment_interval_ms=max(retention // 2, 60_000),
         emits_on_close=emits_on_close,
         log_config=stored.log_config,
     )
@@ -31,17 +28,14 @@ def window_store(
 
 def session_store(stored: Materialized[Any, Any], name: str, needed_ms: int, *, emits_on_close: bool) -> StoreSpec:
     """The store of sessions."""
-    retention = _retention(stored, name, needed_ms)
     return StoreSpec(
         name,
         "session",
         stored.key,
         stored.value,
         logged=stored.logged,
-        cached=stored.cached,
         in_memory=stored.in_memory,
-        retention_ms=retention,
-        segment_interval_ms=max(retention // 2, 60_000),
+        retention_ms=_retention(stored, name, needed_ms),
         emits_on_close=emits_on_close,
         log_config=stored.log_config,
     )

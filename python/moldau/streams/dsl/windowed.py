@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from moldau.streams.dsl.grouped import KGroupedStream, stored_as, with_key
+from moldau.streams.dsl.callback import with_key
+from moldau.streams.dsl.grouped import KGroupedStream, stored_as
 from moldau.streams.dsl.options import Materialized, Name, name_of
 from moldau.streams.dsl.session_windowed import SessionWindowedKStream
 from moldau.streams.dsl.window_stores import window_store
@@ -121,7 +122,7 @@ class TimeWindowedKStream(Generic[K, V]):
         node_name = graph.name(name_of(name), f"KSTREAM-{kind}-")
         operator = self._operator(stored, store_name, initializer, aggregator)
         key = None if stored.key is None else time_windowed_serde(stored.key, self._size_ms())
-        return self._grouped.table(node_name, operator, store_name, key, stored.value, self._windows.grace_ms)
+        return self._grouped.table(node_name, operator, store_name, key, stored.value)
 
     def _size_ms(self) -> int:
         windows = self._windows

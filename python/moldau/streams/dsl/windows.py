@@ -92,7 +92,7 @@ class SlidingWindows:
     @staticmethod
     def of_time_difference_with_no_grace(difference: Duration) -> SlidingWindows:
         """Windows that close when stream time passes their end."""
-        return SlidingWindows(_not_negative(difference, "difference"), 0)
+        return SlidingWindows.of_time_difference_and_grace(difference, 0)
 
     @staticmethod
     def of_time_difference_and_grace(difference: Duration, grace: Duration) -> SlidingWindows:
@@ -157,9 +157,6 @@ class JoinWindows:
         if before_ms + after_ms < 0:
             raise ValueError(f"the window ends ({after_ms} ms) before it begins ({-before_ms} ms)")
         return replace(self, before_ms=before_ms, after_ms=after_ms)
-
-
-FixedWindows = TimeWindows | UnlimitedWindows
 
 
 def _not_negative(duration: Duration, name: str) -> int:

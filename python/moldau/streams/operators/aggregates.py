@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from moldau.streams.errors import StreamsError
-from moldau.streams.operators.contract import Headers, NodeContext, Process
+from moldau.streams.operators.contract import Headers, NodeContext, Process, ValueAndTimestamp
 from moldau.streams.operators.tables import TableOperator
+from moldau.streams.serdes import required
 from moldau.streams.topology.nodes import StoreSpec
 
 Initializer = Callable[[], Any]
@@ -52,6 +53,19 @@ def may_change(store: StoreSpec) -> bool:
     return store.value is None or not store.value.immutable
 
 
+def kept_apart(store: StoreSpec) -> Callable[[ValueAndTimestamp[Any]], ValueAndTimestamp[Any]]:
+    """A copy of a pair whose value a callback could change in place; any other pair is returned as it is."""
+    if not may_change(store):
+        return lambda pair: pair
+    serde = required(store.value, f"store {store.name}", "value")
+
+    def copied(pair: ValueAndTimestamp[Any]) -> ValueAndTimestamp[Any]:
+        value, timestamp = pair
+        return None if value is None else serde.deserialize(serde.serialize(value)), timestamp
+
+    return copied
+
+
 class StreamAggregate(TableOperator):
     """Adds each record to its key's aggregate. (`KStreamAggregate`, `KStreamReduce`)
 
@@ -81,8 +95,8 @@ class StreamAggregate(TableOperator):
                 old = held[0]
                 timestamp = max(timestamp, held[1])
             before = old if sends_old else None
-            if reads_twice and held is not None:
-                before = get(key)[0]
+            if reads_twice:
+                before = initializer() if held is None else get(key)[0]
             new = aggregator(key, value, old)
             put(key, (new, timestamp))
             forward(key, (new, before, True), timestamp, headers)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from moldau.streams.operators.aggregates import Aggregator, Initializer
+from moldau.streams.operators.aggregates import Aggregator, Initializer, kept_apart
 from moldau.streams.operators.contract import Headers, NodeContext, Process
 from moldau.streams.operators.tables import TableOperator
+from moldau.streams.operators.time_windows import WindowView
 from moldau.streams.operators.window_closing import Bounds, WindowClosing, find_in_windows
 from moldau.streams.serdes import Windowed
 from moldau.streams.topology.nodes import StoreSpec
@@ -37,24 +38,29 @@ class SlidingWindowAggregate(TableOperator):
         self.aggregator = aggregator
         self.emit_on_close = emit_on_close
 
+    def view(self) -> WindowView:
+        assert self._store is not None
+        return WindowView(self._store.name)
+
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
-        return _Sliding(self, node, node.task.store(self._store.name), forward).process
+        return _Sliding(self, node, self._store, forward).process
 
 
 class _Sliding:
     """One task's work; the record in work is in attributes while it is taken through the windows."""
 
-    def __init__(self, operator: SlidingWindowAggregate, node: NodeContext, store: Any, forward: Process) -> None:
+    def __init__(self, operator: SlidingWindowAggregate, node: NodeContext, spec: StoreSpec, forward: Process) -> None:
         self._node = node
-        self._store = store
+        self._store: Any = node.task.store(spec.name)
+        self._apart = kept_apart(spec)
         self._forward = forward
         self._difference = operator.difference_ms
         self._grace = operator.grace_ms
         self._initializer = operator.initializer
         self._aggregator = operator.aggregator
         self._sends_old = operator.sends_old_values
-        closing = WindowClosing(node, _bounds(self._difference), find_in_windows(store), forward)
+        closing = WindowClosing(node, _bounds(self._difference), find_in_windows(self._store), forward)
         self._close = closing.emit_closed if operator.emit_on_close else None
         self._stream_time = -1
         self._closed = 0
@@ -88,7 +94,7 @@ class _Sliding:
             if start == timestamp + 1:
                 right_exists = True
             elif end > timestamp:
-                right = right or held
+                right = right or self._apart(held)
                 self._update(start, held, key, value, timestamp, headers)
             elif end == timestamp:
                 left_exists = True
@@ -120,7 +126,7 @@ class _Sliding:
                 if held[1] < timestamp:
                     previous = held[1]
             elif start <= timestamp:
-                right = held
+                right = self._apart(held)
                 self._update(start, held, key, value, timestamp, headers)
             else:
                 right_exists = True
@@ -143,15 +149,16 @@ class _Sliding:
             self._node.dropped("the window is closed")
             return
         old = held[0]
+        before = self._apart(held)[0] if self._sends_old else None
         new = self._aggregator(key, value, old)
         newest = timestamp if old is None else max(timestamp, held[1])
         self._store.put(key, (new, newest), start)
-        self._send(key, start, new, old, newest, headers)
+        self._send(key, start, new, before, newest, headers)
 
     def _send(self, key: Any, start: int, new: Any, old: Any, timestamp: int, headers: Headers) -> None:
         if self._close is None:
             window = Windowed(key, start, start + self._difference)
-            self._forward(window, (new, old if self._sends_old else None, True), timestamp, headers)
+            self._forward(window, (new, old, True), timestamp, headers)
 
 
 def _bounds(difference: int) -> Bounds:

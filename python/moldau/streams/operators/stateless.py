@@ -190,16 +190,16 @@ class Peek:
 class Branch:
     """The first branch whose predicate holds takes the record, else the default, else nobody. (`KStreamBranch`)
 
-    `branches` and `default` grow while the topology is built.
+    `branches` grows while the topology is built, and `default` gets its name.
     """
 
     branches: list[tuple[Callable[..., Any], bool, str]]
-    default: list[str]
+    default: str | None = None
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         children: Mapping[str, Process] = node.children
         branches = [(predicate, takes_key, children[name]) for predicate, takes_key, name in self.branches]
-        default = children[self.default[0]] if self.default else None
+        default = None if self.default is None else children[self.default]
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             for predicate, takes_key, child in branches:

@@ -6,6 +6,7 @@ Whether old values are sent is decided by all readers together before a task is 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,7 @@ class StoreView:
         return get
 
 
-class TableOperator:
+class TableOperator(ABC):
     """A table as its readers see it: where it can be looked up, and whether it sends old values."""
 
     def __init__(self, store: StoreSpec | None, *, stored: bool) -> None:
@@ -53,9 +54,9 @@ class TableOperator:
         assert self._store is not None
         return StoreView(self._store.name)
 
+    @abstractmethod
     def bind(self, node: NodeContext, forward: Process) -> Process:
         """The function that takes the node's records."""
-        raise NotImplementedError
 
 
 class TableSource(TableOperator):
@@ -106,6 +107,9 @@ class TableSource(TableOperator):
 class _Derived(TableOperator):
     """A table that is computed from one other, value by value, with a store of its own or without."""
 
+    skips_nothing_to_nothing = False
+    """Whether a row that neither was nor is there is left out, as far as old values are at hand to know it."""
+
     def __init__(self, parent: TableOperator, store: StoreSpec | None) -> None:
         super().__init__(store, stored=store is not None)
         self._parent = parent
@@ -118,9 +122,9 @@ class _Derived(TableOperator):
     def view(self) -> View:
         return super().view() if self.stored else _ComputedView(self._parent.view(), self.computed)
 
+    @abstractmethod
     def computed(self, key: Any, value: Any) -> Any:
         """The value here for a value there; None stays None."""
-        raise NotImplementedError
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         return self._stored_process(node, forward) if self.stored else self._plain_process(forward)
@@ -153,8 +157,6 @@ class _Derived(TableOperator):
             forward(key, (new, old, change[2]), timestamp, headers)
 
         return process
-
-    skips_nothing_to_nothing = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from moldau.streams.context import TaskContext
 from moldau.streams.operators.aggregates import Aggregator, Initializer, may_change
-from moldau.streams.operators.contract import Headers, NodeContext, Process, fan_out
-from moldau.streams.operators.tables import TableOperator
+from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process, fan_out
+from moldau.streams.operators.tables import StoreView, TableOperator
 from moldau.streams.operators.window_closing import Bounds, WindowClosing, find_in_windows
 from moldau.streams.serdes import Windowed
 from moldau.streams.topology.nodes import StoreSpec
@@ -27,6 +28,18 @@ class Grid(Protocol):
     @property
     def grace_ms(self) -> int: ...
     def starts_for(self, timestamp: int) -> range: ...
+
+
+class WindowView(StoreView):
+    """A table whose keys are windows of a window store."""
+
+    def getter(self, task: TaskContext) -> Getter:
+        fetch = task.store(self.store).fetch
+
+        def look_up(window: Any) -> Any:
+            return fetch(window[0], window[1])
+
+        return look_up
 
 
 class TimeWindowAggregate(TableOperator):
@@ -48,6 +61,10 @@ class TimeWindowAggregate(TableOperator):
         self._emit_on_close = emit_on_close
         self.late: str | None = None
         """The child that gets the records which no window took any more, as they were."""
+
+    def view(self) -> WindowView:
+        assert self._store is not None
+        return WindowView(self._store.name)
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
@@ -86,8 +103,8 @@ class TimeWindowAggregate(TableOperator):
                     if timestamp > newest:
                         newest = timestamp
                 before = old if sends_old else None
-                if reads_twice and held is not None:
-                    before = fetch(key, start)[0]
+                if reads_twice:
+                    before = initializer() if held is None else fetch(key, start)[0]
                 new = aggregator(key, value, old)
                 put(key, (new, newest), start)
                 if close is None:

@@ -23,7 +23,6 @@ from moldau.streams.topology.nodes import StoreSpec
 
 _INT64_MAX: Final = 2**63 - 1
 _MISSING: Final = object()
-_MINUTE_MS: Final = 60_000
 _SEGMENT: Final = struct.Struct(">q")
 _STREAM_TIME: Final = b"\xff"
 """The table's last key: the greatest start that was put, which a restart must know."""
@@ -40,7 +39,7 @@ class DiskWindowStore:
         self._context = context
         self._retention = spec.retention_ms
         self._size = spec.window_size_ms
-        self._segment_ms = spec.segment_interval_ms or max(spec.retention_ms // 2, _MINUTE_MS)
+        self._segment_ms = spec.segment_interval_ms
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._cache: Overlay[tuple[Any, int], Any] = Overlay(cache_entries)

@@ -37,13 +37,16 @@ def _pydantic_bytes(value: Any) -> bytes:
     return text.encode()
 
 
-def is_frozen(kind: Any) -> bool:
-    """Whether no part of a value of this type can be changed once it is made."""
-    if kind in _FLAT:
+def is_frozen(kind: Any, around: tuple[Any, ...] = ()) -> bool:
+    """Whether no part of a value of this type can be changed once it is made.
+
+    `around` has the types that this one is a part of: a tree is as frozen as everything else in it.
+    """
+    if kind in _FLAT or kind in around:
         return True
     origin = typing.get_origin(kind)
     if origin in {typing.Union, types.UnionType, tuple, frozenset}:
-        return all(is_frozen(part) for part in typing.get_args(kind) if part is not Ellipsis)
+        return all(is_frozen(part, around) for part in typing.get_args(kind) if part is not Ellipsis)
     if not isinstance(kind, type):
         return False
     if dataclasses.is_dataclass(kind):
@@ -57,4 +60,4 @@ def is_frozen(kind: Any) -> bool:
     except NameError:
         # A class of a function's body cannot be looked up from here; then it counts as mutable, which is always right.
         return False
-    return frozen and all(is_frozen(part) for part in hints.values())
+    return frozen and all(is_frozen(part, (*around, kind)) for part in hints.values())

@@ -24,7 +24,7 @@ class MemoryJoinStore:
         self.name = spec.name
         self._context = context
         self._retention = spec.retention_ms
-        self._segment = spec.segment_interval_ms or 1
+        self._segment = spec.segment_interval_ms
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._by_key: dict[Any, list[tuple[int, int, Any]]] = {}

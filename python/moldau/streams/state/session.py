@@ -26,7 +26,7 @@ class MemorySessionStore:
         self._context = context
         self._retention = spec.retention_ms
         # Sessions that are emitted on close must be found after stream time has jumped: they go by whole segments.
-        self._segment = (spec.segment_interval_ms or 1) if spec.emits_on_close else 1
+        self._segment = spec.segment_interval_ms if spec.emits_on_close else 1
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._by_key: dict[Any, dict[tuple[int, int], Any]] = {}

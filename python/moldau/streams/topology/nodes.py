@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from moldau.streams.operators.contract import Headers, Operator
 from moldau.streams.serdes import Serde
@@ -63,6 +63,8 @@ class SinkNode:
 
 Node = SourceNode | ProcessorNode | SinkNode
 
+_MINUTE_MS: Final = 60_000
+
 StoreKind = Literal[
     "key_value", "timestamped", "versioned", "window", "join_window", "join_buffer", "session", "custom"
 ]
@@ -82,14 +84,18 @@ class StoreSpec:
     value: Serde[Any] | None = None
     other_value: Serde[Any] | None = None
     logged: bool = True
-    cached: bool = True
     in_memory: bool = False
     retention_ms: int | None = None
     window_size_ms: int | None = None
-    segment_interval_ms: int | None = None
     emits_on_close: bool = False
     log_config: Mapping[str, str] = field(default_factory=dict)
     make: Callable[[], Any] | None = None
+
+    @property
+    def segment_interval_ms(self) -> int:
+        """How much time goes at once when its retention is over, of a windowed kind: Kafka's half of the retention."""
+        assert self.retention_ms is not None
+        return max(self.retention_ms // 2, _MINUTE_MS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,14 +61,17 @@ class Topology:
         for source in self.sources():
             taken = set(topics) & set(source.topics)
             if taken:
-                raise TopologyError(f"topic {min(taken)} is read by source {source.name} already")
+                raise TopologyError(
+                    f"topic {min(taken)} is read by source {source.name} already\n"
+                    "hint: read it once, and go on from that stream or table twice"
+                )
         self._add(SourceNode(name, topics, serde_of(key), serde_of(value), pattern, timestamp_extractor, offset_reset))
         return self
 
     def add_processor(self, name: str, operator: Operator, *parents: str) -> Topology:
         """Put an operator behind its parents."""
         if not parents:
-            raise TopologyError(f"processor {name} has no parent")
+            raise TopologyError(f"processor {name} has no parent\nhint: name the node that it comes after")
         self._add(ProcessorNode(name, operator, parents))
         return self
 
@@ -83,7 +86,7 @@ class Topology:
     ) -> Topology:
         """Write what the parents forward to a topic, or to the one that a function chooses per record."""
         if not parents:
-            raise TopologyError(f"sink {name} has no parent")
+            raise TopologyError(f"sink {name} has no parent\nhint: name the node that it comes after")
         self._add(SinkNode(name, topic, parents, serde_of(key), serde_of(value), partitioner))
         return self
 
@@ -106,7 +109,10 @@ class Topology:
             if store in self.global_stores:
                 raise TopologyError(f"global store {store} is there for every processor; do not connect it")
             if store not in self.stores:
-                raise TopologyError(f"store {store} of processor {processor} has not been added")
+                raise TopologyError(
+                    f"store {store} of processor {processor} has not been added\n"
+                    "hint: add_state_store(...) before the processor that uses it"
+                )
             users = self.users_of(store)
             if users:
                 self._groups.unite(users[0], processor)
