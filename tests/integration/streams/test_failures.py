@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import struct
 
 import pytest
+from confluent_kafka import Producer
 from tests.integration.streams.cluster import eventually
 from tests.integration.streams.topologies import T0, count_per_key, doubled
 
@@ -111,6 +113,32 @@ def test_a_thread_that_fails_can_be_replaced(cluster):
     assert app.state is State.NOT_RUNNING
 
 
+def test_a_handler_that_fails_itself_ends_the_instance(cluster):
+    with_a_bad_one(cluster, "undecided")
+    app = cluster.app(doubled("undecided", "undecided-out"), "undecided-app")
+
+    def undecided(error):
+        raise LookupError("no idea")
+
+    app.set_uncaught_exception_handler(undecided)
+    app.start()
+    assert app.wait_until_stopped(30)
+    assert app.state is State.ERROR
+    assert "undecided-0 at offset 1" in str(app.failure)
+
+
+def test_an_application_that_is_closed_while_it_starts_does_not_run(cluster):
+    cluster.create(1, "closed-early")
+    topology = count_per_key("closed-early", "closed-early-out", in_memory=False)
+    app = cluster.app(topology, "closed-early-app")
+    app.set_state_listener(lambda new, old: new is State.REBALANCING and app.close(timeout_s=0))
+    app.start()
+    assert app.wait_until_stopped(30)
+    assert app.metrics()["threads"] == {}
+    # Its folder is free.
+    cluster.app(topology, "closed-early-app").start().wait_until_running()
+
+
 @pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
 def test_a_broker_that_was_away_is_waited_for(own_cluster, guarantee):
     cluster = own_cluster
@@ -125,3 +153,27 @@ def test_a_broker_that_was_away_is_waited_for(own_cluster, guarantee):
     app.close()
     last = {message.key(): struct.unpack(">q", message.value())[0] for message in cluster.read("after")}
     assert last == {f"k{i}".encode(): 40 for i in range(5)}
+
+
+def test_a_fenced_thread_gives_its_work_up_and_does_it_again_from_the_last_commit(cluster):
+    cluster.create(2, "fenced", "fenced-out")
+    keys = [f"k{i % 5}".encode() for i in range(2000)]
+    app = cluster.app(
+        count_per_key("fenced", "fenced-out", in_memory=False), "fenced-app", processing_guarantee="exactly_once_v2"
+    ).start()
+    app.wait_until_running()
+    cluster.write("fenced", [(key, b"x", T0) for key in keys])
+    eventually(lambda: cluster.read("fenced-out"))
+    # Another process takes the thread's transactional id, as the coordinator does when a transaction times out.
+    process = json.loads((cluster.folder / "a" / "fenced-app" / "kafka-streams-process-metadata").read_text())
+    zombie_of = f"fenced-app-{process['processId']}-1"
+    other = Producer({"bootstrap.servers": cluster.bootstrap, "transactional.id": zombie_of})
+    other.init_transactions(30)
+    cluster.write("fenced", [(key, b"x", T0) for key in keys])
+    eventually(lambda: len(cluster.read("fenced-out")) >= 2 * len(keys), 60)
+    assert app.failure is None
+    app.close()
+    counts: dict[bytes, list[int]] = {}
+    for message in cluster.read("fenced-out"):
+        counts.setdefault(message.key(), []).append(struct.unpack(">q", message.value())[0])
+    assert counts == {f"k{i}".encode(): list(range(1, 801)) for i in range(5)}

@@ -13,6 +13,7 @@ Writes go to RocksDB's log without a sync: `kill -9` loses nothing, a power cut 
 
 from __future__ import annotations
 
+import logging
 import shutil
 import struct
 from collections.abc import Iterator, Mapping
@@ -24,13 +25,15 @@ from moldau.streams.errors import StreamsError
 if TYPE_CHECKING:
     from rocksdict import Rdict, WriteBatch
 
+logger: Final = logging.getLogger("moldau.streams")
+
 _OFFSET: Final = struct.Struct(">q")
 _NUMBER: Final = struct.Struct(">H")
 _OFFSET_OF: Final = b"\x00o"
 _NUMBER_OF: Final = b"\x00s"
 _DATA: Final = b"\x01"
+_IN_USE: Final = ("IO error: lock hold by current process", "IO error: While lock file")
 _STORES_MAX: Final = 0xFFFF
-RESTORE_BATCH_BYTES: Final = 4 * 1024 * 1024
 WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -109,7 +112,6 @@ class TaskDatabase:
             DatabaseInUseError: somebody else has it.
             DatabaseError: the folder cannot be written.
         """
-        self._path = path
         self.rocks: Rdict = _open(path)
         self.batch: WriteBatch = _new_batch()
 
@@ -174,10 +176,12 @@ def _open(path: Path) -> Rdict:
     try:
         return Rdict(str(path), options)
     except Exception as error:
-        if "lock" in str(error).lower():
-            raise DatabaseInUseError(f"the database {path} is in use: {error}") from error
-        if not str(error).startswith("Corruption"):
-            raise DatabaseError(f"the database {path} cannot be opened: {error}") from error
+        reason = str(error)
+        if reason.startswith(_IN_USE):
+            raise DatabaseInUseError(f"the database {path} is in use: {reason}") from error
+        if not reason.startswith("Corruption"):
+            raise DatabaseError(f"the database {path} cannot be opened: {reason}") from error
+        logger.warning("the database %s is made anew from the changelogs, it cannot be read: %s", path, reason)
     # What is in there is in the changelogs too.
     shutil.rmtree(path)
     return Rdict(str(path), options)

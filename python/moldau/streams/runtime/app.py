@@ -90,11 +90,19 @@ class KafkaStreams:
         return self._machine.state
 
     def set_state_listener(self, listener: StateListener) -> None:
-        """Have `listener(new, old)` called at every change. (`KafkaStreams#setStateListener`)"""
+        """Have `listener(new, old)` called at every change. (`KafkaStreams#setStateListener`)
+
+        It is called in the thread that changes the state: it must not wait for the application, as `close()` does.
+        What it raises is logged.
+        """
         self._machine.listener = listener
 
     def set_uncaught_exception_handler(self, handler: UncaughtExceptionHandler) -> None:
-        """Have `handler(error)` decide what happens when a thread fails; without it the instance shuts down."""
+        """Have `handler(error)` decide what happens when a thread fails; without it the instance shuts down.
+
+        It is called in the thread that fails: it must not wait for the application, as `close()` does. If it raises,
+        that is logged and the instance shuts down.
+        """
         self._uncaught = handler
 
     def start(self) -> Self:
@@ -106,14 +114,18 @@ class KafkaStreams:
         self._machine.begin()
         try:
             self._environment = self._prepare()
+            if self._queries is not None:
+                self._queries.start(self._local(), self._router())
         except BaseException:
             self._machine.move(State.PENDING_ERROR)
             self._machine.move(State.ERROR)
             self._release()
             raise
-        if self._queries is not None:
-            self._queries.start(self._local(), self._router())
         with self._changing:
+            if not self.state.is_running_or_rebalancing:
+                # Closed by another thread, or by a listener, while the cluster was looked at.
+                self._release()
+                return self
             self._threads = [self._thread(index + 1) for index in range(self.settings.num_stream_threads)]
             for thread in self._threads:
                 thread.start()
@@ -161,16 +173,19 @@ class KafkaStreams:
         return StreamThread(self._environment, index, self._thread_changed, self._thread_ended)
 
     def _thread_changed(self) -> None:
+        self._machine.settle(self._state_of_threads)
+
+    def _state_of_threads(self) -> State:
         threads = list(self._threads)
         running = bool(threads) and all(thread.is_running for thread in threads)
-        self._machine.move(State.RUNNING if running else State.REBALANCING)
+        return State.RUNNING if running else State.REBALANCING
 
     def _thread_ended(self, thread: StreamThread, failure: Exception | None) -> None:
         """Called in the thread that ends."""
         if failure is None:
             return
         logger.error("%s has failed", thread.name, exc_info=failure)
-        decision = self._uncaught(failure)
+        decision = self._decide(failure)
         if decision is UncaughtResponse.REPLACE_THREAD and not thread.is_stopping:
             with self._changing:
                 if not self.state.is_running_or_rebalancing:
@@ -185,6 +200,14 @@ class KafkaStreams:
         self.failure = self.failure or failure
         if self._machine.move(State.PENDING_ERROR):
             threading.Thread(target=self._end, args=(State.ERROR,), name=f"{thread.name}-shutdown", daemon=True).start()
+
+    def _decide(self, failure: Exception) -> UncaughtResponse:
+        try:
+            return self._uncaught(failure)
+        except Exception:
+            # Without a decision the application would stay as it is, with a thread less and nobody to say so.
+            logger.exception("the handler of uncaught exceptions has failed: the instance shuts down")
+            return UncaughtResponse.SHUTDOWN_CLIENT
 
     def _end(self, last: State) -> None:
         with self._changing:

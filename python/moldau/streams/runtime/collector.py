@@ -30,7 +30,7 @@ Partition = tuple[str, int]
 
 
 class ProductionError(StreamsError):
-    """A record could not be written; `topic` and the cluster's error are in the message."""
+    """A record could not be written; the topic and the cluster's error are in the message."""
 
 
 class RecordCollector:
@@ -49,12 +49,16 @@ class RecordCollector:
         self.changelog_positions: dict[Partition, int] = {}
         """The offset after the last record that was delivered to a changelog partition."""
         self.sent = 0
-        self.dropped = 0
 
     def begin(self) -> None:
         """Begin a transaction, where there are transactions and none is open."""
         if self._exactly_once and not self._in_transaction:
-            self._producer.begin_transaction()
+            try:
+                self._producer.begin_transaction()
+            except KafkaException as error:
+                if is_migration(error.args[0]):
+                    raise TaskMigratedError(error.args[0].str()) from error
+                raise
             self._in_transaction = True
 
     def emitter(self, on_cluster: Callable[[str], str]) -> Emit:
@@ -117,7 +121,7 @@ class RecordCollector:
 
     def serve(self) -> None:
         """Take delivery reports, and raise what they said."""
-        self._producer.poll(0)
+        self._wait(self._producer.poll, 0)
         self._raise_failed()
 
     def flush(self) -> None:
@@ -128,7 +132,7 @@ class RecordCollector:
             TaskMigratedError: another instance works on these tasks now.
         """
         deadline = time.monotonic() + self._patience_s
-        while self._producer.flush(_WAIT_FOR_ROOM_S * 10):
+        while self._wait(self._producer.flush, _WAIT_FOR_ROOM_S * 10):
             self._raise_failed()
             if time.monotonic() > deadline:
                 raise ProductionError(f"{len(self._producer)} records could not be written in {self._patience_s:g} s")
@@ -192,7 +196,7 @@ class RecordCollector:
                 deadline = deadline or now + self._patience_s
                 if now > deadline:
                     raise ProductionError(f"no record could be written in {self._patience_s:g} s") from None
-                self._producer.poll(_WAIT_FOR_ROOM_S)
+                self._wait(self._producer.poll, _WAIT_FOR_ROOM_S)
                 self._raise_failed()
             except KafkaException as error:
                 self._fail(error.args[0], None, topic)
@@ -223,10 +227,25 @@ class RecordCollector:
             -1,
             (),
         )
-        if self._handler(failure) is Response.CONTINUE:
-            self.dropped += 1
-        else:
+        if self._handler(failure) is Response.FAIL:
             self._failed = self._failed or ProductionError(f"a record could not be written to {name}: {error.str()}")
+
+    def client_failed(self, error: Any) -> None:
+        """Take an error of the producer itself.
+
+        Without this the client raises a fatal one in the midst of delivery reports, which then run with it pending.
+        """
+        if error.fatal():
+            self._failed = TaskMigratedError(error.str()) if is_migration(error) else KafkaException(error)
+
+    def _wait(self, call: Callable[[float], int], timeout_s: float) -> int:
+        """Let the producer work. A fatal error of its own, such as being fenced, is raised in there."""
+        try:
+            return call(timeout_s)
+        except KafkaException as error:
+            if is_migration(error.args[0]):
+                raise TaskMigratedError(error.args[0].str()) from error
+            raise
 
     def _raise_failed(self) -> None:
         if self._failed is not None:

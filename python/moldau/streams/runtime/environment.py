@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
@@ -14,7 +14,6 @@ from moldau.streams.persistent import is_on_disk
 from moldau.streams.runtime.exception_handlers import Handler
 from moldau.streams.runtime.layout import Layout
 from moldau.streams.runtime.settings import StreamsSettings
-from moldau.streams.state.contract import Store
 from moldau.streams.topology.topology import Topology
 
 
@@ -36,7 +35,6 @@ class Environment:
     on_unprocessable: Handler
     on_unwritable: Handler
     clock: Callable[[], int] = wall_clock_ms
-    global_stores: dict[str, Store] = field(default_factory=dict)
 
     def on_cluster(self, topic: str) -> str:
         """The cluster's name of a topic of the topology."""

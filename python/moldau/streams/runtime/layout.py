@@ -89,7 +89,6 @@ class Layout:
     """Store to the topic that it is restored from."""
     written_changelogs: frozenset[str]
     """The stores whose changes are written to their changelog; the others are restored from an input topic."""
-    global_topics: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def input_topics(self) -> list[str]:
@@ -161,7 +160,6 @@ def lay_out(topology: Topology, existing: Mapping[str, int], options: LayoutOpti
             for name in topology.repartition_topics
         ),
         *_changelogs(topology, layouts, options),
-        frozenset(store.topic for store in topology.global_stores.values()),
     )
 
 

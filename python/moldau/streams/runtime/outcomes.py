@@ -18,6 +18,8 @@ _MIGRATION: Final = frozenset(
         KafkaError.PRODUCER_FENCED,
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.UNKNOWN_PRODUCER_ID,
+        # A client that was fenced is told so once; everything that it is asked for afterwards has this code.
+        KafkaError._FATAL,  # noqa: SLF001 (its name)
         KafkaError._FENCED,  # noqa: SLF001 (its name)
     }
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN_S: Final = 0.1
 _DESCRIBE_TIMEOUT_S: Final = 10.0
+_ASKED: Final = frozenset({"key_value", "timestamped", "window"})
 
 Operation = Literal["get", "fetch", "range", "prefix", "all"]
 
@@ -81,11 +82,16 @@ class LocalTasks:
         """Of a store of the topology; raises StreamsError that lists the stores there are."""
         self._environment.layout.sub_topology_with(store)
         spec = self._environment.topology.stores[store]
+        if spec.kind not in _ASKED:
+            raise StreamsError(
+                f"store {store} is of kind {spec.kind}, which answers no queries yet\n"
+                "hint: write the table to a topic, `.to_stream().to(...)`, or keep a key-value store beside it"
+            )
         place = f"store {store}"
         return StoreSerdes(
             required(spec.key, place, "key"),
             required(spec.value, place, "value"),
-            spec.kind in {"window", "session"},
+            spec.kind == "window",
             spec.kind != "key_value",
         )
 

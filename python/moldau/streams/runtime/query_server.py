@@ -11,9 +11,10 @@ a part of the store is on its way. Instances ask each other with POST to the sam
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
+import logging
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,8 @@ from moldau.streams.runtime.queries import Entry, LocalTasks, Query, Router, Sto
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+
+logger: Final = logging.getLogger("moldau.streams")
 
 _ASK_TIMEOUT_S: Final = 10.0
 _START_TIMEOUT_S: Final = 30.0
@@ -45,7 +48,8 @@ def ask_instance(application_id: str, server: str, query: Query, partition: int 
     try:
         with urllib.request.urlopen(request, timeout=_ASK_TIMEOUT_S) as answer:  # noqa: S310
             return msgspec.json.decode(answer.read(), type=dict[int, list[Entry]])
-    except (OSError, urllib.error.HTTPError):
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        logger.info("%s did not answer a query: %s", server, error)
         return {}
 
 

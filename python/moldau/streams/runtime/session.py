@@ -59,9 +59,12 @@ class Session:
         self._patience_s = settings.task_timeout_ms / 1000
         instance = None if settings.group_instance_id is None else f"{settings.group_instance_id}-{index}"
         self._producer = confluent_kafka.Producer(
-            settings.producer(environment.client_id(index, "producer"), environment.transactional_id(index))
+            {
+                **settings.producer(environment.client_id(index, "producer"), environment.transactional_id(index)),
+                "error_cb": lambda error: self.collector.client_failed(error),  # noqa: PLW0108 (made below)
+            }
         )
-        self.collector = RecordCollector(
+        self.collector: RecordCollector = RecordCollector(
             self._producer,
             exactly_once=settings.exactly_once,
             handler=environment.on_unwritable,
@@ -214,30 +217,35 @@ class Session:
         self.collector.flush()
         if self._settings.exactly_once:
             self.collector.commit(offsets, self._consumer.consumer_group_metadata())
-        elif offsets:
-            self._commit_offsets(offsets)
+        elif offsets and not self._commit_offsets(offsets):
+            return
         self.tasks.committed()
         self._counts.commits += 1
         self._counts.commit_s += time.monotonic() - started
 
-    def _commit_offsets(self, offsets: list[TopicPartition]) -> None:
+    def _commit_offsets(self, offsets: list[TopicPartition]) -> bool:
+        """Commit without a transaction; False if the group has to be joined again first."""
         deadline = time.monotonic() + self._patience_s
         while True:
             try:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
+                done = self._consumer.commit(offsets=offsets, asynchronous=False)
+                # It raises what is said of all partitions, not what is said of one.
+                refused = next((one.error for one in done or () if one.error is not None), None)
+                if refused is not None:
+                    raise KafkaException(refused)
             except KafkaException as error:
                 kafka_error = error.args[0]
                 if is_migration(kafka_error):
                     raise TaskMigratedError(kafka_error.str()) from error
                 if kafka_error.code() == KafkaError.REBALANCE_IN_PROGRESS:
                     # The group takes the partitions away; the commit of that moment has these offsets too.
-                    return
+                    return False
                 if not _may_pass(kafka_error) or time.monotonic() > deadline:
                     raise
                 logger.info("committing again: %s", kafka_error.str())
                 time.sleep(0.05)
             else:
-                return
+                return True
 
     def _purge(self, now: float) -> None:
         """Delete repartition records that were read by everybody who reads them."""
@@ -274,8 +282,6 @@ class Session:
     def _assign(self, partitions: list[TopicPartition]) -> None:
         places = [(one.topic, one.partition) for one in partitions]
         self._counts.rebalances += 1
-        for task_id in list(self.tasks.suspended):
-            self._restorer.remove(task_id)
         made = self.tasks.assign(places)
         started = self._starting_points(partitions)
         for one in started:
@@ -286,6 +292,8 @@ class Session:
             )
             task.start_at(one.topic, one.offset, decode(one.metadata))
         self._consumer.assign(started)
+        # A partition that was paused when it went away is so still when it comes back.
+        self._consumer.resume(started)
         self._full = set()
         self._restorer.add(
             changelog for task in self.tasks.tasks.values() if task in made for changelog in self.tasks.changelogs(task)
@@ -300,9 +308,9 @@ class Session:
         self.is_assigned = False
         self.commit()
         for task_id in self._restorer.waiting_for():
-            # Half restored is not restored: what comes back begins again.
-            self.tasks.drop(task_id)
+            # Half restored is not restored: what comes back goes on from what is kept on disk.
             self._restorer.remove(task_id)
+            self.tasks.drop(task_id)
         self.tasks.suspend_all()
 
     def _lose(self) -> None:
@@ -350,17 +358,21 @@ class Session:
         """Leave the group; `clean` commits before, otherwise nothing since the last commit counts."""
         try:
             with self._gate:
-                if clean and self.is_assigned:
-                    self.commit()
-                else:
-                    self.collector.abort()
+                self._end_work(clean=clean)
         finally:
-            with self._gate:
-                self.is_assigned = False
-                self.tasks.close_all()
             self._restorer.close()
             self._consumer.unsubscribe()
             self._consumer.close()
+
+    def _end_work(self, *, clean: bool) -> None:
+        try:
+            if clean and self.is_assigned:
+                self.commit()
+        finally:
+            # Nothing is open after a commit that went well.
+            self.collector.abort()
+            self.is_assigned = False
+            self.tasks.close_all()
 
 
 def _may_pass(error: KafkaError) -> bool:

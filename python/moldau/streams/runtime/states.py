@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
 from moldau.streams.errors import StreamsError
+
+logger: Final = logging.getLogger("moldau.streams")
 
 
 class State(Enum):
@@ -71,10 +74,23 @@ class StateMachine:
             if new not in _FOLLOWING[old] or (only_from is not None and old not in only_from):
                 return False
             self._state = new
-            if self.listener is not None:
-                self.listener(new, old)
             self._changed.notify_all()
+            self._tell(new, old)
             return True
+
+    def settle(self, wanted: Callable[[], State]) -> bool:
+        """Change to what `wanted()` finds; nobody else changes the state in between."""
+        with self._changed:
+            return self.move(wanted())
+
+    def _tell(self, new: State, old: State) -> None:
+        if self.listener is None:
+            return
+        try:
+            self.listener(new, old)
+        except Exception:
+            # Who looks on does not stop what is looked at.
+            logger.exception("the state listener has failed at %s after %s", new.value, old.value)
 
     def wait(self, wanted: Callable[[State], bool], timeout_s: float | None) -> bool:
         """Wait until the state is a wanted one; whether it came to that in time."""

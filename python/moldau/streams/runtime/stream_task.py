@@ -8,6 +8,7 @@ that long, one that has more on the cluster until it comes; -1 waits for nothing
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -16,8 +17,10 @@ from moldau.streams.context import TaskContext
 from moldau.streams.errors import RecordError
 from moldau.streams.persistent import TaskDatabase
 from moldau.streams.punctuation import PunctuationType
+from moldau.streams.runtime.collector import ProductionError
 from moldau.streams.runtime.exception_handlers import Failure, Handler, Response
 from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
+from moldau.streams.runtime.outcomes import TaskMigratedError
 from moldau.streams.serdes import required
 from moldau.streams.state.contract import ChangelogWriter, OpenStore
 from moldau.streams.task import Emit, Feed, Task
@@ -26,6 +29,8 @@ from moldau.streams.topology.topology import Topology
 
 Message = Any
 """A record as confluent-kafka gives it; its stub calls every field optional, which holds for events only."""
+
+logger: Final = logging.getLogger("moldau.streams")
 
 NO_HEADERS: Final = ()
 NO_IDLING: Final = -1
@@ -45,7 +50,6 @@ class TaskParts:
     dead_letter: Callable[[Failure], None]
     max_idle_ms: int
     database: TaskDatabase | None = None
-    shared_stores: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Input:
@@ -62,6 +66,8 @@ class Input:
         """The offset after the last record that was processed; -1 when nobody ever committed one."""
         self.read_to_the_end = False
         self.idle_since: int | None = None
+        self.went_back = False
+        """Whether records before `position` came; said once."""
         self._time_of = time_of
         self._head_time: int | None = None
 
@@ -90,7 +96,6 @@ class StreamTask:
         self.id = task_id
         self.context = TaskContext(parts.application_id, str(task_id), parts.clock)
         self.context.partition = task_id.partition
-        self.context.stores.update(parts.shared_stores)
         self.database = parts.database
         self._parts = parts
         specs: dict[str, StoreSpec] = {name: parts.topology.stores[name] for name in sub.stores}
@@ -191,16 +196,32 @@ class StreamTask:
             message = take()
             offset = context.offset = message.offset()
             if offset < source.position:
-                # Fetched before a rebalance, and once more after it.
+                # Fetched before a rebalance, and once more after it; or what follows is not what was there before.
+                self._leave_out(source, offset)
                 continue
             try:
                 feed(message.key(), message.value(), message.timestamp()[1], message.headers() or NO_HEADERS)
+            except (ProductionError, TaskMigratedError):
+                # Not of this record: what was written before it has failed, and that came to light now.
+                raise
             except Exception as error:  # noqa: BLE001 (the handler decides, and raises it again unless it goes on)
                 self._handle(error, source, message)
             source.position = offset + 1
             if punctuators:
                 self.task.punctuate(PunctuationType.STREAM_TIME, context.stream_time)
             source.time = max(source.time, context.timestamp)
+
+    def _leave_out(self, source: Input, offset: int) -> None:
+        if not source.went_back:
+            source.went_back = True
+            logger.warning(
+                "%s-%d came back to offset %d: what is before %d was worked on and is left out; if the topic was made "
+                "anew, reset the offsets of the group",
+                source.topic,
+                self.id.partition,
+                offset,
+                source.position,
+            )
 
     def _handle(self, error: Exception, source: Input, message: Message) -> None:
         parts = self._parts
@@ -253,9 +274,11 @@ class StreamTask:
 
     def close(self) -> None:
         """Close the stores; nothing is flushed."""
-        self.task.close()
-        if self.database is not None:
-            self.database.close()
+        try:
+            self.task.close()
+        finally:
+            if self.database is not None:
+                self.database.close()
 
 
 def _nobody(key: bytes, value: bytes | None, timestamp: int) -> None:

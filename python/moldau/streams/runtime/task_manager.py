@@ -81,9 +81,13 @@ class TaskManager:
             self._dead_letter,
             settings.max_task_idle_ms,
             database,
-            dict(environment.global_stores),
         )
-        task = self.tasks[task_id] = StreamTask(task_id, sub, parts)
+        try:
+            task = self.tasks[task_id] = StreamTask(task_id, sub, parts)
+        except BaseException:
+            if database is not None:
+                database.close()
+            raise
         self._counts.tasks_created += 1
         self._writers[task_id] = {
             store: self._collector.changelog(environment.layout.changelogs[store], task_id.partition)

@@ -97,6 +97,15 @@ def test_a_database_that_is_damaged_begins_anew(tmp_path):
     database.close()
 
 
+def test_a_damaged_database_is_not_taken_for_one_in_use_because_of_its_name(tmp_path, caplog):
+    path = tmp_path / "blocks" / "db"
+    TaskDatabase(path).close()
+    (manifest,) = path.glob("MANIFEST-*")
+    manifest.write_bytes(b"damaged" + manifest.read_bytes()[7:])
+    TaskDatabase(path).close()
+    assert f"the database {path} is made anew from the changelogs, it cannot be read: Corruption" in caplog.text
+
+
 keys = st.sampled_from(["", "a", "aa", "ab", "b", "é"])
 changes = st.lists(
     st.one_of(

@@ -6,8 +6,10 @@ import pytest
 
 from moldau.streams import StreamsBuilder
 from moldau.streams.dsl.options import Consumed
-from moldau.streams.runtime.exception_handlers import log_and_fail
+from moldau.streams.runtime.collector import ProductionError
+from moldau.streams.runtime.exception_handlers import log_and_continue, log_and_fail
 from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
+from moldau.streams.runtime.outcomes import TaskMigratedError
 from moldau.streams.runtime.stream_task import StreamTask, TaskParts
 from moldau.streams.state import open_in_memory
 
@@ -111,7 +113,7 @@ def test_the_order_is_that_of_the_extracted_times():
     assert out == ["3", "4", "1", "2"]
 
 
-def test_what_was_fetched_before_a_rebalance_and_again_after_it_is_worked_on_once():
+def test_what_was_fetched_before_a_rebalance_and_again_after_it_is_worked_on_once(caplog):
     task, out = task_of(["a"])
     task.start_at("a", 2, -1)
     task.add("a", records(1, 2, 3))
@@ -120,6 +122,7 @@ def test_what_was_fetched_before_a_rebalance_and_again_after_it_is_worked_on_onc
     task.add("a", records(3, 4, start=2))
     task.process(0)
     assert out == ["3", "4"]
+    assert caplog.text.count("a-0 came back to offset 0: what is before 2 was worked on and is left out") == 1
 
 
 def test_a_suspended_task_forgets_what_it_did_not_work_on():
@@ -135,3 +138,32 @@ def test_stream_time_goes_on_where_the_last_owner_was(partition_time):
     task, _ = task_of(["a"])
     task.start_at("a", 0, partition_time)
     assert task.context.stream_time == partition_time
+
+
+@pytest.mark.parametrize("failure", [TaskMigratedError("fenced"), ProductionError("not written")])
+def test_an_error_of_what_was_written_before_is_not_taken_for_one_of_the_record(failure):
+    builder = StreamsBuilder()
+    builder.stream("a", key=str, value=str).to("out")
+    topology = builder.build()
+
+    def emit(*record):
+        raise failure
+
+    parts = TaskParts(
+        topology,
+        "app",
+        lambda: 0,
+        open_in_memory,
+        emit,
+        log_and_continue,
+        log_and_continue,
+        lambda failure: None,
+        0,
+    )
+    layout = lay_out(topology, {"a": 1}, LayoutOptions("app"))
+    task = StreamTask(TaskId(0, 0), layout.sub_topologies[0], parts)
+    task.add("a", records(1))
+    with pytest.raises(type(failure)):
+        task.process(0)
+    assert task.positions() == []
+    assert task.skipped == 0
