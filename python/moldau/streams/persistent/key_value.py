@@ -12,28 +12,21 @@ from typing import Any, Final
 from moldau.streams.context import TaskContext
 from moldau.streams.persistent.database import Table
 from moldau.streams.persistent.overlay import Overlay
-from moldau.streams.serdes import Serde, required
-from moldau.streams.state.codec import Codec
 from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.state.formats import split_timestamped, timestamped_bytes
+from moldau.streams.state.keyed import KeyedStore
 from moldau.streams.topology.nodes import StoreSpec
 
 _MISSING: Final = object()
 
 
-class DiskKeyValueStore:
+class DiskKeyValueStore(KeyedStore):
     """One table of a task's database."""
 
     def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, cache_entries: int) -> None:
-        self.name = spec.name
+        super().__init__(spec, context)
         self.table = table
-        self._context = context
-        self._pairs = spec.kind == "timestamped"
-        self._key_serde: Serde[Any] = required(spec.key, f"store {spec.name}", "key")
-        self._keys = Codec(self._key_serde)
-        self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._cache: Overlay[Any, Any] = Overlay(cache_entries)
-        self._as_is = self._keys.kept_as_is and self._values.kept_as_is
 
     def get(self, key: Any) -> Any:
         """What a key has, or None."""
@@ -52,24 +45,6 @@ class DiskKeyValueStore:
             self._cache.put(kept, None)
         else:
             self._cache.put(kept, value if self._as_is else self._keep(value))
-
-    def put_if_absent(self, key: Any, value: Any) -> Any:
-        """Put a value where there is none; returns the one that was there."""
-        old = self.get(key)
-        if old is None:
-            self.put(key, value)
-        return old
-
-    def put_all(self, entries: list[tuple[Any, Any]]) -> None:
-        """Put several entries."""
-        for key, value in entries:
-            self.put(key, value)
-
-    def delete(self, key: Any) -> Any:
-        """Remove a key; returns what it had."""
-        old = self.get(key)
-        self.put(key, None)
-        return old
 
     def range(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
         """Entries from `start` to `end`, both included, in the order of the keys' bytes; None is open."""
@@ -122,12 +97,6 @@ class DiskKeyValueStore:
     def close(self) -> None:
         """Forget what is in memory; what was committed stays on disk."""
         self._cache.clear()
-
-    def _load(self, entry: Any) -> Any:
-        return (self._values.outward(entry[0]), entry[1]) if self._pairs else self._values.outward(entry)
-
-    def _keep(self, value: Any) -> Any:
-        return (self._values.inward(value[0]), value[1]) if self._pairs else self._values.inward(value)
 
     def _from_disk(self, data: bytes) -> Any:
         if not self._pairs:

@@ -86,9 +86,7 @@ class Layout:
     repartition_topics: tuple[InternalTopic, ...]
     changelog_topics: tuple[InternalTopic, ...]
     changelogs: Mapping[str, str]
-    """Store to the topic that it is restored from."""
-    written_changelogs: frozenset[str]
-    """The stores whose changes are written to their changelog; the others are restored from an input topic."""
+    """Store to the topic that its changes are written to, and that it is restored from."""
 
     @property
     def input_topics(self) -> list[str]:
@@ -222,20 +220,16 @@ def _check_widths(layouts: Iterable[SubTopologyLayout]) -> None:
 
 def _changelogs(
     topology: Topology, layouts: Iterable[SubTopologyLayout], options: LayoutOptions
-) -> tuple[tuple[InternalTopic, ...], dict[str, str], frozenset[str]]:
+) -> tuple[tuple[InternalTopic, ...], dict[str, str]]:
     topics: list[InternalTopic] = []
-    restored_from: dict[str, str] = {}
-    written: set[str] = set()
+    changelogs: dict[str, str] = {}
     for sub in layouts:
         for store in sub.stores:
             topic = topology.changelog_topic(options.application_id, store)
-            if topic is None:
-                continue
-            restored_from[store] = topic
-            if store not in topology.changelog_sources:
-                written.add(store)
+            if topic is not None:
+                changelogs[store] = topic
                 topics.append(InternalTopic(topic, sub.tasks, changelog_config(topology.stores[store], options)))
-    return tuple(topics), restored_from, frozenset(written)
+    return tuple(topics), changelogs
 
 
 def changelog_config(spec: StoreSpec, options: LayoutOptions) -> dict[str, str]:

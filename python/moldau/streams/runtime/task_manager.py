@@ -92,7 +92,7 @@ class TaskManager:
         self._writers[task_id] = {
             store: self._collector.changelog(environment.layout.changelogs[store], task_id.partition)
             for store in sub.stores
-            if store in environment.layout.written_changelogs
+            if store in environment.layout.changelogs
         }
         return task
 
@@ -212,17 +212,10 @@ class TaskManager:
                 task.committed(self._contained(task))
 
     def _contained(self, task: StreamTask) -> dict[str, int]:
-        """How far each store contains its changelog: what was written, or read where that is an input."""
-        layout, written = self._environment.layout, self._collector.changelog_positions
-        read = {topic: position for topic, position, _ in task.positions()}
-        contained = {}
-        for store in task.stores:
-            topic = layout.changelogs.get(store, "")
-            place = topic, task.id.partition
-            offset = written.get(place) if store in layout.written_changelogs else read.get(topic)
-            if offset is not None:
-                contained[store] = offset
-        return contained
+        """How far each store contains its changelog."""
+        changelogs, written = self._environment.layout.changelogs, self._collector.changelog_positions
+        places = {store: (changelogs[store], task.id.partition) for store in task.stores if store in changelogs}
+        return {store: written[place] for store, place in places.items() if place in written}
 
     def purgeable(self) -> list[TopicPartition]:
         """Repartition records that nobody will read again, by the offset before which they are."""

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from moldau.streams.context import TaskContext
-from moldau.streams.serdes import Serde, required
-from moldau.streams.state.codec import Codec
 from moldau.streams.state.contract import ChangelogWriter
+from moldau.streams.state.keyed import KeyedStore
 from moldau.streams.topology.nodes import StoreSpec
 
 
-class MemoryKeyValueStore:
+class MemoryKeyValueStore(KeyedStore):
     """One dict of entries and the keys that changed since the last flush.
 
     With `timestamped` an entry is a pair and its changelog record carries the pair's timestamp; otherwise the
@@ -25,22 +24,17 @@ class MemoryKeyValueStore:
     """
 
     def __init__(self, spec: StoreSpec, context: TaskContext) -> None:
-        self.name = spec.name
-        self._context = context
-        self._pairs = spec.kind == "timestamped"
-        self._key_serde: Serde[Any] = required(spec.key, f"store {spec.name}", "key")
-        self._keys = Codec(self._key_serde)
-        self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
+        super().__init__(spec, context)
         self._entries: dict[Any, Any] = {}
         self._dirty: dict[Any, int] = {}
         """Keys that changed, with the time of the record that changed them."""
         self._sorted: list[tuple[bytes, Any]] | None = None
-        self.get: Callable[[Any], Any] = self._reader()
-        self.put: Callable[[Any, Any], None] = self._writer()
+        self.get = self._reader()
+        self.put = self._writer()
 
     def _reader(self) -> Callable[[Any], Any]:
         entries, key_of, load = self._entries, self._keys.inward, self._load
-        if self._keys.kept_as_is and self._values.kept_as_is:
+        if self._as_is:
             return entries.get
 
         def get(key: Any) -> Any:
@@ -51,8 +45,7 @@ class MemoryKeyValueStore:
 
     def _writer(self) -> Callable[[Any, Any], None]:
         entries, dirty, context = self._entries, self._dirty, self._context
-        key_of, keep = self._keys.inward, self._keep
-        as_is = self._keys.kept_as_is and self._values.kept_as_is
+        key_of, keep, as_is = self._keys.inward, self._keep, self._as_is
 
         def put(key: Any, value: Any) -> None:
             if not as_is:
@@ -67,30 +60,6 @@ class MemoryKeyValueStore:
             entries[key] = value if as_is else keep(value)
 
         return put
-
-    def _load(self, entry: Any) -> Any:
-        return (self._values.outward(entry[0]), entry[1]) if self._pairs else self._values.outward(entry)
-
-    def _keep(self, value: Any) -> Any:
-        return (self._values.inward(value[0]), value[1]) if self._pairs else self._values.inward(value)
-
-    def put_if_absent(self, key: Any, value: Any) -> Any:
-        """Put a value where there is none; returns the one that was there."""
-        old = self.get(key)
-        if old is None:
-            self.put(key, value)
-        return old
-
-    def put_all(self, entries: list[tuple[Any, Any]]) -> None:
-        """Put several entries."""
-        for key, value in entries:
-            self.put(key, value)
-
-    def delete(self, key: Any) -> Any:
-        """Remove a key; returns what it had."""
-        old = self.get(key)
-        self.put(key, None)
-        return old
 
     def range(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
         """Entries from `start` to `end`, both included, in the order of the keys' bytes; None is open."""

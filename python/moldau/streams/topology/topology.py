@@ -40,8 +40,6 @@ class Topology:
         self.stores: dict[str, StoreSpec] = {}
         self.global_stores: dict[str, GlobalStore] = {}
         self.repartition_topics: dict[str, RepartitionTopic] = {}
-        self.changelog_sources: dict[str, str] = {}
-        """Stores whose changelog is an input topic: store name to topic."""
         self.copartitioned_sources: list[frozenset[str]] = []
         self._groups = Groups()
 
@@ -147,10 +145,6 @@ class Topology:
         """The topics of these source nodes must have equally many partitions; checked when the application starts."""
         self.copartitioned_sources.append(frozenset(sources))
 
-    def use_source_as_changelog(self, store: str, topic: str) -> None:
-        """The store is restored from its input topic: no changelog is written."""
-        self.changelog_sources[store] = topic
-
     def sources(self) -> list[SourceNode]:
         """All source nodes in the order in which they were added."""
         return [node for node in self.nodes.values() if isinstance(node, SourceNode)]
@@ -176,11 +170,9 @@ class Topology:
         return f"{application_id}-{name}" if name in self.repartition_topics else name
 
     def changelog_topic(self, application_id: str, store: str) -> str | None:
-        """The topic that a store is restored from: its own changelog, the input topic, or None when it has neither."""
+        """The topic that a store is restored from: its own changelog, a global one's input topic, or None."""
         if store in self.global_stores:
             return self.global_stores[store].topic
-        if store in self.changelog_sources:
-            return self.internal_topic(application_id, self.changelog_sources[store])
         return f"{application_id}-{store}-changelog" if self.stores[store].logged else None
 
     def describe(self) -> TopologyDescription:
