@@ -32,3 +32,19 @@ class RecordError(StreamsError):
         self.topic = topic
         self.partition = partition
         self.offset = offset
+
+
+class TimestampError(RecordError):
+    """A record has no time that can be used: no handler goes on after it, as in Kafka Streams."""
+
+
+class UnwritableError(StreamsError):
+    """A sink cannot write a key or a value as its serde wants; the serde's error is chained."""
+
+    def __init__(self, topic: str, node: str, cause: Exception) -> None:
+        super().__init__(
+            f"a record cannot be written to {topic} by {node}: {cause}\n"
+            "hint: give the sink the serdes of what is forwarded to it: `.to(topic, key=..., value=...)`"
+        )
+        self.topic = topic
+        self.node = node

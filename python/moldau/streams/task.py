@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from moldau.streams.context import TaskContext
-from moldau.streams.errors import RecordError
+from moldau.streams.errors import RecordError, TimestampError, UnwritableError
 from moldau.streams.operators.contract import Headers, NodeContext, Process, fan_out
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.serdes import required
@@ -21,6 +21,9 @@ Emit = Callable[[str, bytes | None, bytes | None, int, Headers, Any, Any, Partit
 """`emit(topic, key, value, timestamp, headers, key_object, value_object, partitioner)`: one record out of a sink.
 
 The topic is the topology's name for it; an internal one is still without the application id."""
+
+LeaveOut = Callable[[UnwritableError], bool]
+"""`leave_out(error)`: whether to go on without a record that a sink cannot serialise."""
 
 Feed = Callable[[bytes | None, bytes | None, int, Headers], None]
 """`feed(key, value, timestamp, headers)`: one record into a source, as it came off the wire."""
@@ -37,8 +40,12 @@ class Task:
         context: TaskContext,
         open_store: OpenStore,
         emit: Emit,
+        leave_out: LeaveOut | None = None,
     ) -> None:
         self.context = context
+        self.partition_times: dict[str, int] = {}
+        """The greatest extracted timestamp per input topic; whoever takes a task over sets them."""
+        self._leave_out = leave_out
         self._nodes = {node.name: node for node in nodes}
         self._emit = emit
         self._sources: dict[str, Process] = {}
@@ -83,21 +90,28 @@ class Task:
         place = f"source {node.name} ({topic})"
         read_key = required(node.key, place, "key").bind(topic, "key").deserialize
         read_value = required(node.value, place, "value").bind(topic, "value").deserialize
-        extract = node.timestamp_extractor
-        partition_time = -1
+        extract, times = node.timestamp_extractor, self.partition_times
 
         def feed(key: bytes | None, value: bytes | None, timestamp: int, headers: Headers) -> None:
-            nonlocal partition_time
             try:
                 read = None if key is None else read_key(key), None if value is None else read_value(value)
             except Exception as error:
                 raise RecordError("cannot be read", context.topic, context.partition, context.offset) from error
             if extract is not None:
-                timestamp = extract(timestamp, *read, partition_time)
-                partition_time = max(partition_time, timestamp)
+                before = times.get(topic, -1)
+                try:
+                    timestamp = extract(timestamp, *read, before)
+                except Exception as error:
+                    raise TimestampError(
+                        f"the timestamp extractor of {place} has failed",
+                        context.topic,
+                        context.partition,
+                        context.offset,
+                    ) from error
+                times[topic] = max(before, timestamp)
             if timestamp < 0:
                 if extract is None:
-                    raise RecordError(
+                    raise TimestampError(
                         f"the timestamp {timestamp} is negative",
                         context.topic,
                         context.partition,
@@ -116,14 +130,14 @@ class Task:
     def _sink(self, node: SinkNode) -> Process:
         emit, choose = self._emit, node.topic
         if isinstance(choose, str):
-            return _into(choose, node, emit)
+            return _into(choose, node, emit, self._leave_out)
         writers: dict[str, Process] = {}
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             topic = choose(key, value, headers)
             write = writers.get(topic)
             if write is None:
-                write = writers[topic] = _into(topic, node, emit)
+                write = writers[topic] = _into(topic, node, emit, self._leave_out)
             write(key, value, timestamp, headers)
 
         return process
@@ -155,22 +169,21 @@ class Task:
             store.close()
 
 
-def _into(topic: str, node: SinkNode, emit: Emit) -> Process:
+def _into(topic: str, node: SinkNode, emit: Emit, leave_out: LeaveOut | None) -> Process:
     """What writes into one topic, with the serdes bound to it."""
     place, partitioner = f"sink {node.name} ({topic})", node.partitioner
     write_key = required(node.key, place, "key").bind(topic, "key").serialize
     write_value = required(node.value, place, "value").bind(topic, "value").serialize
 
     def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
-        emit(
-            topic,
-            None if key is None else write_key(key),
-            None if value is None else write_value(value),
-            timestamp,
-            headers,
-            key,
-            value,
-            partitioner,
-        )
+        try:
+            key_bytes = None if key is None else write_key(key)
+            value_bytes = None if value is None else write_value(value)
+        except Exception as cause:
+            error = UnwritableError(topic, node.name, cause)
+            if leave_out is None or not leave_out(error):
+                raise error from cause
+            return
+        emit(topic, key_bytes, value_bytes, timestamp, headers, key, value, partitioner)
 
     return process

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from moldau.streams.runtime import KafkaStreams
@@ -91,6 +91,12 @@ class Cluster:
     def close(self) -> None:
         for app in self._apps:
             app.close()
+
+
+def committed(cluster: Cluster, application_id: str) -> dict[tuple[str, int], int]:
+    """The offsets of an application by topic and partition."""
+    future = cluster.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(application_id)])[application_id]
+    return {(one.topic, one.partition): one.offset for one in future.result(10).topic_partitions}
 
 
 def eventually(condition: Callable[[], Any], within_s: float = WITHIN_S) -> Any:

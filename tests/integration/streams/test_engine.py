@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import ConfigResource
-from tests.integration.streams.cluster import eventually
+from tests.integration.streams.cluster import committed, eventually
 from tests.integration.streams.topologies import HOUR_MS, T0, count_per_key, count_per_value, doubled, hourly_revenue
 
 from moldau.streams.runtime import State
@@ -23,11 +23,6 @@ BOTH = pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"]
 
 def number(data):
     return struct.unpack(">q", data)[0]
-
-
-def committed(cluster, application_id):
-    future = cluster.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(application_id)])[application_id]
-    return {(one.topic, one.partition): one.offset for one in future.result(10).topic_partitions}
 
 
 def order(amount, status="COMPLETED"):

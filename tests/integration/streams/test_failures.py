@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 import struct
 
 import pytest
 from confluent_kafka import Producer
-from tests.integration.streams.cluster import eventually
+from confluent_kafka.admin import NewTopic
+from tests.integration.streams.cluster import committed, eventually
 from tests.integration.streams.topologies import T0, count_per_key, doubled
 
 from moldau.streams.dsl.builder import StreamsBuilder
@@ -177,3 +179,50 @@ def test_a_fenced_thread_gives_its_work_up_and_does_it_again_from_the_last_commi
     for message in cluster.read("fenced-out"):
         counts.setdefault(message.key(), []).append(struct.unpack(">q", message.value())[0])
     assert counts == {f"k{i}".encode(): list(range(1, 801)) for i in range(5)}
+
+
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
+def test_a_record_that_the_cluster_refuses_is_left_out_once(cluster, guarantee):
+    source, sink = f"refused-{guarantee}", f"refused-out-{guarantee}"
+    cluster.create(1, source)
+    (created,) = cluster.admin.create_topics([NewTopic(sink, 1, config={"max.message.bytes": "1000"})]).values()
+    created.result(30)
+    # Random, so that no compression makes the one in the middle fit.
+    values = [b"small", random.Random(1).randbytes(5000).hex().encode(), b"after"]
+    refused = []
+
+    def decide(failure):
+        refused.append((failure.topic, len(failure.value)))
+        return Response.CONTINUE
+
+    builder = StreamsBuilder()
+    builder.stream(source, key=str, value=str).to(sink)
+    app = cluster.app(
+        builder.build(),
+        f"{source}-app",
+        processing_guarantee=guarantee,
+        production_exception_handler=decide,
+        **{"producer.linger.ms": 0, "producer.batch.num.messages": 1},
+    ).start()
+    cluster.write(source, [(b"k", value, T0) for value in values])
+    eventually(lambda: [message.value() for message in cluster.read(sink)] == [b"small", b"after"])
+    eventually(lambda: committed(cluster, f"{source}-app") == {(source, 0): 3})
+    assert refused == [(sink, 10_000)]
+    assert app.failure is None
+    app.close()
+
+
+def test_an_input_that_is_made_anew_is_read_from_its_start(cluster):
+    cluster.create(1, "anew", "anew-out")
+    cluster.write("anew", [(b"k", packed(value), T0) for value in range(20)])
+    app = cluster.app(doubled("anew", "anew-out"), "anew-app").start()
+    eventually(lambda: committed(cluster, "anew-app") == {("anew", 0): 20})
+    app.close()
+    cluster.admin.delete_topics(["anew"])["anew"].result(30)
+    eventually(lambda: "anew" not in cluster.admin.list_topics(timeout=10).topics)
+    cluster.create(1, "anew")
+    cluster.write("anew", [(b"k", packed(value), T0) for value in (100, 101)])
+    with cluster.app(doubled("anew", "anew-out"), "anew-app"):
+        eventually(lambda: len(cluster.read("anew-out")) == 22)
+        eventually(lambda: committed(cluster, "anew-app") == {("anew", 0): 2})
+    assert [message.value() for message in cluster.read("anew-out")][20:] == [packed(200), packed(202)]

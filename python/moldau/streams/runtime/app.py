@@ -23,7 +23,6 @@ from moldau.streams.errors import StreamsError
 from moldau.streams.persistent import is_on_disk
 from moldau.streams.runtime.directory import StateDirectory
 from moldau.streams.runtime.environment import Environment
-from moldau.streams.runtime.exception_handlers import handler_of
 from moldau.streams.runtime.internal_topics import existing_topics, make_ready
 from moldau.streams.runtime.layout import LayoutOptions, lay_out
 from moldau.streams.runtime.queries import LocalTasks, ReadOnlyStore, Router
@@ -66,14 +65,6 @@ class KafkaStreams:
         """
         self.topology = topology
         self.settings: StreamsSettings = load(config, settings)
-        self._handlers = {
-            setting: handler_of(getattr(self.settings, setting.replace(".", "_")), setting)
-            for setting in (
-                "deserialization.exception.handler",
-                "processing.exception.handler",
-                "production.exception.handler",
-            )
-        }
         self._machine = StateMachine()
         self._uncaught: UncaughtExceptionHandler = lambda _: UncaughtResponse.SHUTDOWN_CLIENT
         self._threads: list[StreamThread] = []
@@ -157,16 +148,7 @@ class KafkaStreams:
         if settings.application_server:
             self._queries = QueryServer(settings.application_id, settings.application_server)
             settings = replace(settings, application_server=self._queries.address)
-        return Environment(
-            self.topology,
-            layout,
-            settings,
-            self._directory.process_id,
-            admin,
-            self._handlers["deserialization.exception.handler"],
-            self._handlers["processing.exception.handler"],
-            self._handlers["production.exception.handler"],
-        )
+        return Environment(self.topology, layout, settings, self._directory.process_id, admin)
 
     def _thread(self, index: int) -> StreamThread:
         assert self._environment is not None

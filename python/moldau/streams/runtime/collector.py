@@ -6,6 +6,7 @@ begun with the first work after a commit.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -27,6 +28,38 @@ logger: Final = logging.getLogger("moldau.streams")
 _WAIT_FOR_ROOM_S: Final = 0.1
 _METADATA_TIMEOUT_S: Final = 30.0
 Partition = tuple[str, int]
+_LEFT_OUT_MAX: Final = 100_000
+
+
+class LeftOut:
+    """Records that the cluster refused and the handler gave up, known again when they come once more.
+
+    A transaction in which a record failed cannot be committed: the work since the last commit is done again, without
+    that record. A thread keeps this beyond its sessions.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[bytes] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def add(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        """Leave this one out from now on."""
+        if len(self._known) >= _LEFT_OUT_MAX:
+            raise ProductionError(
+                f"{_LEFT_OUT_MAX:,} records of one transaction after the other were refused by {topic}\n"
+                "hint: production.exception.handler leaves them out one by one; mend what refuses them all"
+            )
+        self._known.add(_fingerprint(topic, key, value))
+
+    def has(self, topic: str, key: bytes | None, value: bytes | None) -> bool:
+        """Whether this one was given up."""
+        return _fingerprint(topic, key, value) in self._known
+
+
+def _fingerprint(topic: str, key: bytes | None, value: bytes | None) -> bytes:
+    return hashlib.blake2b(repr((topic, key, value)).encode(), digest_size=16).digest()
 
 
 class ProductionError(StreamsError):
@@ -37,11 +70,18 @@ class RecordCollector:
     """Output of one thread. Belongs to that thread."""
 
     def __init__(
-        self, producer: confluent_kafka.Producer, *, exactly_once: bool, handler: Handler, patience_s: float
+        self,
+        producer: confluent_kafka.Producer,
+        *,
+        exactly_once: bool,
+        handler: Handler,
+        left_out: LeftOut,
+        patience_s: float,
     ) -> None:
         self._producer = producer
         self._exactly_once = exactly_once
         self._handler = handler
+        self._left_out = left_out
         self._patience_s = patience_s
         self._in_transaction = False
         self._failed: Exception | None = None
@@ -188,6 +228,8 @@ class RecordCollector:
     ) -> None:
         produce = self._producer.produce
         deadline = 0.0
+        if self._left_out and self._left_out.has(topic, key, value):
+            return
         while True:
             try:
                 produce(topic, value, key, partition, delivered, None, timestamp, headers)
@@ -229,6 +271,11 @@ class RecordCollector:
         )
         if self._handler(failure) is Response.FAIL:
             self._failed = self._failed or ProductionError(f"a record could not be written to {name}: {error.str()}")
+        elif self._exactly_once and message is not None:
+            self._left_out.add(name, failure.key, failure.value)
+            self._failed = self._failed or TaskMigratedError(
+                f"{name} refused a record, which is left out: the transaction is begun again without it"
+            )
 
     def client_failed(self, error: Any) -> None:
         """Take an error of the producer itself.

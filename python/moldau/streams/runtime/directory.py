@@ -55,7 +55,11 @@ class StateDirectory:
             self.process_id = str(uuid.uuid4())
             return
         self._lock = lock
-        self.process_id = self._identity()
+        try:
+            self.process_id = self._identity()
+        except OSError as error:
+            self.close()
+            raise StateDirectoryError(f"the folder for state {path} cannot be written: {error.strerror}") from error
 
     def _identity(self) -> str:
         """The id that was written here first."""

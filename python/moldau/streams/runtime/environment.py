@@ -11,7 +11,6 @@ from typing import Any
 from confluent_kafka.admin import AdminClient
 
 from moldau.streams.persistent import is_on_disk
-from moldau.streams.runtime.exception_handlers import Handler
 from moldau.streams.runtime.layout import Layout
 from moldau.streams.runtime.settings import StreamsSettings
 from moldau.streams.topology.topology import Topology
@@ -31,9 +30,6 @@ class Environment:
     settings: StreamsSettings
     process_id: str
     admin: AdminClient
-    on_unreadable: Handler
-    on_unprocessable: Handler
-    on_unwritable: Handler
     clock: Callable[[], int] = wall_clock_ms
 
     def on_cluster(self, topic: str) -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from moldau.streams.errors import StreamsError
 from moldau.streams.operators.contract import Header, Headers
 
 logger: Final = logging.getLogger("moldau.streams")
@@ -70,18 +69,14 @@ _BY_NAME: Final = {
 }
 
 
-def handler_of(given: Any, setting: str) -> Handler:
-    """The handler that a setting names: a function, Kafka's class name, or `fail` or `continue`."""
-    if given is None:
-        return log_and_fail
+def handler_of(given: Any) -> Handler:
+    """The handler that a setting names: a function, Kafka's class name, or `fail` or `continue`; or ValueError."""
     if callable(given):
         function: Handler = given
         return function
     known = _BY_NAME.get(str(given).rsplit(".", 1)[-1])
     if known is None:
-        raise StreamsError(
-            f"{setting}: there is no handler {given!r}\nhint: a function, or one of {', '.join(_BY_NAME)}"
-        )
+        raise ValueError(f"there is no handler {given!r}: give a function, or one of {', '.join(_BY_NAME)}")
     return known
 
 

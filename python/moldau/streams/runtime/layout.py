@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from moldau.internal_names import is_internal_topic
 from moldau.streams.errors import CopartitionError, StreamsError, TopologyError
 from moldau.streams.topology.nodes import Node, SourceNode, StoreSpec
 from moldau.streams.topology.subtopology import SubTopology
@@ -127,7 +128,8 @@ def lay_out(topology: Topology, existing: Mapping[str, int], options: LayoutOpti
         MissingTopicsError: an input topic is not there.
         CopartitionError: two sides of a join have different numbers of partitions.
     """
-    subs = [_resolve_patterns(sub, existing) for sub in topology.sub_topologies()]
+    offered = _offered_to_patterns(topology, existing, options.application_id)
+    subs = [_resolve_patterns(sub, offered) for sub in topology.sub_topologies()]
     external = {topic for sub in subs for topic in sub.source_topics if topic not in topology.repartition_topics}
     missing = external - existing.keys()
     if missing:
@@ -161,13 +163,20 @@ def lay_out(topology: Topology, existing: Mapping[str, int], options: LayoutOpti
     )
 
 
-def _resolve_patterns(sub: SubTopology, existing: Mapping[str, int]) -> SubTopology:
+def _offered_to_patterns(topology: Topology, existing: Iterable[str], application_id: str) -> list[str]:
+    """The topics that a pattern may match: neither the cluster's own, nor those that the application makes itself."""
+    own = {topology.internal_topic(application_id, name) for name in topology.repartition_topics}
+    own |= {topology.changelog_topic(application_id, store) or "" for store in topology.stores}
+    return sorted(topic for topic in existing if topic not in own and not is_internal_topic(topic))
+
+
+def _resolve_patterns(sub: SubTopology, offered: Iterable[str]) -> SubTopology:
     """The sub-topology with the topics that are there now in place of patterns."""
 
     def resolve(node: Node) -> Node:
         if not isinstance(node, SourceNode) or node.pattern is None:
             return node
-        matching = tuple(sorted(topic for topic in existing if node.pattern.fullmatch(topic)))
+        matching = tuple(topic for topic in offered if node.pattern.fullmatch(topic))
         if not matching:
             raise MissingTopicsError([node.pattern.pattern])
         return replace(node, topics=matching)

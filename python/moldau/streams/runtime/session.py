@@ -24,7 +24,7 @@ from confluent_kafka import (
 )
 
 from moldau.streams.errors import StreamsError
-from moldau.streams.runtime.collector import RecordCollector
+from moldau.streams.runtime.collector import LeftOut, RecordCollector
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.offset_metadata import decode
@@ -50,7 +50,9 @@ class MissingOffsetError(StreamsError):
 class Session:
     """The clients and tasks of a thread between two joins. Belongs to the thread."""
 
-    def __init__(self, environment: Environment, index: int, gate: Gate, counts: ThreadCounts) -> None:
+    def __init__(
+        self, environment: Environment, index: int, gate: Gate, counts: ThreadCounts, left_out: LeftOut
+    ) -> None:
         settings = environment.settings
         self._environment = environment
         self._settings = settings
@@ -67,7 +69,8 @@ class Session:
         self.collector: RecordCollector = RecordCollector(
             self._producer,
             exactly_once=settings.exactly_once,
-            handler=environment.on_unwritable,
+            handler=settings.production_exception_handler,
+            left_out=left_out,
             patience_s=self._patience_s,
         )
         self.tasks = TaskManager(environment, self.collector, counts)
@@ -78,6 +81,8 @@ class Session:
         )
         self._resets = _offset_resets(environment)
         self._callback_error: Exception | None = None
+        self._rebalanced = False
+        """Whether partitions were assigned while the records in work were read."""
         self._full: set[Partition] = set()
         self._next_commit = 0.0
         self._next_purge = 0.0
@@ -122,6 +127,7 @@ class Session:
 
     def _read(self) -> list[Message]:
         """What is there, without waiting for more; waits only if there is nothing at all."""
+        self._rebalanced = False
         messages = self._consumer.consume(MICRO_BATCH, 0)
         if not messages:
             wait_s = 0.0 if self._restorer.is_busy else self._idle_s()
@@ -141,7 +147,7 @@ class Session:
         counts = self._counts
         counts.polls += 1
         self._judge(messages)
-        self.tasks.distribute(messages)
+        self.tasks.distribute(messages, rebalanced=self._rebalanced)
         if self._restorer.is_busy:
             self._restore()
         started = time.monotonic()
@@ -282,6 +288,7 @@ class Session:
     def _assign(self, partitions: list[TopicPartition]) -> None:
         places = [(one.topic, one.partition) for one in partitions]
         self._counts.rebalances += 1
+        self._rebalanced = True
         made = self.tasks.assign(places)
         started = self._starting_points(partitions)
         for one in started:

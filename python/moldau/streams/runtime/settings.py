@@ -21,6 +21,7 @@ from moldau.client.settings import Role
 from moldau.client.translation import merged, plain, translate
 from moldau.streams.durations import milliseconds
 from moldau.streams.errors import StreamsError
+from moldau.streams.runtime.exception_handlers import Handler, handler_of, log_and_fail
 
 AT_LEAST_ONCE: Final = "at_least_once"
 EXACTLY_ONCE_V2: Final = "exactly_once_v2"
@@ -127,10 +128,6 @@ def _nothing_yet(value: Any) -> int:
     return 0
 
 
-def _any(value: Any) -> Any:
-    return value
-
-
 _TABLE: Final = {
     setting.name: setting
     for setting in (
@@ -140,16 +137,16 @@ _TABLE: Final = {
         _Setting("buffered.records.per.partition", _number(1), 1000),
         _Setting("client.id", _text, ""),
         _Setting("commit.interval.ms", _ms(0)),
-        _Setting("deserialization.exception.handler", _any),
+        _Setting("deserialization.exception.handler", handler_of, log_and_fail),
         _Setting("errors.dead.letter.queue.topic.name", _text),
         _Setting("group.instance.id", _text),
         _Setting("max.task.idle.ms", _ms(-1), 0),
         _Setting("num.standby.replicas", _nothing_yet, 0),
         _Setting("num.stream.threads", _number(1), 1),
         _Setting("poll.ms", _ms(0), 100),
-        _Setting("processing.exception.handler", _any),
+        _Setting("processing.exception.handler", handler_of, log_and_fail),
         _Setting("processing.guarantee", _one_of(AT_LEAST_ONCE, EXACTLY_ONCE_V2), AT_LEAST_ONCE),
-        _Setting("production.exception.handler", _any),
+        _Setting("production.exception.handler", handler_of, log_and_fail),
         _Setting("repartition.purge.interval.ms", _ms(0), 30_000),
         _Setting("replication.factor", _number(-1), -1),
         _Setting("state.dir", _text),
@@ -200,16 +197,16 @@ class StreamsSettings:
     buffered_records_per_partition: int
     client_id: str
     commit_interval_ms: int
-    deserialization_exception_handler: Any
+    deserialization_exception_handler: Handler
     errors_dead_letter_queue_topic_name: str | None
     group_instance_id: str | None
     max_task_idle_ms: int
     num_standby_replicas: int
     num_stream_threads: int
     poll_ms: int
-    processing_exception_handler: Any
+    processing_exception_handler: Handler
     processing_guarantee: str
-    production_exception_handler: Any
+    production_exception_handler: Handler
     repartition_purge_interval_ms: int
     replication_factor: int
     state_dir: str
@@ -308,7 +305,8 @@ def load(config: Mapping[str, Any] | None = None, keywords: Mapping[str, Any] | 
             problems += _take_for_clients(name, value, clients, topic_config)
             continue
         try:
-            values[name.replace(".", "_")] = None if value is None else setting.read(value)
+            if value is not None:
+                values[name.replace(".", "_")] = setting.read(value)
         except (TypeError, ValueError) as error:
             problems.append(f"{name}: {error}")
     problems += [f"{name}: must be given" for name in ("application.id", "bootstrap.servers") if not _has(values, name)]

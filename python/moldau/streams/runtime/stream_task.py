@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from moldau.streams.context import TaskContext
-from moldau.streams.errors import RecordError
+from moldau.streams.errors import RecordError, TimestampError, UnwritableError
 from moldau.streams.persistent import TaskDatabase
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.runtime.collector import ProductionError
@@ -47,6 +47,7 @@ class TaskParts:
     emit: Emit
     on_unreadable: Handler
     on_unprocessable: Handler
+    on_unwritable: Handler
     dead_letter: Callable[[Failure], None]
     max_idle_ms: int
     database: TaskDatabase | None = None
@@ -55,20 +56,20 @@ class TaskParts:
 class Input:
     """One partition that a task reads."""
 
-    def __init__(self, topic: str, feed: Feed, name: str, time_of: Callable[[Message, int], int]) -> None:
+    def __init__(self, topic: str, feed: Feed, node: SourceNode) -> None:
         self.topic = topic
-        self.name = name
         self.feed = feed
+        self.extracts = node.timestamp_extractor is not None
         self.records: deque[Message] = deque()
         self.time = -1
         """The greatest timestamp that was processed, ms; -1 before the first record."""
         self.position = -1
         """The offset after the last record that was processed; -1 when nobody ever committed one."""
+        self.next_offset = -1
+        """The offset after the last record that was queued."""
         self.read_to_the_end = False
         self.idle_since: int | None = None
-        self.went_back = False
-        """Whether records before `position` came; said once."""
-        self._time_of = time_of
+        self._time_of = _clock_of(node)
         self._head_time: int | None = None
 
     def head_time(self) -> int:
@@ -85,6 +86,7 @@ class Input:
     def clear(self) -> None:
         """Forget what was not processed."""
         self.records.clear()
+        self.next_offset = self.position
         self._head_time = None
         self.read_to_the_end = False
 
@@ -99,15 +101,22 @@ class StreamTask:
         self.database = parts.database
         self._parts = parts
         specs: dict[str, StoreSpec] = {name: parts.topology.stores[name] for name in sub.stores}
-        self.task = Task(sub.nodes, specs, context=self.context, open_store=parts.open_store, emit=parts.emit)
+        self.task = Task(
+            sub.nodes,
+            specs,
+            context=self.context,
+            open_store=parts.open_store,
+            emit=parts.emit,
+            leave_out=self._leave_out,
+        )
+        self._topics = sub.topics
         sources = {topic: node for node in sub.nodes if isinstance(node, SourceNode) for topic in node.topics}
         self.inputs: dict[str, Input] = {
-            topic: Input(
-                topic, self.task.feeds[sub.topics[topic]], sub.topics[topic], _clock_of(sources[sub.topics[topic]])
-            )
+            topic: Input(topic, self.task.feeds[sub.topics[topic]], sources[sub.topics[topic]])
             for topic in sub.inputs(task_id.partition)
         }
         self._dirty = False
+        self._in_work: Message | None = None
         self.processed = 0
         self.skipped = 0
 
@@ -129,14 +138,31 @@ class StreamTask:
     def start_at(self, topic: str, offset: int, partition_time: int) -> None:
         """Take over where the last owner was; a negative offset is none."""
         source = self.inputs[topic]
-        source.position = max(offset, -1)
+        source.position = source.next_offset = max(offset, -1)
         source.time = partition_time
+        if source.extracts:
+            self.task.partition_times[self._topics[topic]] = partition_time
         self.context.stream_time = max(self.context.stream_time, partition_time)
 
-    def add(self, topic: str, messages: Iterable[Message]) -> None:
-        """Queue records of one input."""
+    def add(self, topic: str, messages: Sequence[Message], *, rebalanced: bool = False) -> None:
+        """Queue records of one input; after a rebalance without those that were fetched before it and came again.
+
+        At any other time an offset goes back only when the topic was made anew, or its reset policy has begun it anew.
+        """
         source = self.inputs[topic]
-        source.records.extend(messages)
+        if rebalanced:
+            messages = list(_fresh(source, messages))
+        elif messages and messages[0].offset() < source.next_offset:
+            logger.warning(
+                "%s-%d goes on at offset %d, before %d: its records are not those that were there before",
+                topic,
+                self.id.partition,
+                messages[0].offset(),
+                source.next_offset,
+            )
+        if messages:
+            source.records.extend(messages)
+            source.next_offset = messages[-1].offset() + 1
         source.read_to_the_end = False
         source.idle_since = None
 
@@ -190,47 +216,35 @@ class StreamTask:
         context, feed, take = self.context, source.feed, source.take
         context.topic = source.topic
         punctuators = context.punctuators
+        topic, times, latest = self._topics[source.topic], self.task.partition_times, -1
         self._dirty = True
         message: Message
         for _ in range(count):
             message = take()
             offset = context.offset = message.offset()
-            if offset < source.position:
-                # Fetched before a rebalance, and once more after it; or what follows is not what was there before.
-                self._leave_out(source, offset)
-                continue
+            self._in_work = message
             try:
                 feed(message.key(), message.value(), message.timestamp()[1], message.headers() or NO_HEADERS)
-            except (ProductionError, TaskMigratedError):
-                # Not of this record: what was written before it has failed, and that came to light now.
+            except (ProductionError, TaskMigratedError, TimestampError, UnwritableError):
+                # Of what was written before this record, or what no handler of records decides.
                 raise
             except Exception as error:  # noqa: BLE001 (the handler decides, and raises it again unless it goes on)
-                self._handle(error, source, message)
+                self._handle(error, message)
+            else:
+                if context.timestamp > latest:
+                    latest = context.timestamp
             source.position = offset + 1
             if punctuators:
                 self.task.punctuate(PunctuationType.STREAM_TIME, context.stream_time)
-            source.time = max(source.time, context.timestamp)
+        self._in_work = None
+        source.time = max(source.time, times.get(topic, latest))
 
-    def _leave_out(self, source: Input, offset: int) -> None:
-        if not source.went_back:
-            source.went_back = True
-            logger.warning(
-                "%s-%d came back to offset %d: what is before %d was worked on and is left out; if the topic was made "
-                "anew, reset the offsets of the group",
-                source.topic,
-                self.id.partition,
-                offset,
-                source.position,
-            )
-
-    def _handle(self, error: Exception, source: Input, message: Message) -> None:
-        parts = self._parts
-        unreadable = isinstance(error, RecordError) and error.__cause__ is not None
-        cause = error.__cause__ if unreadable and error.__cause__ is not None else error
-        failure = Failure(
+    def _failure(self, cause: BaseException, message: Message) -> Failure:
+        assert self.context.topic is not None
+        return Failure(
             cause,
             str(self.id),
-            source.topic,
+            self.context.topic,
             self.id.partition,
             message.offset(),
             message.key(),
@@ -238,13 +252,29 @@ class StreamTask:
             message.timestamp()[1],
             message.headers() or NO_HEADERS,
         )
+
+    def _leave_out(self, error: UnwritableError) -> bool:
+        """Whether to go on without what a sink cannot serialise: the handler is shown the record it was made from."""
+        message = self._in_work
+        if message is None:
+            # Of a punctuator: there is no record to show.
+            return False
+        decision = self._parts.on_unwritable(self._failure(error, message))
+        self.skipped += decision is Response.CONTINUE
+        return decision is Response.CONTINUE
+
+    def _handle(self, error: Exception, message: Message) -> None:
+        parts = self._parts
+        unreadable = isinstance(error, RecordError) and error.__cause__ is not None
+        cause = error.__cause__ if unreadable and error.__cause__ is not None else error
+        failure = self._failure(cause, message)
         handler = parts.on_unreadable if unreadable else parts.on_unprocessable
         decision = handler(failure)
         parts.dead_letter(failure)
         if decision is Response.FAIL:
             if unreadable:
                 raise error
-            raise RecordError("cannot be processed", source.topic, self.id.partition, message.offset()) from error
+            raise RecordError("cannot be processed", failure.topic, failure.partition, failure.offset) from error
         self.skipped += 1
 
     def punctuate_wall_clock(self, now: int) -> None:
@@ -279,6 +309,15 @@ class StreamTask:
         finally:
             if self.database is not None:
                 self.database.close()
+
+
+def _fresh(source: Input, messages: Sequence[Message]) -> Iterator[Message]:
+    """Those that were not queued or worked on before."""
+    following = source.next_offset
+    for message in messages:
+        if message.offset() >= following:
+            following = message.offset() + 1
+            yield message
 
 
 def _nobody(key: bytes, value: bytes | None, timestamp: int) -> None:

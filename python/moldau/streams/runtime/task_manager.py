@@ -76,8 +76,9 @@ class TaskManager:
             if database is None
             else opener(database, settings.statestore_cache_max_bytes // ENTRY_BYTES),
             self._collector.emitter(environment.on_cluster),
-            environment.on_unreadable,
-            environment.on_unprocessable,
+            settings.deserialization_exception_handler,
+            settings.processing_exception_handler,
+            settings.production_exception_handler,
             self._dead_letter,
             settings.max_task_idle_ms,
             database,
@@ -155,15 +156,18 @@ class TaskManager:
         self._counts.tasks_closed += 1
         task.close()
 
-    def distribute(self, messages: list[Message]) -> None:
-        """Put records into the queues of their tasks, and note which inputs were read to their end."""
+    def distribute(self, messages: list[Message], *, rebalanced: bool) -> None:
+        """Put records into the queues of their tasks, and note which inputs were read to their end.
+
+        `rebalanced` says that some of them may have been fetched before partitions were assigned, and come once more.
+        """
         by_place: dict[Partition, list[Message]] = {}
         for message in messages:
             place = message.topic(), message.partition()
             if message.error() is not None:
                 task = self._by_place.get(place)
                 if task is not None:
-                    task.add(place[0], by_place.pop(place, ()))
+                    task.add(place[0], by_place.pop(place, ()), rebalanced=rebalanced)
                     task.at_end(place[0])
                 continue
             run = by_place.get(place)
@@ -175,7 +179,7 @@ class TaskManager:
             task = self._by_place.get(place)
             # What was fetched before a rebalance may come after it.
             if task is not None:
-                task.add(place[0], run)
+                task.add(place[0], run, rebalanced=rebalanced)
 
     def full_inputs(self) -> set[Partition]:
         """Inputs with more records waiting than may wait: they wait for the task's other inputs."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from moldau.streams.runtime.collector import LeftOut
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.outcomes import TaskMigratedError
@@ -37,6 +38,7 @@ class StreamThread(threading.Thread):
         self._ended = ended
         self._stopping = threading.Event()
         self._session: Session | None = None
+        self._left_out = LeftOut()
 
     @property
     def is_stopping(self) -> bool:
@@ -71,7 +73,7 @@ class StreamThread(threading.Thread):
             self._ended(self, failure)
 
     def _one_session(self) -> None:
-        session = self._session = Session(self._environment, self.index, self.gate, self.counts)
+        session = self._session = Session(self._environment, self.index, self.gate, self.counts, self._left_out)
         clean = False
         try:
             session.run(self._stopping.is_set, lambda: self._set_running(running=session.is_running))

@@ -110,3 +110,13 @@ def test_a_sub_topology_with_state_whose_inputs_differ_is_refused():
     builder.stream(["a", "b"], key=str, value=str).group_by_key().count()
     with pytest.raises(CopartitionError):
         lay_out(builder.build(), {"a": 1, "b": 2}, OPTIONS)
+
+
+def test_a_pattern_matches_neither_the_topics_of_the_cluster_nor_those_of_the_application_itself():
+    builder = StreamsBuilder()
+    builder.stream(re.compile(".*"), key=str, value=str).group_by(lambda key, value: value).count(
+        Materialized.as_("counts")
+    )
+    existing = {"words": 1, "__consumer_offsets": 50, "app-counts-repartition": 1, "app-counts-changelog": 1}
+    layout = lay_out(builder.build(), {**existing, "other-counts-changelog": 1}, OPTIONS)
+    assert layout.input_topics == ["app-counts-repartition", "other-counts-changelog", "words"]

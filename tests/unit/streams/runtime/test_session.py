@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from moldau.streams import Materialized, StreamsBuilder
 from moldau.streams.persistent import TaskDatabase
+from moldau.streams.runtime.collector import LeftOut
 from moldau.streams.runtime.environment import Environment, ThreadCounts
-from moldau.streams.runtime.exception_handlers import log_and_fail
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.layout import LayoutOptions, lay_out
 from moldau.streams.runtime.session import Session
@@ -120,11 +120,8 @@ def session(admin, tmp_path, monkeypatch):
     builder.stream("in", key=str, value=str).group_by_key().count(Materialized.as_("counts"))
     topology = builder.build()
     settings = load({"application.id": "app", "bootstrap.servers": "nowhere:9092", "state.dir": str(tmp_path)})
-    handlers = (log_and_fail, log_and_fail, log_and_fail)
-    environment = Environment(
-        topology, lay_out(topology, {"in": 1}, LayoutOptions("app")), settings, "process", admin, *handlers
-    )
-    made = Session(environment, 1, Gate(), ThreadCounts())
+    environment = Environment(topology, lay_out(topology, {"in": 1}, LayoutOptions("app")), settings, "process", admin)
+    made = Session(environment, 1, Gate(), ThreadCounts(), LeftOut())
     yield made
     made.close(clean=False)
 

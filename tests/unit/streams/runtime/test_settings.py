@@ -41,16 +41,18 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
                 "enable.auto.commit": True,
                 "consumer.group.id": "mine",
                 "num.standby.replicas": 1,
+                "processing.exception.handler": "LogAndGoOn",
             }
         )
     text = str(refused.value)
-    assert len(refused.value.problems) == 6
+    assert len(refused.value.problems) == 7
     assert "num.stream.thread: there is no such setting; did you mean num.stream.threads?" in text
     assert "processing.guarantee: must be at_least_once or exactly_once_v2, not 'exactly_once'" in text
     assert "enable.auto.commit: is not for you to set: offsets are committed by the application" in text
     assert "consumer.group.id: is not for you to set: it is the application.id" in text
     assert "num.standby.replicas: must be 0" in text
     assert "application.id: must be given" in text
+    assert "processing.exception.handler: there is no handler 'LogAndGoOn': give a function, or one of" in text
 
 
 def test_what_is_for_clients_goes_to_those_who_read_it():

@@ -6,8 +6,9 @@ import pytest
 
 from moldau.streams import StreamsBuilder
 from moldau.streams.dsl.options import Consumed
+from moldau.streams.errors import TimestampError, UnwritableError
 from moldau.streams.runtime.collector import ProductionError
-from moldau.streams.runtime.exception_handlers import log_and_continue, log_and_fail
+from moldau.streams.runtime.exception_handlers import Response, log_and_continue, log_and_fail
 from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
 from moldau.streams.runtime.outcomes import TaskMigratedError
 from moldau.streams.runtime.stream_task import StreamTask, TaskParts
@@ -40,7 +41,7 @@ def records(*times, start=0):
     return [Record(str(time).encode(), time, start + index) for index, time in enumerate(times)]
 
 
-def task_of(topics, *, max_idle_ms=0, extractor=None):
+def task_of(topics, *, max_idle_ms=0, extractor=None, handler=log_and_fail):
     builder = StreamsBuilder()
     consumed = Consumed.with_(str, str, timestamp_extractor=extractor)
     out = []
@@ -56,8 +57,9 @@ def task_of(topics, *, max_idle_ms=0, extractor=None):
         lambda: 0,
         open_in_memory,
         lambda *record: None,
-        log_and_fail,
-        log_and_fail,
+        handler,
+        handler,
+        handler,
         lambda failure: None,
         max_idle_ms,
     )
@@ -116,13 +118,11 @@ def test_the_order_is_that_of_the_extracted_times():
 def test_what_was_fetched_before_a_rebalance_and_again_after_it_is_worked_on_once(caplog):
     task, out = task_of(["a"])
     task.start_at("a", 2, -1)
-    task.add("a", records(1, 2, 3))
-    task.process(0)
-    task.suspend()
-    task.add("a", records(3, 4, start=2))
+    task.add("a", [*records(1, 2, 3), *records(3, 4, start=2)], rebalanced=True)
     task.process(0)
     assert out == ["3", "4"]
-    assert caplog.text.count("a-0 came back to offset 0: what is before 2 was worked on and is left out") == 1
+    assert task.positions() == [("a", 4, 4)]
+    assert not caplog.text
 
 
 def test_a_suspended_task_forgets_what_it_did_not_work_on():
@@ -157,6 +157,7 @@ def test_an_error_of_what_was_written_before_is_not_taken_for_one_of_the_record(
         emit,
         log_and_continue,
         log_and_continue,
+        log_and_continue,
         lambda failure: None,
         0,
     )
@@ -167,3 +168,104 @@ def test_an_error_of_what_was_written_before_is_not_taken_for_one_of_the_record(
         task.process(0)
     assert task.positions() == []
     assert task.skipped == 0
+
+
+def test_the_extractor_sees_the_partition_time_that_was_committed():
+    seen = []
+
+    def extract(timestamp, key, value, partition_time):
+        seen.append(partition_time)
+        return timestamp
+
+    task, _ = task_of(["a"], extractor=extract)
+    task.start_at("a", 5, 77)
+    task.add("a", records(50, 90, start=5))
+    task.process(0)
+    assert seen == [77, 77]
+    assert task.positions() == [("a", 7, 90)]
+
+
+def test_a_record_without_a_time_stops_the_task_whatever_the_handlers_say():
+    task, _ = task_of(["a"], handler=log_and_continue)
+    task.add("a", records(-1))
+    with pytest.raises(TimestampError, match="the timestamp -1 is negative"):
+        task.process(0)
+    assert (task.positions(), task.skipped) == ([], 0)
+
+
+def test_an_extractor_that_fails_stops_the_task_whatever_the_handlers_say():
+    def extract(timestamp, key, value, partition_time):
+        raise LookupError("no time in it")
+
+    task, _ = task_of(["a"], extractor=extract, handler=log_and_continue)
+    task.add("a", records(1))
+    with pytest.raises(TimestampError, match="the timestamp extractor of source") as refused:
+        task.process(0)
+    assert isinstance(refused.value.__cause__, LookupError)
+
+
+def test_the_time_of_a_record_that_was_left_out_is_not_taken_from_another_input():
+    task, _ = task_of(["a", "b"], extractor=lambda timestamp, key, value, before: timestamp - 100)
+    task.add("a", records(500))
+    task.add("b", records(50, 60))
+    task.at_end("a")
+    task.at_end("b")
+    assert task.process(0) == 3
+    # Both of b's came out negative.
+    assert sorted(task.positions()) == [("a", 1, 400), ("b", 2, -1)]
+
+
+def test_a_topic_that_was_made_anew_is_read_from_its_start(caplog):
+    task, out = task_of(["a"])
+    task.start_at("a", 40, -1)
+    task.add("a", records(1, 2, start=40))
+    task.process(0)
+    task.add("a", records(3, 4))
+    task.process(0)
+    assert out == ["1", "2", "3", "4"]
+    assert task.positions() == [("a", 2, 4)]
+    assert "a-0 goes on at offset 0, before 42" in caplog.text
+
+
+def writing_task(handler):
+    builder = StreamsBuilder()
+    stream = builder.stream("a", key=str, value=str)
+    stream.map_values(lambda value: value if value == "1" else 1.5).to("out", value=str)
+    out = []
+    stream.for_each(lambda key, value: out.append(value))
+    topology = builder.build()
+    parts = TaskParts(
+        topology,
+        "app",
+        lambda: 0,
+        open_in_memory,
+        lambda *record: out.append(record[2]),
+        log_and_fail,
+        log_and_fail,
+        handler,
+        lambda failure: None,
+        0,
+    )
+    task = StreamTask(TaskId(0, 0), lay_out(topology, {"a": 1}, LayoutOptions("app")).sub_topologies[0], parts)
+    task.add("a", records(1, 2))
+    return task, out
+
+
+def test_what_a_sink_cannot_serialise_is_said_with_its_topic():
+    task, _ = writing_task(log_and_fail)
+    with pytest.raises(UnwritableError, match="a record cannot be written to out by KSTREAM-SINK"):
+        task.process(0)
+
+
+def test_what_a_sink_cannot_serialise_is_decided_by_the_production_handler_and_the_rest_goes_on():
+    failures = []
+
+    def decide(failure):
+        failures.append((failure.topic, failure.offset, failure.error.topic))
+        return Response.CONTINUE
+
+    task, out = writing_task(decide)
+    task.process(0)
+    assert out == [b"1", "1", "2"]
+    assert failures == [("a", 1, "out")]
+    assert task.positions() == [("a", 2, 2)]
