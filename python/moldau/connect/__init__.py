@@ -1,0 +1,1 @@
+"""Kafka Connect in Python: workers, connectors, transforms and converters that take the configuration people have."""

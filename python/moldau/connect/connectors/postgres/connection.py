@@ -1,0 +1,128 @@
+"""How the connector reaches PostgreSQL: connections with its settings, for statements and for replication.
+
+Every session speaks one dialect of text (ISO dates, PostgreSQL's interval style, UTC, shortest exact floats), so that a
+value has the same text in a snapshot and in the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg import pq
+
+from moldau.connect.connectors.postgres.errors import PostgresError, explained
+
+Connection: TypeAlias = "psycopg.Connection[Any]"
+
+SESSION: Final = {
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "client_encoding": "UTF8",
+    "search_path": "pg_catalog",
+    "lc_monetary": "C",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the database is. `parameters` are libpq's (sslmode, connect_timeout, ...)."""
+
+    host: str
+    port: int
+    user: str
+    password: str | None
+    dbname: str
+    parameters: dict[str, str] = field(default_factory=dict)
+    initial_statements: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"database {self.dbname!r} on {self.host}:{self.port} as {self.user}"
+
+    def connect(self, purpose: str = "connector") -> Connection:
+        """A session for statements, in autocommit. Raises `PostgresError`."""
+        connection = self._open(purpose)
+        try:
+            for statement in self.initial_statements:
+                connection.execute(statement.encode())
+        except psycopg.Error as error:
+            connection.close()
+            raise explained(error, f"running database.initial.statements on {self}") from error
+        return connection
+
+    def connect_for_replication(self, purpose: str) -> Connection:
+        """A session of the replication protocol, which also takes simple statements."""
+        return self._open(purpose, replication="database")
+
+    def _open(self, purpose: str, **more: str) -> Connection:
+        escaped = {name: value.replace(" ", "\\ ") for name, value in SESSION.items()}
+        told: dict[str, Any] = {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "dbname": self.dbname,
+            "application_name": f"moldau {purpose}",
+            "options": " ".join(f"-c {name}={value}" for name, value in escaped.items()),
+            **self.parameters,
+            **more,
+        }
+        try:
+            return psycopg.connect(autocommit=True, **told)
+        except psycopg.Error as error:
+            raise explained(error, f"connecting to {self}") from error
+
+
+def rows(connection: Connection, statement: str, arguments: Sequence[object] = (), doing: str = "") -> list[Any]:
+    """All rows of a query. Raises `PostgresError`, with `doing` in front of what the server says."""
+    try:
+        return connection.execute(statement.encode(), arguments or None).fetchall()
+    except psycopg.Error as error:
+        raise explained(error, doing or "asking the database's catalog") from error
+
+
+def run(connection: Connection, statement: str, doing: str) -> None:
+    try:
+        connection.execute(statement.encode())
+    except psycopg.Error as error:
+        raise explained(error, doing) from error
+
+
+def command(connection: Connection, statement: str, doing: str) -> list[str | None]:
+    """A command of the replication protocol; the first row of its answer, or nothing."""
+    result = connection.pgconn.exec_(statement.encode())
+    if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.COPY_BOTH):
+        raise explained(psycopg.errors.error_from_result(result), doing)
+    if result.status != pq.ExecStatus.TUPLES_OK or result.ntuples == 0:
+        return []
+    values = [result.get_value(0, column) for column in range(result.nfields)]
+    return [None if value is None else value.decode() for value in values]
+
+
+def identifier(name: str) -> str:
+    """A name as SQL writes it, quoted."""
+    if "\0" in name:
+        raise PostgresError("a name holds a zero byte")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def parse_lsn(text: str) -> int:
+    """`16/B374D848` as a number. Raises `ValueError`."""
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def format_lsn(lsn: int) -> str:
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+Clock: TypeAlias = Callable[[], float]
