@@ -59,7 +59,7 @@ _HINTS: tuple[tuple[str, str, type[PostgresError], str], ...] = (
         "55000",
         "can no longer",
         SlotLostError,
-        "the server has removed WAL that the slot needs (max_slot_wal_keep_size); snapshot.mode=when_needed starts anew",
+        "the server has removed WAL that the slot needs (max_slot_wal_keep_size): set snapshot.mode=when_needed",
     ),
     (
         "42501",
