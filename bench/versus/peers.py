@@ -29,9 +29,13 @@ MOLDAU_ALONE = ("--no-registry", "--override=moldau.http.listener=127.0.0.1:0")
 
 
 def moldau_environment() -> dict[str, str]:
-    """The environment in which `python -m moldau` finds this checkout, however it was installed."""
+    """The environment in which `python -m moldau` finds this checkout, however it was installed.
+
+    Its modules stay compiled between starts, as those of an installed package are, whatever this process was told.
+    """
     sources = Path(__file__).resolve().parents[2] / "python"
-    return {**os.environ, "PYTHONPATH": f"{sources}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, "PYTHONPATH": f"{sources}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
 
 
 def moldau(directory: Path, settings: dict[str, str] | None = None) -> BrokerProcess:
