@@ -39,6 +39,7 @@ from moldau.server.core_types import (
     ServerSettings,
     StoredRecord,
 )
+from moldau.server.layout import StructLayout
 
 __all__ = [
     "AvroDecoder",
@@ -47,6 +48,7 @@ __all__ = [
     "Core",
     "CoreError",
     "Leases",
+    "MessageCodec",
     "Request",
     "TopicPattern",
     "decompress",
@@ -148,6 +150,19 @@ class CoreError(Exception):
     code: int
     """Kafka's error code (`moldau.errors.ErrorCode`)."""
     message: str
+
+@final
+class MessageCodec:
+    """One message of the protocol in one version, to kio's objects and back (`moldau.server.codec`)."""
+
+    def __new__(cls, layout: StructLayout) -> MessageCodec:
+        """Take over what the layout says; it is not looked at again."""
+
+    def decode(self, body: bytes) -> Any:
+        """The object at the beginning of `body`; what is behind it is ignored. Raises ValueError if there is none."""
+
+    def encode(self, answer: Mapping[str, Any]) -> bytes:
+        """The bytes of `answer`; a field that it does not name has its default. Raises ValueError: it does not fit."""
 
 @final
 class Request:

@@ -12,13 +12,16 @@ mod error;
 mod events;
 mod leases;
 mod logging;
+mod message;
 mod metrics;
+mod moment;
 mod mover;
 mod pattern;
 mod producers;
 mod records;
 mod request;
 mod settings;
+mod shape;
 mod stage;
 mod statuses;
 
@@ -34,6 +37,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<avro::AvroEncoder>()?;
     module.add_class::<core::Core>()?;
     module.add_class::<leases::Leases>()?;
+    module.add_class::<message::MessageCodec>()?;
     module.add_class::<pattern::TopicPattern>()?;
     module.add_class::<request::Request>()?;
     module.add_function(wrap_pyfunction!(compression::decompress, module)?)?;

@@ -14,7 +14,7 @@ from kio.index import load_request_schema, load_response_schema
 from kio.serial import entity_reader, entity_writer
 
 from moldau.errors import ErrorCode
-from moldau.server.codec import DecodeError, EncodeError, decode, encode_response
+from moldau.server.codec import DecodeError, EncodeError, decode, encode_response, message_codec
 from moldau.server.layout import (
     FLEXIBLE_SINCE,
     NOT_FLEXIBLE,
@@ -82,13 +82,9 @@ def test_kio_reads_every_response_as_it_was_meant(data):
 def test_decoding_gives_the_object_that_kio_would_give(data):
     key, version = data.draw(st.sampled_from([m for m in MESSAGES if m[0] != 0]))
     layout = message_layout(key, version, "request")
-    # The response writer writes any layout: only the direction differs.
-    from moldau.server.codec import _struct_writer
-
-    body = bytearray()
-    _struct_writer(layout)(body, data.draw(mappings(layout)))
-    expected, _ = entity_reader(load_request_schema(key, version))(bytes(body), 0)
-    assert decode(key, version, bytes(body)) == expected
+    body = message_codec(key, version, "request").encode(data.draw(mappings(layout)))
+    expected, _ = entity_reader(load_request_schema(key, version))(body, 0)
+    assert decode(key, version, body) == expected
 
 
 @given(st.sampled_from(MESSAGES), st.binary(max_size=60))
@@ -103,14 +99,11 @@ def test_arbitrary_bytes_are_a_request_or_a_decode_error(message, body):
 def test_a_truncated_request_is_a_decode_error(data):
     key, version = data.draw(st.sampled_from(MESSAGES))
     layout = message_layout(key, version, "request")
-    from moldau.server.codec import _struct_writer
-
-    body = bytearray()
-    _struct_writer(layout)(body, data.draw(mappings(layout)))
+    body = message_codec(key, version, "request").encode(data.draw(mappings(layout)))
     cut = data.draw(st.integers(0, max(0, len(body) - 1)))
     if body:
         with pytest.raises(DecodeError):
-            decode(key, version, bytes(body[:cut]))
+            decode(key, version, body[:cut])
 
 
 @pytest.mark.parametrize(
@@ -193,11 +186,7 @@ def test_the_first_flexible_versions_are_those_of_the_protocol():
 
 
 def request_of(key: int, version: int, answer: dict):
-    from moldau.server.codec import _struct_writer
-
-    body = bytearray()
-    _struct_writer(message_layout(key, version, "request"))(body, answer)
-    return decode(key, version, bytes(body))
+    return decode(key, version, message_codec(key, version, "request").encode(answer))
 
 
 def test_a_refusal_names_every_topic_that_was_asked_for():

@@ -11,8 +11,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyMapping, PyString, PyTuple};
 
+use super::decimal;
 use super::write::{Writer, field_names, is_decimal, is_uuid, shown, symbol_of};
-use super::{decimal, moment};
+use crate::moment;
 
 impl<'py> Writer<'py, '_> {
     pub(super) fn union(&mut self, value: &Bound<'py, PyAny>, branches: &[NodeId]) -> Checked<()> {

@@ -7,9 +7,10 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList};
 
+use super::decimal;
 use super::parts::{EnumParts, RecordParts};
-use super::shape::Making;
-use super::{decimal, moment};
+use crate::moment;
+use crate::shape::Making;
 
 /// The builder of one value.
 pub struct Maker<'py, 'parts> {

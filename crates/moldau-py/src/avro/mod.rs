@@ -7,9 +7,7 @@
 mod branch;
 mod decimal;
 mod make;
-mod moment;
 mod parts;
-mod shape;
 mod write;
 
 use moldau_avro::{Fault, Program, Schema, decode};

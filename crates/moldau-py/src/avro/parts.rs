@@ -5,7 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
-use super::shape::ClassParts;
+use crate::shape::ClassParts;
 
 /// A record, ready to be made.
 pub struct RecordParts {

@@ -15,7 +15,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple, PyType};
 
-use super::{decimal, moment};
+use super::decimal;
+use crate::moment;
 
 /// Bytes to begin with: most records are smaller, and the others grow it twice or three times.
 const ROOM_BYTES: usize = 160;
