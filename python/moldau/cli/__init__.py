@@ -111,6 +111,25 @@ NOUNS: Final = {
             "compat": "compatibility",
         },
     ),
+    "connect": (
+        "Run a Connect worker, and see and change the connectors of any.",
+        {
+            "run": "run_connect",
+            "list": "list_connectors",
+            "status": "show_status",
+            "create": "create_connector",
+            "config": "configure",
+            "validate": "validate_config",
+            "pause": "pause_connectors",
+            "resume": "resume_connectors",
+            "stop": "stop_connectors",
+            "restart": "restart_connectors",
+            "delete": "delete_connectors",
+            "offsets": "show_offsets",
+            "plugins": "list_plugins",
+            "explain": "explain_plugin",
+        },
+    ),
     "storage": (
         "Prepare the directories of a broker, as kafka-storage does.",
         {"format": "format_storage", "random-uuid": "random_uuid", "info": "show_storage"},
@@ -118,6 +137,9 @@ NOUNS: Final = {
 }
 """Commands of two words: the noun, its help, and the function behind each verb, in `moldau.cli.<noun>` unless it says
 where."""
+
+ALONE: Final = {"connect": "run"}
+"""Nouns that stand for one of their verbs when none follows."""
 
 VERBS: Final = {
     "up": "moldau.cli.serve:up",
@@ -221,6 +243,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     if arguments and arguments[0].startswith("kafka-") and (name := _habit(arguments[0])) is not None:
         return _run_habit(name, arguments[1:])
+    arguments = _with_its_verb(arguments)
     from cyclopts import CycloptsError
 
     from moldau.cli.interrupts import INTERRUPTS
@@ -264,6 +287,16 @@ def run(arguments: Sequence[str]) -> int:
         say_error("this is a bug in moldau", "please report the text above with the command that was run")
         return BUG
     return DONE
+
+
+def _with_its_verb(arguments: Sequence[str]) -> Sequence[str]:
+    """`moldau connect worker.properties` runs a worker, as `connect-distributed` does: the verb may be left out."""
+    if arguments and arguments[0] in ALONE:
+        verb = ALONE[arguments[0]]
+        following = arguments[1] if len(arguments) > 1 else ""
+        if following not in NOUNS[arguments[0]][1] and following not in ("--help", "-h"):
+            return [arguments[0], verb, *arguments[1:]]
+    return arguments
 
 
 def _run_habit(name: str, arguments: Sequence[str]) -> int:

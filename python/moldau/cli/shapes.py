@@ -33,6 +33,7 @@ _RULE: Final = {
 }
 _NUMBER_OR_NULL: Final = "number or null"
 
+_CONNECTOR: Final = {"connector": TEXT, "result": TEXT}
 _HEADER: Final = {"name": TEXT, "value?": TEXT_OR_NULL, "value_base64?": TEXT}
 
 SHAPES: Final[dict[str, Shape]] = {
@@ -79,6 +80,37 @@ SHAPES: Final[dict[str, Shape]] = {
     },
     "schema delete": {"subject": TEXT, "versions": [INTEGER], "permanent": BOOLEAN},
     "schema compat": {"subject": TEXT_OR_NULL, "level": TEXT},
+    "connect list": [
+        {
+            "connector": TEXT,
+            "type": TEXT_OR_NULL,
+            "state": TEXT_OR_NULL,
+            "tasks": INTEGER,
+            "running": INTEGER,
+            "failed": INTEGER,
+        }
+    ],
+    "connect status": [{"part": TEXT, "state": TEXT, "worker": TEXT, "version": TEXT_OR_NULL, "trace": TEXT_OR_NULL}],
+    "connect create": {"connector": TEXT, "type": TEXT_OR_NULL, "config": {"*": TEXT_OR_NULL}},
+    "connect config": [{"setting": TEXT, "value": TEXT_OR_NULL}],
+    "connect validate": [{"setting": TEXT, "value": TEXT_OR_NULL, "errors": [TEXT]}],
+    "connect pause": [_CONNECTOR],
+    "connect resume": [_CONNECTOR],
+    "connect stop": [_CONNECTOR],
+    "connect restart": [_CONNECTOR],
+    "connect delete": [_CONNECTOR],
+    "connect offsets": [{"partition": {"*": "any"}, "offset": {"*": "any"}}],
+    "connect explain": [
+        {
+            "setting": TEXT,
+            "type": TEXT,
+            "required": BOOLEAN,
+            "default": TEXT_OR_NULL,
+            "importance": TEXT,
+            "documentation": TEXT_OR_NULL,
+        }
+    ],
+    "connect plugins": [{"class": TEXT, "type": TEXT, "version": TEXT}],
     "topic list": [{"topic": TEXT, "partitions": INTEGER, "replicas": INTEGER, "internal": BOOLEAN}],
     "topic describe": {
         "topic": TEXT,

@@ -1,0 +1,223 @@
+"""Which class is meant by a name in a configuration: Java's full name, its short forms, or `module:Class` of Python.
+
+`FileStreamSource`, `FileStreamSourceConnector` and `org.apache.kafka.connect.file.FileStreamSourceConnector` are the
+same connector, as in Kafka. A class is imported when it is asked for, so a worker loads what its connectors use.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import importlib
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+from moldau.connect.errors import ConfigError, ConnectError
+from moldau.connect.plugin import (
+    Converter,
+    HeaderConverter,
+    Predicate,
+    SinkConnector,
+    SinkTask,
+    SourceConnector,
+    SourceTask,
+    Transformation,
+)
+
+T = TypeVar("T")
+
+
+class Kind(enum.StrEnum):
+    """What a plugin is, in the words of the REST interface; `task` is not shown there."""
+
+    SINK = "sink"
+    SOURCE = "source"
+    TRANSFORMATION = "transformation"
+    PREDICATE = "predicate"
+    CONVERTER = "converter"
+    HEADER_CONVERTER = "header_converter"
+    TASK = "task"
+
+
+BASES: Final[dict[Kind, tuple[type, ...]]] = {
+    Kind.SINK: (SinkConnector,),
+    Kind.SOURCE: (SourceConnector,),
+    Kind.TRANSFORMATION: (Transformation,),
+    Kind.PREDICATE: (Predicate,),
+    Kind.CONVERTER: (Converter,),
+    Kind.HEADER_CONVERTER: (HeaderConverter,),
+    Kind.TASK: (SourceTask, SinkTask),
+}
+CONNECTORS: Final = (Kind.SINK, Kind.SOURCE)
+EXTRA: Final = "pip install 'moldau[connect]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """`name` is what configurations say, `place` is `module:Class`."""
+
+    name: str
+    kind: Kind
+    place: str
+
+    @property
+    def simple_name(self) -> str:
+        """The name without its package."""
+        return self.name.rpartition(".")[2]
+
+    @property
+    def version(self) -> str:
+        """The plugin's own, as it says it."""
+        return version_of(load(self.place))
+
+
+KAFKA: Final = "org.apache.kafka.connect."
+OURS: Final = "moldau.connect."
+
+
+def _of(kind: Kind, package: str, module: str, *classes: str) -> tuple[Plugin, ...]:
+    """`Java=Python` where the names differ."""
+    found = []
+    for each in classes:
+        java, _, python = each.partition("=")
+        found.append(Plugin(f"{package}{java}", kind, f"{OURS}{module}:{python or java}"))
+    return tuple(found)
+
+
+TABLE: Final = (
+    *_of(Kind.SINK, f"{KAFKA}file.", "connectors.file", "FileStreamSinkConnector"),
+    *_of(Kind.SOURCE, f"{KAFKA}file.", "connectors.file", "FileStreamSourceConnector"),
+    *_of(Kind.TASK, f"{KAFKA}file.", "connectors.file", "FileStreamSinkTask", "FileStreamSourceTask"),
+)
+"""Everything that comes with Moldau. In the order in which it is listed."""
+
+
+class Plugins:
+    """The plugins of a worker."""
+
+    def __init__(self, table: tuple[Plugin, ...] = TABLE) -> None:
+        self._table = table
+        self._by_name: dict[str, Plugin] = {}
+        for plugin in table:
+            for name in _names(plugin):
+                self._by_name.setdefault(name, plugin)
+
+    def listed(self, *, connectors_only: bool) -> Iterator[Plugin]:
+        """What can be used, those whose packages are not installed left out."""
+        for plugin in self._table:
+            if plugin.kind is Kind.TASK or (connectors_only and plugin.kind not in CONNECTORS):
+                continue
+            try:
+                load(plugin.place)
+            except ConnectError:
+                continue
+            yield plugin
+
+    def names(self, kind: Kind) -> list[str]:
+        """The full names of what there is of a kind."""
+        return [plugin.name for plugin in self._table if plugin.kind is kind]
+
+    def find(self, name: str, *kinds: Kind) -> type:
+        """The class that is meant.
+
+        Raises:
+            ConfigError: there is none, or it is none of these kinds; the message names the nearest one.
+        """
+        wanted = name.strip()
+        plugin = self._by_name.get(wanted)
+        if plugin is not None:
+            found = load(plugin.place)
+        elif ":" in wanted:
+            found = load(wanted)
+        else:
+            raise ConfigError(self._unknown(wanted, kinds), value=name)
+        bases = tuple(base for kind in kinds for base in BASES[kind])
+        if bases and not issubclass(found, bases):
+            raise ConfigError(f"{name} is no {' or '.join(kind.value.replace('_', ' ') for kind in kinds)}", value=name)
+        return found
+
+    def _unknown(self, name: str, kinds: tuple[Kind, ...]) -> str:
+        what = "Connector" if set(kinds) <= set(CONNECTORS) and kinds else "/".join(kinds) or "plugin"
+        candidates = {key: plugin for key, plugin in self._by_name.items() if not kinds or plugin.kind in kinds}
+        simple = name.rpartition(".")[2]
+        near = difflib.get_close_matches(name, candidates, 1, 0.6) or difflib.get_close_matches(
+            simple, candidates, 1, 0.6
+        )
+        message = f"Failed to find any class that implements {what} and which name matches {name}"
+        if near:
+            return f"{message}; the nearest one is {candidates[near[0]].name}"
+        known = ", ".join(sorted({plugin.name for plugin in candidates.values()}))
+        return f"{message}, available are: {known}; a class of yours is named module:Class"
+
+    def connector_class(self, name: str) -> type:
+        """The class of a connector. Raises ConfigError."""
+        return self.find(name, *CONNECTORS)
+
+    def new_connector(self, name: str) -> Any:
+        """A connector that is not configured. Raises ConnectError."""
+        return made(self.connector_class(name))
+
+    def new(self, name: str, *kinds: Kind) -> Any:
+        """A plugin that is not configured. Raises ConnectError."""
+        return made(self.find(name, *kinds))
+
+    @staticmethod
+    def name_of(found: type) -> str:
+        """What a configuration calls a class."""
+        return java_name(found)
+
+
+def made(found: type[T]) -> T:
+    """An instance. Raises ConnectError when its class is abstract, or does not want to be made."""
+    try:
+        return found()
+    except TypeError as error:
+        raise ConnectError(f"{java_name(found)} cannot be made: {error}") from error
+
+
+@lru_cache(maxsize=1024)
+def load(place: str) -> type:
+    """The class at `module:Class`. Raises ConfigError when it cannot be imported, or is no class."""
+    module, _, name = place.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except ModuleNotFoundError as error:
+        hint = f"; {EXTRA}" if place.startswith(OURS) and not (error.name or "").startswith("moldau") else ""
+        raise ConfigError(f"{place} cannot be imported: there is no module {error.name}{hint}", value=place) from error
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise ConfigError(f"{place} cannot be imported: {error}", value=place) from error
+    if not inspect.isclass(found):
+        raise ConfigError(f"{place} is no class", value=place)
+    return found
+
+
+def version_of(found: type) -> str:
+    """The version that a plugin says it has."""
+    try:
+        return str(found().version())
+    except Exception:  # noqa: BLE001 (whatever a plugin does, a list of plugins shows it)
+        return "undefined"
+
+
+def java_name(found: type) -> str:
+    """The name by which configurations, statuses and dead letters call a class: Java's where it has one."""
+    place = f"{found.__module__}:{found.__qualname__}"
+    return _BY_PLACE.get(place, place)
+
+
+def _names(plugin: Plugin) -> Iterator[str]:
+    yield plugin.name
+    yield plugin.simple_name
+    for suffix in {Kind.SINK: ("Connector",), Kind.SOURCE: ("Connector",), Kind.CONVERTER: ("Converter",)}.get(
+        plugin.kind, ()
+    ):
+        if plugin.simple_name.endswith(suffix) and plugin.simple_name != suffix:
+            yield plugin.simple_name.removesuffix(suffix)
+
+
+_BY_PLACE: Final = {plugin.place: plugin.name for plugin in TABLE}

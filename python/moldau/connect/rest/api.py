@@ -1,0 +1,205 @@
+"""What the REST interface can ask of a worker: requests are judged here, answers have Kafka's shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from moldau.connect.plugins import Plugins
+from moldau.connect.runtime.config_records import RestartRequest
+from moldau.connect.runtime.herder import Herder
+from moldau.connect.runtime.loggers import all_levels, is_level, level_of, set_level
+from moldau.connect.runtime.names import TargetState, TaskId
+from moldau.connect.runtime.refusals import BadRequestError, ForbiddenError, NotFoundError
+from moldau.connect.runtime.settings import WorkerSettings
+from moldau.connect.runtime.status_records import Status
+from moldau.connect.runtime.validation import Validation
+
+VERSION: Final = "4.3.1"
+"""The version of Kafka Connect whose interface this is; tools choose by it what they may ask."""
+COMMIT: Final = "moldau"
+
+Config = dict[str, str | None]
+
+
+class Api:
+    """One for each worker. Every method waits, and belongs into a thread."""
+
+    def __init__(
+        self, herder: Herder, plugins: Plugins, settings: WorkerSettings, cluster_id: Callable[[], str]
+    ) -> None:
+        self._herder = herder
+        self._plugins = plugins
+        self._settings = settings
+        self._validation = Validation(plugins, settings, herder.worker.resolver)
+        self._cluster_id = cluster_id
+
+    # The worker.
+
+    def server_info(self) -> dict[str, str]:
+        return {"version": VERSION, "commit": COMMIT, "kafka_cluster_id": self._cluster_id()}
+
+    def health(self) -> tuple[str, str]:
+        """A word and a sentence."""
+        if not self._herder.ready:
+            return "starting", "Worker is still starting up."
+        return "healthy", "Worker has completed startup and is ready to handle requests."
+
+    def plugins(self, *, connectors_only: bool) -> list[dict[str, str]]:
+        return [
+            {"class": each.name, "type": each.kind.value, "version": each.version}
+            for each in self._plugins.listed(connectors_only=connectors_only)
+        ]
+
+    def plugin_config(self, name: str) -> list[dict[str, Any]]:
+        return self._validation.settings_of(name)
+
+    def validate(self, config: Config) -> dict[str, Any]:
+        return self._validation.judge(config)
+
+    def loggers(self) -> dict[str, dict[str, Any]]:
+        return all_levels()
+
+    def logger_level(self, name: str) -> dict[str, Any]:
+        found = level_of(name)
+        if found is None:
+            raise NotFoundError(f"Logger {name} not found.")
+        return found
+
+    def set_logger(self, name: str, level: str) -> list[str]:
+        _check_level(level)
+        return set_level(name, level)
+
+    def set_cluster_logger(self, name: str, level: str) -> None:
+        _check_level(level)
+        self._herder.configs.put_logger(name, level.upper())
+
+    # Connectors.
+
+    def connectors(self) -> list[str]:
+        return list(self._herder.configs.snapshot().connectors)
+
+    def connector_info(self, name: str) -> dict[str, Any]:
+        return self._herder.info_of(name)
+
+    def create(
+        self,
+        name: str,
+        config: Config,
+        target: TargetState | None,
+        offsets: Sequence[tuple[Mapping[str, Any], Any]] | None,
+    ) -> dict[str, Any]:
+        self._judge(config)
+        if offsets:
+            # They are written before the connector is there, so that its first task finds them.
+            self._herder.check_is_new(name)
+            self._herder.do(lambda: self._herder.worker.alter_offsets(name, config, offsets))
+        return self._herder.create_or_replace(name, config, replace=False, target=target)[0]
+
+    def put_config(self, name: str, config: Config) -> tuple[dict[str, Any], bool]:
+        self._judge(config)
+        return self._herder.create_or_replace(name, config, replace=True)
+
+    def patch_config(self, name: str, changes: Config) -> dict[str, Any]:
+        config = self._herder.patched(name, changes)
+        self._judge(config)
+        return self._herder.create_or_replace(name, config, replace=True)[0]
+
+    def _judge(self, config: Config) -> None:
+        if not config.get("connector.class"):
+            shown = ", ".join(f"{key}={value}" for key, value in config.items())
+            raise BadRequestError(f"Connector config {{{shown}}} contains no connector type")
+        found = self._validation.judge(config)
+        count = found["error_count"]
+        if count:
+            errors = [error for each in found["configs"] for error in each["value"]["errors"]]
+            raise BadRequestError(
+                f"Connector configuration is invalid and contains the following {count} error(s):\n"
+                + "\n".join(errors)
+                + "\nYou can also find the above list of errors at the endpoint "
+                "`/connector-plugins/{connectorType}/config/validate`"
+            )
+
+    def delete(self, name: str) -> None:
+        self._herder.delete(name)
+
+    def set_target_state(self, name: str, target: TargetState) -> None:
+        self._herder.set_target_state(name, target)
+
+    def stop_connector(self, name: str) -> None:
+        self._herder.stop_connector(name)
+
+    def restart_connector(self, name: str) -> None:
+        self._herder.restart_connector(name)
+
+    def restart(self, request: RestartRequest) -> dict[str, Any]:
+        self._herder.restart(request)
+        return self.connector_status(request.connector)
+
+    def restart_task(self, task: TaskId) -> None:
+        self._herder.restart_task(task)
+
+    # Statuses, tasks, topics, offsets.
+
+    def connector_status(self, name: str) -> dict[str, Any]:
+        status = self._herder.statuses.get(name)
+        if status is None:
+            raise NotFoundError(f"No status found for connector {name}")
+        config = self._herder.configs.snapshot().connectors.get(name, {})
+        return {
+            "name": name,
+            "connector": _status(status),
+            "tasks": [{"id": task.task, **_status(each)} for task, each in self._herder.statuses.tasks_of(name)],
+            "type": self._herder.worker.type_of(config).value,
+        }
+
+    def task_status(self, task: TaskId) -> dict[str, Any]:
+        status = self._herder.statuses.get(task)
+        if status is None:
+            raise NotFoundError(f"No status found for task {task}")
+        return {"id": task.task, **_status(status)}
+
+    def tasks(self, name: str) -> list[dict[str, Any]]:
+        state = self._herder.configs.snapshot()
+        if name not in state.connectors:
+            raise NotFoundError(f"Connector {name} not found")
+        return [
+            {"id": {"connector": task.connector, "task": task.task}, "config": dict(state.tasks[task])}
+            for task in state.task_ids(name)
+        ]
+
+    def topics(self, name: str) -> list[str]:
+        self._check_tracking("topic.tracking.enable", "Topic tracking is disabled.")
+        return self._herder.statuses.topics_of(name)
+
+    def reset_topics(self, name: str) -> None:
+        self._check_tracking("topic.tracking.enable", "Topic tracking is disabled.")
+        self._check_tracking("topic.tracking.allow.reset", "Topic tracking reset is disabled.")
+        self._herder.statuses.forget_topics(name)
+
+    def _check_tracking(self, setting: str, message: str) -> None:
+        if not self._settings[setting]:
+            raise ForbiddenError(message)
+
+    def offsets(self, name: str) -> dict[str, Any]:
+        state = self._herder.configs.snapshot()
+        if name not in state.connectors:
+            raise NotFoundError(f"Connector {name} not found")
+        return {"offsets": self._herder.worker.offsets_of(name, state.connectors[name])}
+
+    def alter_offsets(self, name: str, offsets: Sequence[tuple[Mapping[str, Any], Any]] | None) -> str:
+        return self._herder.alter_offsets(name, offsets)
+
+
+def _check_level(level: str) -> None:
+    if not is_level(level):
+        raise NotFoundError(f"invalid log level '{level}'.")
+
+
+def _status(status: Status) -> dict[str, Any]:
+    shown = {"state": status.state.value, "worker_id": status.worker_id}
+    return {
+        **shown,
+        **({} if status.trace is None else {"trace": status.trace}),
+        **({} if status.version is None else {"version": status.version}),
+    }

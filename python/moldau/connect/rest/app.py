@@ -1,0 +1,145 @@
+"""The ASGI side: which handler a request is for, its body within limits, its answer as JSON.
+
+Paths are matched before they are decoded, because the name of a connector may contain a slash. Handlers wait for
+clusters and connectors, so each runs in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+from urllib.parse import parse_qs, quote, unquote_to_bytes
+
+from moldau.connect.errors import ConnectError
+from moldau.connect.rest.api import Api
+from moldau.connect.rest.call import Answer, Call
+from moldau.connect.rest.routes import ROUTES, Route
+from moldau.connect.runtime.refusals import BadRequestError, RefusedError
+
+logger: Final = logging.getLogger("moldau.connect.rest")
+
+BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+HANDLERS: Final = 16
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class _GoneError(Exception):
+    """Whoever asked has closed the connection."""
+
+
+class NoRouteError(RefusedError):
+    """Nothing at the address, or not with this method."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status  # type: ignore[misc]  # two of them share this class
+
+
+class ConnectApp:
+    """Serves one worker."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._threads = ThreadPoolExecutor(HANDLERS, thread_name_prefix="connect-rest")
+
+    def close(self) -> None:
+        """Wait for no request any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        try:
+            answer = await self._answer(scope, receive)
+        except _GoneError:
+            return
+        content = b"" if answer.body is None else json.dumps(answer.body, ensure_ascii=False).encode()
+        headers = [(b"content-length", b"%d" % len(content))] if answer.status != 204 else []
+        if content:
+            headers.append((b"content-type", b"application/json"))
+        if answer.location is not None:
+            headers.append((b"location", answer.location.encode()))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _answer(self, scope: Message, receive: Receive) -> Answer:
+        path = scope.get("raw_path") or quote(scope["path"]).encode()
+        try:
+            route, variables = route_of(scope["method"], path)
+            query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
+            call = Call(self._api, variables, query, await _body(receive))
+            body = await asyncio.get_running_loop().run_in_executor(self._threads, route.handle, call)
+        except _GoneError:
+            raise
+        except RefusedError as error:
+            return _refusal(error.status, str(error))
+        except ConnectError as error:
+            return _refusal(500, str(error))
+        except Exception as error:
+            logger.exception("%s %s failed", scope["method"], scope["path"])
+            return _refusal(500, f"{type(error).__name__}: {error}")
+        if isinstance(body, Answer):
+            return body
+        return Answer(204) if body is None else Answer(200, body)
+
+
+def _refusal(status: int, message: str) -> Answer:
+    return Answer(status, {"error_code": status, "message": message})
+
+
+async def _body(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _GoneError
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > BODY_BYTES_MAX:
+            raise BadRequestError(f"the body is larger than {BODY_BYTES_MAX} bytes")
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _table() -> dict[int, list[tuple[list[str], dict[str, Route]]]]:
+    by_path: dict[str, dict[str, Route]] = {}
+    for route in ROUTES:
+        by_path.setdefault(route.path, {})[route.method] = route
+    table: dict[int, list[tuple[list[str], dict[str, Route]]]] = {}
+    for path, methods in by_path.items():
+        parts = [part for part in path.split("/") if part]
+        table.setdefault(len(parts), []).append((parts, methods))
+    return table
+
+
+_TABLE: Final = _table()
+
+
+def route_of(method: str, path: bytes) -> tuple[Route, dict[str, str]]:
+    """The route of a request, and the variables of its path. Raises NoRouteError, BadRequestError."""
+    try:
+        segments = [unquote_to_bytes(part).decode() for part in path.split(b"/") if part]
+    except ValueError as error:
+        raise BadRequestError("the address is not UTF-8") from error
+    allowed: set[str] = set()
+    for parts, methods in _TABLE.get(len(segments), ()):
+        pairs = list(zip(parts, segments, strict=True))
+        if not all(part.startswith("{") or part == segment for part, segment in pairs):
+            continue
+        found = methods.get("GET" if method == "HEAD" else method)
+        if found is not None:
+            return found, {part[1:-1]: segment for part, segment in pairs if part.startswith("{")}
+        allowed |= set(methods)
+    if allowed:
+        raise NoRouteError(405, f"{method} is not for this address; {', '.join(sorted(allowed))} is")
+    raise NoRouteError(404, "There is nothing at this address")

@@ -1,0 +1,504 @@
+"""The herder: what there shall be, and making it so.
+
+What there shall be is said by three things: the configurations (a snapshot of the config store), the target states in
+them, and the assignment (which connectors and tasks are this worker's). One thread compares that with what runs here
+and starts, stops, pauses and restarts the difference. It is woken by every change of the three, and whatever changes
+them is written first and read back: so it makes no difference whose request it was, or whether the worker was killed
+in the middle.
+
+Requests of the REST interface come by other threads. What only has to be read is read from snapshots; what changes
+something is done by the herder's thread, one after the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from moldau.connect.errors import ConnectError
+from moldau.connect.runtime.config_provider import with_variables_of
+from moldau.connect.runtime.config_records import Change, Config, ConfigState, Event, RestartRequest
+from moldau.connect.runtime.membership import Membership
+from moldau.connect.runtime.names import State, TargetState, TaskId
+from moldau.connect.runtime.refusals import (
+    AlreadyExistsError,
+    BadRequestError,
+    ElsewhereError,
+    NotFoundError,
+    RefusedError,
+)
+from moldau.connect.runtime.status_records import Status, Subject
+from moldau.connect.runtime.stores import ConfigStore, StatusStore
+from moldau.connect.runtime.tolerance import trace_of
+from moldau.connect.runtime.worker import Worker
+
+logger: Final = logging.getLogger("moldau.connect.herder")
+
+T = TypeVar("T")
+
+REQUEST_TIMEOUT_S: Final = 90.0
+RETRY_S: Final = 1.0
+IDLE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where configurations and statuses are."""
+
+    configs: ConfigStore
+    statuses: StatusStore
+
+
+class Herder:
+    """One for each worker."""
+
+    def __init__(self, worker: Worker, stores: Stores, membership: Membership, worker_id: str) -> None:
+        self.worker = worker
+        self.configs = stores.configs
+        self.statuses = stores.statuses
+        self.membership = membership
+        self.worker_id = worker_id
+        self._requests: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._ready = threading.Event()
+        self._tasks_wanted: set[str] = set()
+        self._restarts: queue.SimpleQueue[RestartRequest] = queue.SimpleQueue()
+        self._removed: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="connect-herder", daemon=True)
+
+    # Life.
+
+    def start(self) -> None:
+        """Read what there is, join the group, and begin.
+
+        Raises:
+            ConnectError: the cluster does not answer, or a topic cannot be used.
+        """
+        self.worker.start(self)
+        self.statuses.start()
+        self.configs.start(self._on_config)
+        self.membership.start(self.wake)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop connectors and tasks, keep their offsets, leave the group."""
+        self._stopping.set()
+        self.wake()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.membership.stop()
+        self.configs.stop()
+        self.statuses.stop()
+        self.worker.stop()
+
+    def wake(self) -> None:
+        """Have the difference looked at again."""
+        self._wake.set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first look is done."""
+        return self._ready.is_set()
+
+    def _on_config(self, event: Event) -> None:
+        """In the thread that reads the configurations."""
+        if event.change is Change.RESTART:
+            self._restarts.put(event.detail)
+        elif event.change is Change.CONNECTOR_REMOVED:
+            self._removed.put(event.subject)
+        elif event.change is Change.LOGGER:
+            from moldau.connect.runtime.loggers import set_level
+
+            set_level(event.subject, event.detail)
+        self.wake()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._turn()
+            except Exception:
+                logger.exception("the herder failed; it tries again")
+                self._wake.set()
+                self._stopping.wait(RETRY_S)
+            self._wake.wait(IDLE_S)
+            self._wake.clear()
+        self._drain()
+        self.worker.stop_everything()
+
+    def _turn(self) -> None:
+        self._serve_requests()
+        state = self.configs.snapshot()
+        if self.membership.settle(state):
+            self._restart_as_asked(state)
+            self._make_it_so(state)
+            self._forget_removed(state)
+        self._ready.set()
+
+    def _serve_requests(self) -> None:
+        while True:
+            try:
+                action, future = self._requests.get_nowait()
+            except queue.Empty:
+                return
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(action())
+            except BaseException as error:  # noqa: BLE001 (whatever it is, it belongs to whoever asked)
+                future.set_exception(error)
+
+    def _drain(self) -> None:
+        while not self._requests.empty():
+            self._requests.get_nowait()[1].set_exception(RefusedError("Worker is shutting down"))
+
+    def do(self, action: Callable[[], T]) -> T:
+        """Have the herder's thread do something, and return what it returns. Raises what it raises."""
+        if threading.current_thread() is self._thread:
+            return action()
+        future: Future[T] = Future()
+        self._requests.put((action, future))
+        self.wake()
+        try:
+            return future.result(REQUEST_TIMEOUT_S)
+        except FutureTimeoutError:
+            future.cancel()
+            raise RefusedError("Request timed out") from None
+
+    # The difference.
+
+    def _make_it_so(self, state: ConfigState) -> None:
+        assigned = self.membership.assignment(state)
+        self.worker.stop_tasks(self._tasks_to_stop(state, assigned.tasks))
+        self.worker.stop_connectors(self._connectors_to_stop(state, assigned.connectors))
+        for name in sorted(assigned.connectors):
+            self._bring_connector(name, state)
+        for task in sorted(assigned.tasks):
+            self._bring_task(task, state)
+        for name in sorted(self._tasks_wanted):
+            self._tasks_wanted.discard(name)
+            self._divide(name)
+
+    def _connectors_to_stop(self, state: ConfigState, assigned: set[str]) -> list[str]:
+        return [
+            name
+            for name, raw in self.worker.connector_configs().items()
+            if name not in assigned or state.connectors.get(name) != raw
+        ]
+
+    def _tasks_to_stop(self, state: ConfigState, assigned: set[TaskId]) -> list[TaskId]:
+        return [
+            task
+            for task, generation in self.worker.task_generations().items()
+            if task not in assigned
+            or state.generations.get(task.connector) != generation
+            or state.target_state(task.connector) is TargetState.STOPPED
+        ]
+
+    def _bring_connector(self, name: str, state: ConfigState) -> None:
+        target = state.target_state(name)
+        if self.worker.has_connector(name):
+            self.worker.set_connector_target(name, target)
+        else:
+            self.worker.start_connector(name, state.connectors[name], target)
+
+    def _bring_task(self, task: TaskId, state: ConfigState) -> None:
+        target = state.target_state(task.connector)
+        if target is TargetState.STOPPED or task not in state.tasks:
+            return
+        if self.worker.has_task(task):
+            self.worker.set_task_target(task, target)
+        else:
+            generation = state.generations.get(task.connector, 0)
+            self.worker.start_task(task, state.connectors[task.connector], state.tasks[task], target, generation)
+
+    def _divide(self, name: str) -> None:
+        """Ask a connector for its tasks, and write them if they are others than before."""
+        state = self.configs.snapshot()
+        if state.target_state(name) is not TargetState.STARTED or name not in state.connectors:
+            return
+        try:
+            configs = self.worker.divide(name)
+        except Exception as error:
+            logger.exception("connector %s cannot say what its tasks are", name)
+            self.on_connector_failure(name, error)
+            return
+        if configs is None:
+            return
+        raw = state.connectors[name]
+        written = with_variables_of(raw, configs)
+        unchanged = (
+            name not in state.inconsistent and state.task_configs(name) == written and state.applied.get(name) == raw
+        )
+        if not unchanged:
+            self.membership.publish_tasks(name, written, self._write_tasks)
+
+    def _write_tasks(self, name: str, configs: Sequence[Config]) -> None:
+        try:
+            self.configs.put_tasks(name, configs)
+        except ConnectError:
+            logger.warning("the tasks of connector %s could not be written; they are tried again", name, exc_info=True)
+            self._tasks_wanted.add(name)
+            threading.Timer(RETRY_S, self.wake).start()
+            return
+        self.wake()
+
+    def take_task_configs(self, name: str, configs: Sequence[Config]) -> None:
+        """From the worker that owns the connector, to the leader."""
+        self.do(lambda: self._take_task_configs(name, configs))
+
+    def _take_task_configs(self, name: str, configs: Sequence[Config]) -> None:
+        self._lead("Only the leader may write task configurations.")
+        state = self.configs.snapshot()
+        if name not in state.connectors:
+            raise NotFoundError(f"Connector {name} not found")
+        if configs and state.target_state(name) is TargetState.STOPPED:
+            raise BadRequestError(f"Cannot submit non-empty set of task configs for stopped connector {name}")
+        self.configs.put_tasks(name, configs)
+        self.wake()
+
+    def _forget_removed(self, state: ConfigState) -> None:
+        while not self._removed.empty():
+            name = self._removed.get_nowait()
+            if name in state.connectors or not self.membership.leads:
+                continue
+            for task, _ in self.statuses.tasks_of(name):
+                self._say(task, State.DESTROYED)
+            self._say(name, State.DESTROYED)
+        if self.membership.leads:
+            for name in self.statuses.connectors():
+                for task, _ in self.statuses.tasks_of(name):
+                    # A connector with fewer tasks than it had.
+                    if task not in state.tasks and not self.worker.has_task(task):
+                        self._say(task, State.DESTROYED)
+                if name not in state.connectors and not self.worker.has_connector(name):
+                    self._say(name, State.DESTROYED)
+
+    # Restarts.
+
+    def _restart_as_asked(self, state: ConfigState) -> None:
+        while not self._restarts.empty():
+            request = self._restarts.get_nowait()
+            assigned = self.membership.assignment(state)
+            connector, tasks = self._concerned(request, state)
+            if request.connector in assigned.connectors and connector:
+                self._restart_connector_here(request.connector, state)
+            mine = [task for task in tasks if task in assigned.tasks]
+            self.worker.stop_tasks(mine)
+            for task in mine:
+                self._bring_task(task, state)
+
+    def _concerned(self, request: RestartRequest, state: ConfigState) -> tuple[bool, list[TaskId]]:
+        """Whether the connector, and which of its tasks, a request is about."""
+
+        def matches(subject: Subject) -> bool:
+            status = self.statuses.get(subject)
+            return not request.only_failed or (status is not None and status.state is State.FAILED)
+
+        tasks = [task for task in state.task_ids(request.connector) if request.include_tasks and matches(task)]
+        return matches(request.connector), tasks
+
+    def _restart_connector_here(self, name: str, state: ConfigState) -> None:
+        self.worker.stop_connectors([name])
+        self.worker.start_connector(name, state.connectors[name], state.target_state(name))
+
+    # What becomes of connectors and tasks; called by their threads.
+
+    def on_connector_running(self, name: str, version: str | None) -> None:
+        self._say(name, State.RUNNING, version=version)
+
+    def on_connector_paused(self, name: str, version: str | None) -> None:
+        self._say(name, State.PAUSED, version=version)
+
+    def on_connector_stopped(self, name: str, version: str | None) -> None:
+        self._say(name, State.STOPPED, version=version)
+
+    def on_connector_failure(self, name: str, error: BaseException) -> None:
+        self._say(name, State.FAILED, error=error, version=self.worker.version_of(name))
+
+    def on_connector_shutdown(self, name: str) -> None:
+        self._say_unassigned(name)
+
+    def on_tasks_wanted(self, name: str) -> None:
+        self._tasks_wanted.add(name)
+        self.wake()
+
+    def on_startup(self, task: TaskId, version: str | None) -> None:
+        self._say(task, State.RUNNING, version=version)
+
+    def on_pause(self, task: TaskId, version: str | None) -> None:
+        self._say(task, State.PAUSED, version=version)
+
+    def on_failure(self, task: TaskId, error: BaseException) -> None:
+        self._say(task, State.FAILED, error=error, version=self.worker.version_of_task(task))
+
+    def on_shutdown(self, task: TaskId) -> None:
+        self._say_unassigned(task)
+
+    def _say_unassigned(self, subject: Subject) -> None:
+        """Unless another worker has taken it over and says so already."""
+        status = self.statuses.get(subject)
+        if status is None or status.worker_id == self.worker_id:
+            self._say(subject, State.UNASSIGNED)
+
+    def _say(
+        self, subject: Subject, state: State, *, error: BaseException | None = None, version: str | None = None
+    ) -> None:
+        trace = None if error is None else trace_of(error)
+        self.statuses.put(subject, Status(state, self.worker_id, self.membership.generation, trace, version))
+
+    # Requests that change something.
+
+    def create_or_replace(
+        self, name: str, config: Config, *, replace: bool, target: TargetState | None = None
+    ) -> tuple[dict[str, Any], bool]:
+        """The connector as it is then, and whether it is new. The configuration was judged before."""
+        return self.do(lambda: self._create_or_replace(name, config, replace=replace, target=target))
+
+    def _create_or_replace(
+        self, name: str, config: Config, *, replace: bool, target: TargetState | None
+    ) -> tuple[dict[str, Any], bool]:
+        self._lead("Only the leader can set connector configs.")
+        exists = name in self.configs.snapshot().connectors
+        if exists and not replace:
+            raise AlreadyExistsError(f"Connector {name} already exists")
+        self.configs.put_connector(name, config, target)
+        self.wake()
+        return self.info_of(name, config), not exists
+
+    def check_is_new(self, name: str) -> None:
+        """Raises AlreadyExistsError."""
+        if name in self.configs.snapshot().connectors:
+            raise AlreadyExistsError(f"Connector {name} already exists")
+
+    def patched(self, name: str, changes: Config) -> dict[str, str | None]:
+        """The configuration of a connector with some settings changed; None takes one away."""
+        state = self.configs.snapshot()
+        if name not in state.connectors:
+            raise NotFoundError(f"Connector {name} not found")
+        merged = {**state.connectors[name], **changes}
+        return {key: value for key, value in merged.items() if value is not None}
+
+    def delete(self, name: str) -> None:
+        """Forget a connector."""
+        self.do(lambda: self._delete(name))
+
+    def _delete(self, name: str) -> None:
+        self._lead("Only the leader can delete connector configs.")
+        if name not in self.configs.snapshot().connectors:
+            raise NotFoundError(f"Connector {name} not found")
+        self.configs.remove_connector(name)
+        self.statuses.forget_topics(name)
+        self.wake()
+
+    def set_target_state(self, name: str, target: TargetState) -> None:
+        """Pause a connector, or let it go on."""
+        if name not in self.configs.snapshot().connectors:
+            raise NotFoundError(f"Unknown connector {name}")
+        self.configs.put_target_state(name, target)
+        self.wake()
+
+    def stop_connector(self, name: str) -> None:
+        """Take a connector's tasks away; its configuration and offsets stay."""
+        self.do(lambda: self._stop_connector(name))
+
+    def _stop_connector(self, name: str) -> None:
+        if name not in self.configs.snapshot().connectors:
+            raise NotFoundError(f"Unknown connector {name}")
+        self._lead("Only the leader can transition connectors to the STOPPED state.")
+        # The tasks go first: a worker that knows no STOPPED reads PAUSED, and has nothing to pause.
+        self.configs.put_tasks(name, [])
+        self.configs.put_target_state(name, TargetState.STOPPED)
+        self.wake()
+
+    def restart_connector(self, name: str) -> None:
+        """Restart a connector, not its tasks."""
+        self.do(lambda: self._restart_connector(name))
+
+    def _restart_connector(self, name: str) -> None:
+        state = self.configs.snapshot()
+        if name not in state.connectors:
+            raise NotFoundError(f"Unknown connector: {name}")
+        if name not in self.membership.assignment(state).connectors:
+            raise ElsewhereError(
+                "Cannot restart connector since it is not assigned to this member", self.membership.owner_of(name)
+            )
+        self._restart_connector_here(name, state)
+
+    def restart_task(self, task: TaskId) -> None:
+        """Restart one task."""
+        self.do(lambda: self._restart_task(task))
+
+    def _restart_task(self, task: TaskId) -> None:
+        state = self.configs.snapshot()
+        if task.connector not in state.connectors:
+            raise NotFoundError(f"Unknown connector: {task.connector}")
+        if task not in state.tasks:
+            raise NotFoundError(f"Unknown task: {task}")
+        if task not in self.membership.assignment(state).tasks:
+            raise ElsewhereError(
+                "Cannot restart task since it is not assigned to this member", self.membership.owner_of(task)
+            )
+        self.worker.stop_tasks([task])
+        self._bring_task(task, state)
+
+    def restart(self, request: RestartRequest) -> None:
+        """Restart a connector and its tasks, wherever they are."""
+        self.do(lambda: self._restart(request))
+
+    def _restart(self, request: RestartRequest) -> None:
+        state = self.configs.snapshot()
+        if request.connector not in state.connectors:
+            raise NotFoundError(f"Unknown connector: {request.connector}")
+        self._lead("Only the leader can process restart requests.")
+        if self.statuses.get(request.connector) is None:
+            raise NotFoundError(f"Status for connector {request.connector} not found")
+        connector, tasks = self._concerned(request, state)
+        subjects: list[Subject] = [request.connector] if connector else []
+        subjects += tasks
+        for subject in subjects:
+            status = self.statuses.get(subject)
+            version = None if status is None else status.version
+            self._say(subject, State.RESTARTING, version=version)
+        self.configs.put_restart(request)
+
+    def alter_offsets(self, name: str, offsets: Sequence[tuple[Mapping[str, Any], Any]] | None) -> str:
+        """Change or reset (None) how far a stopped connector has come; a message for whoever asked."""
+        return self.do(lambda: self._alter_offsets(name, offsets))
+
+    def _alter_offsets(self, name: str, offsets: Sequence[tuple[Mapping[str, Any], Any]] | None) -> str:
+        self._lead("Only the leader can process external offsets modification requests")
+        self.configs.refresh()
+        state = self.configs.snapshot()
+        if name not in state.connectors:
+            raise NotFoundError(f"Connector {name} not found")
+        if state.target_state(name) is not TargetState.STOPPED or state.task_counts.get(name):
+            raise BadRequestError(
+                "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for "
+                "the specified connector by issuing a 'PUT' request to the '/connectors/"
+                f"{name}/stop' endpoint"
+            )
+        # What is being stopped may still commit.
+        self._make_it_so(state)
+        return self.worker.alter_offsets(name, state.connectors[name], offsets)
+
+    def _lead(self, message: str) -> None:
+        if not self.membership.leads:
+            raise ElsewhereError(message, self.membership.leader_url)
+
+    # What can be seen.
+
+    def info_of(self, name: str, config: Config | None = None) -> dict[str, Any]:
+        """A connector as the REST interface shows it. Raises NotFoundError."""
+        state = self.configs.snapshot()
+        if name not in state.connectors:
+            raise NotFoundError(f"Connector {name} not found")
+        shown = dict(state.connectors[name] if config is None else config)
+        tasks = [{"connector": each.connector, "task": each.task} for each in state.task_ids(name)]
+        return {"name": name, "config": shown, "tasks": tasks, "type": self.worker.type_of(shown).value}

@@ -1,0 +1,93 @@
+"""Who does what: the part of a worker that knows which connectors and tasks are its own, and who leads.
+
+`Alone` is the membership of a worker that shares with nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from moldau.connect.runtime.config_records import Config, ConfigState
+from moldau.connect.runtime.names import TaskId
+
+PublishTasks = Callable[[str, Sequence[Config]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The connectors and tasks of one worker."""
+
+    connectors: set[str] = field(default_factory=set)
+    tasks: set[TaskId] = field(default_factory=set)
+
+
+class Membership(Protocol):
+    """What the herder asks; by its thread, but `leads`, `leader_url` and `generation`, which anybody may read."""
+
+    @property
+    def leads(self) -> bool: ...
+    @property
+    def leader_url(self) -> str | None: ...
+    @property
+    def generation(self) -> int: ...
+    def start(self, changed: Callable[[], None]) -> None:
+        """Take part; `changed` is called when there is a new assignment."""
+
+    def stop(self) -> None:
+        """Give everything away, and leave."""
+
+    def settle(self, state: ConfigState) -> bool:
+        """Whether the assignment holds; False while who does what is being settled."""
+
+    def assignment(self, state: ConfigState) -> Assignment: ...
+    def owner_of(self, subject: str | TaskId) -> str | None:
+        """The URL of the worker that has a connector or a task."""
+
+    def publish_tasks(self, name: str, configs: Sequence[Config], write: PublishTasks) -> None:
+        """Have the tasks of a connector written by whoever may: `write` if that is this worker."""
+
+
+class Alone:
+    """Everything is this worker's."""
+
+    def __init__(self, url: str = "") -> None:
+        self._url = url
+
+    @property
+    def leads(self) -> bool:
+        """Who else."""
+        return True
+
+    @property
+    def leader_url(self) -> str | None:
+        """This worker's."""
+        return self._url
+
+    @property
+    def generation(self) -> int:
+        """There is one only."""
+        return 0
+
+    def start(self, changed: Callable[[], None]) -> None:
+        """Nobody to meet."""
+
+    def stop(self) -> None:
+        """Nobody to leave."""
+
+    def settle(self, state: ConfigState) -> bool:
+        """It always holds."""
+        return True
+
+    def assignment(self, state: ConfigState) -> Assignment:
+        """All connectors, and all tasks of sets that are whole."""
+        return Assignment(set(state.connectors), {task for name in state.connectors for task in state.task_ids(name)})
+
+    def owner_of(self, subject: str | TaskId) -> str | None:
+        """This worker."""
+        return self._url
+
+    def publish_tasks(self, name: str, configs: Sequence[Config], write: PublishTasks) -> None:
+        """Write them."""
+        write(name, configs)

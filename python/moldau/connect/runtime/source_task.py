@@ -1,0 +1,250 @@
+"""A source task: poll, transform, convert, send; and keep how far it has come, once the cluster has it.
+
+Two threads: the task's own polls its connector and sends; a second one takes in acknowledgements, tells the connector
+of them, and every `offset.flush.interval.ms` keeps the offsets of what has arrived, in order. So a connector that polls
+for minutes does not hold up what is on its way.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from moldau.client import Producer
+from moldau.connect.errors import ConnectError, RetriableError
+from moldau.connect.plugin import RecordMetadata, SourceTask
+from moldau.connect.plugins import java_name
+from moldau.connect.records import SourceRecord
+from moldau.connect.runtime.names import TargetState, TaskId
+from moldau.connect.runtime.offsets import OffsetStore
+from moldau.connect.runtime.pipeline import Converters, ToBytes, Transforms
+from moldau.connect.runtime.submitted import Submitted, SubmittedRecords
+from moldau.connect.runtime.task import TaskListener, WorkerTask
+from moldau.connect.runtime.tolerance import Failure, Skipped, Stage, Tolerance
+from moldau.connect.runtime.topic_creation import TopicCreation
+
+logger: Final = logging.getLogger("moldau.connect.task")
+
+DELIVERY_POLL_S: Final = 0.1
+QUEUE_FULL_POLL_S: Final = 0.05
+
+
+@dataclass(slots=True)
+class SourceParts:
+    """What a source task is put together from."""
+
+    task: SourceTask
+    config: Mapping[str, str]
+    context: Any
+    producer: Producer
+    converters: Converters
+    transforms: Transforms
+    tolerance: Tolerance
+    offsets: OffsetStore
+    topics: TopicCreation
+    uses_topic: Callable[[str], None]
+    flush_interval_s: float = 60.0
+    flush_timeout_s: float = 5.0
+
+
+class WorkerSourceTask(WorkerTask):
+    """At least once: after a crash what was sent since the last flush of offsets is sent again."""
+
+    def __init__(
+        self, task_id: TaskId, target: TargetState, listener: TaskListener, version: str | None, parts: SourceParts
+    ) -> None:
+        super().__init__(task_id, target, listener, version)
+        self.parts = parts
+        self._to_bytes = ToBytes(parts.converters, parts.tolerance)
+        self._submitted = SubmittedRecords()
+        self._known_topics: set[str] = set()
+        self._send_failure: ConnectError | None = None
+        self._class_name = java_name(type(parts.task))
+        self._started = False
+        self._committing = threading.Lock()
+        self._deliveries_end = threading.Event()
+        self._deliveries = threading.Thread(target=self._deliver, name=f"deliveries-{task_id}", daemon=True)
+
+    def stop(self) -> None:
+        """Ask it to end; a poll that listens to `stop` of its task ends at once."""
+        super().stop()
+        self.parts.tolerance.stop()
+        if self._started:
+            self._stop_task()
+
+    def _stop_task(self) -> None:
+        try:
+            self.parts.task.stop()
+        except Exception:
+            logger.warning("the stop of task %s failed", self.id, exc_info=True)
+
+    def execute(self) -> None:
+        """Poll and send until it shall stop, then wait for what is on its way."""
+        parts = self.parts
+        parts.task.initialize(parts.context)
+        parts.task.start(dict(parts.config))
+        self._started = True
+        if self.stopping:
+            self._stop_task()
+        self._deliveries.start()
+        try:
+            while not self.stopping:
+                if self.shall_pause:
+                    self.say_paused()
+                    if not self.wait_while_paused():
+                        break
+                    self.say_running()
+                records = self._poll()
+                self._raise_send_failure()
+                if records:
+                    self._send_all(records)
+        finally:
+            self._end_deliveries()
+        self._raise_send_failure()
+
+    def _poll(self) -> Sequence[SourceRecord] | None:
+        try:
+            return self.parts.task.poll()
+        except RetriableError as error:
+            logger.warning("the task %s could not be polled; it is polled again: %s", self.id, error)
+            self._stopping.wait(DELIVERY_POLL_S)
+            return None
+
+    def _send_all(self, records: Sequence[SourceRecord]) -> None:
+        for record in records:
+            if self.stopping and self.cancelled:
+                return
+            self._send(record)
+            if self._send_failure is not None:
+                raise self._send_failure
+
+    def _send(self, original: SourceRecord) -> None:
+        try:
+            record = self.parts.transforms.apply(original, original)
+            if record is None:
+                self._leave_out(original)
+                return
+            outgoing = self._to_bytes.convert(record, original)
+        except Skipped:
+            self._leave_out(original)
+            return
+        if outgoing.topic not in self._known_topics:
+            self.parts.topics.make_sure_of(outgoing.topic)
+            self._known_topics.add(outgoing.topic)
+            self.parts.uses_topic(outgoing.topic)
+        submitted = self._submitted.submit(original.source_partition or {}, original.source_offset)
+        produce = self.parts.producer.produce
+        report = partial(self._delivered, original, submitted)
+        partition = -1 if outgoing.partition is None else outgoing.partition
+        while True:
+            try:
+                produce(
+                    outgoing.topic,
+                    outgoing.value,
+                    outgoing.key,
+                    partition,
+                    on_delivery=report,
+                    timestamp=outgoing.timestamp or 0,
+                    headers=outgoing.headers or None,
+                )
+                return
+            except BufferError:
+                self.parts.producer.poll(QUEUE_FULL_POLL_S)
+            except KafkaException as error:
+                self._not_sent(original, submitted, error.args[0])
+                return
+
+    def _leave_out(self, original: SourceRecord) -> None:
+        self._tell_committed(original, None)
+
+    def _delivered(self, original: SourceRecord, submitted: Submitted, error: KafkaError | None, message: Any) -> None:
+        """In whatever thread polls the producer."""
+        if error is not None:
+            self._not_sent(original, submitted, error)
+            return
+        submitted.acknowledge()
+        self._tell_committed(
+            original,
+            RecordMetadata(message.topic(), message.partition(), message.offset(), message.timestamp()[1]),
+        )
+
+    def _not_sent(self, original: SourceRecord, submitted: Submitted, error: KafkaError) -> None:
+        cause = KafkaException(error)
+        if self.parts.tolerance.tolerate_all:
+            for reporter in self.parts.tolerance.reporters:
+                reporter.report(Failure(original, Stage.KAFKA_PRODUCE, self._class_name, cause))
+            submitted.acknowledge()
+            self._tell_committed(original, None)
+            return
+        if self._send_failure is None:
+            failure = ConnectError(f"Unrecoverable exception from producer send callback: {error.str()}")
+            failure.__cause__ = cause
+            self._send_failure = failure
+
+    def _tell_committed(self, original: SourceRecord, metadata: RecordMetadata | None) -> None:
+        try:
+            self.parts.task.commit_record(original, metadata)
+        except Exception:
+            logger.exception("commit_record of task %s failed", self.id)
+
+    def _raise_send_failure(self) -> None:
+        if self._send_failure is not None:
+            raise self._send_failure
+
+    # The second thread, and the end.
+
+    def _deliver(self) -> None:
+        next_flush = time.monotonic() + self.parts.flush_interval_s
+        while not self._deliveries_end.is_set():
+            self.parts.producer.poll(DELIVERY_POLL_S)
+            if time.monotonic() >= next_flush:
+                self.commit_offsets()
+                next_flush = time.monotonic() + self.parts.flush_interval_s
+
+    def commit_offsets(self) -> bool:
+        """Keep the offsets of what has arrived. Whether that was done; what was not is kept with the next ones."""
+        with self._committing:
+            if self.cancelled:
+                return False
+            taken = self._submitted.take_committable()
+            entries = [(partition, offset) for partition, offset in taken if partition]
+            if entries:
+                try:
+                    self.parts.offsets.put(self.id.connector, entries, self.parts.flush_timeout_s)
+                except ConnectError as error:
+                    logger.warning("the offsets of task %s were not kept, they are tried again: %s", self.id, error)
+                    self._submitted.give_back(taken)
+                    return False
+            try:
+                self.parts.task.commit()
+            except Exception:
+                logger.exception("commit of task %s failed", self.id)
+                return False
+            return True
+
+    def _end_deliveries(self) -> None:
+        deadline = time.monotonic() + self.parts.flush_timeout_s
+        while self._submitted.on_their_way and time.monotonic() < deadline and self._send_failure is None:
+            self._submitted.wait_for_all(DELIVERY_POLL_S)
+        self._deliveries_end.set()
+        self._deliveries.join()
+        self.commit_offsets()
+
+    def close(self) -> None:
+        """Close the task's clients and plugins."""
+        parts = self.parts
+        if self._started and not self.stopping:
+            # It failed: nobody has asked it to stop yet.
+            self._stop_task()
+        parts.producer.purge()
+        parts.producer.flush(0)
+        parts.tolerance.close()
+        parts.transforms.close()
+        parts.converters.close()

@@ -1,0 +1,267 @@
+"""Where a worker keeps configurations and statuses: in topics that all workers of a group read, or in memory.
+
+A store calls its listener for each change, in whatever thread the change came by; the listener may not wait. What is
+written is in the next snapshot when the writing call returns.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from moldau.connect.runtime.config_records import (
+    Config,
+    ConfigState,
+    Event,
+    Pair,
+    RestartRequest,
+    SessionKey,
+    connector_records,
+    fencing_record,
+    logger_record,
+    removal_records,
+    restart_record,
+    session_key_record,
+    target_state_record,
+    task_records,
+)
+from moldau.connect.runtime.names import TargetState, TaskId
+from moldau.connect.runtime.status_records import (
+    Status,
+    StatusState,
+    Subject,
+    TopicUse,
+    status_key,
+    status_value,
+    topic_key,
+    topic_value,
+)
+from moldau.connect.runtime.topic_log import Clients, TopicLog, TopicSettings
+
+logger: Final = logging.getLogger("moldau.connect.status")
+
+Listener = Callable[[Event], None]
+
+
+class ConfigStore:
+    """The configurations. `_append` is what differs between memory and a topic."""
+
+    def __init__(self) -> None:
+        self._state = ConfigState()
+        self._lock = threading.Lock()
+        self._listener: Listener = lambda _event: None
+        self._started = False
+
+    def start(self, listener: Listener) -> None:
+        """Read what is there; the listener hears what comes after that."""
+        self._listener = listener
+        self._open()
+        self._started = True
+
+    def stop(self) -> None:
+        """Close the clients, if there are any."""
+
+    def refresh(self) -> None:
+        """Return when everything is in the snapshot that was written until now, by whomever."""
+
+    def snapshot(self) -> ConfigState:
+        """What is known, unchanged by what comes."""
+        with self._lock:
+            return self._state.snapshot()
+
+    def put_connector(self, name: str, config: Config, target: TargetState | None = None) -> None:
+        """Create or replace a connector's configuration."""
+        self._append(connector_records(name, config, target))
+
+    def remove_connector(self, name: str) -> None:
+        """Forget a connector and its tasks."""
+        self._append(removal_records(name))
+
+    def put_tasks(self, name: str, configs: Sequence[Config]) -> None:
+        """Replace the configurations of a connector's tasks, all at once."""
+        self._append(task_records(name, configs))
+
+    def put_target_state(self, name: str, state: TargetState) -> None:
+        """Say what a connector shall be."""
+        self._append([target_state_record(name, state)])
+
+    def put_restart(self, request: RestartRequest) -> None:
+        """Have a connector, and perhaps its tasks, restarted by whoever runs them."""
+        self._append([restart_record(request)])
+
+    def put_fencing(self, name: str, task_count: int) -> None:
+        """Older tasks of a connector were shut out."""
+        self._append([fencing_record(name, task_count)])
+
+    def put_logger(self, namespace: str, level: str) -> None:
+        """Set a log level everywhere."""
+        self._append([logger_record(namespace, level)])
+
+    def put_session_key(self, key: SessionKey) -> None:
+        """Replace the key with which workers sign."""
+        self._append([session_key_record(key)])
+
+    def _open(self) -> None:
+        """Nothing to read in memory."""
+
+    def _append(self, pairs: Sequence[Pair]) -> None:
+        for key, value in pairs:
+            self._take(key, value, self._state.offset + 1)
+
+    def _take(self, key: str | None, value: bytes | None, offset: int) -> None:
+        with self._lock:
+            event = self._state.apply(key, value, offset)
+        if event is not None and self._started:
+            self._listener(event)
+
+
+class TopicConfigStore(ConfigStore):
+    """The configurations in the config topic."""
+
+    def __init__(self, topic: TopicSettings, clients: Clients) -> None:
+        super().__init__()
+        self._log = TopicLog(topic, clients, lambda key, value, offset: self._take(_text(key), value, offset))
+
+    def stop(self) -> None:
+        """Close the clients."""
+        self._log.stop()
+
+    def refresh(self) -> None:
+        """Read to the end."""
+        self._log.read_to_end()
+
+    def _open(self) -> None:
+        self._log.start()
+
+    def _append(self, pairs: Sequence[Pair]) -> None:
+        self._log.write(pairs)
+        self._log.read_to_end()
+
+
+class StatusStore(Protocol):
+    """The statuses. Everything may be called by any thread."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def put(self, subject: Subject, status: Status) -> None: ...
+    def get(self, subject: Subject) -> Status | None: ...
+    def tasks_of(self, connector: str) -> list[tuple[TaskId, Status]]: ...
+    def connectors(self) -> set[str]: ...
+    def put_topic(self, topic: str, task: TaskId) -> None: ...
+    def topics_of(self, connector: str) -> list[str]: ...
+    def forget_topics(self, connector: str) -> None: ...
+
+
+class MemoryStatusStore:
+    """Statuses that end with the worker."""
+
+    def __init__(self) -> None:
+        self._state = StatusState()
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Nothing to read."""
+
+    def stop(self) -> None:
+        """Nothing is open."""
+
+    def put(self, subject: Subject, status: Status) -> None:
+        """Keep a status, and tell the others."""
+        with self._lock:
+            self._state.put(subject, status)
+        self._tell(status_key(subject), status_value(status))
+
+    def get(self, subject: Subject) -> Status | None:
+        """The status of a connector or a task."""
+        with self._lock:
+            return self._state.get(subject)
+
+    def tasks_of(self, connector: str) -> list[tuple[TaskId, Status]]:
+        """The statuses of a connector's tasks."""
+        with self._lock:
+            return self._state.tasks_of(connector)
+
+    def connectors(self) -> set[str]:
+        """Who has a status, or a task that has one."""
+        with self._lock:
+            return {*self._state.connectors, *(task.connector for task in self._state.tasks)}
+
+    def put_topic(self, topic: str, task: TaskId) -> None:
+        """A task uses a topic; cheap when that is known."""
+        if topic in self._state.topics.get(task.connector, ()):
+            return
+        use = TopicUse(topic, task.connector, task.task, int(time.time() * 1000))
+        with self._lock:
+            self._state.topics.setdefault(task.connector, {})[topic] = use
+        self._tell(topic_key(topic, task.connector), topic_value(use))
+
+    def topics_of(self, connector: str) -> list[str]:
+        """The topics that a connector has used."""
+        with self._lock:
+            return list(self._state.topics.get(connector, ()))
+
+    def forget_topics(self, connector: str) -> None:
+        """Begin again to note which topics a connector uses."""
+        with self._lock:
+            topics = list(self._state.topics.pop(connector, ()))
+        for topic in topics:
+            self._tell(topic_key(topic, connector), None)
+
+    def _take(self, key: str | None, value: bytes | None) -> None:
+        with self._lock:
+            self._state.apply(key, value)
+
+    def _tell(self, key: str, value: bytes | None) -> None:
+        """Nobody else is there."""
+
+
+class TopicStatusStore(MemoryStatusStore):
+    """Statuses in the status topic. What this worker puts is seen by it at once, and by the others in a moment."""
+
+    def __init__(self, topic: TopicSettings, clients: Clients) -> None:
+        super().__init__()
+        self._log = TopicLog(topic, clients, lambda key, value, _offset: self._take(_text(key), value))
+        self._sent: dict[str, bytes | None] = {}
+        self._open = False
+
+    def start(self) -> None:
+        """Read everything."""
+        self._log.start()
+        self._open = True
+
+    def stop(self) -> None:
+        """Send what is not sent, and close the clients."""
+        self._open = False
+        self._log.stop()
+
+    def _take(self, key: str | None, value: bytes | None) -> None:
+        # What comes back of this worker's own writes may be older than what it has put since.
+        pending = self._sent.get(key, _NOTHING) if key is not None else _NOTHING
+        if pending is not _NOTHING:
+            if pending == value:
+                self._sent.pop(str(key), None)
+            return
+        super()._take(key, value)
+
+    def _tell(self, key: str, value: bytes | None) -> None:
+        if not self._open:
+            return
+        self._sent[key] = value
+
+        def report(error: object, _message: object) -> None:
+            if error is not None:
+                logger.warning("the status %s was not written: %s", key, error)
+                self._sent.pop(key, None)
+
+        self._log.send(key, value, report)
+        self._log.poll()
+
+
+_NOTHING = object()
+
+
+def _text(key: bytes | str | None) -> str | None:
+    return key.decode(errors="replace") if isinstance(key, bytes) else key

@@ -1,0 +1,274 @@
+"""A compacted topic as a worker keeps its state in: created if it is not there, read from its start, written to.
+
+A thread reads; whatever changes the state of a worker comes from there, in the topic's order, its own writes too.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
+
+from moldau.client import AdminClient, Consumer, Producer
+from moldau.connect.errors import ConfigError, ConnectError
+
+logger: Final = logging.getLogger("moldau.connect.topics")
+
+POLL_S: Final = 0.2
+BATCH: Final = 1000
+ASK_TIMEOUT_S: Final = 30.0
+WRITE_TIMEOUT_S: Final = 30.0
+
+Pair = tuple[str | bytes, bytes | None]
+Apply = Callable[[bytes | None, bytes | None, int], None]
+"""(key, value, offset), in the reading thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The settings of the clients of a topic, in librdkafka's or Java's names."""
+
+    producer: Mapping[str, Any]
+    consumer: Mapping[str, Any]
+    admin: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSettings:
+    """A topic of the worker's own; `setting` is the name of the setting that names it, for messages."""
+
+    name: str
+    setting: str
+    partitions: int = 1
+    replication_factor: int = 3
+    config: Mapping[str, str] = field(default_factory=dict)
+    single_partition: bool = False
+
+
+class TopicLog:
+    """One topic. `apply` is called by the reading thread; everything else may be called by any."""
+
+    def __init__(self, topic: TopicSettings, clients: Clients, apply: Apply) -> None:
+        self.topic = topic
+        self._clients = clients
+        self._apply = apply
+        self._changed = threading.Condition()
+        self._positions: dict[int, int] = {}
+        self._closing = threading.Event()
+        self._failure: BaseException | None = None
+        self._reader = threading.Thread(target=self._read, name=f"connect-{topic.name}", daemon=True)
+        self._producer: Producer | None = None
+        self._producing = threading.Lock()
+        self._watcher: Consumer | None = None
+
+    def start(self) -> None:
+        """Make sure of the topic, and return when everything that is in it was applied.
+
+        Raises:
+            ConfigError: the topic cannot be used as it is.
+            ConnectError: the cluster does not answer, or not in time.
+        """
+        make_sure_of(self.topic, self._clients.admin)
+        self._watcher = Consumer(self._consumer_settings())
+        partitions = self._watcher.list_topics(self.topic.name, ASK_TIMEOUT_S).topics[self.topic.name].partitions
+        if self.topic.single_partition and len(partitions) != 1:
+            raise ConfigError(
+                f"Topic '{self.topic.name}' supplied via the '{self.topic.setting}' property is required to have a "
+                "single partition in order to guarantee consistency of connector configurations, but found "
+                f"{len(partitions)} partitions."
+            )
+        self._positions = dict.fromkeys(partitions, 0)
+        self._reader.start()
+        self.read_to_end()
+
+    def stop(self) -> None:
+        """Stop reading and writing; what is on its way has a few seconds."""
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        if self._reader.is_alive() and self._reader is not threading.current_thread():
+            self._reader.join()
+        with self._producing:
+            if self._producer is not None:
+                self._producer.flush(5)
+                self._producer = None
+        if self._watcher is not None:
+            self._watcher.close()
+
+    def read_to_end(self, timeout_s: float = ASK_TIMEOUT_S) -> None:
+        """Return when everything is applied that stands in the topic at this moment.
+
+        Raises:
+            ConnectError: the cluster does not answer, or not in time.
+        """
+        assert self._watcher is not None
+        deadline = time.monotonic() + timeout_s
+        ends: dict[int, int] = {}
+        for partition in self._positions:
+            place = TopicPartition(self.topic.name, partition)
+            try:
+                marks = self._watcher.get_watermark_offsets(place, timeout=max(deadline - time.monotonic(), 1))
+            except KafkaException as error:
+                raise ConnectError(f"cannot see where {self.topic.name} ends: {error.args[0].str()}") from error
+            ends[partition] = int(marks[1])
+        with self._changed:
+            while any(self._positions[partition] < end for partition, end in ends.items()):
+                if self._failure is not None:
+                    raise ConnectError(f"{self.topic.name} is not read any more: {self._failure}") from self._failure
+                left = deadline - time.monotonic()
+                if left <= 0 or self._closing.is_set():
+                    raise ConnectError(f"{self.topic.name} was not read to its end within {timeout_s:g} s")
+                self._changed.wait(left)
+
+    def write(self, pairs: Sequence[Pair], timeout_s: float = WRITE_TIMEOUT_S) -> None:
+        """Append records, in their order, and return when they are acknowledged.
+
+        Raises:
+            ConnectError: they were not.
+        """
+        failures: list[KafkaError] = []
+        done = threading.Semaphore(0)
+
+        def report(error: KafkaError | None, _message: object) -> None:
+            if error is not None:
+                failures.append(error)
+            done.release()
+
+        for key, value in pairs:
+            self.send(key, value, report)
+        deadline = time.monotonic() + timeout_s
+        for _ in pairs:
+            while not done.acquire(blocking=False):
+                if time.monotonic() > deadline:
+                    raise ConnectError(f"a write to {self.topic.name} was not acknowledged within {timeout_s:g} s")
+                self.poll(0.05)
+        if failures:
+            raise ConnectError(f"a write to {self.topic.name} failed: {failures[0].str()}")
+
+    def send(
+        self, key: str | bytes, value: bytes | None, report: Callable[[KafkaError | None, Any], None] | None = None
+    ) -> None:
+        """Append one record; `report` is called by a later `poll` or `write` of any thread."""
+        producer = self._opened_producer()
+        while True:
+            try:
+                producer.produce(self.topic.name, value, key, on_delivery=report)
+                return
+            except BufferError:
+                producer.poll(0.1)
+
+    def poll(self, timeout_s: float = 0) -> None:
+        """Have delivery reports called."""
+        self._opened_producer().poll(timeout_s)
+
+    def _opened_producer(self) -> Producer:
+        with self._producing:
+            if self._producer is None:
+                self._producer = Producer(
+                    {
+                        "acks": "all",
+                        "enable.idempotence": True,
+                        "linger.ms": 0,
+                        "delivery.timeout.ms": int(WRITE_TIMEOUT_S * 1000),
+                        **self._clients.producer,
+                    }
+                )
+            return self._producer
+
+    def _consumer_settings(self) -> dict[str, Any]:
+        return {
+            "isolation.level": "read_committed",
+            # As long takes it to hear that the end was reached, which a start waits for.
+            "fetch.wait.max.ms": 100,
+            "topic.metadata.refresh.interval.ms": 10_000,
+            **self._clients.consumer,
+            "group.id": "unused",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
+
+    # The reading thread.
+
+    def _read(self) -> None:
+        consumer = Consumer(self._consumer_settings())
+        try:
+            consumer.assign([TopicPartition(self.topic.name, each, OFFSET_BEGINNING) for each in self._positions])
+            while not self._closing.is_set():
+                first = consumer.poll(POLL_S)
+                if first is not None:
+                    self._take([first, *consumer.consume(BATCH, timeout=0)])
+        except Exception as error:
+            logger.exception("the worker no longer reads %s", self.topic.name)
+            self._failure = error
+        finally:
+            consumer.close()
+            with self._changed:
+                self._changed.notify_all()
+
+    def _take(self, messages: Sequence[Any]) -> None:
+        for message in messages:
+            error = message.error()
+            if error is None:
+                try:
+                    self._apply(message.key(), message.value(), message.offset())
+                except Exception:
+                    # One record that nobody can read is no reason to read no more.
+                    logger.exception("a record of %s at offset %d was skipped", self.topic.name, message.offset())
+                position = message.offset() + 1
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (that is its name)
+                # Transaction markers take offsets too; only the end of the partition tells about them.
+                position = message.offset()
+            else:
+                logger.warning("reading %s: %s", self.topic.name, error.str())
+                continue
+            with self._changed:
+                self._positions[message.partition()] = max(self._positions[message.partition()], position)
+                self._changed.notify_all()
+
+
+def make_sure_of(topic: TopicSettings, client: Mapping[str, Any]) -> None:
+    """Create a compacted topic unless it is there, and see that it is compacted.
+
+    Raises:
+        ConfigError: it throws records away.
+        ConnectError: the cluster does not answer, or refuses.
+    """
+    admin = AdminClient(client)
+    try:
+        metadata = admin.list_topics(timeout=ASK_TIMEOUT_S)
+        if topic.name not in metadata.topics:
+            factor = min(topic.replication_factor, len(metadata.brokers)) if topic.replication_factor > 0 else -1
+            config = {"cleanup.policy": "compact", **topic.config}
+            created = admin.create_topics([NewTopic(topic.name, topic.partitions, factor, config=config)])
+            _unless_it_exists(created[topic.name])
+            while topic.name not in admin.list_topics(topic.name, ASK_TIMEOUT_S).topics:
+                time.sleep(0.1)
+            return
+        resource = ConfigResource(ResourceType.TOPIC, topic.name)
+        configs = admin.describe_configs([resource])[resource].result(ASK_TIMEOUT_S)
+    except KafkaException as error:
+        raise ConnectError(f"cannot make sure of the topic {topic.name}: {error.args[0].str()}") from error
+    policy = configs["cleanup.policy"].value if "cleanup.policy" in configs else "compact"
+    if policy != "compact":
+        raise ConfigError(
+            f"Topic '{topic.name}' supplied via the '{topic.setting}' property is required to have "
+            "'cleanup.policy=compact' to guarantee consistency and durability of connector configurations, source "
+            f"connector offsets and statuses, but found the topic currently has 'cleanup.policy={policy}'. "
+            "Change the topic's cleanup.policy, or name another topic."
+        )
+
+
+def _unless_it_exists(future: Any) -> None:
+    try:
+        future.result(ASK_TIMEOUT_S)
+    except KafkaException as error:
+        # Another worker that starts at the same moment was faster.
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise

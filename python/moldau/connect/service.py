@@ -1,0 +1,263 @@
+"""A Connect worker with its REST interface: alone in the foreground, or in a thread beside something else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from moldau.client import AdminClient
+from moldau.connect.errors import ConfigError
+from moldau.connect.plugins import Plugins
+from moldau.connect.rest.api import Api
+from moldau.connect.rest.app import ConnectApp
+from moldau.connect.runtime.config_provider import ConfigResolver, providers_of
+from moldau.connect.runtime.herder import Herder, Stores
+from moldau.connect.runtime.membership import Alone
+from moldau.connect.runtime.offsets import FileOffsetStore, OffsetStore, TopicOffsetStore
+from moldau.connect.runtime.settings import WorkerSettings
+from moldau.connect.runtime.stores import (
+    ConfigStore,
+    MemoryStatusStore,
+    StatusStore,
+    TopicConfigStore,
+    TopicStatusStore,
+)
+from moldau.connect.runtime.worker import Worker
+from moldau.http import HttpServer
+
+logger: Final = logging.getLogger("moldau.connect")
+
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8083
+ASK_TIMEOUT_S: Final = 15.0
+
+ConnectorConfig = Mapping[str, str | None]
+
+
+class ConnectWorker:
+    """A worker and its HTTP server. All methods belong to the event loop's thread."""
+
+    def __init__(self, settings: WorkerSettings, connectors: Sequence[ConnectorConfig] = ()) -> None:
+        """`connectors` are created, or given the configuration they have here, once the worker has started."""
+        self._settings = settings
+        self._connectors = connectors
+        host, port = listener_of(settings)
+        self._http = HttpServer(self._serve, host, port)
+        self._app: ConnectApp | None = None
+        self.herder: Herder | None = None
+        self.api: Api | None = None
+
+    @property
+    def url(self) -> str:
+        """Where a client finds it."""
+        return self._http.url
+
+    async def start(self) -> None:
+        """Return when the worker has read its topics, and requests are answered.
+
+        Raises:
+            HttpAddressError: the address cannot be listened on.
+            ConfigError: a setting, a topic or a connector's configuration cannot be used.
+            ConnectError: the cluster does not answer.
+        """
+        self._http.bind()
+        try:
+            await asyncio.to_thread(self._start_worker)
+            await self._http.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    def _start_worker(self) -> None:
+        settings = self._settings
+        for folder in reversed([each.strip() for each in (settings["plugin.path"] or "").split(",") if each.strip()]):
+            if folder not in sys.path:
+                sys.path.insert(0, folder)
+        plugins = Plugins()
+        offsets, configs, statuses = _stores(settings)
+        worker = Worker(settings, plugins, ConfigResolver(providers_of(settings.given)), offsets, statuses.put_topic)
+        worker_id = advertised(settings, self._http.url)
+        herder = Herder(worker, Stores(configs, statuses), Alone(self._http.url), worker_id)
+        self.api = Api(herder, plugins, settings, _ClusterId(settings))
+        self._app = ConnectApp(self.api)
+        herder.start()
+        self.herder = herder
+        for config in self._connectors:
+            name = config.get("name")
+            if not name:
+                raise ConfigError("the configuration of a connector has no name")
+            self.api.put_config(name, dict(config))
+
+    async def stop(self) -> None:
+        """Answer what was asked, stop the connectors and keep their offsets."""
+        await self._http.stop()
+        if self._app is not None:
+            self._app.close()
+        if self.herder is not None:
+            await asyncio.to_thread(self.herder.stop)
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        assert self._app is not None
+        await self._app(scope, receive, send)
+
+
+class _ClusterId:
+    """Asks once."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._found = ""
+
+    def __call__(self) -> str:
+        if not self._found:
+            metadata = AdminClient(self._settings.client("admin")).list_topics(timeout=ASK_TIMEOUT_S)
+            self._found = str(metadata.cluster_id or "")
+        return self._found
+
+
+def _stores(settings: WorkerSettings) -> tuple[OffsetStore, ConfigStore, StatusStore]:
+    if not settings.distributed:
+        return FileOffsetStore(Path(settings["offset.storage.file.filename"])), ConfigStore(), MemoryStatusStore()
+    clients = settings.own_clients()
+    return (
+        TopicOffsetStore(settings.topic("offset"), clients),
+        TopicConfigStore(settings.topic("config"), clients),
+        TopicStatusStore(settings.topic("status"), clients),
+    )
+
+
+def listener_of(settings: WorkerSettings) -> tuple[str, int]:
+    """Host and port of the REST interface. Raises ConfigError."""
+    given = settings["listeners"]
+    if given is None:
+        return DEFAULT_HOST, DEFAULT_PORT
+    parts = urlsplit(given.split(",")[0].strip())
+    if parts.scheme.lower() != "http":
+        raise ConfigError(f"listeners={given}: the REST interface is served over http://host:port")
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"listeners={given}: {error}") from error
+    return parts.hostname or "0.0.0.0", DEFAULT_PORT if port is None else port
+
+
+def advertised(settings: WorkerSettings, url: str) -> str:
+    """How this worker calls itself in statuses: host:port under which the others reach it."""
+    parts = urlsplit(url)
+    host = settings["rest.advertised.host.name"] or parts.hostname
+    return f"{host}:{settings['rest.advertised.port'] or parts.port}"
+
+
+def run(settings: WorkerSettings, connectors: Sequence[ConnectorConfig], ready: Callable[[str], None]) -> None:
+    """Run in the foreground until SIGTERM or SIGINT. Raises what `ConnectWorker.start` raises."""
+    asyncio.run(_until_a_signal(settings, connectors, ready))
+
+
+async def _until_a_signal(
+    settings: WorkerSettings, connectors: Sequence[ConnectorConfig], ready: Callable[[str], None]
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for which in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(which, stop.set)
+    await serve(settings, connectors, stop, ready)
+
+
+async def serve(
+    settings: WorkerSettings,
+    connectors: Sequence[ConnectorConfig],
+    stop: asyncio.Event,
+    ready: Callable[[str], None],
+) -> None:
+    """Run until `stop` is set; `ready` is called with the URL once requests are answered."""
+    worker = ConnectWorker(settings, connectors)
+    starting = asyncio.create_task(worker.start())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            # Asked to stop in the middle of the start: what waits for the cluster gives up by itself.
+            await starting
+        starting.result()
+        if not stop.is_set():
+            ready(worker.url)
+        await stopping
+    finally:
+        stopping.cancel()
+        await worker.stop()
+
+
+class ConnectThread:
+    """A worker with an event loop of its own, for a program that has something else to do."""
+
+    def __init__(self, settings: WorkerSettings, connectors: Sequence[ConnectorConfig] = ()) -> None:
+        self._settings = settings
+        self._connectors = connectors
+        self._thread = threading.Thread(target=self._run, name="moldau-connect", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._started = threading.Event()
+        self._closed = False
+        self._error: BaseException | None = None
+        self.url = ""
+
+    def start(self) -> str:
+        """Return the URL when requests are answered. Raises what `ConnectWorker.start` raises."""
+        self.start_soon()
+        return self.wait()
+
+    def start_soon(self) -> None:
+        """Return at once; `wait` says how it went."""
+        self._thread.start()
+
+    def wait(self) -> str:
+        """Return the URL when requests are answered. Raises what `ConnectWorker.start` raises."""
+        self._started.wait()
+        if self._error is not None:
+            raise self._error
+        return self.url
+
+    def close(self) -> None:
+        """Stop, also in the middle of the start; returns when everything is closed."""
+        # The flag first: a thread that has no loop yet sees it once it has one.
+        self._closed = True
+        if self._loop is not None and self._stop is not None:
+            # The loop may be closed by now: it failed, or was stopped before.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:  # noqa: BLE001 (whatever it is, it belongs to whoever waits in `start`)
+            self._error = error
+        finally:
+            self._started.set()
+
+    async def _main(self) -> None:
+        stop = asyncio.Event()
+        self._stop, self._loop = stop, asyncio.get_running_loop()
+        if self._closed:
+            stop.set()
+
+        def ready(url: str) -> None:
+            self.url = url
+            self._started.set()
+
+        await serve(self._settings, self._connectors, stop, ready)

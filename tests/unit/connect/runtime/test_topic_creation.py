@@ -1,0 +1,54 @@
+"""Which group creates a topic, with how many partitions and which settings (KIP-158)."""
+
+import pytest
+
+from moldau.connect.errors import ConfigError
+from moldau.connect.runtime.topic_creation import groups_of
+
+DEFAULT = {"topic.creation.default.replication.factor": "1", "topic.creation.default.partitions": "3"}
+
+
+def group_for(config, topic):
+    return next(each for each in groups_of(config) if each.takes(topic))
+
+
+def test_without_a_default_group_the_cluster_creates_topics():
+    assert groups_of({"topic": "a"}) == []
+
+
+def test_the_default_group_takes_every_topic():
+    new = group_for({**DEFAULT, "topic.creation.default.retention.ms": "10"}, "any").new("any")
+
+    assert (new.num_partitions, new.replication_factor, new.config) == (3, 1, {"retention.ms": "10"})
+
+
+def test_the_first_group_that_includes_and_does_not_exclude_a_topic_takes_it():
+    config = {
+        **DEFAULT,
+        "topic.creation.groups": "compacted, wide",
+        "topic.creation.compacted.include": "users.*,customers",
+        "topic.creation.compacted.exclude": ".*tmp",
+        "topic.creation.compacted.cleanup.policy": "compact",
+        "topic.creation.wide.include": ".*",
+        "topic.creation.wide.partitions": "24",
+    }
+
+    assert group_for(config, "users-eu").config == {"cleanup.policy": "compact"}
+    assert group_for(config, "users-eu").partitions == 3
+    assert group_for(config, "users-tmp").partitions == 24
+    assert group_for(config, "orders").partitions == 24
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"topic.creation.default.partitions": None}, "topic.creation.default.partitions"),
+        ({"topic.creation.default.partitions": "many"}, "Not a number"),
+        ({"topic.creation.default.partitions": "0"}, "at least 1"),
+        ({"topic.creation.groups": "a"}, "topic.creation.a.include"),
+        ({"topic.creation.groups": "a", "topic.creation.a.include": "("}, "Invalid regex"),
+    ],
+)
+def test_a_group_that_cannot_be_used_is_named(change, told):
+    with pytest.raises(ConfigError, match=told):
+        groups_of({**DEFAULT, **change})
