@@ -27,6 +27,7 @@ class TaskContext:
     __slots__ = (
         "application_id",
         "clock",
+        "closed_windows",
         "dropped_records",
         "emit_interval_ms",
         "offset",
@@ -54,6 +55,8 @@ class TaskContext:
         self.timestamp = -1
         self.dropped_records: Counter[tuple[str, str]] = Counter()
         self.punctuators: list[Punctuator] = []
+        self.closed_windows: dict[str, int] = {}
+        """Per store whose windows are emitted when they close: up to where they were. It is kept with the offsets."""
 
     def store(self, name: str) -> Any:
         """A store of this task; raises KeyError that lists what there is."""

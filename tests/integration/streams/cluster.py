@@ -59,6 +59,7 @@ class Cluster:
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 10,
             }
         )
         partitions = consumer.list_topics(topic, timeout=WITHIN_S).topics[topic].partitions
@@ -104,5 +105,5 @@ def eventually(condition: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
     deadline = time.monotonic() + within_s
     while not (result := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+        time.sleep(0.005)
     return result

@@ -13,6 +13,7 @@ from confluent_kafka.admin import ConfigResource
 from tests.integration.streams.cluster import committed, eventually
 from tests.integration.streams.topologies import HOUR_MS, T0, count_per_key, count_per_value, doubled, hourly_revenue
 
+from moldau.streams import EmitStrategy, Materialized, StreamsBuilder, TimeWindows
 from moldau.streams.runtime import State
 from moldau.streams.runtime.directory import StateDirectoryError
 from moldau.streams.runtime.internal_topics import InternalTopicError
@@ -216,3 +217,34 @@ def test_threads_of_one_instance_hand_tasks_with_state_on_disk_over(cluster):
             eventually(lambda: len(cluster.read("threads-out")) == 600)
     last = {message.key(): number(message.value()) for message in cluster.read("threads-out")}
     assert last == {key: 2 * count for key, count in Counter(keys).items()}
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "on disk"])
+def test_windows_that_were_emitted_when_they_closed_are_not_emitted_again_after_a_restart(cluster, in_memory):
+    source, sink = f"closing-{in_memory}", f"closing-out-{in_memory}"
+    cluster.create(1, source, sink)
+
+    def topology():
+        builder = StreamsBuilder()
+        store = Materialized.as_("windows").with_retention("1h")
+        (
+            builder.stream(source, key=str, value=str)
+            .group_by_key()
+            .windowed_by(TimeWindows.of_size_with_no_grace("10s"))
+            .emit_strategy(EmitStrategy.on_window_close())
+            .count(store.with_store_type("in_memory") if in_memory else store)
+            .to_stream()
+            .to(sink, value=int)
+        )
+        return builder.build()
+
+    def out():
+        return [(number(one.key()[-8:]) - T0, number(one.value())) for one in cluster.read(sink)]
+
+    settings = {"processing_guarantee": "exactly_once_v2", "emit_interval_ms": 0}
+    with cluster.app(topology(), f"{source}-app", **settings):
+        cluster.write(source, [(b"k", b"x", T0 + second * 1000) for second in (0, 3, 11, 25)])
+        eventually(lambda: out() == [(0, 2), (10_000, 1)])
+    with cluster.app(topology(), f"{source}-app", **settings):
+        cluster.write(source, [(b"k", b"x", T0 + second * 1000) for second in (26, 31)])
+        eventually(lambda: out() == [(0, 2), (10_000, 1), (20_000, 2)])

@@ -79,7 +79,7 @@ class SessionAggregate(TableOperator):
         store, dropped, sends_old = node.task.store(self._store.name), node.dropped, self.sends_old_values
         gap, until_closed = self._gap, self._gap + self._grace
         initializer, aggregator, merger = self._initializer, self._aggregator, self._merger
-        closing = WindowClosing(node, _bounds, find_in_sessions(store), forward)
+        closing = WindowClosing(node, self._store.name, _bounds, find_in_sessions(store), forward)
         close = closing.emit_closed if self._emit_on_close else None
         stream_time = -1
 

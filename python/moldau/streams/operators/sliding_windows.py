@@ -60,7 +60,7 @@ class _Sliding:
         self._initializer = operator.initializer
         self._aggregator = operator.aggregator
         self._sends_old = operator.sends_old_values
-        closing = WindowClosing(node, _bounds(self._difference), find_in_windows(self._store), forward)
+        closing = WindowClosing(node, spec.name, _bounds(self._difference), find_in_windows(self._store), forward)
         self._close = closing.emit_closed if operator.emit_on_close else None
         self._stream_time = -1
         self._closed = 0

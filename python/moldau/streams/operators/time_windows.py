@@ -75,7 +75,7 @@ class TimeWindowAggregate(TableOperator):
         late = None if self.late is None else node.children[self.late]
         if late is not None:
             forward = fan_out([child for name, child in node.children.items() if name != self.late])
-        closing = WindowClosing(node, _bounds(self.windows), find_in_windows(store), forward)
+        closing = WindowClosing(node, self._store.name, _bounds(self.windows), find_in_windows(store), forward)
         close = closing.emit_closed if self._emit_on_close else None
         reads_twice = sends_old and may_change(self._store)
         stream_time = -1

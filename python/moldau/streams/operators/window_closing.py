@@ -17,14 +17,15 @@ Find = Callable[[int, int], Iterator[tuple[Any, Any, int]]]
 class WindowClosing:
     """Looks for windows that have closed, no more often than the interval of the task."""
 
-    def __init__(self, node: NodeContext, bounds: Bounds, find: Find, forward: Process) -> None:
+    def __init__(self, node: NodeContext, store: str, bounds: Bounds, find: Find, forward: Process) -> None:
         self._clock = node.task.clock
         self._interval = node.task.emit_interval_ms
         self._bounds = bounds
         self._find = find
         self._forward = forward
         self._next_look = 0
-        self._last_close: int | None = None
+        self._store = store
+        self._closed = node.task.closed_windows
 
     def emit_closed(self, closed: int, headers: Headers) -> None:
         """Hand on all windows that have closed by `closed` and were not handed on before."""
@@ -32,14 +33,15 @@ class WindowClosing:
         if now < self._next_look:
             return
         self._next_look = now + self._interval
-        if self._last_close is not None and self._last_close >= closed:
+        last_close = self._closed.get(self._store)
+        if last_close is not None and last_close >= closed:
             return
-        bounds = self._bounds(self._last_close, closed)
+        bounds = self._bounds(last_close, closed)
         if bounds is None:
             return
         for window, value, timestamp in self._find(*bounds):
             self._forward(window, (value, None, True), timestamp, headers)
-        self._last_close = closed
+        self._closed[self._store] = closed
 
 
 def find_in_windows(store: Any) -> Find:

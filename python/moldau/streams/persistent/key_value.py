@@ -27,6 +27,8 @@ class DiskKeyValueStore(KeyedStore):
         super().__init__(spec, context)
         self.table = table
         self._cache: Overlay[Any, Any] = Overlay(cache_entries)
+        self._changed_at: dict[Any, int] = {}
+        """When what has no time of its own was changed: the time of the record in work."""
 
     def get(self, key: Any) -> Any:
         """What a key has, or None."""
@@ -43,8 +45,11 @@ class DiskKeyValueStore(KeyedStore):
         kept = key if self._as_is else self._keys.inward(key)
         if value is None or (self._pairs and value[0] is None):
             self._cache.put(kept, None)
-        else:
-            self._cache.put(kept, value if self._as_is else self._keep(value))
+            self._changed_at[kept] = self._context.timestamp
+            return
+        self._cache.put(kept, value if self._as_is else self._keep(value))
+        if not self._pairs:
+            self._changed_at[kept] = self._context.timestamp
 
     def range(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
         """Entries from `start` to `end`, both included, in the order of the keys' bytes; None is open."""
@@ -75,20 +80,21 @@ class DiskKeyValueStore(KeyedStore):
 
     def flush(self, write: ChangelogWriter) -> None:
         """Hand out what changed, each entry once, and put the same into the database's next write."""
-        now, table = self._context.timestamp, self.table
+        table, changed_at = self.table, self._changed_at
         for kept, entry in self._cache.take_dirty():
             key = self._keys.as_bytes(kept)
             if entry is None:
                 table.put(key, None)
-                write(key, None, now)
+                write(key, None, changed_at[kept])
                 continue
             if self._pairs:
                 value, timestamp = self._values.as_bytes(entry[0]), entry[1]
                 table.put(key, timestamped_bytes(value, timestamp))
             else:
-                value, timestamp = self._values.as_bytes(entry), now
+                value, timestamp = self._values.as_bytes(entry), changed_at[kept]
                 table.put(key, value)
             write(key, value, timestamp)
+        changed_at.clear()
 
     def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
         """Take a record of the changelog."""
@@ -97,6 +103,7 @@ class DiskKeyValueStore(KeyedStore):
     def close(self) -> None:
         """Forget what is in memory; what was committed stays on disk."""
         self._cache.clear()
+        self._changed_at.clear()
 
     def _from_disk(self, data: bytes) -> Any:
         if not self._pairs:

@@ -6,7 +6,10 @@ from typing import Any, Final
 
 from moldau.streams.context import TaskContext
 from moldau.streams.persistent.database import TaskDatabase
+from moldau.streams.persistent.join_buffer import DiskJoinBuffer
+from moldau.streams.persistent.join_window import DiskJoinStore
 from moldau.streams.persistent.key_value import DiskKeyValueStore
+from moldau.streams.persistent.session import DiskSessionStore
 from moldau.streams.persistent.window import DiskWindowStore
 from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import OpenStore, Store
@@ -15,13 +18,16 @@ from moldau.streams.topology.nodes import StoreSpec
 _ON_DISK: Final[dict[str, Any]] = {
     "key_value": DiskKeyValueStore,
     "timestamped": DiskKeyValueStore,
+    "join_buffer": DiskJoinBuffer,
+    "join_window": DiskJoinStore,
+    "session": DiskSessionStore,
     "window": DiskWindowStore,
 }
 
 
 def is_on_disk(spec: StoreSpec) -> bool:
     """Whether a store is kept in the task's database; the others are in memory and restored as a whole."""
-    return spec.make is None and not spec.in_memory and spec.kind in _ON_DISK and not spec.emits_on_close
+    return spec.make is None and not spec.in_memory and spec.kind in _ON_DISK
 
 
 def opener(database: TaskDatabase, cache_entries: int) -> OpenStore:

@@ -1,13 +1,10 @@
 """Window stores on disk: `(value, timestamp)` per key and start, in segments of time so that old ones go at once.
 
-A table's key is the number of the segment (8 bytes) and Kafka's window key. Segments are as long as in Kafka: half of
-the retention, at least a minute. Entries live as long as the retention, counted in the store's own stream time; what is
-older is not given back even while its segment is still there.
+What is older than the retention is not given back even while its segment is still there.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,6 +12,7 @@ from moldau.streams.context import TaskContext
 from moldau.streams.persistent.database import Table
 from moldau.streams.persistent.key_value import merge
 from moldau.streams.persistent.overlay import Overlay
+from moldau.streams.persistent.segments import WIDTH, Segments, after
 from moldau.streams.serdes import Windowed, required
 from moldau.streams.state.codec import Codec
 from moldau.streams.state.contract import ChangelogWriter
@@ -23,9 +21,6 @@ from moldau.streams.topology.nodes import StoreSpec
 
 _INT64_MAX: Final = 2**63 - 1
 _MISSING: Final = object()
-_SEGMENT: Final = struct.Struct(">q")
-_STREAM_TIME: Final = b"\xff"
-"""The table's last key: the greatest start that was put, which a restart must know."""
 
 
 class DiskWindowStore:
@@ -37,25 +32,20 @@ class DiskWindowStore:
         self.name = spec.name
         self.table = table
         self._context = context
-        self._retention = spec.retention_ms
+        # Kafka's stores that emit on close keep a window one moment longer: they must still find it.
+        self.segments = Segments(table, spec.retention_ms + spec.emits_on_close, spec.segment_interval_ms)
         self._size = spec.window_size_ms
-        self._segment_ms = spec.segment_interval_ms
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._cache: Overlay[tuple[Any, int], Any] = Overlay(cache_entries)
         self._changed_starts: dict[Any, dict[int, None]] = {}
+        self._removed_at: dict[tuple[Any, int], int] = {}
         self._as_is = self._values.kept_as_is
         self._key_of = None if self._keys.kept_as_is else self._keys.inward
-        stored = table.get(_STREAM_TIME)
-        self._stream_time = -1 if stored is None else int(_SEGMENT.unpack(stored)[0])
-        self._noted_time = self._stream_time
-        self._oldest_segment = self._segment(self._stream_time - self._retention + 1)
 
     def put(self, key: Any, value: Any, start: int) -> None:
         """Set the entry of one window; None (or a pair of None) removes it. One that is too old is dropped."""
-        if start > self._stream_time:
-            self._stream_time = start
-        elif start <= self._stream_time - self._retention:
+        if not self.segments.takes(start):
             self._context.dropped(self.name, "the window is older than the store's retention")
             return
         kept = key if self._key_of is None else self._key_of(key)
@@ -65,17 +55,18 @@ class DiskWindowStore:
         starts[start] = None
         if value is None or value[0] is None:
             self._cache.put((kept, start), None)
+            self._removed_at[kept, start] = self._context.timestamp
         else:
             self._cache.put((kept, start), value if self._as_is else (self._values.inward(value[0]), value[1]))
 
     def fetch(self, key: Any, start: int) -> Any:
         """The entry of one window, or None."""
-        if start <= self._stream_time - self._retention:
+        if start < self.segments.oldest:
             return None
         kept = key if self._key_of is None else self._key_of(key)
         entry = self._cache.get((kept, start), _MISSING)
         if entry is _MISSING:
-            data = self.table.get(self._place(self._keys.as_bytes(kept), start))
+            data = self.table.get(self.segments.place(start, window_key(self._keys.as_bytes(kept), start)))
             entry = None if data is None else self._from_disk(data)
             self._cache.remember((kept, start), entry)
         return entry if entry is None or self._as_is else self._load(entry)
@@ -90,17 +81,13 @@ class DiskWindowStore:
 
     def fetch_all(self, start_from: int, start_to: int) -> Iterator[tuple[Windowed[Any], Any]]:
         """Every key's windows that start in the range, by start and then by the keys' bytes; a segment at a time."""
-        oldest = max(start_from, self._oldest())
-        if start_to < oldest:
-            return
-        latest = min(start_to, max(self._stream_time, oldest))
-        changed = self._changed_in(oldest, latest)
-        for segment in range(self._segment(oldest), self._segment(latest) + 1):
-            prefix = _SEGMENT.pack(segment)
+        oldest = max(start_from, self.segments.oldest)
+        changed = self._changed_in(oldest, start_to)
+        for prefix, _, _ in self.segments.spans(oldest, start_to):
             here = [one for one in changed if one[0].startswith(prefix)]
             found = []
-            for data, entry in merge(self._below(prefix, _SEGMENT.pack(segment + 1)), here):
-                plain, start, _ = split_window_key(data[_SEGMENT.size :])
+            for data, entry in merge(self._below(prefix, after(prefix)), here):
+                plain, start, _ = split_window_key(data[WIDTH:])
                 if oldest <= start <= start_to:
                     found.append((start, plain, entry))
             for start, plain, entry in sorted(found, key=lambda one: one[:2]):
@@ -119,53 +106,33 @@ class DiskWindowStore:
         """Hand out the windows that changed, each once, and put the same into the database's next write."""
         table = self.table
         for (kept, start), entry in self._cache.take_dirty():
-            if start <= self._stream_time - self._retention and entry is None:
+            if start < self.segments.oldest and entry is None:
                 continue
             key = self._keys.as_bytes(kept)
             if entry is None:
-                table.put(self._place(key, start), None)
-                write(window_key(key, start), None, self._context.timestamp)
+                table.put(self.segments.place(start, window_key(key, start)), None)
+                write(window_key(key, start), None, self._removed_at[kept, start])
             else:
                 value = self._values.as_bytes(entry[0])
-                table.put(self._place(key, start), timestamped_bytes(value, entry[1]))
+                table.put(self.segments.place(start, window_key(key, start)), timestamped_bytes(value, entry[1]))
                 write(window_key(key, start), value, entry[1])
         self._changed_starts.clear()
-        self._note_time()
+        self._removed_at.clear()
+        self.segments.note()
 
     def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
         """Take a record of the changelog."""
-        plain, start, _ = split_window_key(key)
-        if start > self._stream_time:
-            self._stream_time = start
-        elif start <= self._stream_time - self._retention:
+        _, start, _ = split_window_key(key)
+        if not self.segments.takes(start):
             return
-        self.table.put(self._place(plain, start), None if value is None else timestamped_bytes(value, timestamp))
-        self._note_time()
+        self.table.put(self.segments.place(start, key), None if value is None else timestamped_bytes(value, timestamp))
+        self.segments.note()
 
     def close(self) -> None:
         """Forget what is in memory; what was committed stays on disk."""
         self._cache.clear()
         self._changed_starts.clear()
-
-    def _note_time(self) -> None:
-        """Put the stream time into the next write, and with it the end of segments that are over."""
-        if self._stream_time == self._noted_time:
-            return
-        self._noted_time = self._stream_time
-        self.table.put(_STREAM_TIME, _SEGMENT.pack(self._stream_time))
-        oldest = self._segment(self._oldest())
-        if oldest > self._oldest_segment:
-            self._oldest_segment = oldest
-            self.table.delete_before(_SEGMENT.pack(oldest))
-
-    def _segment(self, start: int) -> int:
-        return max(start, 0) // self._segment_ms
-
-    def _place(self, key: bytes, start: int) -> bytes:
-        return _SEGMENT.pack(start // self._segment_ms) + window_key(key, start)
-
-    def _oldest(self) -> int:
-        return max(0, self._stream_time - self._retention + 1)
+        self._removed_at.clear()
 
     def _load(self, entry: Any) -> Any:
         return entry if self._as_is else (self._values.outward(entry[0]), entry[1])
@@ -180,7 +147,7 @@ class DiskWindowStore:
     def _changed_in(self, start_from: int, start_to: int) -> list[tuple[bytes, Any]]:
         as_bytes = self._keys.as_bytes
         changed = [
-            (self._place(as_bytes(kept), start), entry)
+            (self.segments.place(start, window_key(as_bytes(kept), start)), entry)
             for (kept, start), entry in self._cache.dirty()
             if start_from <= start <= start_to
         ]
@@ -189,21 +156,18 @@ class DiskWindowStore:
     def _of_key(self, key: Any, start_from: int, start_to: int) -> list[tuple[int, Any]]:
         kept = key if self._key_of is None else self._key_of(key)
         plain = self._keys.as_bytes(kept)
-        oldest, latest = max(start_from, self._oldest()), min(start_to, self._stream_time)
-        if latest < oldest:
-            return []
+        oldest = max(start_from, self.segments.oldest)
         found: dict[int, Any] = {}
-        for segment in range(self._segment(oldest), self._segment(latest) + 1):
-            prefix = _SEGMENT.pack(segment)
-            low = prefix + window_key(plain, max(oldest, segment * self._segment_ms))
-            high = prefix + window_key(plain, latest, 0x7FFFFFFF) + b"\x00"
+        for prefix, first, last in self.segments.spans(oldest, start_to):
+            low = prefix + window_key(plain, first)
+            high = prefix + window_key(plain, last, 0x7FFFFFFF) + b"\x00"
             for data, entry in self._below(low, high):
                 # Longer keys that begin with this one lie in between.
-                other, start, _ = split_window_key(data[_SEGMENT.size :])
+                other, start, _ = split_window_key(data[WIDTH:])
                 if other == plain:
                     found[start] = entry
         for start in self._changed_starts.get(kept, ()):
-            if oldest <= start <= latest:
+            if oldest <= start <= start_to:
                 entry = self._cache.get((kept, start), None)
                 if entry is None:
                     found.pop(start, None)

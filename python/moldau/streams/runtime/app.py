@@ -23,6 +23,7 @@ from moldau.streams.errors import StreamsError
 from moldau.streams.persistent import is_on_disk
 from moldau.streams.runtime.directory import StateDirectory
 from moldau.streams.runtime.environment import Environment
+from moldau.streams.runtime.global_thread import GlobalThread
 from moldau.streams.runtime.internal_topics import existing_topics, make_ready
 from moldau.streams.runtime.layout import LayoutOptions, lay_out
 from moldau.streams.runtime.queries import LocalTasks, ReadOnlyStore, Router
@@ -36,6 +37,7 @@ logger: Final = logging.getLogger("moldau.streams")
 
 CLOSE_TIMEOUT_S: Final = 60.0
 QUERY_TIMEOUT_S: Final = 10.0
+_LOOK_AGAIN_S: Final = 0.05
 
 
 class UncaughtResponse(Enum):
@@ -72,6 +74,9 @@ class KafkaStreams:
         self._environment: Environment | None = None
         self._directory: StateDirectory | None = None
         self._queries: QueryServer | None = None
+        self._global: GlobalThread | None = None
+        self._global_failure: Exception | None = None
+        self._tables_are_there = False
         self.failure: Exception | None = None
         """What the first thread that failed for good failed with."""
 
@@ -105,6 +110,7 @@ class KafkaStreams:
         self._machine.begin()
         try:
             self._environment = self._prepare()
+            self._read_global_tables(self._environment)
             if self._queries is not None:
                 self._queries.start(self._local(), self._router())
         except BaseException:
@@ -124,11 +130,6 @@ class KafkaStreams:
 
     def _prepare(self) -> Environment:
         settings = self.settings
-        if self.topology.global_stores:
-            raise StreamsError(
-                f"the engine does not serve global tables yet: {', '.join(sorted(self.topology.global_stores))}\n"
-                "hint: make it a table, with equally many partitions as what is joined with it"
-            )
         admin = AdminClient(settings.admin(f"{settings.client_id or settings.application_id}-admin"))
         existing = existing_topics(admin)
         layout = lay_out(
@@ -141,14 +142,33 @@ class KafkaStreams:
         make_ready(admin, layout.internal_topics, existing, settings.replication_factor)
         self._directory = StateDirectory(
             settings.application_dir,
-            needed=any(
-                is_on_disk(self.topology.stores[store]) for sub in layout.sub_topologies for store in sub.stores
-            ),
+            needed=any(is_on_disk(self.topology.stores[store]) for store in layout.stores),
         )
         if settings.application_server:
             self._queries = QueryServer(settings.application_id, settings.application_server)
             settings = replace(settings, application_server=self._queries.address)
         return Environment(self.topology, layout, settings, self._directory.process_id, admin)
+
+    def _read_global_tables(self, environment: Environment) -> None:
+        """Begin to read global tables and wait until they are there, or until the application is closed."""
+        if not environment.layout.global_sub_topologies:
+            return
+        thread = self._global = GlobalThread(environment, self._global_ended)
+        environment.global_stores.update(thread.stores)
+        thread.start()
+        while self.state.is_running_or_rebalancing and not thread.caught_up.wait(_LOOK_AGAIN_S):
+            if self._global_failure is not None:
+                raise self._global_failure
+        self._tables_are_there = True
+
+    def _global_ended(self, failure: Exception | None) -> None:
+        """Called in the thread that ends. Without its global tables an instance cannot go on, as in Kafka Streams."""
+        if failure is None:
+            return
+        logger.error("the thread of the global tables has failed", exc_info=failure)
+        self._global_failure = failure
+        if self._tables_are_there:
+            self._shut_down(failure)
 
     def _thread(self, index: int) -> StreamThread:
         assert self._environment is not None
@@ -179,9 +199,13 @@ class KafkaStreams:
             return
         if decision is UncaughtResponse.SHUTDOWN_APPLICATION:
             logger.error("the other instances of %s have to be stopped too", self.settings.application_id)
+        self._shut_down(failure)
+
+    def _shut_down(self, failure: Exception) -> None:
         self.failure = self.failure or failure
         if self._machine.move(State.PENDING_ERROR):
-            threading.Thread(target=self._end, args=(State.ERROR,), name=f"{thread.name}-shutdown", daemon=True).start()
+            name = f"{self.settings.application_id}-shutdown"
+            threading.Thread(target=self._end, args=(State.ERROR,), name=name, daemon=True).start()
 
     def _decide(self, failure: Exception) -> UncaughtResponse:
         try:
@@ -202,6 +226,10 @@ class KafkaStreams:
         self._machine.move(last)
 
     def _release(self) -> None:
+        thread, self._global = self._global, None
+        if thread is not None and thread.is_alive():
+            thread.stop()
+            thread.join()
         if self._queries is not None:
             self._queries.close()
             self._queries = None
@@ -286,7 +314,12 @@ class KafkaStreams:
                         for name, task in thread.tasks.items()
                     },
                 }
-        return {"application_id": self.settings.application_id, "state": self.state.value, "threads": threads}
+        return {
+            "application_id": self.settings.application_id,
+            "state": self.state.value,
+            "global_records": 0 if self._global is None else self._global.records,
+            "threads": threads,
+        }
 
     def __enter__(self) -> Self:
         return self.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from moldau.streams.persistent import is_on_disk
 from moldau.streams.runtime.layout import Layout
 from moldau.streams.runtime.settings import StreamsSettings
+from moldau.streams.state.contract import Store
 from moldau.streams.topology.topology import Topology
 
 
@@ -30,6 +31,8 @@ class Environment:
     settings: StreamsSettings
     process_id: str
     admin: AdminClient
+    global_stores: dict[str, Store] = field(default_factory=dict)
+    """The stores of global tables, for every task to look into; they are there before the first task is made."""
     clock: Callable[[], int] = wall_clock_ms
 
     def on_cluster(self, topic: str) -> str:
@@ -45,6 +48,12 @@ class Environment:
         name = self.settings.client_id or f"{self.settings.application_id}-{self.process_id}"
         server = self.settings.application_server
         return f"{name}-StreamThread-{thread}-{role}" + (f"@{server}" if server and role == "consumer" else "")
+
+    @property
+    def global_client_id(self) -> str:
+        """The name of the client that reads global tables."""
+        name = self.settings.client_id or f"{self.settings.application_id}-{self.process_id}"
+        return f"{name}-global-consumer"
 
     def transactional_id(self, thread: int) -> str:
         """The name under which a thread's transactions are known, and its zombies fenced."""

@@ -88,6 +88,8 @@ class Layout:
     changelog_topics: tuple[InternalTopic, ...]
     changelogs: Mapping[str, str]
     """Store to the topic that its changes are written to, and that it is restored from."""
+    global_sub_topologies: tuple[SubTopologyLayout, ...] = ()
+    """What every instance reads as a whole; they have no tasks."""
 
     @property
     def input_topics(self) -> list[str]:
@@ -103,12 +105,22 @@ class Layout:
         """The sub-topology that reads a topic."""
         return next(sub for sub in self.sub_topologies if topic in sub.topics)
 
+    @property
+    def global_stores(self) -> list[str]:
+        """The stores that every instance has as a whole."""
+        return [store for sub in self.global_sub_topologies for store in sub.stores]
+
+    @property
+    def stores(self) -> list[str]:
+        """All stores by name."""
+        return sorted({*self.global_stores, *(store for sub in self.sub_topologies for store in sub.stores)})
+
     def sub_topology_with(self, store: str) -> SubTopologyLayout:
         """The sub-topology whose tasks have a store; raises StreamsError that lists the stores there are."""
-        for sub in self.sub_topologies:
+        for sub in (*self.sub_topologies, *self.global_sub_topologies):
             if store in sub.stores:
                 return sub
-        known = ", ".join(sorted({name for sub in self.sub_topologies for name in sub.stores}))
+        known = ", ".join(self.stores)
         raise StreamsError(f"there is no store {store}\nhint: there are: {known or 'none'}")
 
 
@@ -142,16 +154,16 @@ def lay_out(topology: Topology, existing: Mapping[str, int], options: LayoutOpti
     def on_cluster(topic: str) -> str:
         return topology.internal_topic(options.application_id, topic)
 
-    layouts = tuple(
-        SubTopologyLayout(
+    def layout_of(sub: SubTopology) -> SubTopologyLayout:
+        return SubTopologyLayout(
             sub.id,
             sub.nodes,
             {on_cluster(topic): topic for topic in sub.source_topics},
             {on_cluster(topic): counts[topic] for topic in sub.source_topics},
-            tuple(store for store in sub.store_names if store not in topology.global_stores),
+            tuple(store for store in sub.store_names if sub.is_global or store not in topology.global_stores),
         )
-        for sub in running
-    )
+
+    layouts = tuple(layout_of(sub) for sub in running)
     _check_widths(layouts)
     return Layout(
         layouts,
@@ -160,6 +172,7 @@ def lay_out(topology: Topology, existing: Mapping[str, int], options: LayoutOpti
             for name in topology.repartition_topics
         ),
         *_changelogs(topology, layouts, options),
+        tuple(layout_of(sub) for sub in subs if sub.is_global),
     )
 
 

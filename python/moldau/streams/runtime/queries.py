@@ -97,17 +97,24 @@ class LocalTasks:
 
     def stores(self) -> list[str]:
         """The stores that can be asked, by name."""
-        return sorted({store for sub in self._environment.layout.sub_topologies for store in sub.stores})
+        return self._environment.layout.stores
 
     def partition_of(self, store: str, key: bytes) -> int:
         """The partition that has a key, as Kafka's producers choose it."""
-        tasks = self._environment.layout.sub_topology_with(store).tasks
-        return int(murmur2(key, tasks))
+        return int(murmur2(key, self.parts(store)))
+
+    def parts(self, store: str) -> int:
+        """How many partitions a store has; a global one is whole."""
+        layout = self._environment.layout
+        return 1 if store in layout.global_stores else layout.sub_topology_with(store).tasks
 
     def ask(self, query: Query, partition: int | None) -> dict[int, list[Entry]]:
         """The entries of each partition that this instance has; of one partition, or of all."""
         sub = self._environment.layout.sub_topology_with(query.store)
         serdes = self.serdes(query.store)
+        shared = self._environment.global_stores.get(query.store)
+        if shared is not None:
+            return {0: [_entry(key, value, serdes) for key, value in _answer(shared, query, serdes)]}
         found: dict[int, list[Entry]] = {}
         for thread in self._threads():
             with thread.gate.visit():
@@ -165,8 +172,7 @@ class Router:
         """
         deadline = time.monotonic() + timeout_s
         one = self._local.partition_of(query.store, query.key or b"") if query.is_for_one_key else None
-        tasks = self._environment.layout.sub_topology_with(query.store).tasks
-        wanted = set(range(tasks)) if one is None else {one}
+        wanted = set(range(self._local.parts(query.store))) if one is None else {one}
         while True:
             found = dict(self._local.ask(query, one))
             missing = wanted - found.keys()

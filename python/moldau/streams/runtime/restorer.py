@@ -14,23 +14,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import confluent_kafka
-from confluent_kafka import OFFSET_BEGINNING, IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient
 
-from moldau.streams.errors import StreamsError
+from moldau.streams.runtime.changelog_ends import RestoreError, ends_of
 from moldau.streams.runtime.layout import TaskId
 from moldau.streams.state.contract import Store
 
 logger: Final = logging.getLogger("moldau.streams")
 
 BATCH: Final = 10_000
-_ASK_TIMEOUT_S: Final = 30.0
 _TELL_EVERY_S: Final = 10.0
 Partition = tuple[str, int]
-
-
-class RestoreError(StreamsError):
-    """A changelog cannot be read."""
 
 
 @dataclass(slots=True)
@@ -81,7 +76,7 @@ class Restorer:
         added = list(changelogs)
         if not added:
             return
-        ends = self._ends({changelog.place for changelog in added})
+        ends = ends_of(self._admin, {changelog.place for changelog in added})
         assign: dict[Partition, TopicPartition] = {}
         for changelog in added:
             changelog.end = ends[changelog.place]
@@ -176,19 +171,6 @@ class Restorer:
                         changelog.end,
                         changelog.restored / (now - changelog.begun),
                     )
-
-    def _ends(self, places: set[Partition]) -> dict[Partition, int]:
-        request = {TopicPartition(*place): OffsetSpec.latest() for place in places}
-        futures = self._admin.list_offsets(
-            request, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_TIMEOUT_S
-        )
-        try:
-            return {
-                (asked.topic, asked.partition): future.result(_ASK_TIMEOUT_S).offset
-                for asked, future in futures.items()
-            }
-        except KafkaException as error:
-            raise RestoreError(f"the ends of changelogs cannot be found: {error.args[0].str()}") from error
 
     def close(self) -> None:
         """Leave everything."""

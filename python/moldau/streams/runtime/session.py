@@ -73,7 +73,7 @@ class Session:
             left_out=left_out,
             patience_s=self._patience_s,
         )
-        self.tasks = TaskManager(environment, self.collector, counts)
+        self.tasks = TaskManager(environment, self.collector, counts, self._known_end)
         self._consumer = confluent_kafka.Consumer(settings.consumer(environment.client_id(index, "consumer"), instance))
         self._restorer = Restorer(
             confluent_kafka.Consumer(settings.restore_consumer(environment.client_id(index, "restore-consumer"))),
@@ -113,7 +113,9 @@ class Session:
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
         )
-        self._next_commit = time.monotonic() + self._settings.commit_interval_ms / 1000
+        now = time.monotonic()
+        self._next_commit = now + self._settings.commit_interval_ms / 1000
+        self._next_purge = now + self._settings.repartition_purge_interval_ms / 1000
         was_running = False
         while not stopping():
             messages = self._read()
@@ -183,6 +185,9 @@ class Session:
             if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise StreamsError(f"{error.str()}\nhint: an input topic was deleted while the application was running")
             logger.warning("reading: %s", error.str())
+
+    def _known_end(self, topic: str, partition: int) -> int:
+        return int(self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1])
 
     def _restore(self) -> None:
         ready = self._restorer.step(
@@ -297,7 +302,7 @@ class Session:
                 for task in self.tasks.tasks.values()
                 if one.topic in task.inputs and task.id.partition == one.partition
             )
-            task.start_at(one.topic, one.offset, decode(one.metadata))
+            task.start_at(one.topic, one.offset, *decode(one.metadata))
         self._consumer.assign(started)
         # A partition that was paused when it went away is so still when it comes back.
         self._consumer.resume(started)

@@ -19,6 +19,7 @@ from moldau.client.java_settings import rows_for
 from moldau.client.native_settings import NATIVE_SETTINGS
 from moldau.client.settings import Role
 from moldau.client.translation import merged, plain, translate
+from moldau.streams.context import EMIT_INTERVAL_MS
 from moldau.streams.durations import milliseconds
 from moldau.streams.errors import StreamsError
 from moldau.streams.runtime.exception_handlers import Handler, handler_of, log_and_fail
@@ -138,6 +139,7 @@ _TABLE: Final = {
         _Setting("client.id", _text, ""),
         _Setting("commit.interval.ms", _ms(0)),
         _Setting("deserialization.exception.handler", handler_of, log_and_fail),
+        _Setting("emit.interval.ms", _ms(0), EMIT_INTERVAL_MS),
         _Setting("errors.dead.letter.queue.topic.name", _text),
         _Setting("group.instance.id", _text),
         _Setting("max.task.idle.ms", _ms(-1), 0),
@@ -156,6 +158,8 @@ _TABLE: Final = {
     )
 }
 _OLD_NAMES: Final = {
+    "__emit.interval.ms.kstreams.outer.join.spurious.results.fix__": "emit.interval.ms",
+    "__emit.interval.ms.kstreams.windowed.aggregation__": "emit.interval.ms",
     "cache.max.bytes.buffering": "statestore.cache.max.bytes",
     "default.deserialization.exception.handler": "deserialization.exception.handler",
     "default.production.exception.handler": "production.exception.handler",
@@ -198,6 +202,7 @@ class StreamsSettings:
     client_id: str
     commit_interval_ms: int
     deserialization_exception_handler: Handler
+    emit_interval_ms: int
     errors_dead_letter_queue_topic_name: str | None
     group_instance_id: str | None
     max_task_idle_ms: int
@@ -245,7 +250,14 @@ class StreamsSettings:
 
     def restore_consumer(self, client_id: str) -> dict[str, Any]:
         """What the consumer that reads changelogs is made from; it is in no group."""
-        given = self._given(Role.CONSUMER, "consumer.", "restore.consumer.")
+        return self._reader("restore.consumer.", client_id)
+
+    def global_consumer(self, client_id: str) -> dict[str, Any]:
+        """What the consumer that reads global tables is made from; it is in no group."""
+        return self._reader("global.consumer.", client_id)
+
+    def _reader(self, prefix: str, client_id: str) -> dict[str, Any]:
+        given = self._given(Role.CONSUMER, "consumer.", prefix)
         return {
             **given,
             "auto.offset.reset": "error",
@@ -285,7 +297,8 @@ class StreamsSettings:
         for prefix in prefixes:
             settings.update(self.clients.get(prefix, {}))
         native = translate(role, {"bootstrap.servers": self.bootstrap_servers, **settings}).native
-        return {"log_level": 0, **native}
+        # Small requests wait for nobody, as in Java's clients: a record through two topics is 10 ms faster for it.
+        return {"log_level": 0, "socket.nagle.disable": True, **native}
 
 
 def load(config: Mapping[str, Any] | None = None, keywords: Mapping[str, Any] | None = None) -> StreamsSettings:

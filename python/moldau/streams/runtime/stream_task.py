@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from moldau.streams.context import TaskContext
+from moldau.streams.context import EMIT_INTERVAL_MS, TaskContext
 from moldau.streams.errors import RecordError, TimestampError, UnwritableError
 from moldau.streams.persistent import TaskDatabase
 from moldau.streams.punctuation import PunctuationType
@@ -22,7 +22,7 @@ from moldau.streams.runtime.exception_handlers import Failure, Handler, Response
 from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
 from moldau.streams.runtime.outcomes import TaskMigratedError
 from moldau.streams.serdes import required
-from moldau.streams.state.contract import ChangelogWriter, OpenStore
+from moldau.streams.state.contract import ChangelogWriter, OpenStore, Store
 from moldau.streams.task import Emit, Feed, Task
 from moldau.streams.topology.nodes import SourceNode, StoreSpec
 from moldau.streams.topology.topology import Topology
@@ -51,6 +51,10 @@ class TaskParts:
     dead_letter: Callable[[Failure], None]
     max_idle_ms: int
     database: TaskDatabase | None = None
+    global_stores: Mapping[str, Store] = dataclasses.field(default_factory=dict)
+    emit_interval_ms: int = EMIT_INTERVAL_MS
+    known_end: Callable[[str, int], int] = lambda *_: -1
+    """The end of a partition as the client's last fetch saw it, -1 if it has not yet."""
 
 
 class Input:
@@ -96,8 +100,9 @@ class StreamTask:
 
     def __init__(self, task_id: TaskId, sub: SubTopologyLayout, parts: TaskParts) -> None:
         self.id = task_id
-        self.context = TaskContext(parts.application_id, str(task_id), parts.clock)
+        self.context = TaskContext(parts.application_id, str(task_id), parts.clock, parts.emit_interval_ms)
         self.context.partition = task_id.partition
+        self.context.stores.update(parts.global_stores)
         self.database = parts.database
         self._parts = parts
         specs: dict[str, StoreSpec] = {name: parts.topology.stores[name] for name in sub.stores}
@@ -135,7 +140,7 @@ class StreamTask:
         """Whether anything happened since the last commit."""
         return self._dirty
 
-    def start_at(self, topic: str, offset: int, partition_time: int) -> None:
+    def start_at(self, topic: str, offset: int, partition_time: int, closed: Mapping[str, int]) -> None:
         """Take over where the last owner was; a negative offset is none."""
         source = self.inputs[topic]
         source.position = source.next_offset = max(offset, -1)
@@ -143,6 +148,8 @@ class StreamTask:
         if source.extracts:
             self.task.partition_times[self._topics[topic]] = partition_time
         self.context.stream_time = max(self.context.stream_time, partition_time)
+        for store, time in closed.items():
+            self.context.closed_windows[store] = max(time, self.context.closed_windows.get(store, time))
 
     def add(self, topic: str, messages: Sequence[Message], *, rebalanced: bool = False) -> None:
         """Queue records of one input; after a rebalance without those that were fetched before it and came again.
@@ -203,13 +210,19 @@ class StreamTask:
         if self._parts.max_idle_ms == NO_IDLING:
             return True
         for source in empty:
-            if not source.read_to_the_end:
+            if not source.read_to_the_end and not self._is_read_to_the_end(source):
                 return False
             if source.idle_since is None:
                 source.idle_since = now
             if now - source.idle_since < self._parts.max_idle_ms:
                 return False
         return True
+
+    def _is_read_to_the_end(self, source: Input) -> bool:
+        """Whether the last fetch saw no more; the client's event for that comes only with the fetch after it."""
+        end = self._parts.known_end(source.topic, self.id.partition)
+        source.read_to_the_end = 0 <= end <= source.next_offset
+        return source.read_to_the_end
 
     def _process_run(self, source: Input, count: int) -> None:
         """Take the first records of one input through the topology."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import TopicPartition
 
@@ -38,10 +38,17 @@ Partition = tuple[str, int]
 class TaskManager:
     """The tasks of one thread. Belongs to that thread; queries look in while it does not work."""
 
-    def __init__(self, environment: Environment, collector: RecordCollector, counts: ThreadCounts) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        collector: RecordCollector,
+        counts: ThreadCounts,
+        known_end: Callable[[str, int], int],
+    ) -> None:
         self._environment = environment
         self._collector = collector
         self._counts = counts
+        self._known_end = known_end
         self.tasks: dict[TaskId, StreamTask] = {}
         self.suspended: dict[TaskId, StreamTask] = {}
         self._by_place: dict[Partition, StreamTask] = {}
@@ -82,6 +89,9 @@ class TaskManager:
             self._dead_letter,
             settings.max_task_idle_ms,
             database,
+            environment.global_stores,
+            settings.emit_interval_ms,
+            self._known_end,
         )
         try:
             task = self.tasks[task_id] = StreamTask(task_id, sub, parts)
@@ -125,7 +135,7 @@ class TaskManager:
             if task.database is not None and table is not None:
                 changelog.position = task.database.position(name)
                 changelog.keep = partial(_keep, task.database, name)
-                changelog.wipe = partial(task.database.forget, name, table)
+                changelog.wipe = partial(_wipe, task.database, store)
             made.append(changelog)
         return made
 
@@ -204,7 +214,7 @@ class TaskManager:
             if task.needs_commit:
                 task.flush(self._writers[task.id])
                 offsets += [
-                    _with_metadata(topic, task.id.partition, position, time)
+                    TopicPartition(topic, task.id.partition, position, encode(time, task.context.closed_windows))
                     for topic, position, time in task.positions()
                 ]
         return offsets
@@ -236,5 +246,7 @@ def _keep(database: TaskDatabase, store: str, offset: int) -> None:
     database.write({store: offset})
 
 
-def _with_metadata(topic: str, partition: int, offset: int, partition_time: int) -> TopicPartition:
-    return TopicPartition(topic, partition, offset, encode(partition_time))
+def _wipe(database: TaskDatabase, store: Any) -> None:
+    database.forget(store.name, store.table)
+    if hasattr(store, "segments"):
+        store.segments.read()

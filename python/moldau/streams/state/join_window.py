@@ -16,6 +16,11 @@ from moldau.streams.state.formats import split_window_key, window_key
 from moldau.streams.topology.nodes import StoreSpec
 
 
+def next_number(number: int) -> int:
+    """The number after this one: 31 bits of it are in the key."""
+    return (number + 1) & 0x7FFFFFFF
+
+
 class MemoryJoinStore:
     """Values per key in the order of their times and arrival, as long as the retention."""
 
@@ -46,7 +51,7 @@ class MemoryJoinStore:
         oldest = self._stream_time - self._retention
         if value is not None and timestamp // self._segment < oldest // self._segment:
             self._context.dropped(self.name, "the record is older than the window and its grace")
-        self._number += 1
+        self._number = next_number(self._number)
         kept = self._keys.inward(key)
         held = None if value is None else self._values.inward(value)
         self._dirty.append((kept, timestamp, self._number, held))

@@ -53,6 +53,9 @@ class FakeConsumer:
     def resume(self, partitions):
         self.paused -= {(one.topic, one.partition) for one in partitions}
 
+    def get_watermark_offsets(self, partition, cached):
+        return -1001, -1001
+
     def consume(self, number, timeout):
         taken, self.messages = self.messages, []
         return taken

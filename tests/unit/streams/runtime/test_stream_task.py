@@ -41,7 +41,7 @@ def records(*times, start=0):
     return [Record(str(time).encode(), time, start + index) for index, time in enumerate(times)]
 
 
-def task_of(topics, *, max_idle_ms=0, extractor=None, handler=log_and_fail):
+def task_of(topics, *, max_idle_ms=0, extractor=None, handler=log_and_fail, ends=None):
     builder = StreamsBuilder()
     consumed = Consumed.with_(str, str, timestamp_extractor=extractor)
     out = []
@@ -62,6 +62,7 @@ def task_of(topics, *, max_idle_ms=0, extractor=None, handler=log_and_fail):
         handler,
         lambda failure: None,
         max_idle_ms,
+        known_end=lambda topic, partition: (ends or {}).get(topic, -1),
     )
     return StreamTask(TaskId(0, 0), layout.sub_topologies[0], parts), out
 
@@ -117,7 +118,7 @@ def test_the_order_is_that_of_the_extracted_times():
 
 def test_what_was_fetched_before_a_rebalance_and_again_after_it_is_worked_on_once(caplog):
     task, out = task_of(["a"])
-    task.start_at("a", 2, -1)
+    task.start_at("a", 2, -1, {})
     task.add("a", [*records(1, 2, 3), *records(3, 4, start=2)], rebalanced=True)
     task.process(0)
     assert out == ["3", "4"]
@@ -136,7 +137,7 @@ def test_a_suspended_task_forgets_what_it_did_not_work_on():
 @pytest.mark.parametrize("partition_time", [-1, 77])
 def test_stream_time_goes_on_where_the_last_owner_was(partition_time):
     task, _ = task_of(["a"])
-    task.start_at("a", 0, partition_time)
+    task.start_at("a", 0, partition_time, {})
     assert task.context.stream_time == partition_time
 
 
@@ -178,7 +179,7 @@ def test_the_extractor_sees_the_partition_time_that_was_committed():
         return timestamp
 
     task, _ = task_of(["a"], extractor=extract)
-    task.start_at("a", 5, 77)
+    task.start_at("a", 5, 77, {})
     task.add("a", records(50, 90, start=5))
     task.process(0)
     assert seen == [77, 77]
@@ -217,7 +218,7 @@ def test_the_time_of_a_record_that_was_left_out_is_not_taken_from_another_input(
 
 def test_a_topic_that_was_made_anew_is_read_from_its_start(caplog):
     task, out = task_of(["a"])
-    task.start_at("a", 40, -1)
+    task.start_at("a", 40, -1, {})
     task.add("a", records(1, 2, start=40))
     task.process(0)
     task.add("a", records(3, 4))
@@ -269,3 +270,19 @@ def test_what_a_sink_cannot_serialise_is_decided_by_the_production_handler_and_t
     assert out == [b"1", "1", "2"]
     assert failures == [("a", 1, "out")]
     assert task.positions() == [("a", 2, 2)]
+
+
+def test_an_input_is_known_to_be_at_its_end_from_the_fetch_that_brought_its_last_record():
+    ends = {"a": 1, "b": 3}
+    task, out = task_of(["a", "b"], ends=ends)
+    task.add("a", records(1))
+    task.add("b", records(2, 3))
+    # One more of b is on its way.
+    assert task.process(0) == 3
+    assert out == ["1", "2", "3"]
+    task.add("a", records(9, start=1))
+    ends["a"] = 2
+    assert task.process(0) == 0
+    task.add("b", records(4, start=2))
+    assert task.process(0) == 2
+    assert out[3:] == ["4", "9"]

@@ -1,0 +1,156 @@
+"""The window stores of stream joins on disk: every record of a side, in segments of time.
+
+What came since the last commit is in lists by key; what is on disk is read a key at a time and kept as it is.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+import struct
+from typing import Any, Final
+
+from moldau.streams.context import TaskContext
+from moldau.streams.persistent.database import Table
+from moldau.streams.persistent.overlay import Overlay
+from moldau.streams.persistent.segments import WIDTH, Segments
+from moldau.streams.serdes import required
+from moldau.streams.state.codec import Codec
+from moldau.streams.state.contract import ChangelogWriter
+from moldau.streams.state.formats import split_window_key, window_key
+from moldau.streams.state.join_window import next_number
+from moldau.streams.topology.nodes import StoreSpec
+
+_INT64_MAX: Final = 2**63 - 1
+_MISSING: Final = object()
+_NUMBER: Final = struct.Struct(">i")
+_LAST_NUMBER: Final = b"\xfe"
+"""Where the number of the last record is, which the next must not have again."""
+
+Entries = list[tuple[int, int, Any]]
+"""The values of one key as (time, number, value), in order."""
+
+
+class DiskJoinStore:
+    """One table of a task's database."""
+
+    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, cache_entries: int) -> None:
+        assert spec.retention_ms is not None
+        self.name = spec.name
+        self.table = table
+        self._context = context
+        self._retention = spec.retention_ms
+        self._segment = spec.segment_interval_ms
+        self.segments = Segments(table, spec.retention_ms, spec.segment_interval_ms)
+        self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
+        self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
+        self._on_disk: Overlay[Any, Entries] = Overlay(cache_entries)
+        self._fresh: dict[Any, Entries] = {}
+        self._dirty: list[tuple[Any, int, int, Any]] = []
+        stored = table.get(_LAST_NUMBER)
+        self._number = 0 if stored is None else int(_NUMBER.unpack(stored)[0])
+
+    def put(self, key: Any, value: Any, timestamp: int) -> None:
+        """Keep one more value. None is a tombstone in the changelog only.
+
+        One that is older than the retention is in the changelog and never found again; one whose whole segment has
+        gone counts as dropped.
+        """
+        kept = self._keys.inward(key)
+        self._number = next_number(self._number)
+        if value is None:
+            self._dirty.append((kept, timestamp, self._number, None))
+            return
+        is_kept = self.segments.takes(timestamp)
+        oldest = self.segments.stream_time - self._retention
+        if timestamp // self._segment < oldest // self._segment:
+            self._context.dropped(self.name, "the record is older than the window and its grace")
+        held = self._values.inward(value)
+        self._dirty.append((kept, timestamp, self._number, held))
+        if is_kept:
+            _insert(self._fresh.setdefault(kept, []), (timestamp, self._number, held))
+
+    def fetch(self, key: Any, time_from: int, time_to: int) -> list[tuple[int, Any]]:
+        """The values of a key within these times, the earliest first."""
+        kept = self._keys.inward(key)
+        start = (max(time_from, self.segments.oldest),)
+        found = _between(self._read(kept), start, (time_to + 1,))
+        fresh = self._fresh.get(kept)
+        if fresh is not None:
+            newer = _between(fresh, start, (time_to + 1,))
+            found = list(heapq.merge(found, newer, key=_place)) if found else newer
+        outward = self._values.outward
+        return [(timestamp, outward(value)) for timestamp, _, value in found]
+
+    def approximate_num_entries(self) -> int:
+        """About how many entries the task's stores have together, as RocksDB estimates them."""
+        return self.table.estimate()
+
+    def flush(self, write: ChangelogWriter) -> None:
+        """Hand out what was put, and put the same into the database's next write."""
+        oldest = self.segments.oldest
+        for kept, timestamp, number, value in self._dirty:
+            data = None if value is None else self._values.as_bytes(value)
+            key = window_key(self._keys.as_bytes(kept), timestamp, number)
+            if data is not None and timestamp >= oldest:
+                self.table.put(self.segments.place(timestamp, key), data)
+            write(key, data, timestamp)
+        if self._dirty:
+            self.table.put(_LAST_NUMBER, _NUMBER.pack(self._number))
+        self._dirty.clear()
+        for kept, entries in self._fresh.items():
+            known = self._on_disk.get(kept, _MISSING)
+            if known is not _MISSING:
+                still = known[bisect.bisect_left(known, (oldest,), key=_place) :]
+                self._on_disk.remember(kept, list(heapq.merge(still, entries, key=_place)))
+        self._fresh.clear()
+        self.segments.note()
+
+    def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
+        """Take a record of the changelog."""
+        _, start, number = split_window_key(key)
+        if number > self._number:
+            self._number = number
+            self.table.put(_LAST_NUMBER, _NUMBER.pack(number))
+        if self.segments.takes(start):
+            self.table.put(self.segments.place(start, key), value)
+            self.segments.note()
+
+    def close(self) -> None:
+        """Forget what is in memory; what was committed stays on disk."""
+        self._on_disk.clear()
+        self._fresh.clear()
+        self._dirty.clear()
+
+    def _read(self, kept: Any) -> Entries:
+        """What was committed of a key."""
+        found: Entries = self._on_disk.get(kept, _MISSING)
+        if found is not _MISSING:
+            return found
+        found = []
+        plain = self._keys.as_bytes(kept)
+        for prefix, first, last in self.segments.spans(self.segments.oldest, _INT64_MAX):
+            low = prefix + window_key(plain, first)
+            high = prefix + window_key(plain, last, 0x7FFFFFFF) + b"\x00"
+            for data, value in self.table.scan(low, high):
+                # Longer keys that begin with this one lie in between.
+                other, start, number = split_window_key(data[WIDTH:])
+                if other == plain:
+                    found.append((start, number, self._values.from_bytes(value)))
+        self._on_disk.remember(kept, found)
+        return found
+
+
+def _place(entry: tuple[Any, ...]) -> tuple[Any, ...]:
+    return entry[:2]
+
+
+def _between(entries: Entries, start: tuple[int], end: tuple[int]) -> Entries:
+    return entries[bisect.bisect_left(entries, start, key=_place) : bisect.bisect_left(entries, end, key=_place)]
+
+
+def _insert(entries: Entries, entry: tuple[int, int, Any]) -> None:
+    if not entries or entries[-1][:2] < entry[:2]:
+        entries.append(entry)
+    else:
+        bisect.insort(entries, entry, key=_place)

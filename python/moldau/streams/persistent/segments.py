@@ -1,0 +1,84 @@
+"""Segments of time in a table, so that what is over goes at once: one range deletion in the next write.
+
+A table's key is the number of the segment (8 bytes) and Kafka's own key. Segments are as long as in Kafka: half of the
+retention, at least a minute. Entries live as long as the retention, counted in the store's own stream time, which a
+restart must know: it is the table's last key.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from moldau.streams.persistent.database import Table
+
+_NUMBER: Final = struct.Struct(">q")
+_STREAM_TIME: Final = b"\xff"
+WIDTH: Final = _NUMBER.size
+
+
+class Segments:
+    """The time of one store: what is too old, and where in the table a moment is."""
+
+    def __init__(self, table: Table, retention_ms: int, segment_ms: int) -> None:
+        self._table = table
+        self._retention = retention_ms
+        self._segment_ms = segment_ms
+        self.read()
+
+    def read(self) -> None:
+        """Take the stream time from the table, as at the start or when the table was emptied."""
+        stored = self._table.get(_STREAM_TIME)
+        self.stream_time = -1 if stored is None else int(_NUMBER.unpack(stored)[0])
+        self._noted_time = self.stream_time
+        self._oldest_segment = self._number(self.oldest)
+
+    @property
+    def oldest(self) -> int:
+        """The earliest moment whose entries are kept."""
+        return max(0, self.stream_time - self._retention + 1)
+
+    @property
+    def oldest_segment_start(self) -> int:
+        """The first moment of the earliest segment that is kept."""
+        return self._number(self.oldest) * self._segment_ms
+
+    def takes(self, moment: int) -> bool:
+        """Whether an entry of this moment is kept; stream time goes on with it."""
+        if moment > self.stream_time:
+            self.stream_time = moment
+            return True
+        return moment > self.stream_time - self._retention
+
+    def place(self, moment: int, key: bytes) -> bytes:
+        """The table's key for an entry of this moment."""
+        return _NUMBER.pack(moment // self._segment_ms) + key
+
+    def spans(self, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+        """The segments from one moment to another: prefix, and the moments of the span that lie in it."""
+        end = min(end, self.stream_time)
+        if end < start:
+            return
+        for number in range(self._number(start), self._number(end) + 1):
+            first = number * self._segment_ms
+            yield _NUMBER.pack(number), max(start, first), min(end, first + self._segment_ms - 1)
+
+    def note(self) -> None:
+        """Put the stream time into the next write, and with it the end of segments that are over."""
+        if self.stream_time == self._noted_time:
+            return
+        self._noted_time = self.stream_time
+        self._table.put(_STREAM_TIME, _NUMBER.pack(self.stream_time))
+        oldest = self._number(self.oldest)
+        if oldest > self._oldest_segment:
+            self._oldest_segment = oldest
+            self._table.delete_before(_NUMBER.pack(oldest))
+
+    def _number(self, moment: int) -> int:
+        return max(moment, 0) // self._segment_ms
+
+
+def after(prefix: bytes) -> bytes:
+    """The prefix of the segment after this one."""
+    return _NUMBER.pack(_NUMBER.unpack(prefix)[0] + 1)

@@ -1,0 +1,162 @@
+"""Session stores on disk: plain values per key and session, in segments of time by the sessions' ends.
+
+A record looks for all sessions of its key, so that is what is kept in memory: the sessions of a key, as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from moldau.streams.context import TaskContext
+from moldau.streams.persistent.database import Table
+from moldau.streams.persistent.key_value import merge
+from moldau.streams.persistent.overlay import Overlay
+from moldau.streams.persistent.segments import WIDTH, Segments, after
+from moldau.streams.serdes import Windowed, required
+from moldau.streams.state.codec import Codec
+from moldau.streams.state.contract import ChangelogWriter
+from moldau.streams.state.formats import session_key, split_session_key
+from moldau.streams.topology.nodes import StoreSpec
+
+_INT64_MAX: Final = 2**63 - 1
+_MISSING: Final = object()
+
+Sessions = dict[tuple[int, int], Any]
+"""The values of one key by (end, start)."""
+
+
+class DiskSessionStore:
+    """One table of a task's database."""
+
+    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, cache_entries: int) -> None:
+        assert spec.retention_ms is not None
+        self.name = spec.name
+        self.table = table
+        self._context = context
+        self.segments = Segments(table, spec.retention_ms, spec.segment_interval_ms)
+        # Sessions that are emitted on close must be found after stream time has jumped: they go by whole segments.
+        self._goes_by_segments = spec.emits_on_close
+        self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
+        self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
+        self._cache: Overlay[Any, Sessions] = Overlay(cache_entries)
+        self._dirty: dict[tuple[Any, int, int], int] = {}
+        """What changed since the last commit, with the time of the record that changed it."""
+
+    def put(self, session: Windowed[Any], value: Any) -> None:
+        """Set a session's value; one that is too old is dropped."""
+        kept, start, end = self._keys.inward(session[0]), session[1], session[2]
+        if not self.segments.takes(end):
+            self._context.dropped(self.name, "the session is older than the store's retention")
+            return
+        sessions = self._sessions(kept)
+        self._dirty.pop((kept, end, start), None)
+        self._dirty[kept, end, start] = self._context.timestamp
+        if value is None:
+            sessions.pop((end, start), None)
+        else:
+            sessions[end, start] = self._values.inward(value)
+        self._cache.put(kept, sessions)
+
+    def remove(self, session: Windowed[Any]) -> None:
+        """Remove a session."""
+        self.put(session, None)
+
+    def fetch(self, key: Any) -> Iterator[tuple[Windowed[Any], Any]]:
+        """All sessions of a key, by their ends."""
+        return self.find_sessions(key, 0, _INT64_MAX)
+
+    def fetch_session(self, key: Any, start: int, end: int) -> Any:
+        """The value of one session, or None."""
+        if end < self.segments.oldest:
+            return None
+        value = self._sessions(self._keys.inward(key)).get((end, start))
+        return None if value is None else self._values.outward(value)
+
+    def find_sessions(self, key: Any, earliest_end: int, latest_start: int) -> Iterator[tuple[Windowed[Any], Any]]:
+        """The sessions of a key that end and start within these bounds, by their ends."""
+        oldest = max(earliest_end, self.segments.oldest)
+        sessions = self._sessions(self._keys.inward(key))
+        for end, start in sorted(sessions):
+            if end >= oldest and start <= latest_start:
+                yield Windowed(key, start, end), self._values.outward(sessions[end, start])
+
+    def find_all_sessions(self, earliest_end: int, latest_end: int) -> Iterator[tuple[Windowed[Any], Any]]:
+        """Every key's sessions that end within these bounds, by end, start and the bytes of keys."""
+        segments = self.segments
+        earliest = max(earliest_end, segments.oldest_segment_start if self._goes_by_segments else segments.oldest)
+        changed = self._changed_in(earliest, latest_end)
+        for prefix, first, last in segments.spans(earliest, latest_end):
+            here = [one for one in changed if one[0].startswith(prefix)]
+            below = ((data, self._values.from_bytes(value)) for data, value in self.table.scan(prefix, after(prefix)))
+            found = []
+            for data, value in merge(below, here):
+                plain, start, end = split_session_key(data[WIDTH:])
+                if first <= end <= last:
+                    found.append((end, start, plain, value))
+            for end, start, plain, value in sorted(found, key=lambda one: one[:3]):
+                key = self._keys.outward(self._keys.from_bytes(plain))
+                yield Windowed(key, start, end), self._values.outward(value)
+
+    def all(self) -> Iterator[tuple[Windowed[Any], Any]]:
+        """Every session that is kept."""
+        return self.find_all_sessions(0, _INT64_MAX)
+
+    def approximate_num_entries(self) -> int:
+        """About how many entries the task's stores have together, as RocksDB estimates them."""
+        return self.table.estimate()
+
+    def flush(self, write: ChangelogWriter) -> None:
+        """Hand out the sessions that changed, each once, and put the same into the database's next write."""
+        oldest = self.segments.oldest
+        for (kept, end, start), timestamp in self._dirty.items():
+            value = self._sessions(kept).get((end, start))
+            key = session_key(self._keys.as_bytes(kept), start, end)
+            data = None if value is None else self._values.as_bytes(value)
+            self.table.put(self.segments.place(end, key), data)
+            write(key, data, timestamp)
+        self._dirty.clear()
+        for _, sessions in self._cache.take_dirty():
+            for place in [place for place in sessions or () if place[0] < oldest]:
+                del sessions[place]  # type: ignore[union-attr] # sessions of None have no places
+        self.segments.note()
+
+    def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
+        """Take a record of the changelog."""
+        _, _, end = split_session_key(key)
+        if self.segments.takes(end):
+            self.table.put(self.segments.place(end, key), value)
+            self.segments.note()
+
+    def close(self) -> None:
+        """Forget what is in memory; what was committed stays on disk."""
+        self._cache.clear()
+        self._dirty.clear()
+
+    def _sessions(self, kept: Any) -> Sessions:
+        found: Sessions = self._cache.get(kept, _MISSING)
+        if found is _MISSING:
+            found = self._on_disk(self._keys.as_bytes(kept))
+            self._cache.remember(kept, found)
+        return found
+
+    def _on_disk(self, plain: bytes) -> Sessions:
+        found: Sessions = {}
+        for prefix, first, last in self.segments.spans(self.segments.oldest, _INT64_MAX):
+            low = prefix + session_key(plain, 0, first)
+            high = prefix + session_key(plain, _INT64_MAX, last) + b"\x00"
+            for data, value in self.table.scan(low, high):
+                # Longer keys that begin with this one lie in between.
+                other, start, end = split_session_key(data[WIDTH:])
+                if other == plain:
+                    found[end, start] = self._values.from_bytes(value)
+        return found
+
+    def _changed_in(self, earliest_end: int, latest_end: int) -> list[tuple[bytes, Any]]:
+        as_bytes, place = self._keys.as_bytes, self.segments.place
+        changed = [
+            (place(end, session_key(as_bytes(kept), start, end)), self._sessions(kept).get((end, start)))
+            for kept, end, start in self._dirty
+            if earliest_end <= end <= latest_end
+        ]
+        return sorted(changed, key=lambda one: one[0])
