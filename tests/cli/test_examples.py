@@ -2,8 +2,10 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.cli.conftest import moldau
@@ -28,6 +30,7 @@ def prepared(servers, tmp_path_factory):
     moldau("produce", "orders", "-K", ":", text='customer-1:{"amount": 12}\n' * 3, servers=servers)
     moldau("group", "seek", "billing", "--to", "0", "-t", "orders", "--execute", servers=servers)
     (folder / "before.csv").write_text("orders,0,0\n")
+    shutil.copy(Path(__file__).with_name("revenue.py"), folder)
     return folder
 
 

@@ -130,6 +130,16 @@ NOUNS: Final = {
             "explain": "explain_plugin",
         },
     ),
+    "streams": (
+        "Run a topology, and see, measure and reset the applications that run one.",
+        {
+            "run": "run_streams",
+            "describe": "describe_streams",
+            "topology": "show_topology",
+            "lag": "show_streams_lag",
+            "reset": "moldau.cli.streams_reset:reset_streams",
+        },
+    ),
     "storage": (
         "Prepare the directories of a broker, as kafka-storage does.",
         {"format": "format_storage", "random-uuid": "random_uuid", "info": "show_storage"},

@@ -91,7 +91,7 @@ def _arguments(command: Sequence[str]) -> list[Any]:
 
 
 def _values(option: str, before: list[str], length: int) -> Iterable[str]:
-    if option in ("-t", "--topic"):
+    if option in ("-t", "--topic", "--input-topics", "--intermediate"):
         return _live(before, _topics)
     if option in ("-g", "--group", "--to-group"):
         return _live(before, _groups)
@@ -114,6 +114,8 @@ def _positional(command: str, given: list[str], before: list[str]) -> Iterable[s
         return _live(before, _topics)
     if command in ("produce", "consume"):
         return _live(before, _topics) if command == "consume" or not given else ()
+    if command in ("streams describe", "streams lag", "streams reset"):
+        return _live(before, _groups)
     if command.startswith("group ") and command != "group list":
         return _live(before, _groups)
     if command.startswith("profile ") and command not in ("profile list", "profile create"):

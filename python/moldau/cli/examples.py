@@ -17,6 +17,12 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "moldau group seek billing --to earliest --save before.csv --execute",
         "moldau group seek billing --to-file before.csv --execute",
     ),
+    "streams run": ("moldau streams run revenue.py:topology -b kafka:9092 --exactly-once --http 127.0.0.1:7070",),
+    "streams topology": ("moldau streams topology revenue.py:topology",),
+    "streams reset": (
+        "moldau streams reset revenue --input-topics orders",
+        "moldau streams reset revenue --input-topics orders --to @-1h --execute",
+    ),
     "consume": (
         "moldau consume orders --from @-1h:end",
         "moldau consume orders --from -10 --end --format '%p/%o %T{iso} %k %v\\n'",

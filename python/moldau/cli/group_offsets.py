@@ -66,7 +66,7 @@ def seek_group(
     if not targets:
         raise UsageError(f"{group} has committed nothing", "--topic names the topics to move it in")
     if execute:
-        _commit(admin, connection, group, targets)
+        commit_offsets(admin, connection, group, targets)
     records = [
         {"topic": place[0], "partition": place[1], "from": committed.get(place), "to": offset}
         for place, offset in targets.items()
@@ -128,7 +128,8 @@ def _read(file: Path) -> dict[Place, int]:
     return offsets
 
 
-def _commit(admin: AdminClient, connection: Connection, group: str, targets: Mapping[Place, int]) -> None:
+def commit_offsets(admin: AdminClient, connection: Connection, group: str, targets: Mapping[Place, int]) -> None:
+    """Commit offsets for a group without members; raises CommandError."""
     from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
     wishes = [TopicPartition(topic, partition, offset) for (topic, partition), offset in targets.items()]

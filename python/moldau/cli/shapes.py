@@ -34,6 +34,23 @@ _RULE: Final = {
 _NUMBER_OR_NULL: Final = "number or null"
 
 _CONNECTOR: Final = {"connector": TEXT, "result": TEXT}
+_LAG: Final = {
+    "group": TEXT,
+    **_PLACE,
+    "committed": INTEGER_OR_NULL,
+    "next_offset": INTEGER,
+    "log_start_offset": INTEGER,
+    "end_offset": INTEGER,
+    "lag": INTEGER,
+    "lag_s": _NUMBER_OR_NULL,
+    "lag_s_from": TEXT_OR_NULL,
+    "undecided": INTEGER,
+    "lost": INTEGER,
+    "consumed_per_s": _NUMBER_OR_NULL,
+    "produced_per_s": _NUMBER_OR_NULL,
+    "catch_up_s": _NUMBER_OR_NULL,
+    "over": BOOLEAN,
+}
 _HEADER: Final = {"name": TEXT, "value?": TEXT_OR_NULL, "value_base64?": TEXT}
 
 SHAPES: Final[dict[str, Shape]] = {
@@ -235,25 +252,40 @@ SHAPES: Final[dict[str, Shape]] = {
         "topic": {"partitions": INTEGER, "replication_factor": INTEGER, "configs": {"*": TEXT}},
         "notes": [TEXT],
     },
-    "lag": [
+    "lag": [_LAG],
+    "streams describe": {
+        "application": TEXT,
+        "state": TEXT,
+        "lag": INTEGER,
+        "members": [
+            {
+                "client_id": TEXT,
+                "host": TEXT,
+                "instance_id": TEXT_OR_NULL,
+                "http": TEXT_OR_NULL,
+                "partitions": INTEGER,
+            }
+        ],
+        "inputs": [{"topic": TEXT, "partitions": INTEGER, "lag": INTEGER, "internal": BOOLEAN}],
+        "internal_topics": [{"topic": TEXT, "kind": TEXT, "partitions": INTEGER}],
+    },
+    "streams topology": [
         {
-            "group": TEXT,
-            **_PLACE,
-            "committed": INTEGER_OR_NULL,
-            "next_offset": INTEGER,
-            "log_start_offset": INTEGER,
-            "end_offset": INTEGER,
-            "lag": INTEGER,
-            "lag_s": _NUMBER_OR_NULL,
-            "lag_s_from": TEXT_OR_NULL,
-            "undecided": INTEGER,
-            "lost": INTEGER,
-            "consumed_per_s": _NUMBER_OR_NULL,
-            "produced_per_s": _NUMBER_OR_NULL,
-            "catch_up_s": _NUMBER_OR_NULL,
-            "over": BOOLEAN,
+            "id": INTEGER,
+            "global": BOOLEAN,
+            "nodes": [
+                {"name": TEXT, "kind": TEXT, "detail": TEXT, "predecessors": [TEXT], "successors": [TEXT]},
+            ],
         }
     ],
+    "streams lag": [_LAG],
+    "streams reset": {
+        "application": TEXT,
+        "executed": BOOLEAN,
+        "offsets": [_MOVE],
+        "internal_topics": [{"topic": TEXT, "kind": TEXT, "result": TEXT}],
+        "state": TEXT_OR_NULL,
+    },
     "config show": [_SETTING],
     "config set": [{"name": TEXT, "result": TEXT}],
     "config unset": [{"name": TEXT, "result": TEXT}],
