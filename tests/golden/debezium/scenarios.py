@@ -40,11 +40,11 @@ TEXTS = (
     "CREATE DOMAIN postcode AS varchar(8) CHECK (value <> '')",
     "CREATE DOMAIN amount AS numeric(8,2)",
     """CREATE TABLE texts (id int PRIMARY KEY, t text, v varchar(10), vv varchar, c char(5), cc char, nm name, j json,
-       jb jsonb, x xml, u uuid, e mood, dom postcode, am amount, ts tsvector)""",
+       jb jsonb, u uuid, e mood, dom postcode, am amount, ts tsvector)""",
 )
 TEXT_ROWS = (
     """INSERT INTO texts VALUES ({0}1, E'tab\\tline\\nback\\\\slash "quoted" žluťoučký 🐎', 'ten', '', 'ab', 'x', 'a_name',
-       '{{"a": [1, 2.50, null]}}', '{{"b": {{"c": "ž"}}, "a": 1.0}}', '<a b="c">d</a>',
+       '{{"a": [1, 2.50, null]}}', '{{"b": {{"c": "ž"}}, "a": 1.0}}',
        'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11', 'so, so', '190 00', 12.5, 'a fat cat sat')""",
     "INSERT INTO texts (id) VALUES ({0}2)",
 )
@@ -126,11 +126,11 @@ EXTENSIONS = (
     "CREATE EXTENSION hstore",
     "CREATE EXTENSION citext",
     "CREATE EXTENSION ltree",
-    "CREATE TABLE extensions (id int PRIMARY KEY, h hstore, c citext, l ltree, ca citext[], la ltree[], ha hstore[])",
+    "CREATE TABLE extensions (id int PRIMARY KEY, h hstore, c citext, l ltree, ca citext[], la ltree[], ha hstore[], x xml)",
 )
 EXTENSION_ROWS = (
     """INSERT INTO extensions VALUES ({0}1, 'a=>1, "b c"=>NULL, q=>"say \\"x\\""', 'CaSe', 'Top.Science.Astronomy',
-       '{{A,b}}', '{{a.b,c}}', ARRAY['k=>v']::hstore[])""",
+       '{{A,b}}', '{{a.b,c}}', ARRAY['k=>v']::hstore[], '<a b="c">d</a>')""",
     "INSERT INTO extensions (id) VALUES ({0}2)",
 )
 
@@ -141,6 +141,8 @@ def rows(templates: tuple[str, ...], round_: int) -> tuple[str, ...]:
 
 ALL_TYPES = (*NUMBERS, *TEXTS, *TIMES, *BINARIES, *NETWORKS, *ARRAYS)
 TYPE_ROWS = (*NUMBER_ROWS, *TEXT_ROWS, *TIME_ROWS, *BINARY_ROWS, *NETWORK_ROWS, *ARRAY_ROWS)
+# Connect's own dates and timestamps are Python's here, which know the years 1 to 9999.
+WITHIN_PYTHON = tuple(row for row in TYPE_ROWS if " BC'" not in row and "12345-" not in row)
 BIG = "repeat(md5('moldau'), 3000)"
 
 CHANGES_BEFORE = (
@@ -232,8 +234,8 @@ SCENARIOS = (
     ),
     Scenario(
         "types_as_connect",
-        (*ALL_TYPES, *rows(TYPE_ROWS, 1)),
-        rows(TYPE_ROWS, 2),
+        (*ALL_TYPES, *rows(WITHIN_PYTHON, 1)),
+        rows(WITHIN_PYTHON, 2),
         {
             "decimal.handling.mode": "double",
             "time.precision.mode": "connect",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import psycopg
 
-from moldau.errors import MoldauError
+from moldau.connect.errors import ConnectError
 
 
-class PostgresError(MoldauError):
+class PostgresError(ConnectError):
     """`hint` is the next step for whoever reads it; `retriable`: the same may succeed later, without a change."""
 
     retriable = False

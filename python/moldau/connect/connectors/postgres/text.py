@@ -7,12 +7,13 @@ bytes and is called once per value, so the common shape of a text is tried first
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from struct import Struct
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 Parse: TypeAlias = Callable[[bytes], Any]
 
@@ -289,6 +290,33 @@ def array_items(text: bytes) -> list[bytes | None]:
 
 def _unescaped(text: bytes) -> bytes:
     return re.sub(rb"\\(.)", rb"\1", text, flags=re.DOTALL) if b"\\" in text else text
+
+
+def hstore_json(text: bytes) -> str:
+    return json.dumps(hstore(text), ensure_ascii=False, separators=(",", ":"))
+
+
+def vector(text: bytes) -> list[float]:
+    """Pgvector's `[1,2.5,3]`."""
+    return [float(number) for number in text[1:-1].split(b",")]
+
+
+def sparse_vector(text: bytes) -> list[Any]:
+    """Pgvector's `{1:1.5,3:2}/5`: its dimensions, and values by their place from 1."""
+    pairs_, dimensions = text.rsplit(b"/", 1)
+    entries = [entry.split(b":") for entry in pairs_[1:-1].split(b",") if entry]
+    return [int(dimensions), {int(place): float(value) for place, value in entries}]
+
+
+_EWKB_SRID: Final = 0x2000_0000
+
+
+def postgis(text: bytes) -> list[Any]:
+    """PostGIS's hexadecimal EWKB, and its SRID when it names one."""
+    raw = bytes.fromhex(text.decode())
+    order: Literal["little", "big"] = "little" if raw[0] == 1 else "big"
+    has_srid = int.from_bytes(raw[1:5], order) & _EWKB_SRID
+    return [raw, int.from_bytes(raw[5:9], order) if has_srid else None, None]
 
 
 _HSTORE_PAIR = re.compile(rb'"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|NULL)(?:, |$)', re.DOTALL)

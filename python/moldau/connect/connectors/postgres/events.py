@@ -1,0 +1,211 @@
+"""Change events: from a change of a row to the records that Debezium would emit for it, in its order.
+
+A delete is followed by a tombstone; a changed key is a delete and a tombstone of the old key and a create of the new
+one, each with the other key in a header.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from moldau.connect.connectors.postgres import source_info
+from moldau.connect.connectors.postgres.naming import Topics
+from moldau.connect.connectors.postgres.offsets import Position
+from moldau.connect.connectors.postgres.pgoutput import UNCHANGED, LogicalMessage, RawRow
+from moldau.connect.connectors.postgres.table import TableSchema
+from moldau.connect.data import Schema, Struct
+from moldau.connect.records import Header, Headers, SourceRecord
+
+NEW_KEY: Final = "__debezium.newkey"
+OLD_KEY: Final = "__debezium.oldkey"
+_CONTEXT: Final = "__debezium.context."
+
+
+# The place of the next event in its transaction, and its offset.
+Step: TypeAlias = Callable[[], tuple[Struct | None, dict[str, Any]]]
+
+
+class ChangeRecord(SourceRecord):
+    """A record on its way to Kafka. `confirm_lsn`: what may be confirmed to PostgreSQL once it has arrived there."""
+
+    __slots__ = ("acknowledged", "confirm_lsn")
+
+    acknowledged: bool
+    confirm_lsn: int
+
+
+@dataclass(frozen=True)
+class EventSettings:
+    """What rules the making of events."""
+
+    prefix: str
+    database: str
+    topics: Topics
+    tombstones: bool = True
+    skipped: frozenset[str] = frozenset("t")
+    extended_headers: tuple[tuple[str, str], ...] = ()
+
+
+class Events:
+    """Makes records; `add` appends them to `out`. One position is shared by the events of a message."""
+
+    def __init__(self, settings: EventSettings) -> None:
+        self._settings = settings
+        self._partition = {"server": settings.prefix}
+        self._skipped = settings.skipped
+        self._context = [
+            Header(_CONTEXT + name, value, Schema.STRING_SCHEMA) for name, value in settings.extended_headers
+        ]
+        self.out: list[ChangeRecord] = []
+        self.xmin: int | None = None
+        self.origin: tuple[str, int] | None = None
+
+    def source(self, position: Position, schema: str, table: str, mark: str = "false") -> Struct:
+        time_us, lsn, commit_lsn = position.time_us, position.lsn, position.commit_lsn
+        origin, origin_lsn = self.origin or (None, None)
+        incremental = mark == "incremental"
+        values = [
+            source_info.DEBEZIUM_VERSION,
+            source_info.CONNECTOR,
+            self._settings.prefix,
+            time_us // 1000,
+            mark,
+            self._settings.database,
+            f'["{commit_lsn}","{lsn}"]' if commit_lsn else f'[null,"{lsn}"]',
+            time_us,
+            time_us * 1000,
+            schema,
+            table,
+            None if incremental else position.xid,
+            None if incremental else lsn,
+            None if incremental else self.xmin,
+            origin,
+            origin_lsn,
+        ]
+        return Struct.of(source_info.SCHEMA, values)
+
+    def insert(self, table: TableSchema, new: RawRow, position: Position, step: Step) -> None:
+        if "c" not in self._skipped:
+            block, offset = step()
+            self.row("c", table, None, new, position, offset, block=block)
+
+    def row(
+        self,
+        op: str,
+        table: TableSchema,
+        old: RawRow | None,
+        new: RawRow | None,
+        position: Position,
+        offset: dict[str, Any],
+        mark: str = "false",
+        headers: Sequence[Header] = (),
+        block: Struct | None = None,
+    ) -> None:
+        """One event. Raises `DataError` when a value cannot be read."""
+        key = table.key(new if new is not None else old or [])
+        before = None if old is None else table.row(old)
+        after = None if new is None else table.row(new)
+        source = self.source(position, table.id.schema, table.id.name, mark)
+        now = time.time_ns()
+        envelope = [before, after, source, block, op, now // 1_000_000, now // 1000, now]
+        value = Struct.of(table.envelope_schema, envelope)
+        headers = [*headers, *self._context]
+        self.add(table.topic, table.key_schema, key, table.envelope_schema, value, offset, position, headers)
+
+    def update(self, table: TableSchema, old: RawRow | None, new: RawRow, position: Position, step: Step) -> None:
+        if old is not None:
+            # With replica identity FULL an unchanged TOASTed value is in the old row.
+            if UNCHANGED in new:
+                new = [old[i] if value is UNCHANGED else value for i, value in enumerate(new)]
+            if table.keys_differ(old, new):
+                self._moved(table, old, new, position, step)
+                return
+        if "u" not in self._skipped:
+            block, offset = step()
+            self.row("u", table, old, new, position, offset, block=block)
+
+    def _moved(self, table: TableSchema, old: RawRow, new: RawRow, position: Position, step: Step) -> None:
+        old_key, new_key = table.key(old), table.key(new)
+        if "d" not in self._skipped:
+            headers = [Header(NEW_KEY, new_key, table.key_schema)]
+            block, offset = step()
+            self.row("d", table, old, None, position, offset, headers=headers, block=block)
+            self._tombstone(table, old_key, position, offset, headers)
+        if "c" not in self._skipped:
+            headers = [Header(OLD_KEY, old_key, table.key_schema)]
+            block, offset = step()
+            self.row("c", table, None, new, position, offset, headers=headers, block=block)
+
+    def delete(self, table: TableSchema, old: RawRow, position: Position, step: Step) -> None:
+        if "d" in self._skipped:
+            return
+        block, offset = step()
+        self.row("d", table, old, None, position, offset, block=block)
+        self._tombstone(table, table.key(old), position, offset, ())
+
+    def _tombstone(
+        self,
+        table: TableSchema,
+        key: Struct | None,
+        position: Position,
+        offset: dict[str, Any],
+        headers: Sequence[Header],
+    ) -> None:
+        if self._settings.tombstones:
+            headers = [*headers, *self._context]
+            self.add(table.topic, table.key_schema, key, None, None, offset, position, headers)
+
+    def truncate(self, table: TableSchema, position: Position, offset: dict[str, Any], block: Struct | None) -> None:
+        source = self.source(position, table.id.schema, table.id.name)
+        now = time.time_ns()
+        value = Struct.of(table.envelope_schema, [None, None, source, block, "t", now // 1_000_000, now // 1000, now])
+        self.add(table.topic, None, None, table.envelope_schema, value, offset, position, self._context)
+
+    def message(
+        self, message: LogicalMessage, position: Position, offset: dict[str, Any], block: Struct | None
+    ) -> None:
+        key = Struct.of(source_info.MESSAGE_KEY_SCHEMA, [message.prefix])
+        content = Struct.of(source_info.MESSAGE_BLOCK_SCHEMA, [message.prefix, message.content])
+        value = ["m", time.time_ns() // 1_000_000, self.source(position, "", ""), block, content]
+        schema = source_info.MESSAGE_SCHEMA
+        topic = self._settings.topics.messages
+        self.add(topic, source_info.MESSAGE_KEY_SCHEMA, key, schema, Struct.of(schema, value), offset, position)
+
+    def heartbeat(self, position: Position, offset: dict[str, Any]) -> None:
+        key = Struct.of(source_info.HEARTBEAT_KEY_SCHEMA, [self._settings.prefix])
+        value = Struct.of(source_info.HEARTBEAT_SCHEMA, [time.time_ns() // 1_000_000])
+        topic, schema = self._settings.topics.heartbeat, source_info.HEARTBEAT_SCHEMA
+        self.add(topic, source_info.HEARTBEAT_KEY_SCHEMA, key, schema, value, offset, position)
+
+    def add(
+        self,
+        topic: str,
+        key_schema: Schema | None,
+        key: Any,
+        value_schema: Schema | None,
+        value: Any,
+        offset: dict[str, Any],
+        position: Position,
+        headers: Sequence[Header] = (),
+    ) -> None:
+        record = ChangeRecord.__new__(ChangeRecord)
+        record.topic = topic
+        record.kafka_partition = None
+        record.key_schema = key_schema
+        record.key = key
+        record.value_schema = value_schema
+        record.value = value
+        record.timestamp = None
+        record.raw_headers = Headers(headers) if headers else None
+        record.source_partition = self._partition
+        record.source_offset = offset
+        record.acknowledged = False
+        record.confirm_lsn = position.commit_lsn
+        self.out.append(record)
+
+    def take(self) -> list[ChangeRecord]:
+        out, self.out = self.out, []
+        return out

@@ -1,0 +1,239 @@
+"""From the replication stream to records: one message after the other, without a thread of its own.
+
+The state is the position (`offsets.Position`) and what is outstanding at Kafka (`acknowledged.Acknowledged`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from moldau.connect.connectors.postgres import pgoutput
+from moldau.connect.connectors.postgres.acknowledged import Acknowledged
+from moldau.connect.connectors.postgres.events import ChangeRecord, Events, Step
+from moldau.connect.connectors.postgres.filters import Predicate
+from moldau.connect.connectors.postgres.offsets import Position, Resume
+from moldau.connect.connectors.postgres.pgoutput import RawRow
+from moldau.connect.connectors.postgres.replication import ReplicationStream, WalMessage
+from moldau.connect.connectors.postgres.table import StaleEnumError, TableSchema
+from moldau.connect.connectors.postgres.tables import Tables
+from moldau.connect.connectors.postgres.transactions import Transactions
+from moldau.connect.data import Struct
+from moldau.connect.errors import DataError
+
+_LOG = logging.getLogger(__name__)
+
+
+class _Still:
+    """Without transaction metadata every event of a change has the same offset, and no block."""
+
+    __slots__ = ("_step",)
+
+    def __init__(self, block: Struct | None, offset: dict[str, Any]) -> None:
+        self._step = (block, offset)
+
+    def __call__(self) -> tuple[Struct | None, dict[str, Any]]:
+        return self._step
+
+
+class Streaming:
+    """Reads a stream. `on_row` sees every change of a captured table before it becomes records (signals, windows)."""
+
+    def __init__(
+        self,
+        stream: ReplicationStream,
+        tables: Tables,
+        events: Events,
+        transactions: Transactions,
+        position: Position,
+        resume: Resume,
+        acknowledged: Acknowledged,
+        *,
+        skipped: frozenset[str] = frozenset("t"),
+        message_wanted: Predicate = lambda _: True,
+        failure_mode: str = "fail",
+        on_row: Callable[[str, TableSchema, RawRow | None, RawRow | None], None] | None = None,
+    ) -> None:
+        self.position = position
+        self._stream = stream
+        self._tables = tables
+        self._events = events
+        self._transactions = transactions
+        self._resume = resume
+        self._acknowledged = acknowledged
+        self._skipped = skipped
+        self._message_wanted = message_wanted
+        self._failure_mode = failure_mode
+        self._on_row = on_row
+        self._in_transaction = False
+        self._skip_transaction = False
+        self._reported = 0
+        self._handlers: dict[type, Callable[[Any, int], None]] = {
+            pgoutput.Insert: self._insert,
+            pgoutput.Update: self._update,
+            pgoutput.Delete: self._delete,
+            pgoutput.Begin: self._begin,
+            pgoutput.Commit: self._commit,
+            pgoutput.Relation: lambda relation, _: self._tables.announce(relation),
+            pgoutput.Truncate: self._truncate,
+            pgoutput.LogicalMessage: self._message,
+            pgoutput.Origin: self._origin,
+            pgoutput.TypeName: lambda _type, _lsn: None,
+        }
+
+    def read(self, limit: int, timeout_s: float) -> list[ChangeRecord]:
+        """Records of up to `limit` messages; empty when none came within `timeout_s`. Raises `PostgresError`."""
+        messages = self._stream.receive(limit, timeout_s)
+        if not messages:
+            if not self._in_transaction:
+                # All that the server had to send until here is handed on: it may forget it, however quiet our tables.
+                self._acknowledged.passed(self._stream.received_lsn)
+            return []
+        return self.take(messages)
+
+    def take(self, messages: list[WalMessage]) -> list[ChangeRecord]:
+        handlers, decode = self._handlers, pgoutput.decode
+        for lsn, payload in messages:
+            message = decode(payload)
+            handlers[message.__class__](message, lsn)
+        self._report()
+        self._reported = 0
+        return self._events.take()
+
+    def _report(self) -> None:
+        """Says which records are on their way, in their order."""
+        out = self._events.out
+        if len(out) > self._reported:
+            self._acknowledged.sent(out[self._reported :])
+            self._reported = len(out)
+
+    def _begin(self, message: pgoutput.Begin, lsn: int) -> None:
+        position = self.position
+        self._in_transaction = True
+        self._skip_transaction = self._resume.begin(message.xid, message.final_lsn)
+        self._events.origin = None
+        position.xid = message.xid
+        position.time_us = message.commit_us
+        position.lsn = lsn
+        position.events_at_lsn = 0
+        position.message_type = "BEGIN"
+        if not self._skip_transaction and not self._resume.waiting:
+            self._transactions.begin(position)
+
+    def _commit(self, message: pgoutput.Commit, lsn: int) -> None:
+        position = self.position
+        done = self._skip_transaction
+        self._in_transaction = self._skip_transaction = False
+        position.lsn = position.commit_lsn = position.processed_lsn = message.end_lsn
+        position.events_at_lsn = 0
+        position.message_type = "COMMIT"
+        self._resume.commit()
+        if not done:
+            self._transactions.end(position)
+        # Behind the records of the transaction: confirmed when they are.
+        self._report()
+        self._acknowledged.passed(message.end_lsn)
+
+    def _origin(self, message: pgoutput.Origin, lsn: int) -> None:
+        self._events.origin = (message.name, message.lsn)
+
+    def _offset(self, kind: str, lsn: int) -> dict[str, Any] | None:
+        """Moves on to an event; its offset, or None when it was handed on before a restart."""
+        if self._skip_transaction or (self._resume.waiting and self._resume.is_done(lsn)):
+            return None
+        position = self.position
+        position.events_at_lsn = position.events_at_lsn + 1 if lsn == position.lsn else 1
+        position.lsn = position.processed_lsn = lsn
+        position.message_type = kind
+        return position.to_map()
+
+    def _table(self, oid: int) -> TableSchema | None:
+        try:
+            return self._tables.get(oid)
+        except KeyError:
+            raise pgoutput.PgOutputError(f"a row of relation {oid} came before the relation was described") from None
+
+    def _insert(self, message: pgoutput.Insert, lsn: int) -> None:
+        self._change("INSERT", message.relation, None, message.new, lsn)
+
+    def _update(self, message: pgoutput.Update, lsn: int) -> None:
+        self._change("UPDATE", message.relation, message.old, message.new, lsn)
+
+    def _delete(self, message: pgoutput.Delete, lsn: int) -> None:
+        self._change("DELETE", message.relation, message.old, None, lsn)
+
+    def _change(self, kind: str, oid: int, old: RawRow | None, new: RawRow | None, lsn: int) -> None:
+        table = self._table(oid)
+        if table is None:
+            return
+        offset = self._offset(kind, lsn)
+        if offset is None:
+            return
+        if self._on_row is not None:
+            self._on_row(kind, table, old, new)
+        before = len(self._events.out)
+        try:
+            self._emit(kind, table, old, new, offset)
+        except StaleEnumError:
+            del self._events.out[before:]
+            self._emit(kind, self._tables.refresh_enums(oid), old, new, offset)
+        except DataError as error:
+            del self._events.out[before:]
+            self._failed(error)
+
+    def _emit(
+        self, kind: str, table: TableSchema, old: RawRow | None, new: RawRow | None, offset: dict[str, Any]
+    ) -> None:
+        if self._transactions.enabled:
+            step: Step = partial(self._transactions.step, table.id, self.position)
+        else:
+            step = _Still(None, offset)
+        if old is None and kind == "INSERT":
+            self._events.insert(table, new or [], self.position, step)
+        elif new is not None:
+            self._events.update(table, old, new, self.position, step)
+        else:
+            self._events.delete(table, old or [], self.position, step)
+
+    def _failed(self, error: DataError) -> None:
+        if self._failure_mode == "fail":
+            raise error
+        if self._failure_mode == "warn":
+            _LOG.warning("A change is left out (event.processing.failure.handling.mode=warn): %s", error)
+
+    def _truncate(self, message: pgoutput.Truncate, lsn: int) -> None:
+        tables = [table for oid in message.relations if (table := self._table(oid)) is not None]
+        if "t" in self._skipped:
+            return
+        handed_on = self.position.processed_lsn
+        for number, table in enumerate(tables, 1):
+            offset = self._offset("TRUNCATE", lsn)
+            if offset is None:
+                continue
+            if number < len(tables):
+                # Only with the last of its tables is the truncate wholly handed on.
+                offset["lsn_proc"] = handed_on
+            block = None
+            if self._transactions.enabled:
+                block, offset = self._transactions.step(table.id, self.position)
+            self._events.truncate(table, self.position, offset, block)
+
+    def _message(self, message: pgoutput.LogicalMessage, lsn: int) -> None:
+        if not self._message_wanted(message.prefix):
+            return
+        position = self.position
+        handed_on, xid = position.processed_lsn, position.xid
+        if not message.transactional:
+            # It comes between transactions, where it stands in the WAL: all that was committed before has come.
+            position.xid = None
+            position.commit_lsn = handed_on = lsn
+        offset = self._offset("MESSAGE", lsn)
+        if offset is not None:
+            block = None
+            if message.transactional and self._transactions.enabled:
+                block, offset = self._transactions.step("message", position)
+            offset["lsn_proc"] = handed_on or lsn
+            self._events.message(message, position, offset, block)
+        position.processed_lsn, position.xid = handed_on, xid

@@ -1,0 +1,327 @@
+"""The source task: first the snapshot, then the stream, and after a lost connection on from where it was.
+
+Everything happens in `poll`, in the worker's thread: what is not polled waits in the server. `commit_record` and
+`commit` say what has arrived in Kafka; only that is confirmed to PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from moldau.connect.connectors.postgres import catalog, preparation, source_info
+from moldau.connect.connectors.postgres.acknowledged import Acknowledged
+from moldau.connect.connectors.postgres.catalog import TableId, Types
+from moldau.connect.connectors.postgres.connection import Connection, rows, run
+from moldau.connect.connectors.postgres.errors import PostgresError
+from moldau.connect.connectors.postgres.events import ChangeRecord, Events
+from moldau.connect.connectors.postgres.offsets import Position, Resume, Stored
+from moldau.connect.connectors.postgres.replication import (
+    NewSlot,
+    ReplicationStream,
+    Slot,
+    create_slot,
+    drop_slot,
+    find_slot,
+)
+from moldau.connect.connectors.postgres.settings import Settings
+from moldau.connect.connectors.postgres.snapshot import Snapshot, SnapshotPlan, transaction_id
+from moldau.connect.connectors.postgres.streaming import Streaming
+from moldau.connect.connectors.postgres.tables import Tables
+from moldau.connect.connectors.postgres.transactions import Transactions
+from moldau.connect.plugin import RecordMetadata, SourceTask
+from moldau.connect.records import SourceRecord
+
+_LOG = logging.getLogger(__name__)
+
+
+class PostgresSourceTask(SourceTask):
+    def version(self) -> str:
+        return source_info.DEBEZIUM_VERSION
+
+    def start(self, props: Mapping[str, str]) -> None:
+        """Connects, makes publication and slot, and decides about the snapshot. Raises `PostgresError`."""
+        self._settings = settings = Settings(props)
+        self._server = settings.server
+        self._slot_name = settings.required("slot.name")
+        self._stopping = threading.Event()
+        self._busy = threading.Lock()
+        self._events = Events(settings.event_settings(props.get("task.id", "0")))
+        self._transactions = Transactions(
+            self._events, settings.topics, enabled=settings.flag("provide.transaction.metadata")
+        )
+        self._acknowledged = Acknowledged()
+        self._snapshot: Snapshot | None = None
+        self._streaming: Streaming | None = None
+        self._stream: ReplicationStream | None = None
+        self._connection: Connection | None = None
+        self._exporting: Connection | None = None
+        self._stored: Stored | None = None
+        self._failures = 0
+        self._next_try = 0.0
+        self._next_heartbeat = time.monotonic()
+        self._next_xmin = 0.0
+        found = self.context.offset_storage_reader().offset({"server": settings.prefix})
+        if found:
+            self._stored = Stored.read(found)
+        self._position = self._stored.position if self._stored is not None else Position()
+        try:
+            self._prepare()
+        except BaseException:
+            self._release()
+            raise
+
+    # Preparation.
+
+    def _prepare(self) -> None:
+        settings = self._settings
+        self._connection = connection = self._server.connect()
+        timeout_ms = settings.number("database.query.timeout.ms")
+        run(connection, f"SET statement_timeout = {timeout_ms}", "setting database.query.timeout.ms")
+        state = catalog.server_state(connection)
+        catalog.check_logical(state)
+        self._tables = Tables(connection, Types(connection), settings.shape, settings.tables)
+        captured = self._captured(connection)
+        preparation.within_guardrail(settings, captured)
+        slot = find_slot(connection, self._slot_name)
+        course = preparation.course(settings, self._stored, slot)
+        self._stream_after = course.stream
+        if course.stream:
+            preparation.prepare_identities(connection, settings, captured)
+            preparation.prepare_publication(connection, settings, captured)
+        new = self._make_slot(slot, snapshot=course.snapshot, stream=course.stream)
+        if course.snapshot:
+            self._position = Position()
+            self._prepare_snapshot(connection, captured, new, state)
+        elif new is not None and not self._position.lsn:
+            self._position.lsn = self._position.processed_lsn = new.consistent_lsn
+        if not course.snapshot:
+            self._end_export()
+
+    def _captured(self, connection: Connection) -> list[TableId]:
+        settings = self._settings
+        found = catalog.list_tables(
+            connection,
+            via_partition_root=settings.flag("publish.via.partition.root"),
+            system_too=not settings.flag("table.ignore.builtin"),
+        )
+        captured = [table for table in found if settings.tables(table)]
+        if not captured:
+            _LOG.warning(
+                "No table of %s is captured: table.include.list and its like name none of its %d tables",
+                self._server,
+                len(found),
+            )
+        return captured
+
+    def _make_slot(self, slot: Slot | None, *, snapshot: bool, stream: bool) -> NewSlot | None:
+        """The slot itself, or beside one that there is a temporary one for an exact snapshot."""
+        if not snapshot and (slot is not None or not stream):
+            return None
+        self._exporting = self._server.connect_for_replication("slot")
+        if slot is not None and slot.lost and self._connection is not None:
+            drop_slot(self._connection, self._slot_name)
+            slot = None
+        if slot is None and stream:
+            failover = self._settings.flag("slot.failover")
+            return create_slot(self._exporting, self._slot_name, failover=failover)
+        try:
+            name = f"{self._slot_name[:40]}_snapshot_{time.time_ns() % 1_000_000:06d}"
+            return create_slot(self._exporting, name, temporary=True)
+        except PostgresError as error:
+            _LOG.warning("The snapshot is not tied to the stream, so changes meanwhile may come twice: %s", error)
+            return None
+
+    def _prepare_snapshot(
+        self, connection: Connection, captured: Sequence[TableId], new: NewSlot | None, state: catalog.ServerState
+    ) -> None:
+        settings = self._settings
+        position = self._position
+        position.lsn = position.processed_lsn = new.consistent_lsn if new is not None else state.lsn
+        position.xid = transaction_id(connection)
+        position.time_us = time.time_ns() // 1000
+        wanted = [table for table in captured if settings.snapshot_tables(str(table))]
+        read = [self._tables.read(table) for table in preparation.in_order(connection, settings, wanted)]
+        plan = SnapshotPlan(
+            [table for table in read if table is not None],
+            settings.choice("snapshot.isolation.mode"),
+            new.snapshot if new is not None else None,
+            settings.number("snapshot.max.threads"),
+            settings.overrides,
+            settings.choice("snapshot.locking.mode") == "shared",
+            settings.number("snapshot.lock.timeout.ms"),
+        )
+        # Where an exact snapshot was taken beside an older slot, the stream starts at that snapshot as well.
+        self._start_lsn = position.lsn if new is not None else 0
+        delay_s = settings.number("snapshot.delay.ms") / 1000
+        if delay_s and self._stopping.wait(delay_s):
+            return
+        self._snapshot = Snapshot(self._server, plan, self._events, dataclasses.replace(position), "INITIAL")
+        self._snapshot.start()
+        self._end_export()
+        _LOG.info("Reading %d tables at %d", len(plan.tables), position.lsn)
+
+    _start_lsn = 0
+
+    def _end_export(self) -> None:
+        if self._exporting is not None:
+            self._exporting.close()
+            self._exporting = None
+
+    # Records.
+
+    def poll(self) -> Sequence[SourceRecord] | None:
+        with self._busy:
+            if self._stopping.is_set():
+                return None
+            try:
+                records = self._read()
+            except PostgresError as error:
+                if not error.retriable:
+                    raise
+                self._lost(error)
+                return None
+            self._failures = 0 if records else self._failures
+            return records or None
+
+    def _read(self) -> list[ChangeRecord]:
+        wait_s = self._settings.number("poll.interval.ms") / 1000
+        if self._next_try:
+            if self._stopping.wait(min(wait_s, max(0.0, self._next_try - time.monotonic()))):
+                return []
+            if time.monotonic() < self._next_try:
+                return []
+            self._reconnect()
+        if self._snapshot is not None:
+            return self._read_snapshot(self._snapshot, wait_s)
+        if not self._stream_after:
+            self._stopping.wait(wait_s)
+            return []
+        if self._streaming is None:
+            self._start_stream()
+        assert self._streaming is not None
+        records = self._streaming.read(self._settings.number("max.batch.size"), wait_s)
+        return records + self._beats()
+
+    def _read_snapshot(self, snapshot: Snapshot, wait_s: float) -> list[ChangeRecord]:
+        records = snapshot.read(wait_s)
+        self._acknowledged.sent(records)
+        if snapshot.done:
+            snapshot.stop()
+            self._snapshot = None
+            self._position.message_type = None
+            _LOG.info("The snapshot is complete: %d rows", snapshot.rows)
+            delay_s = self._settings.number("streaming.delay.ms") / 1000
+            if delay_s:
+                self._stopping.wait(delay_s)
+        return records
+
+    def _start_stream(self) -> None:
+        settings, position = self._settings, self._position
+        self._stream = ReplicationStream(
+            self._server,
+            self._slot_name,
+            settings.required("publication.name"),
+            max(position.commit_lsn, self._start_lsn),
+            parameters=settings.stream_parameters,
+            status_interval_s=settings.number("status.update.interval.ms") / 1000,
+        )
+        self._streaming = Streaming(
+            self._stream,
+            self._tables,
+            self._events,
+            self._transactions,
+            position,
+            Resume(dataclasses.replace(position)),
+            self._acknowledged,
+            skipped=settings.skipped,
+            message_wanted=settings.message_wanted,
+            failure_mode=settings.choice("event.processing.failure.handling.mode"),
+        )
+        _LOG.info("Streaming from the slot %s", self._slot_name)
+
+    def _beats(self) -> list[ChangeRecord]:
+        """Heartbeats and the slot's xmin, when their time has come."""
+        now = time.monotonic()
+        xmin_s = self._settings.number("xmin.fetch.interval.ms") / 1000
+        if xmin_s and now >= self._next_xmin and self._connection is not None:
+            self._next_xmin = now + xmin_s
+            statement = "SELECT catalog_xmin::text::int8 FROM pg_replication_slots WHERE slot_name = %s"
+            found = rows(self._connection, statement, (self._slot_name,))
+            self._events.xmin = found[0][0] if found else None
+        beat_s = self._settings.number("heartbeat.interval.ms") / 1000
+        if not beat_s or now < self._next_heartbeat:
+            return []
+        self._next_heartbeat = now + beat_s
+        query = self._settings.text("heartbeat.action.query")
+        if query is not None and self._connection is not None:
+            run(self._connection, query, "running heartbeat.action.query")
+        self._events.heartbeat(self._position, self._position.to_map())
+        beats = self._events.take()
+        self._acknowledged.sent(beats)
+        return beats
+
+    # Failures.
+
+    def _lost(self, error: PostgresError) -> None:
+        """A connection is gone: try again after a while, `errors.max.retries` times."""
+        most = self._settings.number("errors.max.retries")
+        if 0 <= most <= self._failures:
+            raise error
+        self._failures += 1
+        wait_s = self._settings.number("retriable.restart.connector.wait.ms") / 1000
+        _LOG.warning("%s; trying again in %.1f s", error, wait_s)
+        self._next_try = time.monotonic() + wait_s
+        self._release()
+
+    def _reconnect(self) -> None:
+        # What was handed on is where we go on; a snapshot that was not finished starts again.
+        if self._position.lsn and not self._snapshot_unfinished:
+            self._stored = Stored(dataclasses.replace(self._position), snapshot_running=False)
+            self._position = self._stored.position
+        self._prepare()
+        self._next_try = 0.0
+
+    _snapshot_unfinished = False
+
+    def _release(self) -> None:
+        """Closes everything; nothing of it raises."""
+        self._snapshot_unfinished = self._snapshot is not None
+        if self._snapshot is not None:
+            self._snapshot.stop()
+            self._snapshot = None
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = self._streaming = None
+        self._events.take()
+        for connection in (self._connection, self._exporting):
+            if connection is not None:
+                with contextlib.suppress(Exception):
+                    connection.close()
+        self._connection = self._exporting = None
+
+    # What has arrived.
+
+    def commit_record(self, record: SourceRecord, metadata: RecordMetadata | None) -> None:
+        if isinstance(record, ChangeRecord):
+            self._acknowledged.arrived(record)
+
+    def commit(self) -> None:
+        stream = self._stream
+        if stream is not None and self._acknowledged.lsn and self._settings.confirms:
+            with contextlib.suppress(PostgresError):
+                # A broken connection is met, and mended, by the next poll.
+                stream.confirm(self._acknowledged.lsn)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        with self._busy:
+            self._release()
+            if self._settings.flag("slot.drop.on.stop"):
+                with contextlib.closing(self._server.connect()) as connection:
+                    if find_slot(connection, self._slot_name) is not None:
+                        drop_slot(connection, self._slot_name)

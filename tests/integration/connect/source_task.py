@@ -1,0 +1,100 @@
+"""A PostgreSQL source task driven by hand: polled, acknowledged, stopped and started again as a worker would."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from moldau.connect.connectors.postgres.source import PostgresConnector
+from moldau.connect.connectors.postgres.task import PostgresSourceTask
+from moldau.connect.records import SourceRecord
+
+PATIENCE_S = 30
+
+
+class Offsets:
+    """What a worker has stored: the last offset of the source's one partition."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Any] | None = None
+
+    def offset(self, partition: Mapping[str, Any]) -> dict[str, Any] | None:
+        return self.stored
+
+    def offsets(self, partitions):
+        return [self.stored for _ in partitions]
+
+
+class Context:
+    def __init__(self, offsets: Offsets) -> None:
+        self._offsets = offsets
+
+    def offset_storage_reader(self) -> Offsets:
+        return self._offsets
+
+
+class Source:
+    """Runs a task. `records` are all that came; `acknowledge` says whether each is stored at once."""
+
+    def __init__(self, props: Mapping[str, str], offsets: Offsets | None = None, *, acknowledge: bool = True) -> None:
+        self.offsets = offsets or Offsets()
+        self.acknowledge = acknowledge
+        self.records: list[SourceRecord] = []
+        connector = PostgresConnector()
+        connector.start(props)
+        (self.props,) = connector.task_configs(4)
+        self.task = PostgresSourceTask()
+        self.task.initialize(Context(self.offsets))
+        self.task.start(self.props)
+
+    def poll(self) -> list[SourceRecord]:
+        polled = list(self.task.poll() or ())
+        self.records += polled
+        if self.acknowledge:
+            self.store(polled)
+        return polled
+
+    def store(self, records: list[SourceRecord]) -> None:
+        for record in records:
+            self.task.commit_record(record, None)
+            self.offsets.stored = dict(record.source_offset)
+        self.task.commit()
+
+    def until(self, done: Callable[[SourceRecord], bool]) -> list[SourceRecord]:
+        """Polls until a record comes for which `done` is true; the records since the call."""
+        found: list[SourceRecord] = []
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            polled = self.poll()
+            found += polled
+            if any(map(done, polled)):
+                return found
+            assert time.monotonic() < deadline, f"it did not come; what came: {found[-5:]}"
+
+    def until_count(self, count: int) -> list[SourceRecord]:
+        """Polls until so many records have come since the start."""
+        deadline = time.monotonic() + PATIENCE_S
+        while len(self.records) < count:
+            self.poll()
+            assert time.monotonic() < deadline, f"{len(self.records)} of {count}: {self.records[-3:]}"
+        return self.records
+
+    def stop(self) -> None:
+        self.task.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def op(record: SourceRecord) -> str | None:
+    """The operation of an event; None for a tombstone."""
+    return None if record.value is None else record.value.get("op")
+
+
+def after(record: SourceRecord) -> dict[str, Any] | None:
+    value = record.value
+    return None if value is None or value.get("after") is None else dict(value.get("after").items())
