@@ -58,6 +58,7 @@ class GroupMember:
         self.generation_id = -1
         self.owned = ()
         self.is_fenced = False
+        self.found_no_room = False
         self.wants_to_leave = False
         self.session_timeout_ms = self.random.choice([6_000, 10_000, 30_000])
         self.rebalance_timeout_ms = self.random.choice([8_000, 10_000, 60_000])
@@ -105,6 +106,7 @@ class GroupMember:
         )
         # As the Java client: the answer may take as long as the rebalance, and some more.
         response = yield from self._call(request, self.rebalance_timeout_ms + 5_000)
+        self.found_no_room = response is not TIMED_OUT and response.error is ErrorCode.GROUP_MAX_SIZE_REACHED
         if response is TIMED_OUT:
             yield self.random.randint(0, 500)
             return None

@@ -165,7 +165,9 @@ class World:
 
     def _check_that_everyone_is_served(self):
         alive = [self.members[name] for name in self.alive() if not self.members[name].is_fenced]
-        if len(alive) > self.settings.max_size:
+        # A member that waits for less long than the group's slowest does gives up and comes again as another one, and
+        # the one that it was holds its place for a session more: a group of its full size may never come to rest.
+        if len(alive) > self.settings.max_size or any(member.found_no_room for member in alive):
             return
         answers = []
         self.node.request(DescribeGroup(self.group_id), answers.append)
