@@ -6,6 +6,7 @@ one, each with the other key in a header.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from moldau.connect.connectors.postgres.offsets import Position
 from moldau.connect.connectors.postgres.pgoutput import UNCHANGED, LogicalMessage, RawRow
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.data import Schema, Struct
+from moldau.connect.errors import DataError
 from moldau.connect.records import Header, Headers, SourceRecord
+
+_LOG = logging.getLogger(__name__)
 
 NEW_KEY: Final = "__debezium.newkey"
 OLD_KEY: Final = "__debezium.oldkey"
@@ -26,6 +30,14 @@ _CONTEXT: Final = "__debezium.context."
 
 # The place of the next event in its transaction, and its offset.
 Step: TypeAlias = Callable[[], tuple[Struct | None, dict[str, Any]]]
+
+
+def left_out(mode: str, error: DataError) -> None:
+    """`event.processing.failure.handling.mode`: a change that cannot be read stops the task, or is passed over."""
+    if mode == "fail":
+        raise error
+    if mode == "warn":
+        _LOG.warning("A change is left out (event.processing.failure.handling.mode=warn): %s", error)
 
 
 class ChangeRecord(SourceRecord):

@@ -20,10 +20,11 @@ import psycopg
 from moldau.connect.connectors.postgres.catalog import TableId
 from moldau.connect.connectors.postgres.connection import Connection, Server, identifier, rows
 from moldau.connect.connectors.postgres.errors import explained
-from moldau.connect.connectors.postgres.events import ChangeRecord, Events
+from moldau.connect.connectors.postgres.events import ChangeRecord, Events, left_out
 from moldau.connect.connectors.postgres.offsets import Position, snapshot_map
 from moldau.connect.connectors.postgres.pgoutput import RawRow
 from moldau.connect.connectors.postgres.table import TableSchema
+from moldau.connect.errors import DataError
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class SnapshotPlan:
     overrides: Mapping[TableId, str]
     lock: bool = False
     lock_timeout_ms: int = 10_000
+    failure_mode: str = "fail"
 
 
 def begin(connection: Connection, plan: SnapshotPlan) -> None:
@@ -233,6 +235,12 @@ class Snapshot:
         return self._events.take()
 
     def _hold(self, index: int, raw: RawRow) -> None:
+        if self._plan.failure_mode != "fail":
+            try:
+                self._plan.tables[index].row(raw)
+            except DataError as error:
+                left_out(self._plan.failure_mode, error)
+                return
         held, self._held = self._held, (index, raw, index not in self._begun)
         self._begun.add(index)
         if held is not None:

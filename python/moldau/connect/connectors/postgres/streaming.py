@@ -5,14 +5,13 @@ The state is the position (`offsets.Position`) and what is outstanding at Kafka 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from moldau.connect.connectors.postgres import pgoutput
 from moldau.connect.connectors.postgres.acknowledged import Acknowledged
-from moldau.connect.connectors.postgres.events import ChangeRecord, Events, Step
+from moldau.connect.connectors.postgres.events import ChangeRecord, Events, Step, left_out
 from moldau.connect.connectors.postgres.filters import Predicate
 from moldau.connect.connectors.postgres.offsets import Position, Resume
 from moldau.connect.connectors.postgres.pgoutput import RawRow
@@ -22,8 +21,6 @@ from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
 from moldau.connect.data import Struct
 from moldau.connect.errors import DataError
-
-_LOG = logging.getLogger(__name__)
 
 
 class _Still:
@@ -181,7 +178,7 @@ class Streaming:
             self._emit(kind, self._tables.refresh_enums(oid), old, new, offset)
         except DataError as error:
             del self._events.out[before:]
-            self._failed(error)
+            left_out(self._failure_mode, error)
 
     def _emit(
         self, kind: str, table: TableSchema, old: RawRow | None, new: RawRow | None, offset: dict[str, Any]
@@ -196,12 +193,6 @@ class Streaming:
             self._events.update(table, old, new, self.position, step)
         else:
             self._events.delete(table, old or [], self.position, step)
-
-    def _failed(self, error: DataError) -> None:
-        if self._failure_mode == "fail":
-            raise error
-        if self._failure_mode == "warn":
-            _LOG.warning("A change is left out (event.processing.failure.handling.mode=warn): %s", error)
 
     def _truncate(self, message: pgoutput.Truncate, lsn: int) -> None:
         tables = [table for oid in message.relations if (table := self._table(oid)) is not None]

@@ -31,7 +31,7 @@ ENVELOPE_VERSION: Final = 2
 _HEADER_BYTES: Final = 4
 
 
-class StaleEnumError(Exception):
+class StaleEnumError(DataError):
     """A row holds a label that the enum did not have when the table was read."""
 
 
@@ -159,7 +159,7 @@ class TableSchema:
         def parse(raw: bytes) -> str:
             label = labels.get(raw)
             if label is None:
-                raise StaleEnumError(info.name)
+                raise StaleEnumError(f"the enum {info.name} has no label {raw.decode()!r}")
             return label
 
         return parse

@@ -154,6 +154,7 @@ class PostgresSourceTask(SourceTask):
             settings.overrides,
             settings.choice("snapshot.locking.mode") == "shared",
             settings.number("snapshot.lock.timeout.ms"),
+            settings.choice("event.processing.failure.handling.mode"),
         )
         # Where an exact snapshot was taken beside an older slot, the stream starts at that snapshot as well.
         self._start_lsn = position.lsn if new is not None else 0
