@@ -278,7 +278,7 @@ class SinkTask(Task):
 class Converter(_Plugin, abc.ABC):
     """Between bytes in Kafka and values in Connect, for keys or for values."""
 
-    def configure(self, configs: Mapping[str, Any], is_key: bool) -> None:
+    def configure(self, configs: Mapping[str, Any], is_key: bool = False) -> None:
         """Take the settings, their prefix (`key.converter.`) removed. Called once."""
 
     @abc.abstractmethod
