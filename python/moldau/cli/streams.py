@@ -194,7 +194,7 @@ def describe_streams(application: str, /, *, connection: Connection = Connection
         }
         for member in description.members
     ]
-    inputs = [
+    inputs: list[dict[str, Any]] = [
         {
             "topic": topic,
             "partitions": sum(place[0] == topic for place in committed),

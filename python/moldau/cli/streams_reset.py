@@ -160,7 +160,7 @@ def _print(record: dict[str, Any], output: Output) -> None:
     if not output.for_eyes:
         output.record(record, ())
         return
-    blocks = [(record["offsets"], ("topic", "partition", "from", "to"))]
+    blocks: list[tuple[Any, tuple[str, ...]]] = [(record["offsets"], ("topic", "partition", "from", "to"))]
     blocks.append((record["internal_topics"], ("topic", "kind", "result")))
     for number, (records, columns) in enumerate(block for block in blocks if block[0]):
         if number:

@@ -7,6 +7,7 @@ with TopologyTestDriver(builder.build()) as driver: ...
 """
 
 from moldau.streams.dsl.builder import StreamsBuilder
+from moldau.streams.dsl.cogrouped import CogroupedKStream
 from moldau.streams.dsl.global_table import GlobalKTable
 from moldau.streams.dsl.kstream import KStream
 from moldau.streams.dsl.ktable import KTable
@@ -21,6 +22,7 @@ from moldau.streams.dsl.options import (
     Repartitioned,
     StreamJoined,
 )
+from moldau.streams.dsl.suppressed import BufferConfig, Suppressed
 from moldau.streams.dsl.windows import (
     EmitStrategy,
     JoinWindows,
@@ -45,6 +47,8 @@ from moldau.streams.topology.topology import Topology
 
 __all__ = [
     "Branched",
+    "BufferConfig",
+    "CogroupedKStream",
     "Consumed",
     "CopartitionError",
     "EmitStrategy",
@@ -72,6 +76,7 @@ __all__ = [
     "StreamsBuilder",
     "StreamsConfig",
     "StreamsError",
+    "Suppressed",
     "TestInputTopic",
     "TestOutputTopic",
     "TestRecord",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from tests.unit.streams.topologies import Make, adding_to, text
+from tests.unit.streams.topologies import Make, adding_to, both, text
 
-from moldau.streams import Processor, PunctuationType, Record, Serdes, StreamsBuilder
+from moldau.streams import Consumed, Grouped, Processor, PunctuationType, Record, Serdes, StreamsBuilder
 from moldau.streams.topology.nodes import StoreSpec
 
 MADE: dict[str, Make] = {}
@@ -55,3 +56,33 @@ def process_values(b: StreamsBuilder) -> None:
 @topology
 def punctuate(b: StreamsBuilder) -> None:
     text(b, "in").process(Ticking).to("out")
+
+
+# What else a topology can be made of.
+
+
+@topology
+def pattern(b: StreamsBuilder) -> None:
+    b.stream(re.compile("in.*"), key=str, value=str).map_values(lambda v: v + "!").to("out")
+
+
+@topology
+def timestamp_extractor(b: StreamsBuilder) -> None:
+    def extract(timestamp: int, key: Any, value: str | None, partition_time: int) -> int:
+        return -1 if value is None else partition_time + 10 * len(value)
+
+    b.stream("in", Consumed.with_(str, str, timestamp_extractor=extract)).to("out")
+
+
+@topology
+def chosen_topic(b: StreamsBuilder) -> None:
+    text(b, "in").to(lambda k, v, headers: "out" if v is not None and v.startswith("a") else "rest")
+
+
+@topology
+def regrouped(b: StreamsBuilder) -> None:
+    rekeyed = text(b, "in").select_key(lambda v: v)
+    rekeyed.group_by_key().count().to_stream().to("counts")
+    rekeyed.map_values(lambda v: v + "!", value=str).group_by_key().reduce(both).to_stream().to("out")
+    long = rekeyed.filter(lambda v: v is not None and len(v) > 1)
+    long.group_by_key(Grouped.as_("long")).reduce(both).to_stream().to("rest")

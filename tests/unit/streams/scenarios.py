@@ -107,67 +107,85 @@ NUMBERS: list[Step] = [
 ]
 
 
+FAMILIES: list[tuple[str, dict[str, list[Step]]]] = [
+    (
+        """
+        filter filter_not map map_values map_values_with_key flat_map flat_map_values select_key
+        peek_and_for_each split split_named named one_source_twice repartition repartition_named
+        to_table to_table_rekeyed back_in count count_stored count_named reduce aggregate group_by
+        group_by_null group_by_named two_aggregates two_aggregates_named count_filtered
+        count_of_counts
+        """,
+        {"": PLAIN, "walk": walk(1, ONE, ("a", "b", "ab", "bc d"))},
+    ),
+    ("merge two_topics", {"": MEETING}),
+    (
+        """
+        tumbling tumbling_stored tumbling_grace tumbling_retention hopping unlimited
+        tumbling_rekeyed tumbling_close hopping_close tumbling_key_bytes tumbling_regrouped session
+        session_grace session_aggregate session_close session_key_bytes sliding sliding_grace
+        sliding_count sliding_close suppress_close suppress_close_session
+        """,
+        {"": TIMES, "walk": walk(2, ONE, WORDS), "walk2": walk(3, ONE, (*WORDS, None), 60, 60)},
+    ),
+    (
+        """
+        table table_stored table_named table_filter table_filter_stored table_filter_not
+        table_map_values table_map_values_stored table_group_by_count table_group_by_reduce
+        table_group_by_aggregate table_filter_group_by table_filter_sends_old versioned_table
+        versioned_group_by suppress_records suppress_bytes versioned_table_short versioned_filter
+        versioned_filter_stored versioned_map_values versioned_aggregate versioned_reduce
+        table_transform_values table_transform_values_stored table_optimized table_filter_optimized
+        table_group_by_count_optimized timestamp_extractor
+        """,
+        {"": ROWS, "walk": walk(4, ONE, ("a1", "a2", "b1", "b2", None))},
+    ),
+    (
+        """
+        stream_stream stream_stream_late stream_stream_left stream_stream_left_late
+        stream_stream_outer stream_stream_outer_late stream_stream_after stream_stream_before
+        stream_stream_outer_after stream_stream_left_before stream_stream_rekeyed
+        stream_stream_rekeyed_left stream_stream_named
+        """,
+        {"": MEETING, "walk": walk(5, TWO, ("a", "b", "ab"), 50), "walk2": walk(6, TWO, ("a", "b", None), 60, 50)},
+    ),
+    (
+        """
+        stream_stream_self stream_stream_self_optimized pattern chosen_topic two_aggregates_optimized
+        two_aggregates_named_optimized regrouped regrouped_optimized count_of_counts_optimized
+        """,
+        {"": TIMES, "walk": walk(7, ONE, WORDS)},
+    ),
+    (
+        """
+        stream_table stream_table_left stream_table_rekeyed stream_table_rekeyed_named
+        stream_table_filtered stream_global stream_global_left stream_versioned
+        stream_versioned_grace table_table table_table_left table_table_outer table_table_stored
+        table_table_named table_table_group_by table_table_filtered foreign_key foreign_key_left
+        foreign_key_stored versioned_table_join foreign_key_stored_left foreign_key_grouped
+        foreign_key_versioned foreign_key_with_key versioned_table_left versioned_table_outer
+        stream_versioned_left stream_versioned_short stream_versioned_filtered
+        stream_versioned_grace_inner suppress_joined stream_table_optimized table_table_optimized
+        stream_stream_rekeyed_optimized
+        """,
+        {
+            "": LOOKING_UP,
+            "walk": walk(8, TWO, ("Aa", "Bb", "Ab", None), 50),
+            "walk2": walk(9, TWO, ("A", "B"), 50, 60),
+        },
+    ),
+    (
+        "cogroup cogroup_rekeyed cogroup_windowed cogroup_session cogroup_named cogroup_sliding",
+        {"": MEETING, "walk": walk(10, TWO, WORDS, 50)},
+    ),
+    ("process process_values punctuate suppress_time suppress_named", {"": NUMBERS, "walk": walk(11, ONE, WORDS)}),
+]
+
+
 def scenarios() -> dict[str, tuple[str, list[Step]]]:
     """Every scenario by name: the topology, and the steps."""
-    families: list[tuple[str, dict[str, list[Step]]]] = [
-        (
-            """
-            filter filter_not map map_values map_values_with_key flat_map flat_map_values select_key
-            peek_and_for_each split split_named named one_source_twice repartition repartition_named
-            to_table to_table_rekeyed back_in count count_stored count_named reduce aggregate group_by
-            group_by_null group_by_named two_aggregates two_aggregates_named count_filtered
-            count_of_counts
-            """,
-            {"": PLAIN, "walk": walk(1, ONE, ("a", "b", "ab", "bc d"))},
-        ),
-        ("merge two_topics", {"": MEETING}),
-        (
-            """
-            tumbling tumbling_stored tumbling_grace tumbling_retention hopping unlimited
-            tumbling_rekeyed tumbling_close hopping_close tumbling_key_bytes tumbling_regrouped session
-            session_grace session_aggregate session_close session_key_bytes sliding sliding_grace
-            sliding_count sliding_close suppress_close suppress_close_session
-            """,
-            {"": TIMES, "walk": walk(2, ONE, WORDS), "walk2": walk(3, ONE, (*WORDS, None), 60, 60)},
-        ),
-        (
-            """
-            table table_stored table_named table_filter table_filter_stored table_filter_not
-            table_map_values table_map_values_stored table_group_by_count table_group_by_reduce
-            table_group_by_aggregate table_filter_group_by table_filter_sends_old versioned_table
-            versioned_group_by suppress_records
-            """,
-            {"": ROWS, "walk": walk(4, ONE, ("a1", "a2", "b1", "b2", None))},
-        ),
-        (
-            """
-            stream_stream stream_stream_late stream_stream_left stream_stream_left_late
-            stream_stream_outer stream_stream_outer_late stream_stream_after stream_stream_before
-            stream_stream_outer_after stream_stream_left_before stream_stream_rekeyed
-            stream_stream_rekeyed_left stream_stream_named
-            """,
-            {"": MEETING, "walk": walk(5, TWO, ("a", "b", "ab"), 50), "walk2": walk(6, TWO, ("a", "b", None), 60, 50)},
-        ),
-        ("stream_stream_self", {"": TIMES, "walk": walk(7, ONE, WORDS)}),
-        (
-            """
-            stream_table stream_table_left stream_table_rekeyed stream_table_rekeyed_named
-            stream_table_filtered stream_global stream_global_left stream_versioned
-            stream_versioned_grace table_table table_table_left table_table_outer table_table_stored
-            table_table_named table_table_group_by table_table_filtered foreign_key foreign_key_left
-            foreign_key_stored versioned_table_join
-            """,
-            {
-                "": LOOKING_UP,
-                "walk": walk(8, TWO, ("Aa", "Bb", "Ab", None), 50),
-                "walk2": walk(9, TWO, ("A", "B"), 50, 60),
-            },
-        ),
-        ("cogroup cogroup_rekeyed cogroup_windowed cogroup_session", {"": MEETING, "walk": walk(10, TWO, WORDS, 50)}),
-        ("process process_values punctuate suppress_time suppress_named", {"": NUMBERS, "walk": walk(11, ONE, WORDS)}),
-    ]
     found = {}
-    for names, parts in families:
+    for names, parts in FAMILIES:
         for topology in names.split():
             for part, steps in parts.items():
                 found[f"{topology} {part}".strip()] = (topology, _that_fit(topology, steps))
@@ -184,9 +202,19 @@ def _that_fit(topology: str, steps: list[Step]) -> list[Step]:
     return [step for step in steps if isinstance(step, int) or not refuses(step)]
 
 
-NEEDS_VALUES = frozenset({"stream_global", "stream_global_left", "map_values", "tumbling_rekeyed"})
+NEEDS_VALUES = frozenset(
+    {
+        "stream_global",
+        "stream_global_left",
+        "map_values",
+        "tumbling_rekeyed",
+        "pattern",
+        "regrouped",
+        "regrouped_optimized",
+    }
+)
 # A record without a key makes Kafka's own buffer of a join with grace fail.
-NEEDS_KEYS = frozenset({"process", "stream_versioned_grace"})
+NEEDS_KEYS = frozenset({"process", "stream_versioned_grace", "stream_versioned_grace_inner"})
 
 
 def record() -> None:

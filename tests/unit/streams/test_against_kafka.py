@@ -29,7 +29,11 @@ def names() -> list[str]:
     return [name for name, one in recorded()["scenarios"].items() if one["topology"] in ALL]
 
 
-@pytest.mark.parametrize("name", [name for name in recorded()["described"] if name in ALL])
+SAYS_AN_ADDRESS = {"chosen_topic"}
+"""Kafka describes a topic chooser as an object of Java, with its address."""
+
+
+@pytest.mark.parametrize("name", [name for name in recorded()["described"] if name in ALL.keys() - SAYS_AN_ADDRESS])
 def test_a_topology_describes_itself_in_the_words_of_kafka(name: str):
     assert str(build(name).describe()) == recorded()["described"][name]
 
@@ -84,7 +88,10 @@ def _taken(driver: TopologyTestDriver) -> dict[str, Any]:
     for topic in sorted(driver.changelogs):
         records = driver.changelogs[topic]
         if records:
-            taken[topic] = [[_shown(key), _shown(value), timestamp] for key, value, timestamp in records]
+            taken[topic] = [
+                [_shown(key), _shown(value), None if timestamp == -1 else timestamp]
+                for key, value, timestamp in records
+            ]
             records.clear()
     return taken
 

@@ -30,6 +30,8 @@ class GraphNode:
         self.priority = -1
         self.relaxed_null_keys = False
         self.repartition: RepartitionParts | None = None
+        self.grace_ms: int | None = None
+        """Of a windowed aggregate: how long after its end a window closes."""
 
     def add_child(self, child: GraphNode) -> None:
         """Link both ways; a second link to the same child changes nothing."""
@@ -160,6 +162,21 @@ class Graph:
         for node in _below(self.root):
             if node.repartition is not None:
                 node.repartition.drops_null_keys = not any(one.relaxed_null_keys for one in _below(node))
+
+
+def grace_of(node: GraphNode) -> int:
+    """How long after its end the windows of a table close: that of the aggregate above, the greatest of several.
+
+    Raises TopologyError when there is none: then nothing says when a result is the last one.
+    """
+    if node.grace_ms is not None:
+        return node.grace_ms
+    if not node.parents:
+        raise TopologyError(
+            "only a table of windows can wait until they close, and this has none\n"
+            "hint: Suppressed.until_time_limit(...), or group_by_key().windowed_by(...) before the aggregate"
+        )
+    return max(grace_of(parent) for parent in node.parents)
 
 
 def _below(node: GraphNode) -> Iterator[GraphNode]:

@@ -19,6 +19,7 @@ from moldau.streams.serdes import Serde, SerdeLike, serde_for_value, serde_of
 from moldau.streams.serdes.primitive import LONG
 
 if TYPE_CHECKING:
+    from moldau.streams.dsl.cogrouped import CogroupedKStream
     from moldau.streams.dsl.ktable import KTable
     from moldau.streams.dsl.session_windowed import SessionWindowedKStream
     from moldau.streams.dsl.windowed import TimeWindowedKStream
@@ -106,6 +107,16 @@ class KGroupedStream(AbstractStream[K, V]):
         """
         stored = stored_as(materialized, store, self.key_serde, serde_of(value), initializer)
         return self._table("AGGREGATE", name, stored, initializer, with_key(aggregator))
+
+    @overload
+    def cogroup(self, aggregator: Callable[[K, V, A], A]) -> CogroupedKStream[K, A]: ...
+    @overload
+    def cogroup(self, aggregator: Callable[[V, A], A]) -> CogroupedKStream[K, A]: ...
+    def cogroup(self, aggregator: Callable[..., Any]) -> CogroupedKStream[K, Any]:
+        """The first of several grouped streams that make one aggregate: `aggregator` is how this one adds to it."""
+        from moldau.streams.dsl.cogrouped import CogroupedKStream
+
+        return CogroupedKStream(self, aggregator)
 
     @overload
     def windowed_by(self, windows: TimeWindows | UnlimitedWindows | SlidingWindows) -> TimeWindowedKStream[K, V]: ...

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node, returned_serde
 from moldau.streams.dsl.callback import takes_key
-from moldau.streams.dsl.graph import Graph, GraphNode
+from moldau.streams.dsl.graph import Graph, GraphNode, grace_of
 from moldau.streams.dsl.grouped import stored_as
 from moldau.streams.dsl.grouped_table import KGroupedTable
 from moldau.streams.dsl.options import Grouped, Materialized, Name, key_value_spec, name_of
+from moldau.streams.dsl.suppressed import BufferConfig, Suppressed
 from moldau.streams.operators.stateless import PassThrough
+from moldau.streams.operators.suppress import Bounds, Suppress
 from moldau.streams.operators.table_joins import JoinNeeds, TableJoin
 from moldau.streams.operators.tables import RegroupTable, TableFilter, TableMapValues, TableOperator, ToStream
 from moldau.streams.operators.time_windows import TimeWindowAggregate
@@ -241,6 +243,41 @@ class KTable(AbstractStream[K, V]):
             options.name,
         )
 
+    def suppress(self, suppressed: Suppressed) -> KTable[K, V]:
+        """Hold updates back: until a window closes, or for a time, or until there are too many. See `Suppressed`.
+
+        Raises TopologyError when windows shall close and this table has none.
+        """
+        graph = self.graph
+        name = suppressed.name or graph.number("KTABLE-SUPPRESS-")
+        wait_ms = grace_of(self.node) if suppressed.wait_ms is None else suppressed.wait_ms
+        store_name = graph.store_name("KTABLE-SUPPRESS-") if suppressed.name is None else f"{suppressed.name}-store"
+        buffer = suppressed.buffer
+        store = StoreSpec(
+            store_name,
+            "suppress",
+            self.key_serde,
+            self.value_serde,
+            logged=buffer.logged,
+            in_memory=True,
+            log_config=buffer.log_config,
+        )
+        bounds = Bounds(buffer.records, buffer.bytes, buffer.emits_early)
+        until_close = suppressed.wait_ms is None
+        operator = Suppress(self.operator, store, wait_ms, bounds, until_windows_close=until_close)
+
+        def write(topology: Topology, parents: list[str]) -> None:
+            topology.add_processor(name, operator, *parents)
+            topology.add_state_store(store, name)
+
+        node = graph.add(self.node, GraphNode(name, write))
+        return KTable(graph, node, self.key_serde, self.value_serde, self.sources, operator)
+
+    def final(self, name: str | None = None) -> KTable[K, V]:
+        """Each window once, when it has closed: `suppress` until then, without a bound."""
+        suppressed = Suppressed.until_window_closes(BufferConfig.unbounded())
+        return self.suppress(suppressed if name is None else suppressed.with_name(name))
+
     def _filtered(
         self,
         predicate: Callable[..., Any],
@@ -278,7 +315,9 @@ def table_node(name: str, operator: TableOperator) -> GraphNode:
         if operator.store is not None:
             topology.add_state_store(operator.store, name)
 
-    return GraphNode(name, write)
+    node = GraphNode(name, write)
+    node.grace_ms = operator.grace_ms
+    return node
 
 
 def _table_join(

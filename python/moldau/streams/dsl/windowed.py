@@ -16,8 +16,9 @@ from moldau.streams.operators.aggregates import Aggregator, no_value, plus_one, 
 from moldau.streams.operators.sliding_windows import SlidingWindowAggregate
 from moldau.streams.operators.tables import TableOperator
 from moldau.streams.operators.time_windows import TimeWindowAggregate
-from moldau.streams.serdes import SerdeLike, Windowed, serde_of, time_windowed_serde
+from moldau.streams.serdes import Serde, SerdeLike, Windowed, serde_of, time_windowed_serde
 from moldau.streams.serdes.primitive import LONG
+from moldau.streams.topology.nodes import StoreSpec
 
 if TYPE_CHECKING:
     from moldau.streams.dsl.ktable import KTable
@@ -120,24 +121,38 @@ class TimeWindowedKStream(Generic[K, V]):
         graph = self._grouped.graph
         store_name = stored.name or graph.store_name(f"KSTREAM-{kind}-")
         node_name = graph.name(name_of(name), f"KSTREAM-{kind}-")
-        operator = self._operator(stored, store_name, initializer, aggregator)
-        key = None if stored.key is None else time_windowed_serde(stored.key, self._size_ms())
-        return self._grouped.table(node_name, operator, store_name, key, stored.value)
+        spec = aligned_store(self._windows, stored, store_name, emits_on_close=self._emit.on_close)
+        operator = aligned_aggregate(self._windows, spec, initializer, aggregator)
+        return self._grouped.table(node_name, operator, store_name, aligned_key(self._windows, stored), stored.value)
 
-    def _size_ms(self) -> int:
-        windows = self._windows
-        return windows.difference_ms if isinstance(windows, SlidingWindows) else windows.size_ms
 
-    def _operator(
-        self, stored: Materialized[Any, Any], name: str, initializer: Callable[[], Any], aggregator: Aggregator
-    ) -> TableOperator:
-        windows, on_close = self._windows, self._emit.on_close
-        if isinstance(windows, SlidingWindows):
-            difference, grace = windows.difference_ms, windows.grace_ms
-            spec = window_store(stored, name, difference, 2 * difference + grace, emits_on_close=on_close)
-            return SlidingWindowAggregate(spec, difference, grace, initializer, aggregator, emit_on_close=on_close)
-        spec = window_store(stored, name, windows.size_ms, windows.size_ms + windows.grace_ms, emits_on_close=on_close)
-        return TimeWindowAggregate(spec, windows, initializer, aggregator, emit_on_close=on_close)
+def aligned_store(
+    windows: AlignedWindows, stored: Materialized[Any, Any], name: str, *, emits_on_close: bool
+) -> StoreSpec:
+    """The store of an aggregate in windows of a grid, or in sliding ones."""
+    size = _size_ms(windows)
+    needed = size + windows.grace_ms + (size if isinstance(windows, SlidingWindows) else 0)
+    return window_store(stored, name, size, needed, emits_on_close=emits_on_close)
+
+
+def aligned_aggregate(
+    windows: AlignedWindows, spec: StoreSpec, initializer: Callable[[], Any], aggregator: Aggregator
+) -> TableOperator:
+    """The operator that adds to the windows which `spec` holds."""
+    on_close = spec.emits_on_close
+    if isinstance(windows, SlidingWindows):
+        difference, grace = windows.difference_ms, windows.grace_ms
+        return SlidingWindowAggregate(spec, difference, grace, initializer, aggregator, emit_on_close=on_close)
+    return TimeWindowAggregate(spec, windows, initializer, aggregator, emit_on_close=on_close)
+
+
+def aligned_key(windows: AlignedWindows, stored: Materialized[Any, Any]) -> Serde[Any] | None:
+    """The serde of keys with a window."""
+    return None if stored.key is None else time_windowed_serde(stored.key, _size_ms(windows))
+
+
+def _size_ms(windows: AlignedWindows) -> int:
+    return windows.difference_ms if isinstance(windows, SlidingWindows) else windows.size_ms
 
 
 def windowed(grouped: KGroupedStream[Any, Any], windows: Any) -> Any:

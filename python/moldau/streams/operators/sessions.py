@@ -63,8 +63,8 @@ class SessionAggregate(TableOperator):
         emit_on_close: bool,
     ) -> None:
         super().__init__(store, stored=True)
+        self.grace_ms: int = gap_ms + grace_ms
         self._gap = gap_ms
-        self._grace = grace_ms
         self._initializer = initializer
         self._aggregator = aggregator
         self._merger = merger
@@ -77,7 +77,7 @@ class SessionAggregate(TableOperator):
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
         store, dropped, sends_old = node.task.store(self._store.name), node.dropped, self.sends_old_values
-        gap, until_closed = self._gap, self._gap + self._grace
+        gap, until_closed = self._gap, self.grace_ms
         initializer, aggregator, merger = self._initializer, self._aggregator, self._merger
         closing = WindowClosing(node, self._store.name, _bounds, find_in_sessions(store), forward)
         close = closing.emit_closed if self._emit_on_close else None

@@ -33,7 +33,7 @@ class SlidingWindowAggregate(TableOperator):
     ) -> None:
         super().__init__(store, stored=True)
         self.difference_ms = difference_ms
-        self.grace_ms = grace_ms
+        self.grace_ms: int = grace_ms
         self.initializer = initializer
         self.aggregator = aggregator
         self.emit_on_close = emit_on_close

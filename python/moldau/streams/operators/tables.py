@@ -7,7 +7,7 @@ Whether old values are sent is decided by all readers together before a task is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,9 @@ class StoreView:
 
 class TableOperator(ABC):
     """A table as its readers see it: where it can be looked up, and whether it sends old values."""
+
+    grace_ms: int | None = None
+    """Of a windowed aggregate: how long after its end a window closes."""
 
     def __init__(self, store: StoreSpec | None, *, stored: bool) -> None:
         self._store = store
@@ -224,6 +227,25 @@ class TableMapValues(_Derived):
         if value is None:
             return None
         return self._mapper(key, value) if self._takes_key else self._mapper(value)
+
+
+class TablePassThrough(TableOperator):
+    """Where the aggregates of several streams into one store come together. (`KTablePassThrough`)"""
+
+    def __init__(self, parents: Sequence[TableOperator]) -> None:
+        super().__init__(parents[0].store, stored=True)
+        self._parents = parents
+
+    def send_old_values(self, *, force: bool) -> bool:
+        for parent in self._parents:
+            parent.send_old_values(force=force)
+        return True
+
+    def view(self) -> View:
+        return self._parents[0].view()
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        return forward
 
 
 class ToStream:

@@ -56,6 +56,7 @@ class TimeWindowAggregate(TableOperator):
     ) -> None:
         super().__init__(store, stored=True)
         self.windows = windows
+        self.grace_ms = windows.grace_ms
         self._initializer = initializer
         self._aggregator = aggregator
         self._emit_on_close = emit_on_close

@@ -16,6 +16,7 @@ from moldau.streams.persistent.segments import WIDTH, Segments, after
 from moldau.streams.serdes import Windowed, required
 from moldau.streams.state.codec import Codec
 from moldau.streams.state.contract import ChangelogWriter
+from moldau.streams.state.expired import ExpiredEntries
 from moldau.streams.state.formats import session_key, split_session_key
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -39,15 +40,16 @@ class DiskSessionStore:
         self._goes_by_segments = spec.emits_on_close
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
+        self._expired = ExpiredEntries(spec, context, self._keys, self._values)
         self._cache: Overlay[Any, Sessions] = Overlay(cache_entries)
         self._dirty: dict[tuple[Any, int, int], int] = {}
         """What changed since the last commit, with the time of the record that changed it."""
 
     def put(self, session: Windowed[Any], value: Any) -> None:
-        """Set a session's value; one that is too old is dropped."""
+        """Set a session's value; one that is too old is only logged."""
         kept, start, end = self._keys.inward(session[0]), session[1], session[2]
         if not self.segments.takes(end):
-            self._context.dropped(self.name, "the session is older than the store's retention")
+            self._expired.put_session(session, value, self.segments.oldest)
             return
         sessions = self._sessions(kept)
         self._dirty.pop((kept, end, start), None)
@@ -116,6 +118,7 @@ class DiskSessionStore:
             self.table.put(self.segments.place(end, key), data)
             write(key, data, timestamp)
         self._dirty.clear()
+        self._expired.flush(write)
         for _, sessions in self._cache.take_dirty():
             for place in [place for place in sessions or () if place[0] < oldest]:
                 del sessions[place]  # type: ignore[union-attr] # sessions of None have no places

@@ -16,6 +16,7 @@ from moldau.streams.persistent.segments import WIDTH, Segments, after
 from moldau.streams.serdes import Windowed, required
 from moldau.streams.state.codec import Codec
 from moldau.streams.state.contract import ChangelogWriter
+from moldau.streams.state.expired import ExpiredEntries
 from moldau.streams.state.formats import split_timestamped, split_window_key, timestamped_bytes, window_key
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -37,6 +38,7 @@ class DiskWindowStore:
         self._size = spec.window_size_ms
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
+        self._expired = ExpiredEntries(spec, context, self._keys, self._values)
         self._cache: Overlay[tuple[Any, int], Any] = Overlay(cache_entries)
         self._changed_starts: dict[Any, dict[int, None]] = {}
         self._removed_at: dict[tuple[Any, int], int] = {}
@@ -44,9 +46,9 @@ class DiskWindowStore:
         self._key_of = None if self._keys.kept_as_is else self._keys.inward
 
     def put(self, key: Any, value: Any, start: int) -> None:
-        """Set the entry of one window; None (or a pair of None) removes it. One that is too old is dropped."""
+        """Set the entry of one window; None (or a pair of None) removes it. One that is too old is only logged."""
         if not self.segments.takes(start):
-            self._context.dropped(self.name, "the window is older than the store's retention")
+            self._expired.put_window(key, value, start, self.segments.oldest)
             return
         kept = key if self._key_of is None else self._key_of(key)
         starts = self._changed_starts.get(kept)
@@ -118,6 +120,7 @@ class DiskWindowStore:
                 write(window_key(key, start), value, entry[1])
         self._changed_starts.clear()
         self._removed_at.clear()
+        self._expired.flush(write)
         self.segments.note()
 
     def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:

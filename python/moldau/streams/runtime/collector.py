@@ -16,7 +16,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
 from moldau.streams.errors import StreamsError
-from moldau.streams.operators.contract import Headers
+from moldau.streams.operators.contract import Header, Headers
 from moldau.streams.runtime.exception_handlers import Failure, Handler, Response, dead_letter_headers
 from moldau.streams.runtime.outcomes import TaskMigratedError, is_migration
 from moldau.streams.state.contract import ChangelogWriter
@@ -127,7 +127,7 @@ class RecordCollector:
 
         return emit
 
-    def changelog(self, topic: str, partition: int) -> ChangelogWriter:
+    def changelog(self, topic: str, partition: int, headers: list[Header]) -> ChangelogWriter:
         """The function that a store's changes are written with."""
         send, positions, place = self._send, self.changelog_positions, (topic, partition)
 
@@ -139,7 +139,7 @@ class RecordCollector:
 
         def write(key: bytes, value: bytes | None, timestamp: int) -> None:
             # A changelog record without a time (nothing was processed yet) gets the time of the wall.
-            send(topic, value, key, partition, delivered, max(timestamp, 0), None)
+            send(topic, value, key, partition, delivered, max(timestamp, 0), headers or None)
 
         return write
 

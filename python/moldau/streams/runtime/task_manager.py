@@ -101,7 +101,11 @@ class TaskManager:
             raise
         self._counts.tasks_created += 1
         self._writers[task_id] = {
-            store: self._collector.changelog(environment.layout.changelogs[store], task_id.partition)
+            store: self._collector.changelog(
+                environment.layout.changelogs[store],
+                task_id.partition,
+                environment.topology.stores[store].changelog_headers,
+            )
             for store in sub.stores
             if store in environment.layout.changelogs
         }

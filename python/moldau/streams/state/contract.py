@@ -16,7 +16,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 ChangelogWriter = Callable[[bytes, bytes | None, int], None]
-"""`writer(key, value, timestamp_ms)`: one record of a changelog; a value of None is a tombstone."""
+"""`writer(key, value, timestamp_ms)`: one record of a changelog; a value of None is a tombstone, a time of -1 none."""
 
 
 class Store(Protocol):

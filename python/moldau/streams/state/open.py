@@ -11,6 +11,7 @@ from moldau.streams.state.join_buffer import MemoryJoinBuffer
 from moldau.streams.state.join_window import MemoryJoinStore
 from moldau.streams.state.key_value import MemoryKeyValueStore
 from moldau.streams.state.session import MemorySessionStore
+from moldau.streams.state.suppress_buffer import MemorySuppressBuffer
 from moldau.streams.state.window import MemoryWindowStore
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -21,6 +22,7 @@ _IN_MEMORY: dict[str, Any] = {
     "join_window": MemoryJoinStore,
     "join_buffer": MemoryJoinBuffer,
     "session": MemorySessionStore,
+    "suppress": MemorySuppressBuffer,
 }
 
 

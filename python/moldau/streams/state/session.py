@@ -13,6 +13,7 @@ from moldau.streams.context import TaskContext
 from moldau.streams.serdes import Windowed, required
 from moldau.streams.state.codec import Codec
 from moldau.streams.state.contract import ChangelogWriter
+from moldau.streams.state.expired import ExpiredEntries
 from moldau.streams.state.formats import session_key, split_session_key
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -33,16 +34,17 @@ class MemorySessionStore:
         """Per key the values by (end, start)."""
         self._ends: list[tuple[int, int, bytes, Any]] = []
         self._dirty: dict[tuple[Any, int, int], int] = {}
+        self._expired = ExpiredEntries(spec, context, self._keys, self._values)
         self._stream_time = -1
 
     def put(self, session: Windowed[Any], value: Any) -> None:
-        """Set a session's value; one that is too old is dropped."""
+        """Set a session's value; one that is too old is only logged."""
         key, start, end = self._keys.inward(session[0]), session[1], session[2]
         if end > self._stream_time:
             self._stream_time = end
             self._expire()
         elif end <= self._stream_time - self._retention:
-            self._context.dropped(self.name, "the session is older than the store's retention")
+            self._expired.put_session(session, value, self._stream_time - self._retention + 1)
             return
         self._dirty.pop((key, end, start), None)
         self._dirty[key, end, start] = self._context.timestamp
@@ -89,6 +91,7 @@ class MemorySessionStore:
             data = session_key(self._keys.as_bytes(key), start, end)
             write(data, None if value is None else self._values.as_bytes(value), timestamp)
         self._dirty.clear()
+        self._expired.flush(write)
 
     def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
         """Take a record of the changelog."""

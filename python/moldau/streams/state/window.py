@@ -1,7 +1,7 @@
 """Window stores in memory: entries by key and start, and the starts in order, so that old windows go in one step.
 
 Entries live as long as the retention, counted in the store's own stream time: the greatest start that was put
-(`InMemoryWindowStore`). What is older is neither taken nor given back.
+(`InMemoryWindowStore`). What is older goes on the changelog only, as Kafka's does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from moldau.streams.context import TaskContext
 from moldau.streams.serdes import Windowed, required
 from moldau.streams.state.codec import Codec
 from moldau.streams.state.contract import ChangelogWriter
+from moldau.streams.state.expired import ExpiredEntries
 from moldau.streams.state.formats import split_window_key, window_key
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -37,17 +38,18 @@ class MemoryWindowStore:
         self._by_start: dict[int, dict[Any, None]] = {}
         self._starts: list[int] = []
         self._dirty: dict[tuple[Any, int], int] = {}
+        self._expired = ExpiredEntries(spec, context, self._keys, self._values)
         self._stream_time = -1
         self._as_is = self._values.kept_as_is
         self._key_of: Callable[[Any], Any] | None = None if self._keys.kept_as_is else self._keys.inward
 
     def put(self, key: Any, value: Any, start: int) -> None:
-        """Set the entry of one window; None (or a pair of None) removes it. One that is too old is dropped."""
+        """Set the entry of one window; None (or a pair of None) removes it. One that is too old is only logged."""
         if start > self._stream_time:
             self._stream_time = start
             self._expire()
         elif start <= self._stream_time - self._retention:
-            self._context.dropped(self.name, "the window is older than the store's retention")
+            self._expired.put_window(key, value, start, self._oldest(0))
             return
         if self._key_of is not None:
             key = self._key_of(key)
@@ -102,6 +104,7 @@ class MemoryWindowStore:
             elif start > self._stream_time - self._retention:
                 write(data, None, changed_at)
         self._dirty.clear()
+        self._expired.flush(write)
 
     def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
         """Take a record of the changelog."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from moldau.streams.operators.contract import Headers, Operator
+from moldau.streams.operators.contract import Header, Headers, Operator
 from moldau.streams.serdes import Serde
 
 TimestampExtractor = Callable[[int, Any, Any, int], int]
@@ -66,7 +66,7 @@ Node = SourceNode | ProcessorNode | SinkNode
 _MINUTE_MS: Final = 60_000
 
 StoreKind = Literal[
-    "key_value", "timestamped", "versioned", "window", "join_window", "join_buffer", "session", "custom"
+    "key_value", "timestamped", "versioned", "window", "join_window", "join_buffer", "session", "suppress", "custom"
 ]
 
 
@@ -75,7 +75,8 @@ class StoreSpec:
     """A store that is still to be opened: what it holds, and how its changelog is kept.
 
     `open_store` of the task decides which implementation serves it. `timestamped` and `window` hold pairs of value and
-    timestamp, the others plain values; `join_window` keeps duplicates, `join_buffer` waits for partners. Times in ms.
+    timestamp, the others plain values; `join_window` keeps duplicates, `join_buffer` waits for partners, `suppress` for
+    later updates. Times in ms.
     """
 
     name: str
@@ -90,6 +91,11 @@ class StoreSpec:
     emits_on_close: bool = False
     log_config: Mapping[str, str] = field(default_factory=dict)
     make: Callable[[], Any] | None = None
+
+    @property
+    def changelog_headers(self) -> list[Header]:
+        """What Kafka writes on each record of the changelog: the version of a format that has changed before."""
+        return [("v", b"\x03")] if self.kind == "suppress" else []
 
     @property
     def segment_interval_ms(self) -> int:

@@ -4,12 +4,15 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.regex.Pattern;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.KeyValue;
 import org.apache.kafka.streams.StreamsBuilder;
+import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.kstream.*;
 import org.apache.kafka.streams.processor.PunctuationType;
@@ -27,10 +30,16 @@ import org.apache.kafka.streams.state.WindowStore;
 final class Topologies {
     private static final Map<String, Consumer<StreamsBuilder>> ALL = new TreeMap<>();
 
+    private static final String OPTIMIZED = "_optimized";
+
     static Topology build(final String name) {
         final StreamsBuilder builder = new StreamsBuilder();
-        ALL.get(name).accept(builder);
-        return builder.build();
+        final Properties settings = new Properties();
+        if (name.endsWith(OPTIMIZED)) {
+            settings.put(StreamsConfig.TOPOLOGY_OPTIMIZATION_CONFIG, StreamsConfig.OPTIMIZE);
+        }
+        ALL.get(name.replace(OPTIMIZED, "")).accept(builder);
+        return builder.build(settings);
     }
 
     private static Duration ms(final long millis) {
@@ -77,7 +86,11 @@ final class Topologies {
     }
 
     private static KTable<String, String> versioned(final StreamsBuilder b, final String topic, final String store) {
-        return b.table(topic, Materialized.as(Stores.persistentVersionedKeyValueStore(store, ms(1000))));
+        return versioned(b, topic, store, 1000);
+    }
+
+    private static KTable<String, String> versioned(final StreamsBuilder b, final String topic, final String store, final long history) {
+        return b.table(topic, Materialized.as(Stores.persistentVersionedKeyValueStore(store, ms(history))));
     }
 
     static {
@@ -269,6 +282,12 @@ final class Topologies {
             left(b).leftJoin(table, (k, v) -> v.isEmpty() ? null : v.substring(0, 1), Topologies::both).to("out");
         });
         ALL.put("stream_versioned", b -> left(b).join(versioned(b, "right", "history"), Topologies::both).to("out"));
+        ALL.put("stream_versioned_left", b -> left(b).leftJoin(versioned(b, "right", "history"), Topologies::both).to("out"));
+        ALL.put("stream_versioned_short", b -> left(b).leftJoin(versioned(b, "right", "history", 20), Topologies::both).to("out"));
+        ALL.put("stream_versioned_filtered", b -> left(b).join(versioned(b, "right", "history")
+            .filter((k, v) -> v.startsWith("a")).mapValues(v -> v + "!"), Topologies::both).to("out"));
+        ALL.put("stream_versioned_grace_inner", b -> left(b).join(versioned(b, "right", "history"), Topologies::both,
+            Joined.with(Serdes.String(), Serdes.String(), Serdes.String(), "waiting", ms(10))).to("out"));
         ALL.put("stream_versioned_grace", b -> left(b).leftJoin(versioned(b, "right", "history"), Topologies::both,
             Joined.with(Serdes.String(), Serdes.String(), Serdes.String(), "waiting", ms(10))).to("out"));
     }
@@ -286,6 +305,27 @@ final class Topologies {
         ALL.put("foreign_key_left", b -> leftTable(b).leftJoin(rightTable(b), v -> v.isEmpty() ? null : v.substring(0, 1), Topologies::both).toStream().to("out"));
         ALL.put("foreign_key_stored", b -> leftTable(b).join(rightTable(b), v -> v.isEmpty() ? null : v.substring(0, 1), Topologies::both,
             TableJoined.as("fk"), store("joined")).toStream().to("out"));
+        ALL.put("foreign_key_stored_left", b -> leftTable(b).leftJoin(rightTable(b), v -> v.isEmpty() ? null : v.substring(0, 1), Topologies::both,
+            store("joined")).toStream().to("out"));
+        ALL.put("foreign_key_grouped", b -> leftTable(b).join(rightTable(b), v -> v.isEmpty() ? null : v.substring(0, 1), Topologies::both)
+            .groupBy((k, v) -> KeyValue.pair(v, k)).count().toStream().to("out", Produced.with(Serdes.String(), Serdes.Long())));
+        ALL.put("foreign_key_versioned", b -> versioned(b, "left", "one").leftJoin(versioned(b, "right", "other"),
+            v -> v.isEmpty() ? null : v.substring(0, 1), Topologies::both).toStream().to("out"));
+        ALL.put("foreign_key_with_key", b -> leftTable(b).join(rightTable(b), (k, v) -> k.toLowerCase(), Topologies::both).toStream().to("out"));
+        ALL.put("versioned_table_left", b -> versioned(b, "left", "one").leftJoin(versioned(b, "right", "other"), Topologies::both).toStream().to("out"));
+        ALL.put("versioned_table_outer", b -> versioned(b, "left", "one").outerJoin(versioned(b, "right", "other", 20), Topologies::both).toStream().to("out"));
+        ALL.put("versioned_table_short", b -> versioned(b, "in", "history", 20).toStream().to("out"));
+        ALL.put("versioned_filter", b -> versioned(b, "in", "history").filter((k, v) -> v.startsWith("a")).toStream().to("out"));
+        ALL.put("versioned_filter_stored", b -> versioned(b, "in", "history").filter((k, v) -> v.startsWith("a"),
+            Materialized.as(Stores.persistentVersionedKeyValueStore("kept", ms(1000)))).toStream().to("out"));
+        ALL.put("versioned_map_values", b -> versioned(b, "in", "history").mapValues(v -> v + "!",
+            Materialized.as(Stores.persistentVersionedKeyValueStore("mapped", ms(1000)))).toStream().to("out"));
+        ALL.put("versioned_aggregate", b -> in(b).groupByKey().aggregate(() -> "0", (k, v, a) -> both(a, v),
+            Materialized.as(Stores.persistentVersionedKeyValueStore("sums", ms(1000)))).toStream().to("out"));
+        ALL.put("versioned_reduce", b -> in(b).groupByKey().reduce(Topologies::both,
+            Materialized.as(Stores.persistentVersionedKeyValueStore("sums", ms(1000)))).toStream().to("out"));
+        ALL.put("table_transform_values", b -> b.<String, String>table("in").transformValues(Marking::new).toStream().to("out"));
+        ALL.put("table_transform_values_stored", b -> b.<String, String>table("in").transformValues(Marking::new, store("marked")).toStream().to("out"));
         ALL.put("versioned_table", b -> versioned(b, "in", "history").toStream().to("out"));
         ALL.put("versioned_table_join", b -> versioned(b, "left", "one").join(versioned(b, "right", "other"), Topologies::both).toStream().to("out"));
         ALL.put("versioned_group_by", b -> versioned(b, "in", "history").groupBy((k, v) -> KeyValue.pair(v.substring(0, 1), v))
@@ -303,6 +343,10 @@ final class Topologies {
             .to("out", Produced.with(Serdes.String(), Serdes.Long())));
         ALL.put("suppress_records", b -> b.<String, String>table("in")
             .suppress(Suppressed.untilTimeLimit(ms(1000), Suppressed.BufferConfig.maxRecords(2).emitEarlyWhenFull())).toStream().to("out"));
+        ALL.put("suppress_bytes", b -> b.<String, String>table("in")
+            .suppress(Suppressed.untilTimeLimit(ms(1000), Suppressed.BufferConfig.maxBytes(100))).toStream().to("out"));
+        ALL.put("suppress_joined", b -> left(b).leftJoin(rightTable(b)
+            .suppress(Suppressed.untilTimeLimit(ms(10), Suppressed.BufferConfig.unbounded())), Topologies::both).to("out"));
         ALL.put("suppress_named", b -> in(b).groupByKey().count()
             .suppress(Suppressed.<String>untilTimeLimit(ms(10), Suppressed.BufferConfig.unbounded()).withName("calm")).toStream()
             .to("out", Produced.with(Serdes.String(), Serdes.Long())));
@@ -315,6 +359,16 @@ final class Topologies {
         });
         ALL.put("process_values", b -> in(b).processValues(Shouting::new).groupByKey().count().toStream()
             .to("out", Produced.with(Serdes.String(), Serdes.Long())));
+        ALL.put("pattern", b -> b.<String, String>stream(Pattern.compile("in.*")).mapValues(v -> v + "!").to("out"));
+        ALL.put("timestamp_extractor", b -> b.stream("in", Consumed.<String, String>with((record, partitionTime) ->
+            record.value() == null ? -1 : partitionTime + 10 * ((String) record.value()).length())).to("out"));
+        ALL.put("chosen_topic", b -> in(b).to((k, v, context) -> v != null && v.startsWith("a") ? "out" : "rest"));
+        ALL.put("regrouped", b -> {
+            final KStream<String, String> rekeyed = in(b).selectKey((k, v) -> v);
+            rekeyed.groupByKey().count().toStream().to("counts", Produced.with(Serdes.String(), Serdes.Long()));
+            rekeyed.mapValues(v -> v + "!").groupByKey().reduce(Topologies::both).toStream().to("out");
+            rekeyed.filter((k, v) -> v != null && v.length() > 1).groupByKey(Grouped.as("long")).reduce(Topologies::both).toStream().to("rest");
+        });
         ALL.put("punctuate", b -> in(b).process(Ticking::new).to("out"));
     }
 
@@ -342,6 +396,19 @@ final class Topologies {
         }
     }
 
+    private static final class Marking implements ValueTransformerWithKey<String, String, String> {
+        @Override
+        public void init(final org.apache.kafka.streams.processor.ProcessorContext context) { }
+
+        @Override
+        public String transform(final String key, final String value) {
+            return value == null ? null : key + "=" + value;
+        }
+
+        @Override
+        public void close() { }
+    }
+
     private static final class Ticking extends ContextualProcessor<String, String, String, String> {
         @Override
         public void init(final ProcessorContext<String, String> context) {
@@ -365,6 +432,11 @@ final class Topologies {
         ALL.put("cogroup_windowed", b -> out(left(b).groupByKey().<String>cogroup((k, v, a) -> both(a, v))
             .cogroup(right(b).groupByKey(), (k, v, a) -> a + "-" + v)
             .windowedBy(TimeWindows.ofSizeWithNoGrace(ms(10))).aggregate(() -> "0", windows("together")), String.class));
+        ALL.put("cogroup_named", b -> left(b).groupByKey().<String>cogroup((k, v, a) -> both(a, v))
+            .cogroup(right(b).groupByKey(), (k, v, a) -> a + "-" + v).aggregate(() -> "0", Named.as("gather"), store("together")).toStream().to("out"));
+        ALL.put("cogroup_sliding", b -> out(left(b).groupByKey().<String>cogroup((k, v, a) -> both(a, v))
+            .cogroup(right(b).groupByKey(), (k, v, a) -> a + "-" + v)
+            .windowedBy(SlidingWindows.ofTimeDifferenceAndGrace(ms(10), ms(50))).aggregate(() -> "0", windows("together")), String.class));
         ALL.put("cogroup_session", b -> out(left(b).groupByKey().<String>cogroup((k, v, a) -> both(a, v))
             .cogroup(right(b).groupByKey(), (k, v, a) -> a + "-" + v)
             .windowedBy(SessionWindows.ofInactivityGapWithNoGrace(ms(10)))
