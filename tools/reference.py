@@ -16,6 +16,7 @@ from moldau import config
 from moldau.client.reference import settings_table
 from moldau.config import ConfigKey, Dynamic, Support
 from moldau.observe.families import ALL
+from moldau.observe.streams import ALL as STREAMS
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 GENERATED = "<!-- Written by `make docs` from the code. Change it there. -->\n"
@@ -92,7 +93,10 @@ def metrics() -> str:
     return (
         f"# Metrics\n\n{GENERATED}\n"
         "What `/metrics` shows, in Prometheus' text format; [monitoring](../guides/monitoring.md) says how to use it.\n"
-        "\n" + table(("name", "kind", "what it says"), [(f"`{each.name}`", each.kind.value, each.doc) for each in ALL])
+        "\n"
+        + table(("name", "kind", "what it says"), [(f"`{each.name}`", each.kind.value, each.doc) for each in ALL])
+        + "\n## Of a streams application\n\nWhat an instance shows on its `application.server`.\n\n"
+        + table(("name", "kind", "what it says"), [(f"`{each.name}`", each.kind.value, each.doc) for each in STREAMS])
     )
 
 

@@ -160,8 +160,10 @@ def _print(record: dict[str, Any], output: Output) -> None:
     if not output.for_eyes:
         output.record(record, ())
         return
-    blocks: list[tuple[Any, tuple[str, ...]]] = [(record["offsets"], ("topic", "partition", "from", "to"))]
-    blocks.append((record["internal_topics"], ("topic", "kind", "result")))
+    blocks: list[tuple[Any, tuple[str, ...]]] = [
+        (record["offsets"], ("topic", "partition", "from", "to")),
+        (record["internal_topics"], ("topic", "kind", "result")),
+    ]
     for number, (records, columns) in enumerate(block for block in blocks if block[0]):
         if number:
             print()

@@ -30,6 +30,7 @@ class TaskContext:
         "closed_windows",
         "dropped_records",
         "emit_interval_ms",
+        "node_counts",
         "offset",
         "partition",
         "punctuators",
@@ -55,6 +56,8 @@ class TaskContext:
         self.timestamp = -1
         self.dropped_records: Counter[tuple[str, str]] = Counter()
         self.punctuators: list[Punctuator] = []
+        self.node_counts: Counter[str] | None = None
+        """Records into each node; None where nobody wants to know, for counting costs."""
         self.closed_windows: dict[str, int] = {}
         """Per store whose windows are emitted when they close: up to where they were. It is kept with the offsets."""
 

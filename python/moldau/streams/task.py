@@ -6,6 +6,7 @@ The engine makes one task per sub-topology and partition, the test driver one fo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -76,6 +77,8 @@ class Task:
                 if isinstance(node, SinkNode)
                 else node.operator.bind(NodeContext(node.name, self.context, below), forward)
             )
+            if self.context.node_counts is not None:
+                process = _counted(process, node.name, self.context.node_counts)
             for parent in node.parents:
                 children[parent][node.name] = process
 
@@ -167,6 +170,16 @@ class Task:
         self.context.punctuators.clear()
         for store in self.stores.values():
             store.close()
+
+
+def _counted(process: Process, node: str, counts: Counter[str]) -> Process:
+    """A node that counts what it is given."""
+
+    def count(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+        counts[node] += 1
+        process(key, value, timestamp, headers)
+
+    return count
 
 
 def _into(topic: str, node: SinkNode, emit: Emit, leave_out: LeaveOut | None) -> Process:

@@ -6,9 +6,11 @@ import json
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.integration.streams.cluster import eventually
 from tests.integration.streams.topologies import HOUR_MS, T0, count_per_key, hourly_revenue
 
+from moldau.observe.streams import ALL as STREAMS
 from moldau.streams import StreamsError, Windowed
 from moldau.streams.runtime.queries import StoreNotAvailableError
 
@@ -94,3 +96,30 @@ def test_a_part_that_nobody_has_is_said_and_found_again_when_somebody_does(clust
     quiet.close()
     eventually(lambda: len(list(first.store("counts").all())) == 20)
     assert len(httpx.get(url).json()["entries"]) == 20
+
+
+def test_metrics_say_what_was_done_and_how_far_it_is_in_values_and_for_prometheus(cluster):
+    cluster.create(2, "measured", "measured-out")
+    cluster.write("measured", [(f"k{i % 7}".encode(), b"x", T0) for i in range(100)] + [(None, b"no key", T0)])
+    topology = count_per_key("measured", "measured-out", in_memory=False)
+    settings = {"application_server": "127.0.0.1:0", "metrics_recording_level": "DEBUG"}
+    with cluster.app(topology, "measured-app", **settings) as app:
+        eventually(lambda: len(cluster.read("measured-out")) == 100)
+        (thread,) = app.metrics()["threads"].values()
+        tasks = thread["tasks"].values()
+        assert (thread["records"], sum(task["records"] for task in tasks)) == (101, 101)
+        assert sum(sum(task["lag"].values()) for task in tasks) == 0
+        assert [count for task in tasks for count in task["dropped"].values()] == [1]
+        assert all(task["state_bytes"] > 0 for task in tasks)
+        shown = httpx.get(f"http://{app.application_server}/metrics").text
+    families = {one.name: one for one in text_string_to_metric_families(shown)}
+    of_tasks = families["kafka_streams_stream_task_metrics_process"].samples
+    assert sum(sample.value for sample in of_tasks) == 101
+    assert {sample.labels["task_id"] for sample in of_tasks} == {"0_0", "0_1"}
+    (dropped,) = families["kafka_streams_stream_task_metrics_dropped_records"].samples
+    assert dropped.labels["processor_node_id"].startswith("KSTREAM-AGGREGATE-")
+    nodes = families["kafka_streams_stream_processor_node_metrics_process"].samples
+    assert sum(one.value for one in nodes if one.labels["processor_node_id"].startswith("KSTREAM-SINK-")) == 100
+    (state,) = families["moldau_streams_state"].samples
+    assert state.labels == {"application_id": "measured-app", "state": "RUNNING"}
+    assert {family.name.removesuffix("_total") for family in STREAMS} == set(families)

@@ -11,14 +11,15 @@ from moldau.observe import families, process
 from moldau.observe.exposition import Exposition
 from moldau.observe.families import ALL, Family, Kind
 from moldau.observe.metrics import METRICS
+from moldau.observe.streams import ALL as STREAMS
 
 
 def test_no_name_is_declared_twice():
-    assert [name for name, count in Counter(family.name for family in ALL).items() if count > 1] == []
+    assert [name for name, count in Counter(family.name for family in (*ALL, *STREAMS)).items() if count > 1] == []
 
 
 def test_names_are_valid_and_counters_alone_end_in_total():
-    for family in ALL:
+    for family in (*ALL, *STREAMS):
         assert re.fullmatch(r"[a-z_][a-z0-9_]*", family.name)
         assert family.name.endswith("_total") == (family.kind is Kind.COUNTER), family.name
         # Suffixes that a histogram gives to its own samples.
@@ -36,7 +37,7 @@ TAKEN_FROM_KAFKA_EXPORTER = {
 
 
 def test_every_name_has_one_sentence():
-    assert [family.name for family in ALL if not family.doc.endswith(".") or "\n" in family.doc] == []
+    assert [family.name for family in (*ALL, *STREAMS) if not family.doc.endswith(".") or "\n" in family.doc] == []
 
 
 def test_every_number_of_the_node_has_a_name():

@@ -151,6 +151,11 @@ class TaskDatabase:
         self.batch.delete(_OFFSET_OF + store.encode())
         self.write({})
 
+    def size(self) -> int:
+        """Bytes on disk and in RocksDB's memory."""
+        names = ("rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables")
+        return sum(self.rocks.property_int_value(name) or 0 for name in names)
+
     def close(self) -> None:
         """Close; what was put and not written is gone."""
         self.rocks.close()

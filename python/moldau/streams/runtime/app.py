@@ -26,6 +26,7 @@ from moldau.streams.runtime.environment import Environment
 from moldau.streams.runtime.global_thread import GlobalThread
 from moldau.streams.runtime.internal_topics import existing_topics, make_ready
 from moldau.streams.runtime.layout import LayoutOptions, lay_out
+from moldau.streams.runtime.metrics import exposition, of_threads
 from moldau.streams.runtime.queries import LocalTasks, ReadOnlyStore, Router
 from moldau.streams.runtime.query_server import QueryServer, ask_instance
 from moldau.streams.runtime.settings import StreamsSettings, load
@@ -112,7 +113,7 @@ class KafkaStreams:
             self._environment = self._prepare()
             self._read_global_tables(self._environment)
             if self._queries is not None:
-                self._queries.start(self._local(), self._router())
+                self._queries.start(self._local(), self._router(), lambda: exposition(self.metrics()))
         except BaseException:
             self._machine.move(State.PENDING_ERROR)
             self._machine.move(State.ERROR)
@@ -290,35 +291,15 @@ class KafkaStreams:
         return Router(self._environment, local, partial(ask_instance, self.settings.application_id))
 
     def metrics(self) -> dict[str, Any]:
-        """What each thread and task has done since the start: counts, and seconds."""
-        threads = {}
-        for thread in list(self._threads):
-            with thread.gate.visit():
-                threads[thread.name] = {
-                    **thread.counts.as_dict(),
-                    "tasks": {
-                        name: {
-                            "records": task.processed,
-                            "skipped": task.skipped,
-                            "buffered": task.buffered,
-                            "stream_time": task.context.stream_time,
-                            "dropped": {
-                                f"{node}: {why}": count for (node, why), count in task.context.dropped_records.items()
-                            },
-                            "stores": {
-                                store: opened.approximate_num_entries()
-                                for store, opened in task.stores.items()
-                                if hasattr(opened, "approximate_num_entries")
-                            },
-                        }
-                        for name, task in thread.tasks.items()
-                    },
-                }
+        """What the instance, each thread and each task has done since the start: counts, seconds, lag, sizes.
+
+        `runtime/metrics.py` says what there is; over HTTP the same is at `/metrics` in Prometheus' text format.
+        """
         return {
             "application_id": self.settings.application_id,
             "state": self.state.value,
             "global_records": 0 if self._global is None else self._global.records,
-            "threads": threads,
+            "threads": of_threads(list(self._threads)),
         }
 
     def __enter__(self) -> Self:

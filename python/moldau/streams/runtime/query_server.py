@@ -1,5 +1,6 @@
 """Queries over HTTP: an instance answers for what it has, and for the whole application when a person asks.
 
+    GET /metrics                                      what the instance has done, for Prometheus
     GET /streams/{app}/stores                         the stores there are
     GET /streams/{app}/stores/{store}?from=&to=       every entry (of windows that start in the span)
     GET /streams/{app}/stores/{store}/{key}?from=&to= one key; a window store's windows that start in the span
@@ -16,12 +17,13 @@ import json
 import logging
 import threading
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from moldau.http import HttpServer
+from moldau.observe.exposition import CONTENT_TYPE
 from moldau.streams.errors import StreamsError
 from moldau.streams.runtime.queries import Entry, LocalTasks, Query, Router, StoreNotAvailableError, StoreSerdes
 
@@ -70,14 +72,15 @@ class QueryServer:
         self._app: Any = None
         self._local: LocalTasks | None = None
         self._router: Router | None = None
+        self._metrics: Callable[[], bytes] | None = None
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{application_id}-queries", daemon=True)
 
-    def start(self, local: LocalTasks, router: Router) -> None:
-        """Answer queries."""
-        self._local, self._router = local, router
+    def start(self, local: LocalTasks, router: Router, metrics: Callable[[], bytes]) -> None:
+        """Answer queries, and Prometheus."""
+        self._local, self._router, self._metrics = local, router, metrics
         self._thread.start()
         if not self._ready.wait(_START_TIMEOUT_S):
             raise StreamsError(f"the server for queries on {self.address} did not start")
@@ -110,6 +113,7 @@ class QueryServer:
         base = f"/streams/{self._application_id}/stores"
         return Starlette(
             routes=[
+                Route("/metrics", self._show_metrics),
                 Route(base, self._list),
                 Route(base + "/{store}", self._peer, methods=["POST"]),
                 Route(base + "/{store}", self._person),
@@ -120,6 +124,12 @@ class QueryServer:
     async def _list(self, request: Request) -> Response:
         assert self._local is not None
         return _json({"stores": self._local.stores()})
+
+    async def _show_metrics(self, request: Request) -> Response:
+        from starlette.responses import Response as Plain
+
+        assert self._metrics is not None
+        return Plain(await asyncio.to_thread(self._metrics), headers={"Content-Type": CONTENT_TYPE})
 
     async def _peer(self, request: Request) -> Response:
         from starlette.responses import Response as Plain

@@ -71,6 +71,14 @@ class Restorer:
         """The tasks that cannot work yet."""
         return {changelog.task for changelogs in self._open.values() for changelog in changelogs}
 
+    def remaining(self) -> dict[str, int]:
+        """Per task and store, as `0_1 counts`, how many offsets are still to be read."""
+        return {
+            f"{changelog.task} {changelog.store_name}": max(changelog.end - changelog.next_offset, 0)
+            for changelogs in self._open.values()
+            for changelog in changelogs
+        }
+
     def add(self, changelogs: Iterable[Changelog]) -> None:
         """Begin to restore; where there is nothing newer than what the store has, nothing is read."""
         added = list(changelogs)

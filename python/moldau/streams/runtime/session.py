@@ -94,6 +94,10 @@ class Session:
         """Whether tasks were assigned and all of them work."""
         return self.is_assigned and not self._restorer.is_busy
 
+    def restoring(self) -> dict[str, int]:
+        """What is still to be restored."""
+        return self._restorer.remaining()
+
     def ready_tasks(self) -> list[StreamTask]:
         """The tasks that are assigned and restored."""
         waiting = self._restorer.waiting_for()
@@ -170,6 +174,8 @@ class Session:
         self._hold_back()
         if ended >= self._next_commit:
             self.commit()
+            for task in self.tasks.tasks.values():
+                task.note_ends()
             self._purge(ended)
 
     def _judge(self, messages: list[Message]) -> None:

@@ -26,6 +26,8 @@ from moldau.streams.runtime.exception_handlers import Handler, handler_of, log_a
 
 AT_LEAST_ONCE: Final = "at_least_once"
 EXACTLY_ONCE_V2: Final = "exactly_once_v2"
+DEBUG_METRICS: Final = "DEBUG"
+"""The recording level with which each node counts what it is given."""
 
 EOS_COMMIT_INTERVAL_MS: Final = 100
 EOS_TRANSACTION_TIMEOUT_MS: Final = 10_000
@@ -143,6 +145,7 @@ _TABLE: Final = {
         _Setting("errors.dead.letter.queue.topic.name", _text),
         _Setting("group.instance.id", _text),
         _Setting("max.task.idle.ms", _ms(-1), 0),
+        _Setting("metrics.recording.level", _one_of("INFO", DEBUG_METRICS), "INFO"),
         _Setting("num.standby.replicas", _nothing_yet, 0),
         _Setting("num.stream.threads", _number(1), 1),
         _Setting("poll.ms", _ms(0), 100),
@@ -206,6 +209,7 @@ class StreamsSettings:
     errors_dead_letter_queue_topic_name: str | None
     group_instance_id: str | None
     max_task_idle_ms: int
+    metrics_recording_level: str
     num_standby_replicas: int
     num_stream_threads: int
     poll_ms: int

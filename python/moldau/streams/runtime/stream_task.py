@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -53,6 +53,7 @@ class TaskParts:
     database: TaskDatabase | None = None
     global_stores: Mapping[str, Store] = dataclasses.field(default_factory=dict)
     emit_interval_ms: int = EMIT_INTERVAL_MS
+    counts_nodes: bool = False
     known_end: Callable[[str, int], int] = lambda *_: -1
     """The end of a partition as the client's last fetch saw it, -1 if it has not yet."""
 
@@ -71,6 +72,8 @@ class Input:
         """The offset after the last record that was processed; -1 when nobody ever committed one."""
         self.next_offset = -1
         """The offset after the last record that was queued."""
+        self.end = -1
+        """The end of the partition when it was last looked at, -1 if it was not."""
         self.read_to_the_end = False
         self.idle_since: int | None = None
         self._time_of = _clock_of(node)
@@ -103,6 +106,8 @@ class StreamTask:
         self.context = TaskContext(parts.application_id, str(task_id), parts.clock, parts.emit_interval_ms)
         self.context.partition = task_id.partition
         self.context.stores.update(parts.global_stores)
+        if parts.counts_nodes:
+            self.context.node_counts = Counter()
         self.database = parts.database
         self._parts = parts
         specs: dict[str, StoreSpec] = {name: parts.topology.stores[name] for name in sub.stores}
@@ -123,6 +128,8 @@ class StreamTask:
         self._dirty = False
         self._in_work: Message | None = None
         self.processed = 0
+        self.record_age_ms: int | None = None
+        """How old the latest record was when it had been worked on, ms; None before the first."""
         self.skipped = 0
 
     @property
@@ -134,6 +141,19 @@ class StreamTask:
     def buffered(self) -> int:
         """How many records wait."""
         return sum(len(source.records) for source in self.inputs.values())
+
+    def lag(self) -> dict[str, int]:
+        """Per input, how many records the last fetch knew of that were not worked on."""
+        return {
+            topic: max(source.end - max(source.position, 0), 0)
+            for topic, source in self.inputs.items()
+            if source.end >= 0
+        }
+
+    def note_ends(self) -> None:
+        """Ask the client how far its inputs go; for its own thread, the client hangs when another one asks."""
+        for source in self.inputs.values():
+            source.end = self._parts.known_end(source.topic, self.id.partition)
 
     @property
     def needs_commit(self) -> bool:
@@ -190,7 +210,9 @@ class StreamTask:
                 self._process_run(source, done)
         else:
             done = self._process_in_order(now)
-        self.processed += done
+        if done:
+            self.processed += done
+            self.record_age_ms = max(now - self.context.timestamp, 0)
         return done
 
     def _process_in_order(self, now: int) -> int:
@@ -220,8 +242,8 @@ class StreamTask:
 
     def _is_read_to_the_end(self, source: Input) -> bool:
         """Whether the last fetch saw no more; the client's event for that comes only with the fetch after it."""
-        end = self._parts.known_end(source.topic, self.id.partition)
-        source.read_to_the_end = 0 <= end <= source.next_offset
+        source.end = self._parts.known_end(source.topic, self.id.partition)
+        source.read_to_the_end = 0 <= source.end <= source.next_offset
         return source.read_to_the_end
 
     def _process_run(self, source: Input, count: int) -> None:

@@ -22,6 +22,7 @@ from moldau.streams.runtime.exception_handlers import Failure
 from moldau.streams.runtime.layout import TaskId
 from moldau.streams.runtime.offset_metadata import encode
 from moldau.streams.runtime.restorer import Changelog
+from moldau.streams.runtime.settings import DEBUG_METRICS
 from moldau.streams.runtime.stream_task import Message, StreamTask, TaskParts
 from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import ChangelogWriter
@@ -91,6 +92,7 @@ class TaskManager:
             database,
             environment.global_stores,
             settings.emit_interval_ms,
+            settings.metrics_recording_level == DEBUG_METRICS,
             self._known_end,
         )
         try:

@@ -56,6 +56,11 @@ class StreamThread(threading.Thread):
         session = self._session
         return [] if session is None else session.ready_tasks()
 
+    def restoring(self) -> dict[str, int]:
+        """What is still to be restored; to be used inside of `gate.visit()`."""
+        session = self._session
+        return {} if session is None else session.restoring()
+
     def stop(self) -> None:
         """Commit, leave the group, end."""
         self._stopping.set()
