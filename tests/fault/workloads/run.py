@@ -6,6 +6,7 @@ their group is done; everything is read by a reader of its own; the histories of
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 import subprocess
@@ -30,7 +31,7 @@ from tests.fault.workloads.worker import USELESS, Task
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 3
 STUCK_S = 15
-"""Longer than any call of a worker may take, and than any pause."""
+"""Longer than any call of a worker may take while nothing is done to it or to its node."""
 HANG = "client hangs"
 
 
@@ -74,10 +75,13 @@ class Client:
     def process_name(self) -> str:
         return f"{self.task.process}.{self.lives}"
 
-    def is_stuck(self) -> bool:
-        """Whether its loop has not come round: a call into the client library does not return."""
+    def is_stuck(self, whole_since: float) -> bool:
+        """Whether its loop has not come round: a call into the client library does not return.
+
+        `whole_since` is when the last fault was over: until then a call may have had to wait for a node.
+        """
         file = Path(self.task.file)
-        return file.exists() and time.time() - max(file.stat().st_mtime, self.started_at) > STUCK_S
+        return file.exists() and time.time() - max(file.stat().st_mtime, self.started_at, whole_since) > STUCK_S
 
     def ask_to_leave(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -98,6 +102,8 @@ class WorkloadRun:
     """Clients that hung in one call and were killed: each is an anomaly."""
     _clients: list[Client] = field(default_factory=list)
     _watching: threading.Event = field(default_factory=threading.Event)
+    _whole_since: float = 0.0
+    """When the last fault was over; the end of time while one goes on."""
 
     def __post_init__(self) -> None:
         self.workload = WORKLOADS[self.name]
@@ -179,7 +185,7 @@ class WorkloadRun:
         while not self._watching.wait(0.05):
             for client in self._clients:
                 status = client.process.poll()
-                if status is None and client.is_stuck():
+                if status is None and client.is_stuck(self._whole_since):
                     self.stuck.append(f"{client.process_name} was stuck for {STUCK_S} s in one call")
                     self._notes.note(self.stuck[-1])
                     client.process.kill()
@@ -202,7 +208,9 @@ class WorkloadRun:
         while True:
             for name in self.chance.sample(faults, len(faults)):
                 self._notes.note(name)
+                self._whole_since = math.inf
                 FAULTS[name](self, self.chance)
+                self._whole_since = time.time()
                 time.sleep(self.chance.uniform(0, 0.5))
             if not faults:
                 time.sleep(max(0, until - time.monotonic()))
