@@ -8,6 +8,7 @@ from tests.unit.streams import (
     processor_topologies,
     suppress_topologies,
     topologies,
+    versioned_topologies,
 )
 
 from moldau.streams import StreamsBuilder, Topology
@@ -18,18 +19,16 @@ ALL = {
     **join_topologies.MADE,
     **processor_topologies.MADE,
     **suppress_topologies.MADE,
+    **versioned_topologies.MADE,
 }
 
 NOT_YET = frozenset(
     """
-    foreign_key foreign_key_left foreign_key_stored foreign_key_stored_left foreign_key_grouped foreign_key_versioned
-    foreign_key_with_key stream_versioned stream_versioned_left stream_versioned_short stream_versioned_filtered
-    stream_versioned_grace stream_versioned_grace_inner versioned_group_by versioned_table versioned_table_short
-    versioned_table_join versioned_table_left versioned_table_outer versioned_filter versioned_filter_stored
-    versioned_map_values versioned_aggregate versioned_reduce table_transform_values table_transform_values_stored
-    table_optimized table_filter_optimized table_group_by_count_optimized stream_stream_self_optimized
-    two_aggregates_optimized two_aggregates_named_optimized regrouped_optimized count_of_counts_optimized
-    stream_table_optimized table_table_optimized stream_stream_rekeyed_optimized
+    foreign_key foreign_key_left foreign_key_stored foreign_key_stored_left foreign_key_grouped
+    foreign_key_versioned foreign_key_with_key table_transform_values table_transform_values_stored table_optimized
+    table_filter_optimized table_group_by_count_optimized stream_stream_self_optimized two_aggregates_optimized
+    two_aggregates_named_optimized regrouped_optimized count_of_counts_optimized stream_table_optimized
+    table_table_optimized stream_stream_rekeyed_optimized
     """.split()
 )
 

@@ -15,7 +15,8 @@ from moldau.streams import (
     tumbling,
 )
 from moldau.streams.context import TaskContext
-from moldau.streams.operators.suppress import NOT_WAITING, Origin
+from moldau.streams.operators.origin import Origin
+from moldau.streams.operators.suppress import NOT_WAITING
 from moldau.streams.state.suppress_buffer import MemorySuppressBuffer
 from moldau.streams.topology.nodes import StoreSpec
 

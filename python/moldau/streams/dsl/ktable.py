@@ -13,6 +13,7 @@ from moldau.streams.dsl.grouped import stored_as
 from moldau.streams.dsl.grouped_table import KGroupedTable
 from moldau.streams.dsl.options import Grouped, Materialized, Name, key_value_spec, name_of
 from moldau.streams.dsl.suppressed import BufferConfig, Suppressed
+from moldau.streams.errors import TopologyError
 from moldau.streams.operators.stateless import PassThrough
 from moldau.streams.operators.suppress import Bounds, Suppress
 from moldau.streams.operators.table_joins import JoinNeeds, TableJoin
@@ -230,7 +231,7 @@ class KTable(AbstractStream[K, V]):
     ) -> KGroupedTable[K2, V2]:
         """Group rows under another key and value, a pair made of each row."""
         options = grouped or Grouped()
-        operator = RegroupTable(selector, takes_key=takes_key(selector))
+        operator = RegroupTable(self.operator, selector, takes_key=takes_key(selector))
         node_name = self.graph.name(options.name, "KTABLE-SELECT-")
         node = self.graph.add(self.node, processor_node(node_name, operator))
         self.operator.send_old_values(force=True)
@@ -246,9 +247,11 @@ class KTable(AbstractStream[K, V]):
     def suppress(self, suppressed: Suppressed) -> KTable[K, V]:
         """Hold updates back: until a window closes, or for a time, or until there are too many. See `Suppressed`.
 
-        Raises TopologyError when windows shall close and this table has none.
+        Raises TopologyError when windows shall close and this table has none, and for a versioned table.
         """
         graph = self.graph
+        if self.operator.versioned:
+            raise TopologyError("a versioned table cannot be suppressed\nhint: keep it in a store without history")
         name = suppressed.name or graph.number("KTABLE-SUPPRESS-")
         wait_ms = grace_of(self.node) if suppressed.wait_ms is None else suppressed.wait_ms
         store_name = graph.store_name("KTABLE-SUPPRESS-") if suppressed.name is None else f"{suppressed.name}-store"

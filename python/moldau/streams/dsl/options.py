@@ -202,6 +202,10 @@ class Materialized(Generic[K, V]):
         """How long a window or session store keeps an entry."""
         return replace(self, retention_ms=milliseconds(retention, "retention"))
 
+    def with_history_retention(self, retention: Duration) -> Materialized[K, V]:
+        """A versioned store: every version of a row is kept this long, and joins ask for the one of their time."""
+        return replace(self, history_retention_ms=milliseconds(retention, "history retention"))
+
     def with_store_type(self, store_type: str) -> Materialized[K, V]:
         """`rocksDB` (the default, on disk) or `in_memory`."""
         return replace(self, in_memory=store_type.lower() == "in_memory")

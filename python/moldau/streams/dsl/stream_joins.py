@@ -208,10 +208,10 @@ def _join_table(
     from moldau.streams.dsl.kstream import KStream
 
     options = joined or Joined()
-    if options.grace_ms is not None:
+    if options.grace_ms is not None and not table.operator.versioned:
         raise TopologyError(
-            "a join with a grace period needs a versioned table, and there are none yet\n"
-            "hint: leave the grace period out"
+            "a join with a grace period needs a versioned table: only that knows what was true before\n"
+            "hint: leave the grace period out, or Materialized.as_(...).with_history_retention(...) for the table"
         )
     given = name_of(name) or options.name
     key = options.key or stream.key_serde or STRING
@@ -221,10 +221,26 @@ def _join_table(
     sources = stream.copartitioned_with(table)
     view = table.operator.view()
     node_name = graph.name(given, "KSTREAM-LEFTJOIN-" if left else "KSTREAM-JOIN-")
-    node = processor_node(node_name, StreamTableJoin(view, with_key(joiner), left), view)
+    waiting = _waiting_store(node_name, key, options.value or stream.value_serde, options.grace_ms)
+    operator = StreamTableJoin(view, with_key(joiner), left, waiting=None if waiting is None else waiting.name)
+
+    def write(topology: Topology, parents: list[str]) -> None:
+        topology.add_processor(node_name, operator, *parents)
+        if waiting is not None:
+            topology.add_state_store(waiting, node_name)
+        topology.connect(node_name, *view.store_names)
+
+    node = GraphNode(node_name, write)
     node.relaxed_null_keys = left
     graph.add(stream.node, node)
     return KStream(graph, node, key, value, sources)
+
+
+def _waiting_store(node: str, key: Serde[Any], value: Serde[Any] | None, grace_ms: int | None) -> StoreSpec | None:
+    """Where the stream's records wait for the time of a versioned table, None without a grace."""
+    if grace_ms is None:
+        return None
+    return StoreSpec(f"{node}-Buffer", "waiting", key, value, in_memory=True, retention_ms=grace_ms)
 
 
 class _StreamJoin:

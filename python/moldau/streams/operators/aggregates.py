@@ -82,6 +82,7 @@ class StreamAggregate(TableOperator):
         initializer, aggregator, sends_old = self._initializer, self._aggregator, self.sends_old_values
         store, dropped = node.task.store(self._store.name), node.dropped
         get, put = store.get, store.put
+        forward = self.after_put(store, forward)
         reads_twice = sends_old and may_change(self._store)
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
@@ -118,6 +119,7 @@ class TableAggregate(TableOperator):
         initializer, adder, subtractor = self._initializer, self._adder, self._subtractor
         store, sends_old, name = node.task.store(self._store.name), self.sends_old_values, self._store.name
         get, put = store.get, store.put
+        forward = self.after_put(store, forward)
         reads_twice = sends_old and may_change(self._store)
 
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:

@@ -28,6 +28,9 @@ Change = tuple[V | None, V | None, bool]
 ValueAndTimestamp = tuple[V, int]
 """A value as stores keep it, with the timestamp (ms) of the record that made it."""
 
+GetterAt = Callable[[Any, int], ValueAndTimestamp[Any] | None]
+"""What a versioned table held for a key at a time (ms)."""
+
 Getter = Callable[[Any], ValueAndTimestamp[Any] | None]
 """What a table holds for a key now."""
 
@@ -60,6 +63,10 @@ class View(Protocol):
 
     def getter(self, task: TaskContext) -> Getter:
         """The look-up for one task."""
+        ...
+
+    def getter_at(self, task: TaskContext) -> GetterAt | None:
+        """The look-up as of a time, None for a table that is not versioned."""
         ...
 
     @property

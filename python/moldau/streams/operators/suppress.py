@@ -9,26 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from moldau.streams.context import TaskContext
 from moldau.streams.errors import StreamsError
 from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process, View
+from moldau.streams.operators.origin import Origin, as_it_was, origin_of
 from moldau.streams.operators.tables import TableOperator
 from moldau.streams.topology.nodes import StoreSpec
 
 NOT_WAITING: Any = object()
 """What a buffer answers for a key of which no update waits."""
-
-
-class Origin(NamedTuple):
-    """Where a record came from: what the task said of it when it was put into the buffer."""
-
-    timestamp: int
-    offset: int
-    topic: str
-    partition: int
-    headers: Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +58,19 @@ class Suppress(TableOperator):
         buffer.weighs = self._bounds.bytes is not None
         put, evict = buffer.put, buffer.evict
         full = _fullness(buffer, self._bounds)
-        let_out = _letting_out(task, forward, drops_tombstones=windowed)
+        send = as_it_was(task, forward)
         stream_time = -1
+
+        def let_out(key: Any, change: Any, origin: Origin) -> None:
+            # The row of a window that was never seen needs no tombstone.
+            if change[0] is not None or not windowed:
+                send(key, change, origin)
 
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
             nonlocal stream_time
             if timestamp > stream_time:
                 stream_time = timestamp
-            origin = Origin(timestamp, task.offset, task.topic or "", task.partition, headers)
-            put(key[2] if windowed else timestamp, key, change, origin)
+            put(key[2] if windowed else timestamp, key, change, origin_of(task, timestamp, headers))
             expired = stream_time - wait
             while buffer.earliest <= expired:
                 evict(let_out)
@@ -107,22 +102,6 @@ def _fullness(buffer: Any, bounds: Bounds) -> Callable[[str], bool] | None:
     return full
 
 
-def _letting_out(task: TaskContext, forward: Process, *, drops_tombstones: bool) -> Callable[[Any, Any, Origin], None]:
-    """What hands a row on, as the record that it was: whoever asks the task meanwhile sees its place."""
-
-    def let_out(key: Any, change: Any, origin: Origin) -> None:
-        if drops_tombstones and change[0] is None:
-            return
-        now = task.timestamp, task.offset, task.topic, task.partition
-        task.timestamp, task.offset, task.topic, task.partition = origin[:4]
-        try:
-            forward(key, change, origin[0], origin[4])
-        finally:
-            task.timestamp, task.offset, task.topic, task.partition = now
-
-    return let_out
-
-
 @dataclass(frozen=True, slots=True)
 class _SuppressedView:
     store: str
@@ -131,6 +110,9 @@ class _SuppressedView:
     @property
     def store_names(self) -> tuple[str, ...]:
         return (self.store, *self.parent.store_names)
+
+    def getter_at(self, task: TaskContext) -> None:
+        return None
 
     def getter(self, task: TaskContext) -> Getter:
         prior, get = task.store(self.store).prior, self.parent.getter(task)

@@ -8,6 +8,7 @@ from typing import Any
 
 from moldau.streams.context import TaskContext
 from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process, View
+from moldau.streams.operators.origin import as_it_was, origin_of
 from moldau.streams.operators.stream_joins import Joiner
 from moldau.streams.operators.tables import TableOperator
 from moldau.streams.topology.nodes import StoreSpec
@@ -19,30 +20,52 @@ ValueJoiner = Callable[[Any, Any], Any]
 class StreamTableJoin:
     """Looks up a row for each record: by its key, or by one that is made of it. (`KStreamKTableJoinProcessor`)
 
-    A left join keeps records without a key to look up; records without a value are dropped by both.
+    A left join keeps records without a key to look up; records without a value are dropped by both. Of a versioned
+    table the row is the one of the record's time.
     """
 
     table: View
     joiner: Joiner
     keeps_unmatched: bool
     key_of: Callable[[Any, Any], Any] | None = None
+    waiting: str | None = None
+    """The store of records that wait until a versioned table has heard of their time."""
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
-        get, joiner, keeps, key_of = self.table.getter(node.task), self.joiner, self.keeps_unmatched, self.key_of
-        dropped = node.dropped
+        join = self._join(node, forward)
+        return join if self.waiting is None else _waiting_join(node, self.waiting, join)
+
+    def _join(self, node: NodeContext, forward: Process) -> Process:
+        joiner, keeps, key_of, dropped = self.joiner, self.keeps_unmatched, self.key_of, node.dropped
+        get, get_at = self.table.getter(node.task), self.table.getter_at(node.task)
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             wanted = key if key_of is None else key_of(key, value)
             if value is None or (wanted is None and not keeps):
                 dropped("the join key or the value is null")
                 return
-            held = None if wanted is None else get(wanted)
+            held = None
+            if wanted is not None:
+                held = get(wanted) if get_at is None else get_at(wanted, timestamp)
             if held is not None:
                 forward(key, joiner(key, value, held[0]), timestamp, headers)
             elif keeps:
                 forward(key, joiner(key, value, None), timestamp, headers)
 
         return process
+
+
+def _waiting_join(node: NodeContext, waiting: str, join: Process) -> Process:
+    """The join of records that wait first; those that cannot be joined at all are dropped, or sent, at once."""
+    task, buffer, send = node.task, node.task.store(waiting), as_it_was(node.task, join)
+
+    def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+        if key is None or value is None or not buffer.put(key, value, origin_of(task, timestamp, headers)):
+            join(key, value, timestamp, headers)
+        else:
+            buffer.evict(send)
+
+    return process
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +77,7 @@ class TableJoinSide:
     """
 
     merger: TableJoin
+    this: TableOperator
     other: View
     joiner: ValueJoiner
     needs_this: bool
@@ -61,6 +85,7 @@ class TableJoinSide:
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         get, dropped, sends_old = self.other.getter(node.task), node.dropped, self.merger.sends_old_values
+        latest_only = self.this.versioned
         needs_this, needs_other, joiner = self.needs_this, self.needs_other, self.joiner
 
         def joined(value: Any, other: Any) -> Any:
@@ -73,6 +98,9 @@ class TableJoinSide:
                 dropped("the key is null")
                 return
             new, old, is_latest = change
+            if latest_only and not is_latest:
+                dropped("the table knows a later version")
+                return
             held = get(key)
             if held is None:
                 if needs_other or (new is None and old is None):
@@ -107,8 +135,8 @@ class TableJoin(TableOperator):
             return joiner(left, right)
 
         return (
-            TableJoinSide(self, self._right.view(), joiner, needs.left, needs.right),
-            TableJoinSide(self, self._left.view(), reversed_joiner, needs.right, needs.left),
+            TableJoinSide(self, self._left, self._right.view(), joiner, needs.left, needs.right),
+            TableJoinSide(self, self._right, self._left.view(), reversed_joiner, needs.right, needs.left),
         )
 
     def send_old_values(self, *, force: bool) -> bool:
@@ -125,7 +153,8 @@ class TableJoin(TableOperator):
     def bind(self, node: NodeContext, forward: Process) -> Process:
         if self._store is None:
             return forward
-        put = node.task.store(self._store.name).put
+        store = node.task.store(self._store.name)
+        put, forward = store.put, self.after_put(store, forward)
 
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
             put(key, (change[0], timestamp))
@@ -152,6 +181,9 @@ class _JoinedView:
     @property
     def store_names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.left.store_names + self.right.store_names))
+
+    def getter_at(self, task: TaskContext) -> None:
+        return None
 
     def getter(self, task: TaskContext) -> Getter:
         left_of, right_of, joiner, needs = self.left.getter(task), self.right.getter(task), self.joiner, self.needs

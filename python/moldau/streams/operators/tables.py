@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moldau.streams.context import TaskContext
-from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process, View
+from moldau.streams.operators.contract import Getter, GetterAt, Headers, NodeContext, Process, View
 from moldau.streams.topology.nodes import StoreSpec
 
 
@@ -21,10 +21,17 @@ class StoreView:
     """A table that lies in a store."""
 
     store: str
+    versioned: bool = False
 
     @property
     def store_names(self) -> tuple[str, ...]:
         return (self.store,)
+
+    def getter_at(self, task: TaskContext) -> GetterAt | None:
+        if not self.versioned:
+            return None
+        get_at: GetterAt = task.store(self.store).get_at
+        return get_at
 
     def getter(self, task: TaskContext) -> Getter:
         get: Getter = task.store(self.store).get
@@ -47,6 +54,11 @@ class TableOperator(ABC):
         """The store that the node brings along, None if nobody needs one."""
         return self._store if self.stored else None
 
+    @property
+    def versioned(self) -> bool:
+        """Whether it knows what was true when: updates may then come late, and say so."""
+        return self.stored and self._store is not None and self._store.kind == "versioned"
+
     def send_old_values(self, *, force: bool) -> bool:
         """Send old values from now on if that is possible; with `force` a store is made for it if it takes one."""
         self.sends_old_values = True
@@ -55,7 +67,11 @@ class TableOperator(ABC):
     def view(self) -> View:
         """How this table is looked up."""
         assert self._store is not None
-        return StoreView(self._store.name)
+        return StoreView(self._store.name, self.versioned)
+
+    def after_put(self, store: Any, forward: Process) -> Process:
+        """`forward` as it is called after a put: a versioned store has the last word on whether it is the latest."""
+        return store.corrected(forward) if self.versioned else forward
 
     @abstractmethod
     def bind(self, node: NodeContext, forward: Process) -> Process:
@@ -95,6 +111,7 @@ class TableSource(TableOperator):
             return process_unstored
         store, sends_old = node.task.store(self.store.name), self.sends_old_values
         get, put = store.get, store.put
+        forward = self.after_put(store, forward)
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             if key is None:
@@ -122,6 +139,10 @@ class _Derived(TableOperator):
             self.sends_old_values = True
         return self.sends_old_values
 
+    @property
+    def versioned(self) -> bool:
+        return super().versioned if self.stored else self._parent.versioned
+
     def view(self) -> View:
         return super().view() if self.stored else _ComputedView(self._parent.view(), self.computed)
 
@@ -135,8 +156,9 @@ class _Derived(TableOperator):
     def _stored_process(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
         store, sends_old, computed = node.task.store(self._store.name), self.sends_old_values, self.computed
-        skips = self.skips_nothing_to_nothing
+        skips = self.skips_nothing_to_nothing and not self._parent.versioned
         get, put = store.get, store.put
+        forward = self.after_put(store, forward)
 
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
             new = computed(key, change[0])
@@ -150,7 +172,8 @@ class _Derived(TableOperator):
         return process
 
     def _plain_process(self, forward: Process) -> Process:
-        sends_old, computed, skips = self.sends_old_values, self.computed, self.skips_nothing_to_nothing
+        sends_old, computed = self.sends_old_values, self.computed
+        skips = self.skips_nothing_to_nothing and not self._parent.versioned
 
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
             new = computed(key, change[0])
@@ -176,6 +199,20 @@ class _ComputedView:
 
         def look_up(key: Any) -> Any:
             held = get(key)
+            if held is None:
+                return None
+            value = computed(key, held[0])
+            return None if value is None else (value, held[1])
+
+        return look_up
+
+    def getter_at(self, task: TaskContext) -> GetterAt | None:
+        get_at, computed = self.parent.getter_at(task), self.computed
+        if get_at is None:
+            return None
+
+        def look_up(key: Any, as_of: int) -> Any:
+            held = get_at(key, as_of)
             if held is None:
                 return None
             value = computed(key, held[0])
@@ -236,6 +273,10 @@ class TablePassThrough(TableOperator):
         super().__init__(parents[0].store, stored=True)
         self._parents = parents
 
+    @property
+    def versioned(self) -> bool:
+        return self._parents[0].versioned
+
     def send_old_values(self, *, force: bool) -> bool:
         for parent in self._parents:
             parent.send_old_values(force=force)
@@ -262,15 +303,16 @@ class RegroupTable:
     """Rows under another key: the old row is taken away where it was, the new one added where it goes.
 
     Under one key both travel in one record (KIP-904), so that nobody sees the table without the row. Rows without a
-    key or value of their own are left out. (`KTableRepartitionMap`)
+    key or value of their own are left out, and so is what a versioned table learned late. (`KTableRepartitionMap`)
     """
 
-    def __init__(self, selector: Callable[..., Any], *, takes_key: bool) -> None:
+    def __init__(self, parent: TableOperator, selector: Callable[..., Any], *, takes_key: bool) -> None:
+        self._parent = parent
         self._selector = selector
         self._takes_key = takes_key
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
-        selector, takes_key = self._selector, self._takes_key
+        selector, takes_key, versioned = self._selector, self._takes_key, self._parent.versioned
 
         def select(key: Any, value: Any) -> Any:
             if value is None:
@@ -279,6 +321,8 @@ class RegroupTable:
             return None if pair[0] is None or pair[1] is None else pair
 
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
+            if versioned and not change[2]:
+                return
             new, old = select(key, change[0]), select(key, change[1])
             if new is not None and old is not None and new[0] == old[0]:
                 forward(new[0], (new[1], old[1], change[2]), timestamp, headers)

@@ -12,6 +12,8 @@ from moldau.streams.state.join_window import MemoryJoinStore
 from moldau.streams.state.key_value import MemoryKeyValueStore
 from moldau.streams.state.session import MemorySessionStore
 from moldau.streams.state.suppress_buffer import MemorySuppressBuffer
+from moldau.streams.state.versioned import MemoryVersionedStore
+from moldau.streams.state.waiting import MemoryWaitingRecords
 from moldau.streams.state.window import MemoryWindowStore
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -23,6 +25,8 @@ _IN_MEMORY: dict[str, Any] = {
     "join_buffer": MemoryJoinBuffer,
     "session": MemorySessionStore,
     "suppress": MemorySuppressBuffer,
+    "versioned": MemoryVersionedStore,
+    "waiting": MemoryWaitingRecords,
 }
 
 

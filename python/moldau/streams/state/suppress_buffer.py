@@ -1,31 +1,26 @@
 """The buffer of `suppress`: the newest update per row, in the order of the rows' first updates.
 
-In the changelog a key's value is where the record came from (`ProcessorRecordContext`), then the value before it
-waited, the old and the new value, each after its length (-1 for none, -2 for an old value that equals the one before),
-and the time of its place in the queue; a header `v` of 3 names this format. (`InMemoryTimeOrderedKeyValueChangeBuffer`)
+In the changelog a key's value is that of `buffered`, and a header `v` of 3 says so.
+(`InMemoryTimeOrderedKeyValueChangeBuffer`)
 """
 
 from __future__ import annotations
 
 import heapq
-import struct
 from collections.abc import Callable
 from typing import Any, Final
 
 from moldau.streams.context import TaskContext
-from moldau.streams.operators.contract import Change, Header
-from moldau.streams.operators.suppress import NOT_WAITING, Origin
+from moldau.streams.operators.contract import Change
+from moldau.streams.operators.origin import Origin
+from moldau.streams.operators.suppress import NOT_WAITING
 from moldau.streams.serdes import required
+from moldau.streams.state.buffered import Buffered, buffered_bytes, read_buffered
 from moldau.streams.state.codec import Codec
 from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.topology.nodes import StoreSpec
 
 _NEVER: Final = 2**63 - 1
-_TIME: Final = struct.Struct(">q")
-_HEAD: Final = struct.Struct(">qqi")
-_LENGTH: Final = struct.Struct(">i")
-_NONE: Final = -1
-_AS_PRIOR: Final = -2
 _CONTEXT_BYTES: Final = 20
 """What Kafka counts for the numbers of a record's origin."""
 
@@ -148,64 +143,9 @@ class MemorySuppressBuffer:
 
     def _entry_bytes(self, entry: _Entry) -> bytes:
         prior, old, new = (self._bytes(value) for value in (entry.prior, entry.change[1], entry.change[0]))
-        old_part = _LENGTH.pack(_AS_PRIOR) if old is not None and old == prior else _with_length(old)
-        return b"".join(
-            (_origin_bytes(entry.origin), _with_length(prior), old_part, _with_length(new), _TIME.pack(entry.time))
-        )
+        return buffered_bytes(Buffered(entry.origin, prior, old, new, entry.time))
 
     def _entry_of(self, key: bytes, data: bytes) -> _Entry:
-        reader = _Reader(data)
-        origin = reader.origin()
-        load = self._values.from_bytes
-        prior_bytes = reader.value()
-        length = reader.number()
-        old_bytes = prior_bytes if length == _AS_PRIOR else reader.optional(length)
-        new_bytes = reader.value()
-        prior, old, new = (None if part is None else load(part) for part in (prior_bytes, old_bytes, new_bytes))
-        return _Entry(reader.time(), key, prior, (new, old, True), origin)
-
-
-def _with_length(value: bytes | None) -> bytes:
-    return _LENGTH.pack(_NONE) if value is None else _LENGTH.pack(len(value)) + value
-
-
-def _origin_bytes(origin: Origin) -> bytes:
-    timestamp, offset, topic, partition, headers = origin
-    name = topic.encode()
-    parts = [_HEAD.pack(timestamp, offset, len(name)), name, _LENGTH.pack(partition), _LENGTH.pack(len(headers))]
-    for header, value in headers:
-        parts += (_with_length(header.encode()), _with_length(value))
-    return b"".join(parts)
-
-
-class _Reader:
-    """Reads one value of the changelog from the start; raises ValueError when it ends early."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, count: int) -> bytes:
-        end = self._at + count
-        if count < 0 or end > len(self._data):
-            raise ValueError(f"a buffered row has {len(self._data)} bytes, {end} are needed")
-        part, self._at = self._data[self._at : end], end
-        return part
-
-    def number(self) -> int:
-        return int(_LENGTH.unpack(self.take(4))[0])
-
-    def time(self) -> int:
-        return int(_TIME.unpack(self.take(8))[0])
-
-    def optional(self, length: int) -> bytes | None:
-        return None if length == _NONE else self.take(length)
-
-    def value(self) -> bytes | None:
-        return self.optional(self.number())
-
-    def origin(self) -> Origin:
-        timestamp, offset = self.time(), self.time()
-        topic, partition = self.take(self.number()).decode(), self.number()
-        headers: list[Header] = [(self.take(self.number()).decode(), self.value()) for _ in range(self.number())]
-        return Origin(timestamp, offset, topic, partition, tuple(headers))
+        record, load = read_buffered(data), self._values.from_bytes
+        prior, old, new = (None if part is None else load(part) for part in record[1:4])
+        return _Entry(record.time, key, prior, (new, old, True), record.origin)

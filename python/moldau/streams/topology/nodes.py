@@ -66,7 +66,16 @@ Node = SourceNode | ProcessorNode | SinkNode
 _MINUTE_MS: Final = 60_000
 
 StoreKind = Literal[
-    "key_value", "timestamped", "versioned", "window", "join_window", "join_buffer", "session", "suppress", "custom"
+    "key_value",
+    "timestamped",
+    "versioned",
+    "window",
+    "join_window",
+    "join_buffer",
+    "session",
+    "suppress",
+    "waiting",
+    "custom",
 ]
 
 
@@ -76,7 +85,8 @@ class StoreSpec:
 
     `open_store` of the task decides which implementation serves it. `timestamped` and `window` hold pairs of value and
     timestamp, the others plain values; `join_window` keeps duplicates, `join_buffer` waits for partners, `suppress` for
-    later updates. Times in ms.
+    later updates,
+    `waiting` for time to pass. Times in ms.
     """
 
     name: str
