@@ -1,0 +1,158 @@
+"""What transforms share: the side of a record they work on, plans made once for a schema, copies of structs."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+from moldau.connect.config_def import ConfigDef, Importance, Type
+from moldau.connect.data import Field, Schema, SchemaBuilder, Struct
+from moldau.connect.errors import DataError
+from moldau.connect.plugin import Transformation
+from moldau.connect.records import ConnectRecord
+
+# Kafka's, whose behaviour it is.
+VERSION: Final = "4.3.1"
+REPLACE_NULL: Final = "replace.null.with.default"
+PLANS_MAX: Final = 1000
+Plan = TypeVar("Plan")
+
+
+class KafkaTransformation(Transformation[ConnectRecord]):
+    """A transform with its settings in `CONFIG`; `take` gets them parsed."""
+
+    CONFIG: ClassVar[ConfigDef] = ConfigDef()
+
+    def version(self) -> str:
+        return VERSION
+
+    def config(self) -> ConfigDef:
+        return self.CONFIG
+
+    def configure(self, configs: Mapping[str, Any]) -> None:
+        self.take(self.CONFIG.parse(configs))
+
+    def take(self, settings: Mapping[str, Any]) -> None:
+        """Take the settings, by name."""
+
+
+class OneSide(KafkaTransformation):
+    """A transform of the key or the value. Extended by one class for each with `OfKey` or `OfValue` before it."""
+
+    PURPOSE: ClassVar[str]
+    PASSES_NULL: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def with_schema(self, schema: Schema, value: Any, record: ConnectRecord) -> tuple[Schema | None, Any]:
+        """The new schema and value."""
+
+    @abc.abstractmethod
+    def without_schema(self, value: Any, record: ConnectRecord) -> Any:
+        """The new value of one that has no schema."""
+
+
+class OfKey:
+    """Works on the key."""
+
+    def apply(self: Any, record: ConnectRecord) -> ConnectRecord:
+        key, schema = record.key, record.key_schema
+        if key is None and self.PASSES_NULL:
+            return record
+        if schema is None:
+            return record.with_key(None, self.without_schema(key, record))
+        return record.with_key(*self.with_schema(schema, key, record))
+
+
+class OfValue:
+    """Works on the value."""
+
+    def apply(self: Any, record: ConnectRecord) -> ConnectRecord:
+        value, schema = record.value, record.value_schema
+        if value is None and self.PASSES_NULL:
+            return record
+        if schema is None:
+            return record.with_value(None, self.without_schema(value, record))
+        return record.with_value(*self.with_schema(schema, value, record))
+
+
+class Plans(Generic[Plan]):
+    """What was worked out for a schema, by schema. The last one is found by identity."""
+
+    __slots__ = ("_known", "_last", "_last_schema", "_make")
+
+    def __init__(self, make: Callable[[Schema], Plan]) -> None:
+        self._make = make
+        self._known: dict[Schema, Plan] = {}
+        self._last_schema: Schema | None = None
+        self._last: Any = None
+
+    def of(self, schema: Schema) -> Plan:
+        if schema is self._last_schema:
+            return self._last  # type: ignore[no-any-return]
+        plan = self._known.get(schema)
+        if plan is None:
+            plan = self._make(schema)
+            if len(self._known) >= PLANS_MAX:
+                self._known.pop(next(iter(self._known)), None)
+            self._known[schema] = plan
+        self._last_schema = schema
+        self._last = plan
+        return plan
+
+
+def with_replace_null(definition: ConfigDef) -> ConfigDef:
+    """The settings with the one that most transforms have since KIP-1040."""
+    return definition.define(
+        REPLACE_NULL,
+        Type.BOOLEAN,
+        True,
+        importance=Importance.MEDIUM,
+        doc="Whether a field that is null and has a default gets the default.",
+    )
+
+
+def require_map(value: Any, purpose: str) -> dict[str, Any]:
+    """A value without a schema as a map. Raises `DataError`, also for null, as Kafka does."""
+    if not isinstance(value, dict):
+        raise DataError(f"only a map can be used without a schema for [{purpose}], not {_named(value)}")
+    return value
+
+
+def require_struct(value: Any, purpose: str) -> Struct:
+    """A value as a struct. Raises `DataError`, also for null, as Kafka does."""
+    if not isinstance(value, Struct):
+        raise DataError(f"only a struct can be used for [{purpose}], not {_named(value)}")
+    return value
+
+
+def _named(value: Any) -> str:
+    if value is None:
+        return "null\nhint: leave tombstones out of the transform with a predicate RecordIsTombstone and negate=true"
+    return type(value).__name__
+
+
+def values_of(struct: Struct, *, replace_null: bool) -> list[Any]:
+    """A copy of the values, with defaults for null if asked for. Raises `DataError` for a required one that is null."""
+    values = struct.values
+    if None not in values:
+        return values.copy()
+    fields = struct.schema.fields
+    return [filled(fields[at], value, replace_null=replace_null) for at, value in enumerate(values)]
+
+
+def filled(field: Field, value: Any, *, replace_null: bool) -> Any:
+    """The value of a field, or its default if asked for, or null where that is allowed."""
+    if value is not None:
+        return value
+    schema = field.schema
+    if replace_null and schema.default_value is not None:
+        return schema.default_value
+    if not schema.optional:
+        raise DataError(f"field {field.name!r} is required ({schema.type.name}) but is null")
+    return None
+
+
+def copy_basics(source: Schema, builder: SchemaBuilder) -> SchemaBuilder:
+    """Name, version, documentation and parameters of `source`, put on `builder`."""
+    return builder.name(source.name).version(source.version).doc(source.doc).parameters(source.parameters)
