@@ -89,9 +89,11 @@ def _of(kind: Kind, package: str, module: str, *classes: str) -> tuple[Plugin, .
 
 TABLE: Final = (
     *_of(Kind.SINK, f"{KAFKA}file.", "connectors.file", "FileStreamSinkConnector"),
+    *_of(Kind.SINK, "io.confluent.connect.s3.", "connectors.s3.sink", "S3SinkConnector"),
     *_of(Kind.SOURCE, f"{KAFKA}file.", "connectors.file", "FileStreamSourceConnector"),
     *_of(Kind.SOURCE, "io.debezium.connector.postgresql.", "connectors.postgres.source", "PostgresConnector"),
     *_of(Kind.TASK, f"{KAFKA}file.", "connectors.file", "FileStreamSinkTask", "FileStreamSourceTask"),
+    *_of(Kind.TASK, "io.confluent.connect.s3.", "connectors.s3.sink", "S3SinkTask"),
 )
 """Everything that comes with Moldau. In the order in which it is listed."""
 

@@ -194,21 +194,21 @@ class SchemaPartitioner(Partitioner):
     """Puts the name of the value's schema before or behind the path of another partitioner."""
 
     def __init__(self, inner: Partitioner, affix: str) -> None:
-        self._inner = inner
+        self.inner = inner
         self._prefix = affix == "PREFIX"
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         super().configure(settings)
-        self._inner.configure(settings)
+        self.inner.configure(settings)
 
     def encode_partition(self, record: SinkRecord, now_ms: int) -> str:
-        path = self._inner.encode_partition(record, now_ms)
+        path = self.inner.encode_partition(record, now_ms)
         name = record.value_schema.name if record.value_schema is not None else None
         part = f"schema_name={'null' if name is None else name}"
         return f"{part}{self.delim}{path}" if self._prefix else f"{path}{self.delim}{part}"
 
     def generate_partitioned_path(self, topic: str, encoded_partition: str) -> str:
-        return self._inner.generate_partitioned_path(topic, encoded_partition)
+        return self.inner.generate_partitioned_path(topic, encoded_partition)
 
 
 def bucket_of(instant_ms: int, duration_ms: int, zone: Zone) -> int:
