@@ -25,7 +25,7 @@ SHARED = {
     "auto.create.topics.enable": "false",
 }
 # Several nodes stand beside each other in one run: none takes a port that everybody knows.
-MOLDAU_ALONE = ("--no-registry", "--override=moldau.http.listener=127.0.0.1:0")
+MOLDAU_ALONE = ("--no-registry", "--no-connect", "--override=moldau.http.listener=127.0.0.1:0")
 
 
 def moldau_environment() -> dict[str, str]:

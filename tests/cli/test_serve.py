@@ -57,7 +57,10 @@ def test_up_needs_nothing_and_forgets_everything():
 
 def test_up_keeps_what_is_in_its_data_directory(tmp_path):
     for expected in ([], ["kept"]):
-        with running("up", "--port", "0", "--no-registry", "--data", str(tmp_path / "data")) as (process, servers):
+        with running("up", "--port", "0", "--no-registry", "--no-connect", "--data", str(tmp_path / "data")) as (
+            process,
+            servers,
+        ):
             listed = moldau("topic", "list", "-o", "json", "-b", servers).json
             assert [one["topic"] for one in listed] == expected
             moldau("topic", "create", "kept", "-b", servers)

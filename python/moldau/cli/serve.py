@@ -5,13 +5,15 @@ from __future__ import annotations
 import ipaddress
 import logging
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
+from moldau.cli.connect_worker import ConnectBeside
 from moldau.cli.connection import DEFAULT_PORT
 from moldau.cli.outcome import RefusedError
 from moldau.cli.output import log_to_stderr, say
@@ -40,6 +42,8 @@ def up(
     override: Override = None,
     registry: Annotated[bool, Parameter(negative="--no-registry")] = True,
     registry_port: int = 8081,
+    connect: Annotated[bool, Parameter(negative="--no-connect")] = True,
+    connect_port: int = 8083,
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=())] = False,
     log_format: LogLines = "auto",
 ) -> None:
@@ -59,6 +63,10 @@ def up(
     registry
         Run a schema registry beside the node.
     registry_port
+        Its port; 0 takes any free one.
+    connect
+        Run a Connect worker beside the node.
+    connect_port
         Its port; 0 takes any free one.
     verbose
         Log everything.
@@ -81,7 +89,12 @@ def up(
         if host is not None or port is not None:
             flags.append(Given("listeners", listener, Origin("flag", "--host and --port")))
         settings = read_settings(None, [*flags, *(override or ())], base)
-        beside = RegistryBeside(host or LOOPBACK, registry_port) if registry else None
+        several: list[RegistryBeside | ConnectBeside] = []
+        if registry:
+            several.append(RegistryBeside(host or LOOPBACK, registry_port))
+        if connect:
+            several.append(ConnectBeside(host or LOOPBACK, connect_port))
+        beside = _Beside(several)
         # A second node on this machine is no reason to refuse: metrics that nobody asked for are a gift.
         gift = settings.value("moldau.http.listener") == base["moldau.http.listener"]
         from moldau.server.boot import NodeOptions
@@ -124,7 +137,7 @@ def _run(
     settings: BrokerSettings,
     ready: Callable[[Node], None],
     options: NodeOptions,
-    beside: RegistryBeside | None = None,
+    beside: _Beside | None = None,
 ) -> None:
     for warning in settings.warnings:
         say(f"warning: {warning}")
@@ -132,13 +145,35 @@ def _run(
     from moldau.server.run import serve
 
     try:
-        leaving = (lambda: None) if beside is None else beside.close
-        serve(settings, options, ready, leaving)
+        serve(settings, options, ready, (lambda: None) if beside is None else beside.close)
     except StartError as error:
         raise RefusedError(str(error), error.hint) from error
 
 
-def _announce_up(settings: BrokerSettings, data: Path | None, beside: RegistryBeside | None) -> Callable[[Node], None]:
+class _Beside:
+    """What runs beside the node: one after the other, each when the one before has said how it went."""
+
+    def __init__(self, several: Sequence[RegistryBeside | ConnectBeside]) -> None:
+        self._several = list(several)
+        self._closing = threading.Event()
+
+    def start(self, address: str, number: int = 0) -> None:
+        """Returns at once; at last it is said how to stop."""
+        if self._closing.is_set():
+            return
+        if number < len(self._several):
+            self._several[number].start(address, then=lambda: self.start(address, number + 1))
+        else:
+            say("stop     Ctrl-C")
+
+    def close(self) -> None:
+        """Stop all of them, while the node still answers."""
+        self._closing.set()
+        for each in self._several:
+            each.close()
+
+
+def _announce_up(settings: BrokerSettings, data: Path | None, beside: _Beside) -> Callable[[Node], None]:
     announce = _announce(settings)
 
     def ready(node: Node) -> None:
@@ -147,18 +182,10 @@ def _announce_up(settings: BrokerSettings, data: Path | None, beside: RegistryBe
             say("         gone when it stops; --data DIR keeps it")
         if any(not _is_loopback(endpoint.host) for endpoint in node.endpoints):
             say("warning: everybody who can reach this address can read and write everything")
-        if beside is None:
-            _say_how_to_stop()
-        else:
-            beside.start(
-                f"{_in_brackets(_reachable(node.endpoints[0].host))}:{node.endpoints[0].port}", then=_say_how_to_stop
-            )
+        address = f"{_in_brackets(_reachable(node.endpoints[0].host))}:{node.endpoints[0].port}"
+        beside.start(address)
 
     return ready
-
-
-def _say_how_to_stop() -> None:
-    say("stop     Ctrl-C")
 
 
 def _reachable(host: str) -> str:

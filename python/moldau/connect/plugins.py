@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from moldau.connect.errors import ConfigError, ConnectError
 from moldau.connect.plugin import (
+    UNDEFINED_VERSION,
     Converter,
     HeaderConverter,
     Predicate,
@@ -75,6 +76,8 @@ class Plugin:
 
 
 KAFKA: Final = "org.apache.kafka.connect."
+KAFKA_VERSION: Final = "4.3.1"
+"""The version of Kafka whose connectors, transforms and converters ours do the same as."""
 OURS: Final = "moldau.connect."
 
 
@@ -87,11 +90,28 @@ def _of(kind: Kind, package: str, module: str, *classes: str) -> tuple[Plugin, .
     return tuple(found)
 
 
+SIMPLE: Final = (
+    "BooleanConverter",
+    "ByteArrayConverter",
+    "DoubleConverter",
+    "FloatConverter",
+    "IntegerConverter",
+    "LongConverter",
+    "ShortConverter",
+)
+
 TABLE: Final = (
     *_of(Kind.SINK, f"{KAFKA}file.", "connectors.file", "FileStreamSinkConnector"),
     *_of(Kind.SINK, "io.confluent.connect.s3.", "connectors.s3.sink", "S3SinkConnector"),
     *_of(Kind.SOURCE, f"{KAFKA}file.", "connectors.file", "FileStreamSourceConnector"),
     *_of(Kind.SOURCE, "io.debezium.connector.postgresql.", "connectors.postgres.source", "PostgresConnector"),
+    *_of(Kind.CONVERTER, f"{KAFKA}converters.", "converters.simple", *SIMPLE),
+    *_of(Kind.CONVERTER, f"{KAFKA}json.", "converters.json", "JsonConverter"),
+    *_of(Kind.CONVERTER, f"{KAFKA}storage.", "converters.simple", "StringConverter"),
+    *_of(Kind.HEADER_CONVERTER, f"{KAFKA}converters.", "converters.simple", *SIMPLE),
+    *_of(Kind.HEADER_CONVERTER, f"{KAFKA}json.", "converters.json", "JsonConverter"),
+    *_of(Kind.HEADER_CONVERTER, f"{KAFKA}storage.", "converters.header", "SimpleHeaderConverter"),
+    *_of(Kind.HEADER_CONVERTER, f"{KAFKA}storage.", "converters.simple", "StringConverter"),
     *_of(Kind.TASK, f"{KAFKA}file.", "connectors.file", "FileStreamSinkTask", "FileStreamSourceTask"),
     *_of(Kind.TASK, "io.confluent.connect.s3.", "connectors.s3.sink", "S3SinkTask"),
 )
@@ -202,9 +222,10 @@ def load(place: str) -> type:
 def version_of(found: type) -> str:
     """The version that a plugin says it has."""
     try:
-        return str(found().version())
+        version = str(found().version())
     except Exception:  # noqa: BLE001 (whatever a plugin does, a list of plugins shows it)
-        return "undefined"
+        version = UNDEFINED_VERSION
+    return KAFKA_VERSION if version == UNDEFINED_VERSION and java_name(found).startswith(KAFKA) else version
 
 
 def java_name(found: type) -> str:

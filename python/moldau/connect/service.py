@@ -19,8 +19,9 @@ from moldau.connect.plugins import Plugins
 from moldau.connect.rest.api import Api
 from moldau.connect.rest.app import ConnectApp
 from moldau.connect.runtime.config_provider import ConfigResolver, providers_of
+from moldau.connect.runtime.group import GroupMembership
 from moldau.connect.runtime.herder import Herder, Stores
-from moldau.connect.runtime.membership import Alone
+from moldau.connect.runtime.membership import Alone, Membership
 from moldau.connect.runtime.offsets import FileOffsetStore, OffsetStore, TopicOffsetStore
 from moldau.connect.runtime.settings import WorkerSettings
 from moldau.connect.runtime.stores import (
@@ -72,6 +73,7 @@ class ConnectWorker:
         try:
             await asyncio.to_thread(self._start_worker)
             await self._http.start()
+            await asyncio.to_thread(self._create_connectors)
         except BaseException:
             await self.stop()
             raise
@@ -85,16 +87,20 @@ class ConnectWorker:
         offsets, configs, statuses = _stores(settings)
         worker = Worker(settings, plugins, ConfigResolver(providers_of(settings.given)), offsets, statuses.put_topic)
         worker_id = advertised(settings, self._http.url)
-        herder = Herder(worker, Stores(configs, statuses), Alone(self._http.url), worker_id)
+        url = f"http://{worker_id}"
+        membership: Membership = GroupMembership(settings, url) if settings.distributed else Alone(url)
+        herder = Herder(worker, Stores(configs, statuses), membership, worker_id)
         self.api = Api(herder, plugins, settings, _ClusterId(settings))
         self._app = ConnectApp(self.api)
-        herder.start()
+        # Kept before it starts: what has started when the rest cannot is stopped with it.
         self.herder = herder
+        herder.start()
+
+    def _create_connectors(self) -> None:
+        assert self._app is not None
         for config in self._connectors:
-            name = config.get("name")
-            if not name:
-                raise ConfigError("the configuration of a connector has no name")
-            self.api.put_config(name, dict(config))
+            name = config.get("name") or ""
+            self._app.put_connector(name, dict(config))
 
     async def stop(self) -> None:
         """Answer what was asked, stop the connectors and keep their offsets."""

@@ -39,6 +39,10 @@ class Api:
     def server_info(self) -> dict[str, str]:
         return {"version": VERSION, "commit": COMMIT, "kafka_cluster_id": self._cluster_id()}
 
+    def refresh(self) -> None:
+        """Return when this worker knows what the others have written."""
+        self._herder.configs.refresh()
+
     def health(self) -> tuple[str, str]:
         """A word and a sentence."""
         if not self._herder.ready:
@@ -133,8 +137,7 @@ class Api:
         self._herder.restart_connector(name)
 
     def restart(self, request: RestartRequest) -> dict[str, Any]:
-        self._herder.restart(request)
-        return self.connector_status(request.connector)
+        return self._herder.restart(request, lambda: self.connector_status(request.connector))
 
     def restart_task(self, task: TaskId) -> None:
         self._herder.restart_task(task)

@@ -11,12 +11,14 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, unquote_to_bytes
 
 from moldau.connect.errors import ConnectError
 from moldau.connect.rest.api import Api
 from moldau.connect.rest.call import Answer, Call
+from moldau.connect.rest.forwarding import FORWARDED, Asked, answered
 from moldau.connect.rest.routes import ROUTES, Route
 from moldau.connect.runtime.refusals import BadRequestError, RefusedError
 
@@ -53,6 +55,12 @@ class ConnectApp:
         """Wait for no request any more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def put_connector(self, name: str, config: dict[str, str | None]) -> None:
+        """Give a connector its configuration, by whichever worker may write it. Raises ConnectError."""
+        content = json.dumps(config).encode()
+        place = f"/connectors/{quote(name, safe='')}/config"
+        answered(Asked("PUT", place, content), lambda: self._api.put_config(name, config), self._api.refresh)
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
@@ -76,7 +84,11 @@ class ConnectApp:
             route, variables = route_of(scope["method"], path)
             query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
             call = Call(self._api, variables, query, await _body(receive))
-            body = await asyncio.get_running_loop().run_in_executor(self._threads, route.handle, call)
+            place = path.decode() + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
+            asked = Asked(scope["method"], place, call.content, FORWARDED in dict(scope["headers"]))
+            body = await asyncio.get_running_loop().run_in_executor(
+                self._threads, answered, asked, partial(route.handle, call), self._api.refresh
+            )
         except _GoneError:
             raise
         except RefusedError as error:

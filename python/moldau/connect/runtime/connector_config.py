@@ -80,8 +80,8 @@ def _regex(name: str, value: Any) -> None:
         raise invalid(name, value, f"Invalid regex: {error}") from error
 
 
-def common(config: Config, plugins: Plugins, settings: WorkerSettings) -> ConfigDef:
-    """What every connector has."""
+def common(config: Config, plugins: Plugins, settings: WorkerSettings | None) -> ConfigDef:
+    """What every connector has; without `settings` the worker's own converters are no defaults."""
     found = ConfigDef()
     found.define(
         "name",
@@ -159,7 +159,7 @@ def _version(
 
 
 def _converter(
-    found: ConfigDef, kind: str, config: Config, plugins: Plugins, settings: WorkerSettings, order: int
+    found: ConfigDef, kind: str, config: Config, plugins: Plugins, settings: WorkerSettings | None, order: int
 ) -> None:
     wanted = Kind.HEADER_CONVERTER if kind == "header" else Kind.CONVERTER
 
@@ -171,10 +171,11 @@ def _converter(
                 raise invalid(name, value, str(error)) from error
 
     name = f"{kind}.converter"
+    default = None if settings is None else settings[name]
     found.define(
         name,
         Type.CLASS,
-        settings[name],
+        default,
         Rule(check, f"a {wanted.value.replace('_', ' ')}"),
         Importance.LOW,
         f"How {kind}s become bytes and come back; the worker's setting holds without it.",
@@ -184,8 +185,7 @@ def _converter(
         display_name=f"{kind.capitalize()} converter class",
         recommender=OneOf(sorted(plugins.names(wanted))),
     )
-    chosen = config.get(name) or settings[name]
-    _version(found, name, chosen, plugins, order=order + 1, importance=Importance.LOW)
+    _version(found, name, config.get(name) or default, plugins, order=order + 1, importance=Importance.LOW)
 
 
 def _chains(found: ConfigDef) -> None:

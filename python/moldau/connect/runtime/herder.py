@@ -84,7 +84,7 @@ class Herder:
         self.worker.start(self)
         self.statuses.start()
         self.configs.start(self._on_config)
-        self.membership.start(self.wake)
+        self.membership.start(self.wake, self.release)
         self._thread.start()
 
     def stop(self) -> None:
@@ -101,6 +101,11 @@ class Herder:
     def wake(self) -> None:
         """Have the difference looked at again."""
         self._wake.set()
+
+    def release(self) -> None:
+        """Stop what is not assigned to this worker any more, and return when that is done."""
+        if self._thread.is_alive() and not self._stopping.is_set():
+            self.do(lambda: self._make_it_so(self.configs.snapshot()))
 
     @property
     def ready(self) -> bool:
@@ -139,7 +144,7 @@ class Herder:
             self._restart_as_asked(state)
             self._make_it_so(state)
             self._forget_removed(state)
-        self._ready.set()
+            self._ready.set()
 
     def _serve_requests(self) -> None:
         while True:
@@ -237,7 +242,7 @@ class Herder:
             name not in state.inconsistent and state.task_configs(name) == written and state.applied.get(name) == raw
         )
         if not unchanged:
-            self.membership.publish_tasks(name, written, self._write_tasks)
+            self._write_tasks(name, written)
 
     def _write_tasks(self, name: str, configs: Sequence[Config]) -> None:
         try:
@@ -247,20 +252,6 @@ class Herder:
             self._tasks_wanted.add(name)
             threading.Timer(RETRY_S, self.wake).start()
             return
-        self.wake()
-
-    def take_task_configs(self, name: str, configs: Sequence[Config]) -> None:
-        """From the worker that owns the connector, to the leader."""
-        self.do(lambda: self._take_task_configs(name, configs))
-
-    def _take_task_configs(self, name: str, configs: Sequence[Config]) -> None:
-        self._lead("Only the leader may write task configurations.")
-        state = self.configs.snapshot()
-        if name not in state.connectors:
-            raise NotFoundError(f"Connector {name} not found")
-        if configs and state.target_state(name) is TargetState.STOPPED:
-            raise BadRequestError(f"Cannot submit non-empty set of task configs for stopped connector {name}")
-        self.configs.put_tasks(name, configs)
         self.wake()
 
     def _forget_removed(self, state: ConfigState) -> None:
@@ -448,11 +439,11 @@ class Herder:
         self.worker.stop_tasks([task])
         self._bring_task(task, state)
 
-    def restart(self, request: RestartRequest) -> None:
-        """Restart a connector and its tasks, wherever they are."""
-        self.do(lambda: self._restart(request))
+    def restart(self, request: RestartRequest, look: Callable[[], T]) -> T:
+        """Restart a connector and its tasks, wherever they are; what `look` sees when all are marked for it."""
+        return self.do(lambda: self._restart(request, look))
 
-    def _restart(self, request: RestartRequest) -> None:
+    def _restart(self, request: RestartRequest, look: Callable[[], T]) -> T:
         state = self.configs.snapshot()
         if request.connector not in state.connectors:
             raise NotFoundError(f"Unknown connector: {request.connector}")
@@ -466,7 +457,9 @@ class Herder:
             status = self.statuses.get(subject)
             version = None if status is None else status.version
             self._say(subject, State.RESTARTING, version=version)
+        seen = look()
         self.configs.put_restart(request)
+        return seen
 
     def alter_offsets(self, name: str, offsets: Sequence[tuple[Mapping[str, Any], Any]] | None) -> str:
         """Change or reset (None) how far a stopped connector has come; a message for whoever asked."""

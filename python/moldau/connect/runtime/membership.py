@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from moldau.connect.runtime.config_records import Config, ConfigState
+from moldau.connect.runtime.config_records import ConfigState
 from moldau.connect.runtime.names import TaskId
-
-PublishTasks = Callable[[str, Sequence[Config]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,8 @@ class Membership(Protocol):
     def leader_url(self) -> str | None: ...
     @property
     def generation(self) -> int: ...
-    def start(self, changed: Callable[[], None]) -> None:
-        """Take part; `changed` is called when there is a new assignment."""
+    def start(self, changed: Callable[[], None], released: Callable[[], None]) -> None:
+        """Take part; `changed` is called when something is assigned, `released` to stop what is not any more."""
 
     def stop(self) -> None:
         """Give everything away, and leave."""
@@ -44,9 +42,6 @@ class Membership(Protocol):
     def assignment(self, state: ConfigState) -> Assignment: ...
     def owner_of(self, subject: str | TaskId) -> str | None:
         """The URL of the worker that has a connector or a task."""
-
-    def publish_tasks(self, name: str, configs: Sequence[Config], write: PublishTasks) -> None:
-        """Have the tasks of a connector written by whoever may: `write` if that is this worker."""
 
 
 class Alone:
@@ -70,7 +65,7 @@ class Alone:
         """There is one only."""
         return 0
 
-    def start(self, changed: Callable[[], None]) -> None:
+    def start(self, changed: Callable[[], None], released: Callable[[], None]) -> None:
         """Nobody to meet."""
 
     def stop(self) -> None:
@@ -87,7 +82,3 @@ class Alone:
     def owner_of(self, subject: str | TaskId) -> str | None:
         """This worker."""
         return self._url
-
-    def publish_tasks(self, name: str, configs: Sequence[Config], write: PublishTasks) -> None:
-        """Write them."""
-        write(name, configs)

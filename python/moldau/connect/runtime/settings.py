@@ -60,7 +60,7 @@ SETTINGS: Final = (
     ),
     Setting("config.providers", None, str, "Names of config providers; file, dir and env are there without it."),
     Setting("client.id", None, str, "How the clients of this worker call themselves."),
-    Setting("exactly.once.source.support", "disabled", str, "Source connectors with transactions: disabled, enabled."),
+    Setting("exactly.once.source.support", "disabled", str, "Only disabled: sources are at least once."),
 )
 _BY_NAME: Final = {each.name: each for each in SETTINGS}
 _CLIENT_PREFIXES: Final = ("security.", "sasl.", "ssl.")
@@ -114,8 +114,11 @@ class WorkerSettings:
         self._values: dict[str, Any] = {}
         problems = [problem for each in SETTINGS if (problem := self._read(each)) is not None]
         support = self._values.get("exactly.once.source.support")
-        if support not in ("disabled", "preparing", "enabled"):
-            problems.append(f"exactly.once.source.support={support}: it is disabled, preparing or enabled")
+        if support != "disabled":
+            problems.append(
+                f"exactly.once.source.support={support}: sources of this worker write without transactions; leave it "
+                "out, and what was sent since the last offset.flush.interval.ms is sent again after a crash"
+            )
         if problems:
             raise ConfigError("; ".join(problems))
         for name in self.given:
@@ -156,11 +159,6 @@ class WorkerSettings:
     def distributed(self) -> bool:
         """Whether the worker keeps everything in topics; a file of offsets makes it standalone."""
         return self._values["offset.storage.file.filename"] is None
-
-    @property
-    def exactly_once(self) -> bool:
-        """Whether source tasks write in transactions."""
-        return self.distributed and self._values["exactly.once.source.support"] == "enabled"
 
     def client(self, role: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The settings of a client: `role` is producer, consumer or admin."""

@@ -116,7 +116,8 @@ class TopicCreation:
         if self._admin is None:
             self._admin = AdminClient(self._client)
         try:
-            if topic in self._admin.list_topics(topic, ASK_TIMEOUT_S).topics and not _is_missing(self._admin, topic):
+            # Asked for by its name a topic would be created by the cluster, in the cluster's way.
+            if topic in self._admin.list_topics(timeout=ASK_TIMEOUT_S).topics:
                 return
             self._admin.create_topics([group.new(topic)])[topic].result(ASK_TIMEOUT_S)
             logger.info("created the topic %s by the group %s", topic, group.name)
@@ -125,7 +126,3 @@ class TopicCreation:
             if reason.code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 return
             raise ConnectError(f"the topic {topic} could not be created: {reason.str()}") from error
-
-
-def _is_missing(admin: AdminClient, topic: str) -> bool:
-    return admin.list_topics(topic, ASK_TIMEOUT_S).topics[topic].error is not None

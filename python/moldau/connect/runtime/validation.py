@@ -49,12 +49,12 @@ class Validation:
             connector = self._plugins.new_connector(name)
         except ConnectError as error:
             raise BadRequestError(str(error)) from error
-        framework = self._framework(connector, config)
+        framework = self._framework(connector, config, self._settings)
         values = framework.validate_all(config)
         if isinstance(connector, SinkConnector):
             check_sink(values, config)
         else:
-            self._check_source(connector, values, config)
+            self._check_source(values, config)
         given = {key: value for key, value in config.items() if value is not None}
         try:
             own_def: ConfigDef = connector.config()
@@ -70,41 +70,27 @@ class Validation:
                 for key, value in self._of_converter(kind, converter, config):
                     keys.setdefault(key.name, key)
                     found.setdefault(value.name, value)
-        self._note_unknown(config, keys, found)
+        if own_def.keys:
+            self._note_unknown(config, keys, found)
         self._hide_resolved(raw, found)
         groups = [*framework.groups, *(each for each in own_def.groups if each not in framework.groups)]
         return config_infos(name, keys, found.values(), groups)
 
-    def _framework(self, connector: Any, config: Config) -> ConfigDef:
-        found = common(config, self._plugins, self._settings)
+    def _framework(self, connector: Any, config: Config, settings: WorkerSettings | None) -> ConfigDef:
+        found = common(config, self._plugins, settings)
         found = with_source(found) if isinstance(connector, SourceConnector) else with_sink(found)
         return with_chains(found, config, self._plugins)
 
-    def _check_source(self, connector: Any, values: Mapping[str, ConfigValue], config: Config) -> None:
+    @staticmethod
+    def _check_source(values: Mapping[str, ConfigValue], config: Config) -> None:
         try:
             groups_of(config)
         except ConfigError as error:
             values["topic.creation.groups"].errors.append(str(error))
         if (config.get("exactly.once.support") or "").lower() == "required":
-            self._check_exactly_once(connector, values["exactly.once.support"], config)
-
-    def _check_exactly_once(self, connector: Any, value: ConfigValue, config: Config) -> None:
-        if not self._settings.exactly_once:
-            value.errors.append("This worker does not have exactly-once source support enabled.")
-            return
-        given = {key: each for key, each in config.items() if each is not None}
-        support = connector.exactly_once_support(given)
-        if support is None:
-            value.errors.append(
-                "The connector does not implement the API required for preflight validation of exactly-once source "
-                "support. Please consult the documentation for the connector to determine whether it supports "
-                'exactly-once semantics, and then consider reconfiguring the connector to use the value "requested" '
-                "for this property (which will disable this preflight check and allow the connector to be created)."
-            )
-        elif support.name == "UNSUPPORTED":
-            value.errors.append(
-                "The connector does not support exactly-once semantics with the provided configuration."
-            )
+            # Kafka's words for a worker that has it switched off.
+            said = "This worker does not have exactly-once source support enabled."
+            values["exactly.once.support"].errors.append(said)
 
     def _converter_def(self, kind: str, config: Config) -> ConfigDef | None:
         """The settings of a converter that the connector has for itself."""
@@ -165,6 +151,6 @@ class Validation:
             )
         keys = dict(config().keys)
         if issubclass(found, (SourceConnector, SinkConnector)):
-            for key, value in self._framework(plugin, {"connector.class": name}).keys.items():
+            for key, value in self._framework(plugin, {"connector.class": name}, None).keys.items():
                 keys.setdefault(key, value)
         return [key.info() for key in keys.values()]

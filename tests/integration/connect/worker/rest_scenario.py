@@ -2,7 +2,7 @@
 
 To record anew: run a node (`moldau up --no-registry`), `ConnectDistributed` of Kafka's jars with connect-file on its
 plugin path and JSON converters on it, then
-`python -m tests.integration.connect.rest_scenario http://127.0.0.1:8083 FOLDER > tests/golden/connect/rest.json`.
+`python -m tests.integration.connect.worker.rest_scenario http://127.0.0.1:8083 FOLDER`, whose output is the file.
 """
 
 from __future__ import annotations

@@ -1,0 +1,121 @@
+"""Connectors and transforms of somebody who uses Moldau, as `module:Class` in the tests' configurations."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from moldau.connect.data import Schema
+from moldau.connect.errors import ConnectError, DataError, RetriableError
+from moldau.connect.plugin import SinkConnector, SinkTask, SourceConnector, SourceTask, Transformation
+from moldau.connect.records import SourceRecord
+
+
+class Counter(SourceConnector):
+    """Numbers, and how far it has come; `count` of them, each task its own."""
+
+    def start(self, props):
+        self.props = dict(props)
+
+    def task_class(self):
+        return CounterTask
+
+    def task_configs(self, max_tasks):
+        return [{**self.props, "task": str(number)} for number in range(max_tasks)]
+
+
+class CounterTask(SourceTask):
+    acknowledged: ClassVar[list[tuple[int, int | None]]] = []
+
+    def start(self, props):
+        self.props = props
+        stored = self.context.offset_storage_reader().offset({"task": props["task"]})
+        self.next = 0 if stored is None else stored["n"] + 1
+
+    def poll(self):
+        end = min(self.next + 50, int(self.props["count"]))
+        if self.next >= end:
+            time.sleep(0.02)
+            return None
+        numbers = range(self.next, end)
+        self.next = end
+        time.sleep(float(self.props.get("pause", "0")))
+        return [
+            SourceRecord(
+                {"task": self.props["task"]},
+                {"n": number},
+                self.props["topic"],
+                key_schema=Schema.STRING_SCHEMA,
+                key=self.props["task"],
+                value_schema=Schema.STRING_SCHEMA,
+                value=str(number),
+            )
+            for number in numbers
+        ]
+
+    def commit_record(self, record, metadata):
+        self.acknowledged.append((record.source_offset["n"], None if metadata is None else metadata.offset))
+
+
+class FailsOnOdd(Transformation):
+    """No odd number passes."""
+
+    def apply(self, record):
+        if int(record.value) % 2:
+            raise DataError(f"{record.value} is odd")
+        return record
+
+
+class Keeper(SinkConnector):
+    """Keeps what it is given in this process, under the name of the connector."""
+
+    def start(self, props):
+        self.props = dict(props)
+
+    def task_class(self):
+        return KeeperTask
+
+    def task_configs(self, max_tasks):
+        return [{**self.props, "number": str(number)} for number in range(max_tasks)]
+
+
+class KeeperTask(SinkTask):
+    kept: ClassVar[dict[str, list[str]]] = {}
+    calls: ClassVar[dict[str, list[str]]] = {}
+    secrets: ClassVar[dict[str, str]] = {}
+
+    def start(self, props):
+        self.props = props
+        self.failures = int(props.get("failures", "0"))
+        self.flush_failures = int(props.get("flush.failures", "0"))
+        self.name = props["name"]
+        self.secrets[self.name] = props.get("secret", "")
+
+    def put(self, records):
+        if records and self.failures:
+            self.failures -= 1
+            self.context.timeout(50)
+            raise RetriableError("the other side is busy")
+        for record in records:
+            if record.value == self.props.get("poison"):
+                reporter = self.context.errant_record_reporter()
+                if reporter is None:
+                    raise ConnectError(f"cannot take {record.value}")
+                reporter.report(record, ConnectError(f"cannot take {record.value}"))
+                continue
+            self.kept.setdefault(self.name, []).append(record.value)
+
+    def open(self, partitions):
+        self.calls.setdefault(self.name, []).append(f"open {sorted(partitions)}")
+
+    def close(self, partitions):
+        self.calls.setdefault(self.name, []).append(f"close {sorted(partitions)}")
+
+    def flush(self, offsets):
+        if self.flush_failures:
+            self.flush_failures -= 1
+            raise ConnectError("the disk is full")
+
+    def stop(self):
+        while self.props.get("hangs") == "true":
+            time.sleep(0.1)
