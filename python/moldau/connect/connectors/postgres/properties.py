@@ -388,7 +388,7 @@ _SNAPSHOT = (
 )
 _SIGNALS = (
     _p("signal.data.collection", "list", None, "medium", "", "The table for signals: `schema.table`."),
-    _p("signal.enabled.channels", "list", "source", "medium", "", "Where signals come from; `source` is the table."),
+    _p("signal.enabled.channels", "list", "source", "medium", "", "Where signals come from: only `source`, the table."),
     _p(
         "signal.poll.interval.ms",
         "long",

@@ -141,7 +141,9 @@ class Settings:
 
     @property
     def tables(self) -> TableFilter:
-        return TableFilter(dict(self.props), self.signal_tables)
+        # Named with or without the database in front, as in Debezium.
+        always = [".".join(name.split(".")[-2:]) for name in self.signal_tables]
+        return TableFilter(dict(self.props), always)
 
     @property
     def snapshot_tables(self) -> Predicate:

@@ -170,6 +170,8 @@ class Streaming:
             return
         if self._on_row is not None:
             self._on_row(kind, table, old, new)
+            # It may have handed on rows of its own, and keeps in the offset how far it has come.
+            offset = self.position.to_map()
         before = len(self._events.out)
         try:
             self._emit(kind, table, old, new, offset)

@@ -19,6 +19,7 @@ from moldau.connect.connectors.postgres.catalog import TableId, Types
 from moldau.connect.connectors.postgres.connection import Connection, rows, run
 from moldau.connect.connectors.postgres.errors import PostgresError
 from moldau.connect.connectors.postgres.events import ChangeRecord, Events
+from moldau.connect.connectors.postgres.incremental import Incremental
 from moldau.connect.connectors.postgres.offsets import Position, Resume, Stored
 from moldau.connect.connectors.postgres.replication import (
     NewSlot,
@@ -57,6 +58,7 @@ class PostgresSourceTask(SourceTask):
         self._acknowledged = Acknowledged()
         self._snapshot: Snapshot | None = None
         self._streaming: Streaming | None = None
+        self._incremental: Incremental | None = None
         self._stream: ReplicationStream | None = None
         self._connection: Connection | None = None
         self._exporting: Connection | None = None
@@ -205,6 +207,8 @@ class PostgresSourceTask(SourceTask):
         if self._streaming is None:
             self._start_stream()
         assert self._streaming is not None
+        if self._incremental is not None:
+            self._incremental.step()
         records = self._streaming.read(self._settings.number("max.batch.size"), wait_s)
         return records + self._beats()
 
@@ -231,6 +235,7 @@ class PostgresSourceTask(SourceTask):
             parameters=settings.stream_parameters,
             status_interval_s=settings.number("status.update.interval.ms") / 1000,
         )
+        self._incremental = self._prepared_incremental(position)
         self._streaming = Streaming(
             self._stream,
             self._tables,
@@ -242,8 +247,28 @@ class PostgresSourceTask(SourceTask):
             skipped=settings.skipped,
             message_wanted=settings.message_wanted,
             failure_mode=settings.choice("event.processing.failure.handling.mode"),
+            on_row=None if self._incremental is None else self._incremental.on_row,
         )
         _LOG.info("Streaming from the slot %s", self._slot_name)
+
+    def _prepared_incremental(self, position: Position) -> Incremental | None:
+        """Signals and incremental snapshots, when there is a signal table and its channel is enabled."""
+        settings, connection = self._settings, self._connection
+        tables = settings.signal_tables
+        if not tables or "source" not in (settings.text("signal.enabled.channels") or "") or connection is None:
+            return None
+        schema, _, name = tables[0].rpartition(".")
+        return Incremental(
+            connection,
+            self._tables,
+            self._events,
+            position,
+            lambda: self._captured(connection),
+            # Debezium also takes the database's name in front.
+            TableId(schema.rpartition(".")[2] or "public", name),
+            chunk_rows=settings.number("incremental.snapshot.chunk.size"),
+            delete_marks=(settings.text("incremental.snapshot.watermarking.strategy") or "").lower() == "insert_delete",
+        )
 
     def _beats(self) -> list[ChangeRecord]:
         """Heartbeats and the slot's xmin, when their time has come."""

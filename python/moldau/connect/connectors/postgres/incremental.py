@@ -1,0 +1,263 @@
+"""Incremental snapshots: tables read in chunks while the stream goes on, begun by a signal (Debezium's DDD-3).
+
+Around each chunk two marks are written into the signal table. When they come by in the stream, every change seen
+between them is newer than what the chunk may hold of that key, so that row of the chunk is dropped; the rest goes out
+at the closing mark. Where it stands is kept in the offset with each row: a restart goes on with the next chunk.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import psycopg
+
+from moldau.connect.connectors.postgres.catalog import TableId
+from moldau.connect.connectors.postgres.connection import Connection, identifier, literal, run
+from moldau.connect.connectors.postgres.errors import explained
+from moldau.connect.connectors.postgres.events import Events
+from moldau.connect.connectors.postgres.filters import any_of
+from moldau.connect.connectors.postgres.offsets import Position
+from moldau.connect.connectors.postgres.pgoutput import UNCHANGED, RawRow
+from moldau.connect.connectors.postgres.signals import WINDOW_CLOSE, WINDOW_OPEN, Signal, read_signal
+from moldau.connect.connectors.postgres.snapshot import copy_rows
+from moldau.connect.connectors.postgres.table import TableSchema
+from moldau.connect.connectors.postgres.tables import Tables
+
+_LOG = logging.getLogger(__name__)
+
+# Where the state stands in an offset. Debezium's own keys hold serialized Java objects, which only Java reads.
+STATE: Final = "incremental_snapshot_moldau"
+
+
+@dataclass(slots=True)
+class Work:
+    """One table that is to be read. `last` is the key of the last row that was, `maximum` where to stop."""
+
+    schema: str
+    name: str
+    condition: str | None = None
+    last: list[str] | None = None
+    maximum: list[str] | None = None
+
+    @property
+    def id(self) -> TableId:
+        return TableId(self.schema, self.name)
+
+
+class Incremental:
+    """Reacts to signals (`on_row`), and reads a chunk when the one before has gone out (`step`)."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        tables: Tables,
+        events: Events,
+        position: Position,
+        captured: Callable[[], list[TableId]],
+        signal_table: TableId,
+        *,
+        chunk_rows: int,
+        delete_marks: bool = False,
+    ) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._events = events
+        self._position = position
+        self._captured = captured
+        self._signal_table = signal_table
+        self._chunk_rows = chunk_rows
+        self._delete_marks = delete_marks
+        self._queue: deque[Work] = deque()
+        self._paused = False
+        self._table: TableSchema | None = None
+        self._chunk_id = ""
+        self._chunk_end: list[str] | None = None
+        self._window: dict[tuple[Any, ...], RawRow] = {}
+        self._open = False
+        self._waiting = False
+        stored = position.incremental.get(STATE)
+        if stored:
+            self._queue.extend(Work(**entry) for entry in json.loads(stored))
+
+    def on_row(self, kind: str, table: TableSchema, old: RawRow | None, new: RawRow | None) -> None:
+        """Every change of the stream, before it is handed on."""
+        if table.id == self._signal_table:
+            if kind == "INSERT" and new is not None:
+                signal = read_signal(new)
+                if signal is not None:
+                    self._obey(signal)
+        elif self._open and self._table is not None and table.id == self._table.id:
+            for row in (old, new):
+                if row is not None:
+                    self._window.pop(self._key(row, table), None)
+
+    @staticmethod
+    def _key(row: RawRow, table: TableSchema) -> tuple[Any, ...]:
+        return tuple(row[index] if row[index] is not UNCHANGED else None for index in table.key_indexes)
+
+    def _obey(self, signal: Signal) -> None:
+        actions: dict[str, Callable[[Signal], None]] = {
+            "log": lambda told: _LOG.info("Signal %s: %s", told.id, told.data.get("message")),
+            "execute-snapshot": self._execute,
+            "stop-snapshot": self._stop,
+            "pause-snapshot": lambda _: self._pause(paused=True),
+            "resume-snapshot": lambda _: self._pause(paused=False),
+            WINDOW_OPEN: self._opened,
+            WINDOW_CLOSE: self._closed,
+        }
+        action = actions.get(signal.type)
+        if action is None:
+            known = ", ".join(actions)
+            _LOG.warning("The signal %s has the unknown type %r; there are: %s", signal.id, signal.type, known)
+            return
+        action(signal)
+
+    def _pause(self, *, paused: bool) -> None:
+        self._paused = paused
+
+    def _named(self, signal: Signal) -> list[TableId]:
+        expressions = [str(each) for each in signal.data.get("data-collections") or ()]
+        matches = any_of(expressions)
+        # A name may be told with the quotes that SQL wants.
+        plain = {each.replace('"', "") for each in expressions}
+        return [table for table in self._captured() if matches(str(table)) or str(table) in plain]
+
+    def _execute(self, signal: Signal) -> None:
+        kind = str(signal.data.get("type", "incremental")).lower()
+        if kind != "incremental":
+            _LOG.warning(
+                "The signal %s asks for a snapshot of type %r; only incremental ones are taken", signal.id, kind
+            )
+            return
+        conditions: dict[str, str] = {}
+        for each in signal.data.get("additional-conditions") or ():
+            if isinstance(each, Mapping):
+                conditions[str(each.get("data-collection", "")).replace('"', "")] = str(each.get("filter") or "")
+        for table in self._named(signal):
+            if any(work.id == table for work in self._queue):
+                continue
+            self._queue.append(Work(table.schema, table.name, conditions.get(str(table)) or None))
+            _LOG.info("An incremental snapshot of %s is asked for by the signal %s", table, signal.id)
+        self._save()
+
+    def _stop(self, signal: Signal) -> None:
+        stopped = set(self._named(signal)) if signal.data.get("data-collections") else {w.id for w in self._queue}
+        if self._queue and self._queue[0].id in stopped:
+            self._forget_window()
+        self._queue = deque(work for work in self._queue if work.id not in stopped)
+        self._save()
+
+    def _forget_window(self) -> None:
+        self._window, self._open, self._waiting, self._table = {}, False, False, None
+
+    def _save(self) -> None:
+        state = [asdict(work) for work in self._queue]
+        self._position.incremental = {STATE: json.dumps(state)} if state else {}
+
+    # Chunks.
+
+    def step(self) -> None:
+        """Reads the next chunk, if one is wanted and none is on its way. Raises `PostgresError`."""
+        while self._queue and not self._waiting and not self._paused:
+            work = self._queue[0]
+            if self._table is None or self._table.id != work.id:
+                self._table = self._tables.read(work.id)
+            if self._table is None or not self._table.key_indexes:
+                why = "is gone" if self._table is None else "has no key"
+                _LOG.warning("No incremental snapshot of %s: the table %s", work.id, why)
+                self._done()
+                continue
+            self._read_chunk(work, self._table)
+
+    def _done(self) -> None:
+        self._queue.popleft()
+        self._forget_window()
+        self._save()
+
+    def _read_chunk(self, work: Work, table: TableSchema) -> None:
+        keys = [table.table.columns[index].name for index in table.key_indexes]
+        if work.maximum is None:
+            work.maximum = self._maximum(work, table, keys)
+            if work.maximum is None:
+                _LOG.info("The incremental snapshot of %s is complete", work.id)
+                self._done()
+                return
+        self._chunk_id = str(uuid.uuid4())
+        self._mark("open", WINDOW_OPEN)
+        rows_: list[RawRow] = []
+        for block in self._copy(self._select(work, table, keys, self._chunk_rows)):
+            rows_ += block
+        self._window = {self._key(row, table): row for row in rows_}
+        # Kept apart: the last row of the chunk may be dropped from the window, and the next chunk begins behind it.
+        self._chunk_end = [part.decode() for part in self._key(rows_[-1], table)] if rows_ else None
+        self._mark("close", WINDOW_CLOSE)
+        self._waiting = True
+
+    def _copy(self, select: str) -> list[list[RawRow]]:
+        try:
+            return list(copy_rows(self._connection, f"COPY ({select}) TO STDOUT"))
+        except psycopg.Error as error:
+            raise explained(error, "reading a chunk of an incremental snapshot") from error
+
+    def _select(self, work: Work, table: TableSchema, keys: list[str], limit: int) -> str:
+        columns = ", ".join(identifier(column.name) for column in table.table.columns)
+        quoted = ", ".join(map(identifier, keys))
+        assert work.maximum is not None
+        conditions = [f"({quoted}) <= ({', '.join(map(literal, work.maximum))})"]
+        if work.last is not None:
+            conditions.append(f"({quoted}) > ({', '.join(map(literal, work.last))})")
+        if work.condition:
+            conditions.append(f"({work.condition})")
+        where = " AND ".join(conditions)
+        source = f"{identifier(work.schema)}.{identifier(work.name)}"
+        # Names and values are quoted; the condition is the operator's own.
+        return f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {quoted} LIMIT {limit}"  # noqa: S608
+
+    def _maximum(self, work: Work, table: TableSchema, keys: list[str]) -> list[str] | None:
+        """The last key there is now: rows that come later come with the stream."""
+        quoted = ", ".join(map(identifier, keys))
+        backwards = ", ".join(f"{identifier(key)} DESC" for key in keys)
+        where = f" WHERE {work.condition}" if work.condition else ""
+        source = f"{identifier(work.schema)}.{identifier(work.name)}"
+        found = self._copy(f"SELECT {quoted} FROM {source}{where} ORDER BY {backwards} LIMIT 1")  # noqa: S608
+        return [part.decode() for part in found[0][0] if isinstance(part, bytes)] if found else None
+
+    def _mark(self, suffix: str, kind: str) -> None:
+        table = f"{identifier(self._signal_table.schema)}.{identifier(self._signal_table.name)}"
+        told = json.dumps({f"{suffix}WindowTimestamp": time.time_ns() // 1_000_000})
+        values = ", ".join(map(literal, (f"{self._chunk_id}-{suffix}", kind, told)))
+        doing = f"writing a mark into the signal table {self._signal_table}"
+        if suffix == "close" and self._delete_marks:
+            opened = literal(f"{self._chunk_id}-open")
+            run(self._connection, f"DELETE FROM {table} WHERE id = {opened}", doing)  # noqa: S608
+        run(self._connection, f"INSERT INTO {table} VALUES ({values})", doing)  # noqa: S608
+
+    def _opened(self, signal: Signal) -> None:
+        self._open = self._waiting and signal.id == f"{self._chunk_id}-open"
+
+    def _closed(self, signal: Signal) -> None:
+        if not self._waiting or signal.id != f"{self._chunk_id}-close" or self._table is None:
+            # Of a chunk from before a restart: it is read again.
+            return
+        table, work = self._table, self._queue[0]
+        read = list(self._window.values())
+        self._open = self._waiting = False
+        for row in read:
+            work.last = [part.decode() for part in self._key(row, table) if isinstance(part, bytes)]
+            self._save()
+            offset = self._position.to_map()
+            self._events.row("r", table, None, row, self._position, offset, "incremental")
+        work.last = self._chunk_end
+        self._window = {}
+        if work.last is None or work.last == work.maximum:
+            _LOG.info("The incremental snapshot of %s is complete", work.id)
+            self._done()
+        else:
+            self._save()

@@ -1,0 +1,128 @@
+"""Incremental snapshots, asked for by signals, while the tables are written to."""
+
+import json
+import threading
+
+import pytest
+from tests.integration.connect.source_task import Offsets, Source, after, op
+
+from moldau.connect.connectors.postgres.incremental import STATE
+
+
+@pytest.fixture
+def props(postgres, name):
+    settings = {"topic.prefix": "p", "slot.name": name, **postgres.create_database(name)}
+    postgres.execute(
+        "CREATE TABLE signals (id varchar(64) PRIMARY KEY, type varchar(32) NOT NULL, data text)",
+        "CREATE TABLE t (a int, b text, note text, PRIMARY KEY (b, a))",
+        "INSERT INTO t SELECT i, 'k' || i % 7, 'old' FROM generate_series(1, 1000) i",
+        dbname=name,
+    )
+    own = {
+        "signal.data.collection": "public.signals",
+        "table.include.list": "public.t",
+        "snapshot.mode": "no_data",
+        "incremental.snapshot.chunk.size": "100",
+        "poll.interval.ms": "20",
+    }
+    yield {**settings, **own}
+    if postgres.execute(f"SELECT 1 FROM pg_replication_slots WHERE slot_name = '{name}'"):
+        postgres.execute(f"SELECT pg_drop_replication_slot('{name}')")
+
+
+def signal(postgres, props, kind, data, id_="s1"):
+    statement = f"INSERT INTO signals VALUES ('{id_}', '{kind}', '{data}')"
+    postgres.execute(statement, dbname=props["database.dbname"])
+
+
+def reads(source):
+    return [record for record in source.records if op(record) == "r"]
+
+
+def until_reads(source, count):
+    while len(reads(source)) < count:
+        source.until(lambda record: True)
+
+
+def test_a_signal_reads_a_table_in_chunks_in_the_order_of_its_key(postgres, props):
+    with Source(props) as source:
+        source.poll()
+        signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"], "type": "incremental"}')
+        until_reads(source, 1000)
+        rows = [after(record) for record in reads(source)]
+        assert len({row["a"] for row in rows}) == 1000
+        assert [(row["b"], row["a"]) for row in rows] == sorted((row["b"], row["a"]) for row in rows)
+        marks = {record.value.get("source").get("snapshot") for record in reads(source)}
+        assert marks == {"incremental"}
+        # Nothing is read any more, and the offset says so.
+        postgres.execute("INSERT INTO t VALUES (5000, 'z', 'new')", dbname=props["database.dbname"])
+        source.until(lambda record: op(record) == "c" and record.topic.endswith(".t"))
+        assert len(reads(source)) == 1000
+        assert STATE not in source.offsets.stored
+
+
+def test_a_row_that_changes_while_its_chunk_is_read_never_goes_back(postgres, props):
+    stopped = threading.Event()
+
+    def write():
+        with postgres.connect(props["database.dbname"]) as connection:
+            number = 0
+            while not stopped.is_set():
+                number += 1
+                connection.execute(f"UPDATE t SET note = 'new {number}' WHERE a = {number % 1000 + 1}".encode())
+
+    with Source(props) as source:
+        source.poll()
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}')
+            until_reads(source, 1)
+            while STATE in source.offsets.stored:
+                source.until(lambda record: True)
+        finally:
+            stopped.set()
+            writer.join()
+        postgres.execute("INSERT INTO t VALUES (5000, 'z', 'end')", dbname=props["database.dbname"])
+        source.until(lambda record: (after(record) or {}).get("a") == 5000)
+        last = {}
+        for record in source.records:
+            if record.topic == "p.public.t" and record.value is not None:
+                last[after(record)["a"]] = after(record)["note"]
+        expected = dict(postgres.execute("SELECT a, note FROM t", dbname=props["database.dbname"]))
+        assert last == {a: note for a, note in expected.items() if a in last}
+        untouched = {a for a, note in expected.items() if note == "old"}
+        assert untouched <= last.keys()
+
+
+def test_a_restart_goes_on_with_the_chunk_after_the_last_stored_row(postgres, props):
+    offsets = Offsets()
+    with Source(props, offsets) as source:
+        source.poll()
+        signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}')
+        until_reads(source, 300)
+        first = {after(record)["a"] for record in reads(source)}
+    with Source(props, offsets) as source:
+        until_reads(source, 1000 - len(first))
+        second = [after(record)["a"] for record in reads(source)]
+        assert first | set(second) == set(range(1, 1001))
+        assert len(second) == 1000 - len(first)
+
+
+def test_a_condition_narrows_and_stop_ends_a_snapshot(postgres, props):
+    with Source(props) as source:
+        source.poll()
+        condition = {"data-collection": "public.t", "filter": "a < 11"}
+        narrowed = {"data-collections": ["public.t"], "additional-conditions": [condition]}
+        signal(postgres, props, "execute-snapshot", json.dumps(narrowed))
+        until_reads(source, 10)
+        assert sorted(after(record)["a"] for record in reads(source)) == list(range(1, 11))
+        signal(postgres, props, "pause-snapshot", "{}", "s2")
+        signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}', "s3")
+        signal(postgres, props, "stop-snapshot", '{"data-collections": ["public.t"], "type": "incremental"}', "s4")
+        signal(postgres, props, "resume-snapshot", "{}", "s5")
+        signal(postgres, props, "log", '{"message": "hello"}', "s6")
+        signal(postgres, props, "what is this", "no json", "s7")
+        postgres.execute("INSERT INTO t VALUES (5000, 'z', 'end')", dbname=props["database.dbname"])
+        source.until(lambda record: (after(record) or {}).get("a") == 5000)
+        assert len(reads(source)) == 10
