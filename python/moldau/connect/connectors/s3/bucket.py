@@ -192,7 +192,7 @@ def store_error(error: Exception, settings: BucketSettings) -> ConnectError:
         return ObjectExistsError(f"{where}: {_first_line(error)}")
     status = int(match[1]) if (match := _STATUS.search(text)) else None
     code = match[1] if (match := _CODE.search(text)) else ""
-    if not code and status is not None and 300 <= status < 400:
+    if not code and "redirect without LOCATION" in text:
         code = "PermanentRedirect"
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         code = code or "AccessDenied"
@@ -204,6 +204,8 @@ def store_error(error: Exception, settings: BucketSettings) -> ConnectError:
         return MissingError(message)
     if code == "AccessDenied":
         return AccessDeniedError(message)
+    if code == "PermanentRedirect":
+        return ConnectError(message)
     passes = status is None or status >= 500 or status in {408, 429} or code in {"RequestTimeout", "NoSuchUpload"}
     return (RetriableError if passes and not isinstance(error, ValueError) else ConnectError)(message)
 
