@@ -100,11 +100,44 @@ SIMPLE: Final = (
     "ShortConverter",
 )
 
+TRANSFORMS: Final = f"{KAFKA}transforms."
+
+
+def _sided(module: str, *classes: str) -> tuple[Plugin, ...]:
+    """Transforms of the key and of the value: two classes each."""
+    names = [f"{each}${side}={each}{side}" for each in classes for side in ("Key", "Value")]
+    return _of(Kind.TRANSFORMATION, TRANSFORMS, f"transforms.{module}", *names)
+
+
 TABLE: Final = (
     *_of(Kind.SINK, f"{KAFKA}file.", "connectors.file", "FileStreamSinkConnector"),
     *_of(Kind.SINK, "io.confluent.connect.s3.", "connectors.s3.sink", "S3SinkConnector"),
     *_of(Kind.SOURCE, f"{KAFKA}file.", "connectors.file", "FileStreamSourceConnector"),
     *_of(Kind.SOURCE, "io.debezium.connector.postgresql.", "connectors.postgres.source", "PostgresConnector"),
+    *_sided("cast", "Cast"),
+    *_of(Kind.TRANSFORMATION, TRANSFORMS, "transforms.headers", "DropHeaders"),
+    *_sided("fields", "ExtractField"),
+    *_of(Kind.TRANSFORMATION, TRANSFORMS, "transforms.routing", "Filter"),
+    *_sided("flatten", "Flatten"),
+    *_sided("headers", "HeaderFrom"),
+    *_sided("fields", "HoistField"),
+    *_sided("insert_field", "InsertField"),
+    *_of(Kind.TRANSFORMATION, TRANSFORMS, "transforms.headers", "InsertHeader"),
+    *_sided("fields", "MaskField"),
+    *_of(Kind.TRANSFORMATION, TRANSFORMS, "transforms.routing", "RegexRouter"),
+    *_sided("fields", "ReplaceField"),
+    *_sided("schema_metadata", "SetSchemaMetadata"),
+    *_sided("timestamps", "TimestampConverter"),
+    *_of(Kind.TRANSFORMATION, TRANSFORMS, "transforms.timestamps", "TimestampRouter"),
+    *_of(Kind.TRANSFORMATION, TRANSFORMS, "transforms.fields", "ValueToKey"),
+    *_of(
+        Kind.PREDICATE,
+        f"{TRANSFORMS}predicates.",
+        "transforms.predicates",
+        "HasHeaderKey",
+        "RecordIsTombstone",
+        "TopicNameMatches",
+    ),
     *_of(Kind.CONVERTER, f"{KAFKA}converters.", "converters.simple", *SIMPLE),
     *_of(Kind.CONVERTER, f"{KAFKA}json.", "converters.json", "JsonConverter"),
     *_of(Kind.CONVERTER, f"{KAFKA}storage.", "converters.simple", "StringConverter"),
