@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from moldau.streams.context import TaskContext
 from moldau.streams.errors import RecordError, TimestampError, UnwritableError
@@ -28,6 +28,15 @@ LeaveOut = Callable[[UnwritableError], bool]
 
 Feed = Callable[[bytes | None, bytes | None, int, Headers], None]
 """`feed(key, value, timestamp, headers)`: one record into a source, as it came off the wire."""
+
+
+class Entry(NamedTuple):
+    """A source whose records have their own time, as whoever has many records at once goes in: read, then forward."""
+
+    place: str
+    read_key: Callable[[bytes], Any]
+    read_value: Callable[[bytes], Any]
+    forward: Process
 
 
 class Task:
@@ -51,6 +60,7 @@ class Task:
         self._emit = emit
         self._sources: dict[str, Process] = {}
         self.feeds: dict[str, Feed] = {}
+        self.entries: dict[str, Entry] = {}
         used = dict.fromkeys(
             name for node in self._nodes.values() if isinstance(node, ProcessorNode) for name in node.stores
         )
@@ -71,6 +81,8 @@ class Task:
                 self._sources[node.name] = forward
                 for topic in node.topics:
                     self.feeds[topic] = self._feed(node, topic, forward)
+                    if node.timestamp_extractor is None:
+                        self.entries[topic] = _entry(node, topic, forward)
                 continue
             process = (
                 self._sink(node)
@@ -114,13 +126,7 @@ class Task:
                 times[topic] = max(before, timestamp)
             if timestamp < 0:
                 if extract is None:
-                    raise TimestampError(
-                        f"the timestamp {timestamp} is negative",
-                        context.topic,
-                        context.partition,
-                        context.offset,
-                        hint=f"give {place} a timestamp extractor: Consumed.with_(..., timestamp_extractor=...)",
-                    )
+                    raise negative_timestamp(place, timestamp, context)
                 context.dropped(node.name, "the extracted timestamp is negative")
                 return
             context.timestamp = timestamp
@@ -170,6 +176,27 @@ class Task:
         self.context.punctuators.clear()
         for store in self.stores.values():
             store.close()
+
+
+def _entry(node: SourceNode, topic: str, forward: Process) -> Entry:
+    place = f"source {node.name} ({topic})"
+    return Entry(
+        place,
+        required(node.key, place, "key").bind(topic, "key").deserialize,
+        required(node.value, place, "value").bind(topic, "value").deserialize,
+        forward,
+    )
+
+
+def negative_timestamp(place: str, timestamp: int, context: TaskContext) -> TimestampError:
+    """What is said of a record whose own time is before 1970."""
+    return TimestampError(
+        f"the timestamp {timestamp} is negative",
+        context.topic,
+        context.partition,
+        context.offset,
+        hint=f"give {place} a timestamp extractor: Consumed.with_(..., timestamp_extractor=...)",
+    )
 
 
 def _counted(process: Process, node: str, counts: Counter[str]) -> Process:

@@ -30,13 +30,20 @@ class Filter:
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         predicate, wanted = self.predicate, self.wanted
-        if self.takes_key:
+        if self.takes_key and wanted:
 
-            def process_pair(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
-                if bool(predicate(key, value)) is wanted:
+            def process_kept_pair(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+                if predicate(key, value):
                     forward(key, value, timestamp, headers)
 
-            return process_pair
+            return process_kept_pair
+        if self.takes_key:
+
+            def process_other_pairs(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+                if not predicate(key, value):
+                    forward(key, value, timestamp, headers)
+
+            return process_other_pairs
         if wanted:
 
             def process_kept(key: Any, value: Any, timestamp: int, headers: Headers) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from moldau.streams.context import TaskContext
+from moldau.streams.dsl.windows import TimeWindows
 from moldau.streams.operators.aggregates import Aggregator, Initializer, may_change
 from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process, fan_out
 from moldau.streams.operators.tables import StoreView, TableOperator
@@ -79,6 +80,8 @@ class TimeWindowAggregate(TableOperator):
         closing = WindowClosing(node, self._store.name, _bounds(self.windows), find_in_windows(store), forward)
         close = closing.emit_closed if self._emit_on_close else None
         reads_twice = sends_old and may_change(self._store)
+        if close is None and late is None and not sends_old and _is_tumbling(self.windows):
+            return self._tumbling(node, store, forward)
         stream_time = -1
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
@@ -117,6 +120,45 @@ class TimeWindowAggregate(TableOperator):
                 close(closed, headers)
 
         return process
+
+    def _tumbling(self, node: NodeContext, store: Any, forward: Process) -> Process:
+        """The same where a record is in one window and nobody asks for more than the result."""
+        fetch, put, dropped = store.fetch, store.put, node.dropped
+        initializer, aggregator = self._initializer, self._aggregator
+        size, grace, make = self.windows.size_ms, self.windows.grace_ms, tuple.__new__
+        stream_time = -1
+
+        def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+            nonlocal stream_time
+            if key is None:
+                dropped("the key is null")
+                return
+            if timestamp > stream_time:
+                stream_time = timestamp
+            start = timestamp - timestamp % size
+            end = start + size
+            if end <= stream_time - grace:
+                dropped("the window is closed")
+                return
+            held = fetch(key, start)
+            if held is None:
+                new, newest = aggregator(key, value, initializer()), timestamp
+            else:
+                newest = held[1]
+                new = aggregator(key, value, held[0])
+                if timestamp > newest:
+                    newest = timestamp
+            put(key, (new, newest), start)
+            if end > _INT64_MAX:
+                end = _INT64_MAX
+            # Past the constructor of the named tuple, which is a function of Python.
+            forward(make(Windowed, (key, start, end)), (new, None, True), newest, headers)
+
+        return process
+
+
+def _is_tumbling(windows: Grid) -> bool:
+    return isinstance(windows, TimeWindows) and windows.advance_ms == windows.size_ms
 
 
 def _bounds(windows: Grid) -> Bounds:

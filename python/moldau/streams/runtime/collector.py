@@ -39,23 +39,20 @@ class LeftOut:
     """
 
     def __init__(self) -> None:
-        self._known: set[bytes] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self._known)
+        self.known: set[bytes] = set()
 
     def add(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         """Leave this one out from now on."""
-        if len(self._known) >= _LEFT_OUT_MAX:
+        if len(self.known) >= _LEFT_OUT_MAX:
             raise ProductionError(
                 f"{_LEFT_OUT_MAX:,} records of one transaction after the other were refused by {topic}\n"
                 "hint: production.exception.handler leaves them out one by one; mend what refuses them all"
             )
-        self._known.add(_fingerprint(topic, key, value))
+        self.known.add(_fingerprint(topic, key, value))
 
     def has(self, topic: str, key: bytes | None, value: bytes | None) -> bool:
         """Whether this one was given up."""
-        return _fingerprint(topic, key, value) in self._known
+        return _fingerprint(topic, key, value) in self.known
 
 
 def _fingerprint(topic: str, key: bytes | None, value: bytes | None) -> bytes:
@@ -103,7 +100,8 @@ class RecordCollector:
 
     def emitter(self, on_cluster: Callable[[str], str]) -> Emit:
         """The function that the sinks of a task write with; `on_cluster` gives the cluster's name of a topic."""
-        send, delivered = self._send, self._delivered
+        send, delivered, produce = self._send, self._delivered, self._producer.produce
+        left_out = self._left_out.known
         names: dict[str, str] = {}
 
         def emit(
@@ -123,7 +121,17 @@ class RecordCollector:
             if partitioner is not None:
                 chosen = partitioner(name, key_object, value_object, self.partition_count(name))
                 partition = -1 if chosen is None else chosen
-            send(name, value, key, partition, delivered, timestamp, list(headers) if headers else None)
+            written: Any = list(headers) if headers else None
+            if not left_out:
+                try:
+                    produce(name, value, key, partition, delivered, None, timestamp, written)
+                except (BufferError, KafkaException):
+                    # Once more on the way that waits, or asks the handler.
+                    pass
+                else:
+                    self.sent += 1
+                    return
+            send(name, value, key, partition, delivered, timestamp, written)
 
         return emit
 
@@ -228,7 +236,7 @@ class RecordCollector:
     ) -> None:
         produce = self._producer.produce
         deadline = 0.0
-        if self._left_out and self._left_out.has(topic, key, value):
+        if self._left_out.known and self._left_out.has(topic, key, value):
             return
         while True:
             try:

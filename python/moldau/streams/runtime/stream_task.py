@@ -23,7 +23,7 @@ from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
 from moldau.streams.runtime.outcomes import TaskMigratedError
 from moldau.streams.serdes import required
 from moldau.streams.state.contract import ChangelogWriter, OpenStore, Store
-from moldau.streams.task import Emit, Feed, Task
+from moldau.streams.task import Emit, Entry, Feed, Task, negative_timestamp
 from moldau.streams.topology.nodes import SourceNode, StoreSpec
 from moldau.streams.topology.topology import Topology
 
@@ -34,6 +34,8 @@ logger: Final = logging.getLogger("moldau.streams")
 
 NO_HEADERS: Final = ()
 NO_IDLING: Final = -1
+NOT_OF_THE_RECORD: Final = (ProductionError, TaskMigratedError, TimestampError, UnwritableError)
+"""Errors of what was written before the record in work, and those that no handler of records decides."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,9 +63,10 @@ class TaskParts:
 class Input:
     """One partition that a task reads."""
 
-    def __init__(self, topic: str, feed: Feed, node: SourceNode) -> None:
+    def __init__(self, topic: str, feed: Feed, entry: Entry | None, node: SourceNode) -> None:
         self.topic = topic
         self.feed = feed
+        self.entry = entry
         self.extracts = node.timestamp_extractor is not None
         self.records: deque[Message] = deque()
         self.time = -1
@@ -85,10 +88,14 @@ class Input:
             self._head_time = self._time_of(self.records[0], self.time)
         return self._head_time
 
-    def take(self) -> Message:
-        """The next record."""
+    def take_first(self, count: int) -> Sequence[Message]:
+        """The next records."""
         self._head_time = None
-        return self.records.popleft()
+        if count == 1:
+            return (self.records.popleft(),)
+        assert count == len(self.records)
+        taken, self.records = self.records, deque()
+        return taken
 
     def clear(self) -> None:
         """Forget what was not processed."""
@@ -122,11 +129,17 @@ class StreamTask:
         self._topics = sub.topics
         sources = {topic: node for node in sub.nodes if isinstance(node, SourceNode) for topic in node.topics}
         self.inputs: dict[str, Input] = {
-            topic: Input(topic, self.task.feeds[sub.topics[topic]], sources[sub.topics[topic]])
+            topic: Input(
+                topic,
+                self.task.feeds[sub.topics[topic]],
+                self.task.entries.get(sub.topics[topic]),
+                sources[sub.topics[topic]],
+            )
             for topic in sub.inputs(task_id.partition)
         }
         self._dirty = False
-        self._in_work: Message | None = None
+        self._run: Sequence[Message] = ()
+        """The records that are in work."""
         self.processed = 0
         self.record_age_ms: int | None = None
         """How old the latest record was when it had been worked on, ms; None before the first."""
@@ -248,31 +261,68 @@ class StreamTask:
 
     def _process_run(self, source: Input, count: int) -> None:
         """Take the first records of one input through the topology."""
-        context, feed, take = self.context, source.feed, source.take
-        context.topic = source.topic
-        punctuators = context.punctuators
-        topic, times, latest = self._topics[source.topic], self.task.partition_times, -1
+        records = source.take_first(count)
+        self.context.topic = source.topic
         self._dirty = True
+        self._run = records
+        if source.entry is None:
+            self._take_through(records, source.feed)
+            source.time = max(source.time, self.task.partition_times.get(self._topics[source.topic], -1))
+        else:
+            source.time = max(source.time, self._take_straight(records, source.entry))
+        self._run = ()
+        source.position = records[-1].offset() + 1
+
+    def _take_straight(self, records: Sequence[Message], entry: Entry) -> int:
+        """The loop that nearly all records go through; returns their greatest timestamp."""
+        context, latest = self.context, -1
+        punctuators = context.punctuators
+        place, read_key, read_value, forward = entry
         message: Message
-        for _ in range(count):
-            message = take()
-            offset = context.offset = message.offset()
-            self._in_work = message
+        for message in records:
+            context.offset = message.offset()
+            key, value, timestamp = message.key(), message.value(), message.timestamp()[1]
             try:
-                feed(message.key(), message.value(), message.timestamp()[1], message.headers() or NO_HEADERS)
-            except (ProductionError, TaskMigratedError, TimestampError, UnwritableError):
-                # Of what was written before this record, or what no handler of records decides.
-                raise
+                if key is not None:
+                    key = read_key(key)
+                if value is not None:
+                    value = read_value(value)
             except Exception as error:  # noqa: BLE001 (the handler decides, and raises it again unless it goes on)
+                self._handle_unreadable(error, message)
+                continue
+            if timestamp < 0:
+                raise negative_timestamp(place, timestamp, context)
+            context.timestamp = timestamp
+            if timestamp > latest:
+                latest = timestamp
+                if timestamp > context.stream_time:
+                    context.stream_time = timestamp
+            try:
+                forward(key, value, timestamp, message.headers() or NO_HEADERS)
+            except NOT_OF_THE_RECORD:
+                raise
+            except Exception as error:  # noqa: BLE001 (as above)
                 self._handle(error, message)
-            else:
-                if context.timestamp > latest:
-                    latest = context.timestamp
-            source.position = offset + 1
             if punctuators:
                 self.task.punctuate(PunctuationType.STREAM_TIME, context.stream_time)
-        self._in_work = None
-        source.time = max(source.time, times.get(topic, latest))
+        return latest
+
+    def _take_through(self, records: Sequence[Message], feed: Feed) -> None:
+        """The same for a source that extracts timestamps."""
+        context = self.context
+        message: Message
+        for message in records:
+            context.offset = message.offset()
+            try:
+                feed(message.key(), message.value(), message.timestamp()[1], message.headers() or NO_HEADERS)
+            except NOT_OF_THE_RECORD:
+                raise
+            except RecordError as error:
+                self._handle_unreadable(error.__cause__ or error, message)
+            except Exception as error:  # noqa: BLE001 (as above)
+                self._handle(error, message)
+            if context.punctuators:
+                self.task.punctuate(PunctuationType.STREAM_TIME, context.stream_time)
 
     def _failure(self, cause: BaseException, message: Message) -> Failure:
         assert self.context.topic is not None
@@ -290,7 +340,7 @@ class StreamTask:
 
     def _leave_out(self, error: UnwritableError) -> bool:
         """Whether to go on without what a sink cannot serialise: the handler is shown the record it was made from."""
-        message = self._in_work
+        message = next((one for one in self._run if one.offset() == self.context.offset), None)
         if message is None:
             # Of a punctuator: there is no record to show.
             return False
@@ -298,18 +348,18 @@ class StreamTask:
         self.skipped += decision is Response.CONTINUE
         return decision is Response.CONTINUE
 
+    def _handle_unreadable(self, error: BaseException, message: Message) -> None:
+        self._decide(self._parts.on_unreadable, "cannot be read", error, message)
+
     def _handle(self, error: Exception, message: Message) -> None:
-        parts = self._parts
-        unreadable = isinstance(error, RecordError) and error.__cause__ is not None
-        cause = error.__cause__ if unreadable and error.__cause__ is not None else error
-        failure = self._failure(cause, message)
-        handler = parts.on_unreadable if unreadable else parts.on_unprocessable
+        self._decide(self._parts.on_unprocessable, "cannot be processed", error, message)
+
+    def _decide(self, handler: Handler, what: str, error: BaseException, message: Message) -> None:
+        failure = self._failure(error, message)
         decision = handler(failure)
-        parts.dead_letter(failure)
+        self._parts.dead_letter(failure)
         if decision is Response.FAIL:
-            if unreadable:
-                raise error
-            raise RecordError("cannot be processed", failure.topic, failure.partition, failure.offset) from error
+            raise RecordError(what, failure.topic, failure.partition, failure.offset) from error
         self.skipped += 1
 
     def punctuate_wall_clock(self, now: int) -> None:
