@@ -32,6 +32,7 @@ def _p(name: str, kind: str, default: str | None, importance: str, rule: str, do
 
 _CONNECTION = (
     _p("topic.prefix", "string", None, "high", "prefix", "First part of every topic's name, and the name in offsets."),
+    _p("database.server.name", "string", None, "low", "", "What Debezium before 2.0 called topic.prefix."),
     _p("database.hostname", "string", None, "high", "required", "Host of the server."),
     _p("database.port", "int", "5432", "high", "int", "Port of the server."),
     _p("database.user", "string", None, "high", "required", "User with the REPLICATION attribute."),
