@@ -44,7 +44,7 @@ public final class Recorder {
         for (final JsonNode each : JSON.readTree(new File(arguments[0]))) {
             recorded.set(each.get("name").asText(), run(each));
         }
-        System.out.println(JSON.writerWithDefaultPrettyPrinter().writeValueAsString(recorded));
+        JSON.writeValue(new File(arguments[1]), recorded);
     }
 
     private static JsonNode run(final JsonNode each) throws Exception {

@@ -241,11 +241,149 @@ TEXTS_TO_PARSE = (
 )  # fmt: skip
 
 
+SOURCE = {**struct(connector=TEXT, schema=maybe(TEXT), table=maybe(TEXT), lsn=maybe(LONG)), "name": "io.source"}
+ROW = {**struct(id=LONG, name=maybe(TEXT), status=of("STRING", default="NEW")), "name": "p.public.users.Value"}
+OUTBOX_ROW = {
+    **struct(
+        id=TEXT,
+        aggregatetype=TEXT,
+        aggregateid=TEXT,
+        type=TEXT,
+        payload=maybe(TEXT),
+        shard=maybe(INT),
+        version=maybe(INT),
+        at=maybe(of("INT64", name="io.debezium.time.MicroTimestamp", version=1)),
+        plain=maybe(LONG),
+    ),
+    "name": "p.public.outbox.Value",
+}
+EVENT = {
+    "id": "e1", "aggregatetype": "order", "aggregateid": "42", "type": "OrderCreated", "payload": '{"a": 1}',
+    "shard": 2, "version": 3, "at": 1_714_979_289_007_009, "plain": 5,
+}  # fmt: skip
+
+
+def change(operation: str, row: Node, before: Any = None, after: Any = None, **more: Any) -> Node:
+    schema = struct(
+        before=maybe(row),
+        after=maybe(row),
+        source=SOURCE,
+        transaction=maybe({**struct(id=TEXT, total_order=LONG), "name": "tx"}),
+        op=TEXT,
+        ts_ms=maybe(LONG),
+    )
+    source = {"connector": "postgresql", "schema": "public", "table": "users", "lsn": 99}
+    value = {"before": before, "after": after, "source": source, "op": operation, "ts_ms": AT}
+    return record(value, {**schema, "name": "p.public.t.Envelope"}, key_schema=struct(id=LONG), key={"id": 1}, **more)
+
+
+def event(**columns: Any) -> Node:
+    return change("c", OUTBOX_ROW, after={**EVENT, **columns})
+
+
+CHANGES: dict[str, Node] = {
+    "insert": change("c", ROW, after={"id": 1, "name": "Ada"}),
+    "update": change("u", ROW, before={"id": 1, "name": "A"}, after={"id": 1, "status": "OLD"}),
+    "read": change("r", ROW, after={"id": 1}, headers=[["drop", TEXTS, ["name", "id"]]]),
+    "delete": change("d", ROW, before={"id": 1, "name": "Ada"}),
+    "truncate": change("t", ROW),
+    "tombstone": record(None, None, key_schema=struct(id=LONG), key={"id": 1}),
+    "heartbeat": record({"ts_ms": 1}, {**struct(ts_ms=LONG), "name": "io.debezium.connector.common.Heartbeat"}),
+}
+EVENTS: dict[str, Node] = {
+    "event": event(),
+    "event without payload": event(payload=None),
+    "event with a blank payload": event(payload=" "),
+    "event with nested payload": event(
+        payload='{"a":{"b":[1,2],"c":3000000000},"d":[{"x":1},{"y":null,"z":"q"}],"e":null,"f":1.5}'
+    ),
+    "event with text": event(payload="hello"),
+    "event with a list": event(payload="[1,2]"),
+    "event with mixed list": event(payload='{"a":[1,"x"]}'),
+    "event with empty list": event(payload='{"a":[],"b":true}'),
+    "event without moment": event(at=None),
+    "event to a dotted place": event(aggregatetype="a.b"),
+    "outbox update": change("u", OUTBOX_ROW, before=EVENT, after=EVENT),
+    "outbox delete": change("d", OUTBOX_ROW, before=EVENT),
+    "tombstone": record(None, None),
+    "heartbeat": CHANGES["heartbeat"],
+    "no outbox": CHANGES["insert"],
+}
+DEBEZIUM = "io.debezium.transforms."
+PLACE = "table.fields.additional.placement"
+HANDLING = "delete.tombstone.handling.mode"
+ALL_CHANGES, ALL_EVENTS = tuple(CHANGES), tuple(EVENTS)
+EXTRACTIONS: list[tuple[dict[str, str], tuple[str, ...]]] = [
+    ({}, ALL_CHANGES),
+    *[
+        ({HANDLING: mode}, ALL_CHANGES)
+        for mode in ("drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone")
+    ],
+    ({"add.fields": "op,table,source.lsn,lsn:position,transaction.id,nothing"}, ALL_CHANGES),
+    ({"add.fields": "op,ts_ms", "add.fields.prefix": "m_", HANDLING: "rewrite"}, ALL_CHANGES),
+    ({"add.headers": "op,source.table,total_order"}, ALL_CHANGES),
+    ({"add.headers": "op", HANDLING: "rewrite-with-tombstone", "add.headers.prefix": ""}, ALL_CHANGES),
+    ({"drop.fields.header.name": "drop"}, ("read", "insert")),
+    ({"drop.fields.header.name": "drop", "drop.fields.keep.schema.compatible": "false"}, ("read", "insert")),
+    (
+        {
+            "drop.fields.header.name": "drop",
+            "drop.fields.keep.schema.compatible": "false",
+            "drop.fields.from.key": "true",
+        },
+        ("read",),
+    ),
+    ({"route.by.field": "name"}, ("insert", "update", "delete")),
+    ({HANDLING: "rewrite", "replace.null.with.default": "false"}, ("insert",)),
+    ({HANDLING: "nothing"}, ("insert",)),
+]
+ROUTINGS: list[tuple[dict[str, str], tuple[str, ...]]] = [
+    ({}, ALL_EVENTS),
+    ({PLACE: "type:header:eventType"}, ALL_EVENTS),
+    ({PLACE: "type:envelope,plain:envelope:n,shard:partition"}, ALL_EVENTS),
+    ({PLACE: "type:header,nothing:header"}, ("event",)),
+    ({PLACE: "type:header,nothing:envelope", "table.field.additional.missing": "ignore"}, ("event",)),
+    ({PLACE: "type"}, ("event",)),
+    ({"table.expand.json.payload": "true"}, ALL_EVENTS),
+    (
+        {"table.expand.json.payload": "true", "table.json.payload.null.behavior": "optional_bytes"},
+        ("event with nested payload",),
+    ),
+    ({"route.tombstone.on.empty.payload": "true"}, ALL_EVENTS),
+    ({"table.op.invalid.behavior": "fatal"}, ("outbox update", "outbox delete")),
+    ({"table.op.invalid.behavior": "error"}, ("outbox update",)),
+    ({"table.field.event.timestamp": "at"}, ("event", "event without moment")),
+    ({"table.field.event.timestamp": "plain"}, ("event",)),
+    ({"table.field.event.timestamp": "gone"}, ("event",)),
+    ({"table.field.event.schema.version": "version", PLACE: "type:envelope"}, ("event",)),
+    ({"table.field.event.key": "type", "table.field.event.id": "aggregateid"}, ("event",)),
+    ({"table.field.event.key": "gone"}, ("event",)),
+    ({"table.field.event.payload": "gone"}, ("event",)),
+    ({"table.field.event.payload": "plain"}, ("event",)),
+    ({"route.by.field": "type", "route.topic.regex": "(.*)Created", "route.topic.replacement": "new.$1"}, ("event",)),
+    ({"route.topic.replacement": "${routedByValue}.events"}, ("event", "event to a dotted place")),
+]
+
+
 def named() -> list[dict[str, Any]]:
     """Every case with its name."""
     found = [
         {"name": f"{short} {settings} of {name}", "class": KAFKA + short, "config": settings, "record": RECORDS[name]}
         for short, settings, names in TRANSFORMS
+        for name in names
+    ]
+    found += [
+        {
+            "name": f"{short} {settings} of {name}",
+            "class": DEBEZIUM + short,
+            "config": settings,
+            "record": records[name],
+        }
+        for short, table, records in (
+            ("ExtractNewRecordState", EXTRACTIONS, CHANGES),
+            ("outbox.EventRouter", ROUTINGS, EVENTS),
+        )
+        for settings, names in table
         for name in names
     ]
     return found + [{"name": f"text {text!r}", "text": text} for text in TEXTS_TO_PARSE]

@@ -13,6 +13,8 @@ from tests.golden.connect.cases import KAFKA, named
 from moldau.connect.data.values import parse_string
 from moldau.connect.errors import ConfigError, ConnectError
 from moldau.connect.plugin import Predicate
+from moldau.connect.transforms.debezium import ExtractNewRecordState
+from moldau.connect.transforms.outbox import EventRouter
 
 RECORDED = json.loads(Path("tests/golden/connect/recorded.json").read_text())
 MODULES = {
@@ -33,15 +35,27 @@ MODULES = {
     "TimestampRouter": "timestamps",
     "ValueToKey": "fields",
 }
+DEBEZIUM = {
+    "io.debezium.transforms.ExtractNewRecordState": ExtractNewRecordState,
+    "io.debezium.transforms.outbox.EventRouter": EventRouter,
+}
 # Where Moldau does otherwise, and why.
 OTHERWISE = {
     "TimestampRouter {'timestamp.format': 'yyyy-bb'} of text": "a bad pattern is found when it is configured",
     "TimestampRouter {'timestamp.format': \"'open\"} of text": "a bad pattern is found when it is configured",
     "SetSchemaMetadata$Value {'schema.name': 'n', 'schema.version': '9'} of text": "Kafka asks a string for its fields",
+    "outbox.EventRouter {'table.expand.json.payload': 'true'} of event with nested payload": (
+        "fields found in several objects of a list stand in their order, not in that of Java's hash"
+    ),
+    "outbox.EventRouter {'table.expand.json.payload': 'true'} of event with a list": (
+        "a list is no payload to expand; Debezium leaves the text, under the schema of a list"
+    ),
 }
 
 
 def plugin_of(name: str) -> Any:
+    if name in DEBEZIUM:
+        return DEBEZIUM[name]()
     short = name.removeprefix(KAFKA)
     plain, _, side = short.partition("$")
     if plain.startswith("predicates."):
