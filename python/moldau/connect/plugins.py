@@ -130,6 +130,8 @@ TABLE: Final = (
     *_sided("timestamps", "TimestampConverter"),
     *_of(Kind.TRANSFORMATION, TRANSFORMS, "transforms.timestamps", "TimestampRouter"),
     *_of(Kind.TRANSFORMATION, TRANSFORMS, "transforms.fields", "ValueToKey"),
+    *_of(Kind.TRANSFORMATION, "io.debezium.transforms.", "transforms.debezium", "ExtractNewRecordState"),
+    *_of(Kind.TRANSFORMATION, "io.debezium.transforms.outbox.", "transforms.outbox", "EventRouter"),
     *_of(
         Kind.PREDICATE,
         f"{TRANSFORMS}predicates.",

@@ -60,108 +60,108 @@ def _check_placements(_: str, pairs: Any) -> None:
     placements_of(pairs)
 
 
-def _settings() -> ConfigDef:
-    table, router = "Table", "Router"
-    return (
-        ConfigDef()
-        .define("table.field.event.id", Type.STRING, "id", doc="The column with the event's id.", group=table)
-        .define("table.field.event.key", Type.STRING, "aggregateid", doc="The column with the key.", group=table)
-        .define("table.field.event.type", Type.STRING, "type", doc="The column with the event's type.", group=table)
-        .define("table.field.event.payload", Type.STRING, "payload", doc="The column with the payload.", group=table)
-        .define(
-            "table.field.event.timestamp",
-            Type.STRING,
-            None,
-            doc="The column with the timestamp; without it the event has that of the change.",
-            group=table,
-        )
-        .define(
-            "table.fields.additional.placement",
-            Type.LIST,
-            None,
-            Rule(_check_placements, "column:header|envelope|partition[:alias], ..."),
-            Importance.HIGH,
-            "Further columns, as column:place or column:place:alias. Places: header, envelope, partition.",
-            group=table,
-        )
-        .define(
-            "table.field.additional.missing",
-            Type.STRING,
-            "error",
-            CaseInsensitiveValidString("error", "ignore"),
-            doc="What to do when such a column is not there.",
-            group=table,
-        )
-        .define(
-            "table.field.event.schema.version",
-            Type.STRING,
-            None,
-            doc="The column with the version of the event's schema.",
-            group=table,
-        )
-        .define(
-            "table.op.invalid.behavior",
-            Type.STRING,
-            "warn",
-            CaseInsensitiveValidString("warn", "error", "fatal"),
-            doc="What to do about an update of the table: log (`warn`, `error`) and leave it out, or fail (`fatal`).",
-            group=table,
-        )
-        .define(
-            "table.expand.json.payload",
-            Type.BOOLEAN,
-            False,
-            doc="Whether JSON in the payload becomes a struct.",
-            group=table,
-        )
-        .define(
-            "table.json.payload.null.behavior",
-            Type.STRING,
-            "ignore",
-            CaseInsensitiveValidString("ignore", "optional_bytes"),
-            doc="What null in that JSON becomes: no field, or optional bytes.",
-            group=table,
-        )
-        .define(
-            "route.by.field",
-            Type.STRING,
-            "aggregatetype",
-            importance=Importance.HIGH,
-            doc="The column that says where the event goes.",
-            group=router,
-        )
-        .define(
-            "route.topic.regex",
-            Type.STRING,
-            "(?<routedByValue>.*)",
-            JavaRegexValidator(),
-            Importance.LOW,
-            "What is matched against it.",
-            group=router,
-        )
-        .define(
-            "route.topic.replacement",
-            Type.STRING,
-            "outbox.event.${routedByValue}",
-            importance=Importance.HIGH,
-            doc="The topic.",
-            group=router,
-        )
-        .define(
-            "route.tombstone.on.empty.payload",
-            Type.BOOLEAN,
-            False,
-            importance=Importance.HIGH,
-            doc="Whether an event without a payload becomes a tombstone.",
-            group=router,
-        )
+TABLE: Final = "Table"
+ROUTER: Final = "Router"
+CONFIG: Final = (
+    ConfigDef()
+    .define("table.field.event.id", Type.STRING, "id", doc="The column with the event's id.", group=TABLE)
+    .define("table.field.event.key", Type.STRING, "aggregateid", doc="The column with the key.", group=TABLE)
+    .define("table.field.event.type", Type.STRING, "type", doc="The column with the event's type.", group=TABLE)
+    .define("table.field.event.payload", Type.STRING, "payload", doc="The column with the payload.", group=TABLE)
+    .define(
+        "table.field.event.timestamp",
+        Type.STRING,
+        None,
+        doc="The column with the timestamp; without it the event has that of the change.",
+        group=TABLE,
     )
+    .define(
+        "table.fields.additional.placement",
+        Type.LIST,
+        None,
+        Rule(_check_placements, "column:header|envelope|partition[:alias], ..."),
+        Importance.HIGH,
+        "Further columns, as column:place or column:place:alias. Places: header, envelope, partition.",
+        group=TABLE,
+    )
+    .define(
+        "table.field.additional.missing",
+        Type.STRING,
+        "error",
+        CaseInsensitiveValidString("error", "ignore"),
+        doc="What to do when such a column is not there.",
+        group=TABLE,
+    )
+    .define(
+        "table.field.event.schema.version",
+        Type.STRING,
+        None,
+        doc="The column with the version of the event's schema.",
+        group=TABLE,
+    )
+    .define(
+        "table.op.invalid.behavior",
+        Type.STRING,
+        "warn",
+        CaseInsensitiveValidString("warn", "error", "fatal"),
+        doc="What to do about an update of the table: log (`warn`, `error`) and leave it out, or fail (`fatal`).",
+        group=TABLE,
+    )
+    .define(
+        "table.expand.json.payload",
+        Type.BOOLEAN,
+        False,
+        doc="Whether JSON in the payload becomes a struct.",
+        group=TABLE,
+    )
+    .define(
+        "table.json.payload.null.behavior",
+        Type.STRING,
+        "ignore",
+        CaseInsensitiveValidString("ignore", "optional_bytes"),
+        doc="What null in that JSON becomes: no field, or optional bytes.",
+        group=TABLE,
+    )
+    .define(
+        "route.by.field",
+        Type.STRING,
+        "aggregatetype",
+        importance=Importance.HIGH,
+        doc="The column that says where the event goes.",
+        group=ROUTER,
+    )
+    .define(
+        "route.topic.regex",
+        Type.STRING,
+        "(?<routedByValue>.*)",
+        JavaRegexValidator(),
+        Importance.LOW,
+        "What is matched against it.",
+        group=ROUTER,
+    )
+    .define(
+        "route.topic.replacement",
+        Type.STRING,
+        "outbox.event.${routedByValue}",
+        importance=Importance.HIGH,
+        doc="The topic.",
+        group=ROUTER,
+    )
+    .define(
+        "route.tombstone.on.empty.payload",
+        Type.BOOLEAN,
+        False,
+        importance=Importance.HIGH,
+        doc="Whether an event without a payload becomes a tombstone.",
+        group=ROUTER,
+    )
+)
 
 
 class EventRouter(KafkaTransformation):
     """See the module. Changes of other tables and records that are no changes pass as they are."""
 
-    CONFIG = _settings()
+    CONFIG = CONFIG
 
     def take(self, settings: Mapping[str, Any]) -> None:
         self._id: str = settings["table.field.event.id"]

@@ -1,6 +1,5 @@
 """Transforms, predicates and the guessing of types do what Kafka's own do: the recorded cases, one by one."""
 
-import importlib
 import json
 import re
 from pathlib import Path
@@ -8,37 +7,15 @@ from typing import Any
 
 import pytest
 from tests.golden.connect.as_json import comparable, record_of, typed, written
-from tests.golden.connect.cases import KAFKA, named
+from tests.golden.connect.cases import named
 
 from moldau.connect.data.values import parse_string
 from moldau.connect.errors import ConfigError, ConnectError
 from moldau.connect.plugin import Predicate
-from moldau.connect.transforms.debezium import ExtractNewRecordState
-from moldau.connect.transforms.outbox import EventRouter
+from moldau.connect.plugins import Kind, Plugins
 
 RECORDED = json.loads(Path("tests/golden/connect/recorded.json").read_text())
-MODULES = {
-    "Cast": "cast",
-    "DropHeaders": "headers",
-    "ExtractField": "fields",
-    "Filter": "routing",
-    "Flatten": "flatten",
-    "HeaderFrom": "headers",
-    "HoistField": "fields",
-    "InsertField": "insert_field",
-    "InsertHeader": "headers",
-    "MaskField": "fields",
-    "RegexRouter": "routing",
-    "ReplaceField": "fields",
-    "SetSchemaMetadata": "schema_metadata",
-    "TimestampConverter": "timestamps",
-    "TimestampRouter": "timestamps",
-    "ValueToKey": "fields",
-}
-DEBEZIUM = {
-    "io.debezium.transforms.ExtractNewRecordState": ExtractNewRecordState,
-    "io.debezium.transforms.outbox.EventRouter": EventRouter,
-}
+PLUGINS = Plugins()
 # Where Moldau does otherwise, and why.
 OTHERWISE = {
     "TimestampRouter {'timestamp.format': 'yyyy-bb'} of text": "a bad pattern is found when it is configured",
@@ -53,20 +30,10 @@ OTHERWISE = {
 }
 
 
-def plugin_of(name: str) -> Any:
-    if name in DEBEZIUM:
-        return DEBEZIUM[name]()
-    short = name.removeprefix(KAFKA)
-    plain, _, side = short.partition("$")
-    if plain.startswith("predicates."):
-        return getattr(importlib.import_module("moldau.connect.transforms.predicates"), plain.split(".")[1])()
-    return getattr(importlib.import_module(f"moldau.connect.transforms.{MODULES[plain]}"), plain + side)()
-
-
 def outcome_of(case: dict[str, Any]) -> dict[str, Any]:
     if "text" in case:
         return {"parsed": typed(*parse_string(case["text"]))}
-    plugin = plugin_of(case["class"])
+    plugin = PLUGINS.find(case["class"], Kind.TRANSFORMATION, Kind.PREDICATE)()
     try:
         plugin.configure(case["config"])
     except ConfigError:
