@@ -26,6 +26,12 @@ _LOG = logging.getLogger(__name__)
 NEW_KEY: Final = "__debezium.newkey"
 OLD_KEY: Final = "__debezium.oldkey"
 _CONTEXT: Final = "__debezium.context."
+_PLACES: Final = {field.name: field.index for field in source_info.SCHEMA.fields}
+_TS_MS, _TS_US, _TS_NS = _PLACES["ts_ms"], _PLACES["ts_us"], _PLACES["ts_ns"]
+_SNAPSHOT, _SEQUENCE, _DB = _PLACES["snapshot"], _PLACES["sequence"], _PLACES["db"]
+_SCHEMA, _TABLE = _PLACES["schema"], _PLACES["table"]
+_TX_ID, _LSN, _XMIN = _PLACES["txId"], _PLACES["lsn"], _PLACES["xmin"]
+_ORIGIN, _ORIGIN_LSN = _PLACES["origin"], _PLACES["origin_lsn"]
 
 
 # The place of the next event in its transaction, and its offset.
@@ -71,32 +77,30 @@ class Events:
         self._context = [
             Header(_CONTEXT + name, value, Schema.STRING_SCHEMA) for name, value in settings.extended_headers
         ]
+        self._source_template: list[Any] = [None] * len(source_info.SCHEMA.fields)
+        self._source_template[:3] = [source_info.DEBEZIUM_VERSION, source_info.CONNECTOR, settings.prefix]
+        self._source_template[_DB] = settings.database
         self.out: list[ChangeRecord] = []
         self.xmin: int | None = None
         self.origin: tuple[str, int] | None = None
 
     def source(self, position: Position, schema: str, table: str, mark: str = "false") -> Struct:
+        """The source block. Most of it is the same for all events: what is not is put into a copy."""
         time_us, lsn, commit_lsn = position.time_us, position.lsn, position.commit_lsn
-        origin, origin_lsn = self.origin or (None, None)
-        incremental = mark == "incremental"
-        values = [
-            source_info.DEBEZIUM_VERSION,
-            source_info.CONNECTOR,
-            self._settings.prefix,
-            time_us // 1000,
-            mark,
-            self._settings.database,
-            f'["{commit_lsn}","{lsn}"]' if commit_lsn else f'[null,"{lsn}"]',
-            time_us,
-            time_us * 1000,
-            schema,
-            table,
-            None if incremental else position.xid,
-            None if incremental else lsn,
-            None if incremental else self.xmin,
-            origin,
-            origin_lsn,
-        ]
+        values = self._source_template.copy()
+        values[_TS_MS] = time_us // 1000
+        values[_SNAPSHOT] = mark
+        values[_SEQUENCE] = f'["{commit_lsn}","{lsn}"]' if commit_lsn else f'[null,"{lsn}"]'
+        values[_TS_US] = time_us
+        values[_TS_NS] = time_us * 1000
+        values[_SCHEMA] = schema
+        values[_TABLE] = table
+        if mark != "incremental":
+            values[_TX_ID] = position.xid
+            values[_LSN] = lsn
+            values[_XMIN] = self.xmin
+        if self.origin is not None:
+            values[_ORIGIN], values[_ORIGIN_LSN] = self.origin
         return Struct.of(source_info.SCHEMA, values)
 
     def insert(self, table: TableSchema, new: RawRow, position: Position, step: Step) -> None:
@@ -124,7 +128,7 @@ class Events:
         now = time.time_ns()
         envelope = [before, after, source, block, op, now // 1_000_000, now // 1000, now]
         value = Struct.of(table.envelope_schema, envelope)
-        headers = [*headers, *self._context]
+        headers = [*headers, *self._context] if headers else self._context
         self.add(table.topic, table.key_schema, key, table.envelope_schema, value, offset, position, headers)
 
     def update(self, table: TableSchema, old: RawRow | None, new: RawRow, position: Position, step: Step) -> None:
