@@ -62,7 +62,34 @@ def pages() -> dict[str, str]:
         "client-settings.md": client_settings(),
         "metrics.md": metrics(),
         "registry-api.md": registry_api(),
+        "connect-transforms.md": connect_transforms(),
     }
+
+
+def connect_transforms() -> str:
+    from moldau.connect.plugins import TABLE, Kind, load
+
+    sections = []
+    for plugin in TABLE:
+        if plugin.kind not in {Kind.TRANSFORMATION, Kind.PREDICATE} or plugin.name.endswith("$Key"):
+            continue
+        made = load(plugin.place)()
+        names = f"`{plugin.name}`" + (f" and `{plugin.name[:-5]}Key`" if plugin.name.endswith("$Value") else "")
+        rows = [
+            (
+                f"`{key.name}`",
+                key.type.value,
+                "must be given" if key.required else f"`{key.info()['default_value']}`",
+                key.doc,
+            )
+            for key in made.config().keys.values()
+        ]
+        settings = table(("setting", "type", "default", "what it says"), rows) if rows else "No settings.\n"
+        sections.append(f"## {plugin.simple_name.removesuffix('$Value')}\n\n{names}\n\n{settings}")
+    return (
+        f"# Transforms and predicates of Connect\n\n{GENERATED}\n"
+        "What they are for stands in [the guide](../guides/transforms.md).\n\n" + "\n".join(sections)
+    )
 
 
 def registry_api() -> str:
