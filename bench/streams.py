@@ -1,0 +1,161 @@
+"""What a record costs an application of streams: `python -m bench.streams [--records 500000] [--rounds 3]`.
+
+A node, a topic that is filled before, and the application in a process of its own, so that its processor time (of all
+of its threads, librdkafka's too) is its own. Three topologies, each at-least-once and exactly-once: map and filter, the
+guide's hourly revenue (JSON, state on disk), and a join of a stream with a table of 10,000 rows. Best of the rounds.
+
+    workload guarantee | records/s by the wall | microseconds of processor per record
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+import moldau
+from moldau.streams import StreamsBuilder, TimeWindows, Topology
+from moldau.streams.runtime import KafkaStreams
+
+KEYS: Final = 10_000
+HOURS: Final = 6
+HOUR_MS: Final = 3_600_000
+WITHIN_S: Final = 600
+GUARANTEES: Final = ("at_least_once", "exactly_once_v2")
+
+
+def stateless() -> Topology:
+    """Every fourth record is left out, the others get another value."""
+    builder = StreamsBuilder()
+    (
+        builder.stream("orders", key=str, value=dict)
+        .filter(lambda order: order["status"] == "COMPLETED")
+        .map_values(lambda order: {"amount": order["amount"] * 1.2})
+        .to("out", value=dict)
+    )
+    return builder.build()
+
+
+def hourly_revenue() -> Topology:
+    """The guide's: revenue per customer and hour."""
+    builder = StreamsBuilder()
+    (
+        builder.stream("orders", key=str, value=dict)
+        .filter(lambda order: order["status"] == "COMPLETED")
+        .group_by_key()
+        .windowed_by(TimeWindows.of_size_with_no_grace("1h"))
+        .aggregate(lambda: 0.0, lambda _, order, total: total + order["amount"], store="revenue", value=float)
+        .to_stream()
+        .to("out", value=float)
+    )
+    return builder.build()
+
+
+def enriched() -> Topology:
+    """Each order with its customer's name."""
+    builder = StreamsBuilder()
+    customers = builder.table("customers", key=str, value=str, store="customers")
+    (
+        builder.stream("orders", key=str, value=dict)
+        .join(customers, lambda order, name: {"amount": order["amount"], "name": name})
+        .to("out", value=dict)
+    )
+    return builder.build()
+
+
+WORKLOADS: Final = {"stateless": stateless, "hourly-revenue": hourly_revenue, "enriched": enriched}
+
+
+def fill(bootstrap: str, records: int) -> None:
+    """Orders of some hours, and their customers."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for future in admin.create_topics([NewTopic(name, 1) for name in ("orders", "customers", "out")]).values():
+        future.result(30)
+    begin = (int(time.time()) // 3600 - HOURS - 1) * HOUR_MS
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 2_000_000})
+    for number in range(KEYS):
+        producer.produce("customers", f"customer {number}", f"c{number}", timestamp=begin - 1)
+    statuses = ("COMPLETED", "COMPLETED", "COMPLETED", "CANCELLED")
+    for number in range(records):
+        order = {
+            "order_id": f"order-{number:09}",
+            "customer_id": f"c{number * 7919 % KEYS}",
+            "amount": float(number % 100),
+            "status": statuses[number % 4],
+            "items": [{"sku": f"sku-{number % 500}", "quantity": 1}],
+        }
+        key, moment = order["customer_id"], begin + number * HOURS * HOUR_MS // records
+        producer.produce("orders", json.dumps(order).encode(), key, timestamp=moment)
+        if number % 10_000 == 0:
+            producer.poll(0)
+    assert producer.flush(WITHIN_S) == 0
+
+
+def run(bootstrap: str, workload: str, guarantee: str, records: int) -> None:
+    """One application until it has worked on all records; prints seconds by the wall and of the processor."""
+    wanted = records + (KEYS if workload == "enriched" else 0)
+    with tempfile.TemporaryDirectory() as folder:
+        app = KafkaStreams(
+            WORKLOADS[workload](),
+            application_id=f"bench-{time.time_ns()}",
+            bootstrap_servers=bootstrap,
+            processing_guarantee=guarantee,
+            state_dir=folder,
+            **({"commit_interval_ms": 1000} if guarantee == "at_least_once" else {}),
+        )
+        with app:
+            app.wait_until_running()
+            begun, spent = time.monotonic(), _processor_s()
+            while sum(thread["records"] for thread in app.metrics()["threads"].values()) < wanted:
+                assert app.failure is None, app.failure
+                time.sleep(0.05)
+            print(time.monotonic() - begun, _processor_s() - spent, flush=True)
+
+
+def _processor_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def measure(bootstrap: str, records: int, rounds: int) -> None:
+    """Every workload with both guarantees, in turn."""
+    for workload in WORKLOADS:
+        for guarantee in GUARANTEES:
+            command = [sys.executable, "-m", "bench.streams", "--run", bootstrap, workload, guarantee, str(records)]
+            results = [
+                tuple(map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()))
+                for _ in range(rounds)
+            ]
+            wall, processor = min(one[0] for one in results), min(one[1] for one in results)
+            print(f"{workload:15} {guarantee:16} | {records / wall:9,.0f} /s | {processor / records * 1e6:6.2f} us")
+
+
+def main() -> None:
+    """Measure, or be the measured process."""
+    parser = argparse.ArgumentParser(prog="python -m bench.streams", description=__doc__.splitlines()[0])
+    parser.add_argument("--records", type=int, default=500_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--run", nargs=4, metavar=("BOOTSTRAP", "WORKLOAD", "GUARANTEE", "RECORDS"))
+    given = parser.parse_args()
+    if given.run is not None:
+        run(*given.run[:3], int(given.run[3]))
+        return
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        moldau.Broker(Path(folder), group_initial_rebalance_delay_ms=0) as broker,
+    ):
+        fill(broker.bootstrap_servers, given.records)
+        measure(broker.bootstrap_servers, given.records, given.rounds)
+
+
+if __name__ == "__main__":
+    main()
