@@ -12,6 +12,7 @@ from tests.postgres_under_test import postgres_under_test
 from moldau.connect.connectors.postgres.errors import PostgresError, SlotLostError
 from moldau.connect.connectors.postgres.source import PostgresConnector
 from moldau.connect.errors import ConfigError, DataError
+from moldau.connect.transforms.outbox import EventRouter
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, note text)"
 
@@ -393,3 +394,21 @@ def test_a_task_that_is_stopped_lets_go_of_the_slot(postgres, props):
         source.stop()
     assert slot_of(postgres, props)[0] is False
     assert source.task.poll() is None
+
+
+def test_rows_of_an_outbox_go_through_the_guides_router_and_other_rows_do_not(postgres, props):
+    database = props["database.dbname"]
+    columns = "id uuid PRIMARY KEY, aggregatetype text, aggregateid text, type text, payload jsonb"
+    postgres.execute(f"CREATE TABLE outbox ({columns})", dbname=database)
+    router = EventRouter()
+    router.configure({"table.fields.additional.placement": "type:header:eventType"})
+    with Source(props) as source:
+        source.poll()
+        row = "gen_random_uuid(), 'order', '7', 'OrderCreated', '{\"a\": 1}'"
+        postgres.execute(f"INSERT INTO outbox VALUES ({row})", "INSERT INTO t VALUES (1, 'n')", dbname=database)
+        outbox, other = source.until_count(2)
+    routed = router.apply(outbox)
+    assert (routed.topic, routed.key, routed.value) == ("outbox.event.order", "7", '{"a": 1}')
+    assert routed.headers.last_with_name("eventType").value == "OrderCreated"
+    with pytest.raises(DataError, match="payload"):
+        router.apply(other)
