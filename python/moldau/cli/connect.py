@@ -43,9 +43,20 @@ def _summary(name: str, status: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def show_status(
-    connector: str, /, *, connect: ConnectConnection = ConnectConnection(), output: Output = Output()
+    connector: str,
+    /,
+    *,
+    trace: Flag = False,
+    connect: ConnectConnection = ConnectConnection(),
+    output: Output = Output(),
 ) -> None:
-    """Show what a connector and its tasks are, where they run, and why they failed."""
+    """Show what a connector and its tasks are, where they run, and why they failed.
+
+    Parameters
+    ----------
+    trace
+        Show the whole traces of failures, not what they end with.
+    """
     status = connect.ask("GET", "connectors", connector, "status")
     records = [{"part": "connector", **_part(status["connector"])}]
     records += [{"part": f"task {task['id']}", **_part(task)} for task in status["tasks"]]
@@ -53,9 +64,20 @@ def show_status(
         output.records(records, tuple(records[0]))
         return
     output.records(records, ("part", "state", "worker"))
+    failed: dict[str, list[str]] = {}
     for record in records:
         if record["trace"]:
-            print(f"\n{record['part']} failed:\n{record['trace'].rstrip()}")
+            reason = record["trace"].rstrip() if trace else _end_of(record["trace"])
+            failed.setdefault(reason, []).append(record["part"])
+    for reason, parts in failed.items():
+        print(f"\n{', '.join(parts)} failed:\n{reason}")
+
+
+def _end_of(trace: str) -> str:
+    """The last exception of a trace and what it says: Python's trace ends with it, Java's ends with where it was."""
+    lines = [line for line in trace.splitlines() if line.strip()]
+    last_place = max((number for number, line in enumerate(lines) if line[0].isspace()), default=-1)
+    return "\n".join(lines[last_place + 1 :]) or [line for line in lines if not line[0].isspace()][-1]
 
 
 def _part(status: dict[str, Any]) -> dict[str, Any]:

@@ -173,12 +173,15 @@ class AccessDeniedError(ConnectError):
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
+_MACHINE = "/latest/api/token"
+"""Where obstore asks the machine itself for credentials, when nobody else has any."""
 _HINTS = {
     "NoSuchBucket": "make the bucket, or correct s3.bucket.name, s3.region or store.url",
     "SignatureDoesNotMatch": "the secret does not belong to the key: aws.secret.access.key, or AWS_SECRET_ACCESS_KEY",
     "InvalidAccessKeyId": "the store does not know the key: aws.access.key.id, or AWS_ACCESS_KEY_ID",
     "ExpiredToken": "the session of these credentials is over: get new ones",
     "AccessDenied": "the credentials need s3:PutObject, s3:AbortMultipartUpload and s3:ListBucket for this bucket",
+    "NoCredentials": "set aws.access.key.id and aws.secret.access.key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "PermanentRedirect": "the bucket is in another region: s3.region",
     "AuthorizationHeaderMalformed": "the bucket is in another region: s3.region",
 }
@@ -197,6 +200,8 @@ def store_error(error: Exception, settings: BucketSettings) -> ConnectError:
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         code = code or "AccessDenied"
     said = match[1] if (match := _MESSAGE.search(text)) else _first_line(error)
+    if _MACHINE in text:
+        code, said = "NoCredentials", "neither the settings nor the environment have any, and the machine gives none"
     message = f"{where}: {code + ': ' if code else ''}{said}"
     if hint := _HINTS.get(code):
         message += f"\nhint: {hint}"
@@ -204,7 +209,7 @@ def store_error(error: Exception, settings: BucketSettings) -> ConnectError:
         return MissingError(message)
     if code == "AccessDenied":
         return AccessDeniedError(message)
-    if code == "PermanentRedirect":
+    if code in {"PermanentRedirect", "NoCredentials"}:
         return ConnectError(message)
     passes = status is None or status >= 500 or status in {408, 429} or code in {"RequestTimeout", "NoSuchUpload"}
     return (RetriableError if passes and not isinstance(error, ValueError) else ConnectError)(message)
