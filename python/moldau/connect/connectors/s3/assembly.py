@@ -10,6 +10,8 @@ from urllib.parse import quote, unquote, urlsplit
 from moldau.connect.connectors.s3 import partitioners, settings, timestamps
 from moldau.connect.connectors.s3.compatibility import Compatibility
 from moldau.connect.connectors.s3.folder import FolderStorage
+from moldau.connect.connectors.s3.formats.avro import AvroFormat
+from moldau.connect.connectors.s3.formats.avro_schema import AvroSchemas
 from moldau.connect.connectors.s3.formats.parquet import ParquetFormat
 from moldau.connect.connectors.s3.formats.text import ByteArrayFormat, JsonFormat
 from moldau.connect.connectors.s3.formats.views import HeadersView, KeyView
@@ -119,6 +121,13 @@ def make_format(name: str, values: Mapping[str, Any]) -> Format:
     level = values["s3.compression.level"] if values["s3.compression.type"] == "gzip" else None
     if short == "ParquetFormat":
         return ParquetFormat(values["parquet.codec"], values["parquet.row.group.bytes"])
+    if short == "AvroFormat":
+        schemas = AvroSchemas(
+            enumerations=values["enhanced.avro.schema.support"],
+            remarks=values["connect.meta.data"],
+            optional_map_keys=values["allow.optional.map.keys"],
+        )
+        return AvroFormat(values["avro.codec"], schemas)
     if short == "ByteArrayFormat":
         separator = values["format.bytearray.separator"].encode()
         return ByteArrayFormat(values["format.bytearray.extension"], separator, level)

@@ -8,14 +8,17 @@ import gzip
 import io
 from typing import Any
 
+import fastavro
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from tests.unit.connect.connectors.s3.lake import Lake, MemoryStorage, failing, plain, structured, version
 
 from moldau.connect.connectors.s3.formats.arrow import arrow_schema
+from moldau.connect.connectors.s3.formats.avro import AvroFormat
+from moldau.connect.connectors.s3.formats.avro_schema import AvroSchemas
 from moldau.connect.connectors.s3.formats.parquet import EXTENSIONS, ParquetFormat
-from moldau.connect.connectors.s3.formats.writer import View
+from moldau.connect.connectors.s3.formats.writer import Format, View
 from moldau.connect.data import Date, Decimal, Schema, SchemaBuilder, Struct, Time, Timestamp
 from moldau.connect.errors import ConfigError, DataError, RetriableError
 from moldau.connect.records import Header, SinkRecord
@@ -78,7 +81,7 @@ def everything(fields: dict[str, Any]) -> Struct:
     return struct
 
 
-def written(form: ParquetFormat, values: list[Struct]) -> bytes:
+def written(form: Format, values: list[Struct]) -> bytes:
     storage = MemoryStorage()
     writer = form.open(storage.create("x"), View())
     for offset, value in enumerate(values):
@@ -188,6 +191,40 @@ def test_a_store_that_fails_while_parquet_is_written_is_still_a_store_that_fails
         writer.write(SinkRecord("t", 0, None, None, EVERYTHING, value, 0))
     writer.close()
     assert (storage.objects, storage.open) == ({}, set())
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate", "snappy", "bzip2"])
+def test_every_type_comes_back_from_avro_as_it_was(codec: str) -> None:
+    rows = [FULL, EMPTY] * 400
+    data = written(AvroFormat(codec), [everything(row) for row in rows])
+    reader = fastavro.reader(io.BytesIO(data))
+    assert reader.codec == codec
+    found = list(reader)
+    wanted = [expected(row if row is FULL else row | {"with_default": "none"}) for row in (FULL, EMPTY)]
+    for row in wanted:
+        row["by_name"] = dict(row["by_name"])
+    assert found == wanted * 400
+    assert written(AvroFormat(codec), [everything(row) for row in rows]) == data
+
+
+def test_a_schema_of_avro_keeps_what_connect_knows() -> None:
+    schema = AvroSchemas().make(EVERYTHING)
+    fields = {field["name"]: field for field in schema["fields"]}
+    assert (schema["name"], schema["connect.name"]) == ("Everything", "Everything")
+    assert fields["int8"]["type"] == {"type": "int", "connect.type": "int8"}
+    assert fields["int64"] == {"name": "int64", "type": ["null", "long"], "default": None}
+    assert fields["at"]["type"]["logicalType"] == "timestamp-millis"
+    assert fields["by_number"]["type"][1]["items"]["name"] == "MapEntry"
+    assert AvroSchemas(remarks=False).make(EVERYTHING)["fields"][0]["type"] == "int"
+
+
+def test_avro_stores_values_without_a_struct_and_keys_and_headers_by_default() -> None:
+    lake = Lake(flush_size="1", store_kafka_keys="true", store_kafka_headers="true")
+    headers = [Header("trace", 7, Schema.INT32_SCHEMA)]
+    lake.put(SinkRecord("orders", 0, Schema.STRING_SCHEMA, "k", None, b"v", 0, headers=headers))
+    found = {name.partition(".")[2]: data for name, data in lake.storage.objects.items()}
+    assert list(fastavro.reader(io.BytesIO(found["keys.avro"]))) == ["k"]
+    assert list(fastavro.reader(io.BytesIO(found["headers.avro"]))) == [[{"key": "trace", "value": "7"}]]
 
 
 def test_json_has_a_line_a_record_with_a_schema_or_without() -> None:
