@@ -21,6 +21,7 @@ from moldau.streams.dsl.options import (
     Produced,
     Repartitioned,
     StreamJoined,
+    TableJoined,
 )
 from moldau.streams.dsl.suppressed import BufferConfig, Suppressed
 from moldau.streams.dsl.windows import (
@@ -77,6 +78,7 @@ __all__ = [
     "StreamsConfig",
     "StreamsError",
     "Suppressed",
+    "TableJoined",
     "TestInputTopic",
     "TestOutputTopic",
     "TestRecord",

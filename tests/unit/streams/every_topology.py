@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.unit.streams import (
     cogroup_topologies,
+    foreign_key_topologies,
     join_topologies,
     processor_topologies,
     suppress_topologies,
@@ -16,6 +17,7 @@ from moldau.streams import StreamsBuilder, Topology
 ALL = {
     **topologies.MADE,
     **cogroup_topologies.MADE,
+    **foreign_key_topologies.MADE,
     **join_topologies.MADE,
     **processor_topologies.MADE,
     **suppress_topologies.MADE,
@@ -24,9 +26,8 @@ ALL = {
 
 NOT_YET = frozenset(
     """
-    foreign_key foreign_key_left foreign_key_stored foreign_key_stored_left foreign_key_grouped
-    foreign_key_versioned foreign_key_with_key table_transform_values table_transform_values_stored table_optimized
-    table_filter_optimized table_group_by_count_optimized stream_stream_self_optimized two_aggregates_optimized
+    table_transform_values table_transform_values_stored table_optimized table_filter_optimized
+    table_group_by_count_optimized stream_stream_self_optimized two_aggregates_optimized
     two_aggregates_named_optimized regrouped_optimized count_of_counts_optimized stream_table_optimized
     table_table_optimized stream_stream_rekeyed_optimized
     """.split()

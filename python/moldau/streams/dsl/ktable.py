@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node, returned_serde
 from moldau.streams.dsl.callback import takes_key
+from moldau.streams.dsl.foreign_keys import foreign_key_join
 from moldau.streams.dsl.graph import Graph, GraphNode, grace_of
 from moldau.streams.dsl.grouped import stored_as
 from moldau.streams.dsl.grouped_table import KGroupedTable
-from moldau.streams.dsl.options import Grouped, Materialized, Name, key_value_spec, name_of
+from moldau.streams.dsl.options import Grouped, Materialized, Name, TableJoined, key_value_spec, name_of
 from moldau.streams.dsl.suppressed import BufferConfig, Suppressed
 from moldau.streams.errors import TopologyError
 from moldau.streams.operators.stateless import PassThrough
@@ -182,6 +183,7 @@ class KTable(AbstractStream[K, V]):
         """The updates to a topic: `to_stream().to(topic)`."""
         self.to_stream().to(topic, key=key, value=value, name=name)
 
+    @overload
     def join(
         self,
         other: KTable[K, V2],
@@ -191,10 +193,41 @@ class KTable(AbstractStream[K, V]):
         name: Name = None,
         store: str | None = None,
         value: SerdeLike[V3] | None = None,
-    ) -> KTable[K, V3]:
-        """A row for each key that both tables have."""
-        return _table_join(self, other, joiner, stored_as(materialized, store, None, serde_of(value)), name, INNER)
+    ) -> KTable[K, V3]: ...
+    @overload
+    def join(
+        self,
+        other: KTable[K2, V2],
+        foreign_key_extractor: Callable[[V], K2 | None],
+        joiner: Callable[[V, V2], V3],
+        joined: TableJoined | None = None,
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KTable[K, V3]: ...
+    @overload
+    def join(
+        self,
+        other: KTable[K2, V2],
+        foreign_key_extractor: Callable[[K, V], K2 | None],
+        joiner: Callable[[V, V2], V3],
+        joined: TableJoined | None = None,
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KTable[K, V3]: ...
+    def join(self, other: Any, *arguments: Any, **named: Any) -> Any:
+        """A row for each key that both tables have.
 
+        With a function of the row before the joiner, the other table is looked up by the key that it makes.
+        """
+        return _joined(self, other, arguments, named, left=False)
+
+    @overload
     def left_join(
         self,
         other: KTable[K, V2],
@@ -204,9 +237,39 @@ class KTable(AbstractStream[K, V]):
         name: Name = None,
         store: str | None = None,
         value: SerdeLike[V3] | None = None,
-    ) -> KTable[K, V3]:
-        """A row for each key of this table; the other value is None if the other table has none."""
-        return _table_join(self, other, joiner, stored_as(materialized, store, None, serde_of(value)), name, LEFT)
+    ) -> KTable[K, V3]: ...
+    @overload
+    def left_join(
+        self,
+        other: KTable[K2, V2],
+        foreign_key_extractor: Callable[[V], K2 | None],
+        joiner: Callable[[V, V2 | None], V3],
+        joined: TableJoined | None = None,
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KTable[K, V3]: ...
+    @overload
+    def left_join(
+        self,
+        other: KTable[K2, V2],
+        foreign_key_extractor: Callable[[K, V], K2 | None],
+        joiner: Callable[[V, V2 | None], V3],
+        joined: TableJoined | None = None,
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KTable[K, V3]: ...
+    def left_join(self, other: Any, *arguments: Any, **named: Any) -> Any:
+        """A row for each key of this table; the other value is None if the other table has none.
+
+        With a function of the row before the joiner, the other table is looked up by the key that it makes.
+        """
+        return _joined(self, other, arguments, named, left=True)
 
     def outer_join(
         self,
@@ -321,6 +384,50 @@ def table_node(name: str, operator: TableOperator) -> GraphNode:
     node = GraphNode(name, write)
     node.grace_ms = operator.grace_ms
     return node
+
+
+def _joined(
+    this: KTable[Any, Any], other: KTable[Any, Any], arguments: tuple[Any, ...], named: dict[str, Any], *, left: bool
+) -> KTable[Any, Any]:
+    """A join by key, or with an extractor before the joiner one by foreign key."""
+    if "foreign_key_extractor" in named or (len(arguments) > 1 and callable(arguments[1])):
+        return _foreign_join(this, other, *arguments, **named, left=left)
+    if "joiner" in named and arguments and callable(arguments[0]):
+        return _foreign_join(this, other, *arguments, **named, left=left)
+    return _key_join(this, other, *arguments, **named, needs=LEFT if left else INNER)
+
+
+def _key_join(
+    this: KTable[Any, Any],
+    other: KTable[Any, Any],
+    joiner: Callable[..., Any],
+    materialized: Materialized[Any, Any] | None = None,
+    *,
+    needs: JoinNeeds,
+    name: Name = None,
+    store: str | None = None,
+    value: Any = None,
+) -> KTable[Any, Any]:
+    return _table_join(this, other, joiner, stored_as(materialized, store, None, serde_of(value)), name, needs)
+
+
+def _foreign_join(
+    this: KTable[Any, Any],
+    other: KTable[Any, Any],
+    foreign_key_extractor: Callable[..., Any],
+    joiner: Callable[..., Any],
+    joined: TableJoined | None = None,
+    materialized: Materialized[Any, Any] | None = None,
+    *,
+    left: bool,
+    name: Name = None,
+    store: str | None = None,
+    value: Any = None,
+) -> KTable[Any, Any]:
+    options = joined or TableJoined()
+    options = replace(options, name=name_of(name) or options.name)
+    stored = stored_as(materialized, store, this.key_serde, serde_of(value) or returned_serde(None, joiner))
+    return foreign_key_join(this, other, foreign_key_extractor, joiner, options, stored, left=left)
 
 
 def _table_join(

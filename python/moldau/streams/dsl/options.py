@@ -248,6 +248,28 @@ class Joined(Generic[K, V, V2]):
 
 
 @dataclass(frozen=True, slots=True)
+class TableJoined:
+    """How two tables are joined by a foreign key: the name of the nodes, and who chooses partitions.
+
+    A partitioner is asked with a value of None: that of this table for its keys, the other's for the foreign ones.
+    """
+
+    name: str | None = None
+    partitioner: Partitioner | None = None
+    other_partitioner: Partitioner | None = None
+
+    @staticmethod
+    def as_(name: str) -> TableJoined:
+        """The base name of nodes and topics."""
+        return TableJoined(name)
+
+    @staticmethod
+    def with_(partitioner: Partitioner | None = None, other_partitioner: Partitioner | None = None) -> TableJoined:
+        """The partitioners that the two tables' topics were written with."""
+        return TableJoined(None, partitioner, other_partitioner)
+
+
+@dataclass(frozen=True, slots=True)
 class StreamJoined(Generic[K, V, V2]):
     """How two streams are joined: types, names of node and stores, changelogs."""
 

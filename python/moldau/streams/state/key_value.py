@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from moldau.streams.context import TaskContext
 from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.state.keyed import KeyedStore
 from moldau.streams.topology.nodes import StoreSpec
+
+_FEW: Final = 64
+
+
+def _bytes_of(place: tuple[bytes, Any]) -> bytes:
+    return place[0]
 
 
 class MemoryKeyValueStore(KeyedStore):
@@ -28,7 +34,10 @@ class MemoryKeyValueStore(KeyedStore):
         self._entries: dict[Any, Any] = {}
         self._dirty: dict[Any, int] = {}
         """Keys that changed, with the time of the record that changed them."""
-        self._sorted: list[tuple[bytes, Any]] | None = None
+        self._sorted: list[tuple[bytes, Any]] = []
+        """The keys in order, as of the last range; some may be gone since, and those of `_new` are still missing."""
+        self._new: dict[Any, None] | None = None
+        """None before the first range: a store that nobody walks over keeps no order."""
         self.get = self._reader()
         self.put = self._writer()
 
@@ -52,28 +61,30 @@ class MemoryKeyValueStore(KeyedStore):
                 key = key_of(key)
             dirty[key] = context.timestamp
             if value is None or (self._pairs and value[0] is None):
-                if entries.pop(key, None) is not None:
-                    self._sorted = None
+                entries.pop(key, None)
+                if self._new:
+                    self._new.pop(key, None)
                 return
-            if key not in entries:
-                self._sorted = None
+            if self._new is not None and key not in entries:
+                self._new[key] = None
             entries[key] = value if as_is else keep(value)
 
         return put
 
     def range(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
         """Entries from `start` to `end`, both included, in the order of the keys' bytes; None is open."""
-        return self._walk(*self._bounds(start, end))
+        return self._walk(self._between(start, end))
 
     def reverse_range(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
         """The same from the end to the start."""
-        return self._walk(*self._bounds(start, end), backward=True)
+        return self._walk(self._between(start, end)[::-1])
 
     def prefix_scan(self, prefix: bytes) -> Iterator[tuple[Any, Any]]:
         """Entries whose key's bytes begin with `prefix`."""
-        for data, key in self._in_order():
-            if data.startswith(prefix):
-                yield self._keys.outward(key), self._load(self._entries[key])
+        order, length = self._in_order(), len(prefix)
+        low = bisect.bisect_left(order, prefix, key=_bytes_of)
+        high = bisect.bisect_right(order, prefix, low, key=lambda place: place[0][:length])
+        return self._walk(order[low:high])
 
     def all(self) -> Iterator[tuple[Any, Any]]:
         """Every entry in the order of the keys' bytes."""
@@ -103,10 +114,13 @@ class MemoryKeyValueStore(KeyedStore):
     def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
         """Take a record of the changelog."""
         kept = self._keys.from_bytes(key)
-        self._sorted = None
         if value is None:
             self._entries.pop(kept, None)
+            if self._new:
+                self._new.pop(kept, None)
         else:
+            if self._new is not None and kept not in self._entries:
+                self._new[kept] = None
             loaded = self._values.from_bytes(value)
             self._entries[kept] = (loaded, timestamp) if self._pairs else loaded
 
@@ -114,23 +128,32 @@ class MemoryKeyValueStore(KeyedStore):
         """Forget everything."""
         self._entries.clear()
         self._dirty.clear()
+        self._sorted.clear()
+        self._new = None
 
     def _in_order(self) -> list[tuple[bytes, Any]]:
-        if self._sorted is None:
-            as_bytes = self._keys.as_bytes
-            self._sorted = sorted(((as_bytes(key), key) for key in self._entries), key=lambda pair: pair[0])
-        return self._sorted
+        """The keys by their bytes: a few new ones are put in their places, many are sorted with all the others."""
+        as_bytes, order, new, count = self._keys.as_bytes, self._sorted, self._new, len(self._entries)
+        if new is None or len(order) > 2 * count + _FEW or len(new) > count // _FEW + _FEW:
+            order[:] = sorted(((as_bytes(key), key) for key in self._entries), key=_bytes_of)
+        else:
+            for key in new:
+                data = as_bytes(key)
+                place = bisect.bisect_left(order, data, key=_bytes_of)
+                if place == len(order) or order[place][0] != data:
+                    order.insert(place, (data, key))
+        self._new = {}
+        return order
 
-    def _bounds(self, start: Any, end: Any) -> tuple[int, int]:
+    def _between(self, start: Any, end: Any) -> list[tuple[bytes, Any]]:
         serialize = self._key_serde.serialize
         order = self._in_order()
-        low = 0 if start is None else bisect.bisect_left(order, serialize(start), key=lambda pair: pair[0])
-        high = len(order) if end is None else bisect.bisect_right(order, serialize(end), key=lambda pair: pair[0])
-        return low, high
+        low = 0 if start is None else bisect.bisect_left(order, serialize(start), key=_bytes_of)
+        high = len(order) if end is None else bisect.bisect_right(order, serialize(end), key=_bytes_of)
+        return order[low:high]
 
-    def _walk(self, low: int, high: int, *, backward: bool = False) -> Iterator[tuple[Any, Any]]:
-        keys = [key for _, key in self._in_order()[low:high]]
-        for key in reversed(keys) if backward else keys:
+    def _walk(self, places: list[tuple[bytes, Any]]) -> Iterator[tuple[Any, Any]]:
+        for _, key in places:
             entry = self._entries.get(key)
             if entry is not None:
                 yield self._keys.outward(key), self._load(entry)
