@@ -1,4 +1,4 @@
-"""`kill -9` of a Connect worker: no record is lost, and each task goes on in order."""
+"""`kill -9` of a Connect worker, and of its node: no record is lost, and each task goes on in order."""
 
 from __future__ import annotations
 
@@ -146,3 +146,26 @@ def test_a_sink_has_every_record_whenever_its_worker_is_killed(tmp_path):
         eventually(lambda: len(copy.read_text().split()) >= TASKS * COUNT)
         child.terminate()
         assert child.wait(60) == 0
+
+
+@pytest.mark.timeout(300)
+def test_a_node_that_is_killed_and_comes_back_costs_no_record_and_no_restart(new_node):
+    node = new_node()
+    node.start()
+    servers = node.bootstrap_servers
+    child, url = start(servers)
+    try:
+        # This node creates no topic by itself.
+        creation = {f"topic.creation.default.{what}": "1" for what in ("partitions", "replication.factor")}
+        create(url, "numbers", {**counter("numbers"), **creation})
+        eventually(lambda: sent(servers, "numbers") > TASKS * COUNT // 10)
+        node.kill()
+        node.start()
+        eventually(lambda: sent(servers, "numbers") >= TASKS * COUNT)
+        states = httpx.get(f"{url}/connectors/numbers/status", timeout=90).json()["tasks"]
+        assert [each["state"] for each in states] == ["RUNNING"] * TASKS
+        check(servers, "numbers")
+        assert sent(servers, "numbers") == TASKS * COUNT
+    finally:
+        child.terminate()
+        child.wait(60)
