@@ -180,7 +180,7 @@ def ours(scenario: Scenario, postgres: Any) -> list[dict[str, Any]]:
 
 
 def major_with(extensions):
-    """The newest server for a scenario: the wheel's, or one of Debian's when it takes extensions, which the wheel lacks."""
+    """The newest server for a scenario: the wheel's, or one of Debian's for extensions, which the wheel lacks."""
     if not extensions:
         return 18
     share = Path("/usr/share/postgresql")
