@@ -202,19 +202,21 @@ def _repartition_counts(topology: Topology, subs: list[SubTopology], counts: Map
     known = dict(counts)
     known.update((name, topic.partitions) for name, topic in topology.repartition_topics.items() if topic.partitions)
     open_ones = [name for name in topology.repartition_topics if name not in known]
+    upstream = {
+        name: [topic for sub in subs if name in sub.sink_topics for topic in sub.source_topics] for name in open_ones
+    }
     while open_ones:
-        progress = False
-        for name in list(open_ones):
-            upstream = [topic for sub in subs if name in sub.sink_topics for topic in sub.source_topics]
-            if upstream and all(topic in known for topic in upstream):
-                known[name] = max(known[topic] for topic in upstream)
-                open_ones.remove(name)
-                progress = True
-        if not progress:
+        ready = [name for name in open_ones if upstream[name] and known.keys() >= set(upstream[name])]
+        # The two topics of a foreign-key join lead to each other: then what is known of the inputs has to do.
+        ready = ready or [name for name in open_ones if not known.keys().isdisjoint(upstream[name])][:1]
+        if not ready:
             raise TopologyError(
                 f"the partitions of {', '.join(open_ones)} depend on each other\n"
                 "hint: give one of them a number: `.repartition(Repartitioned.number_of_partitions(n))`"
             )
+        for name in ready:
+            known[name] = max(known[topic] for topic in upstream[name] if topic in known)
+            open_ones.remove(name)
     return {name: known[name] for name in topology.repartition_topics}
 
 

@@ -120,3 +120,15 @@ def test_a_pattern_matches_neither_the_topics_of_the_cluster_nor_those_of_the_ap
     existing = {"words": 1, "__consumer_offsets": 50, "app-counts-repartition": 1, "app-counts-changelog": 1}
     layout = lay_out(builder.build(), {**existing, "other-counts-changelog": 1}, OPTIONS)
     assert layout.input_topics == ["app-counts-repartition", "other-counts-changelog", "words"]
+
+
+def test_the_topics_of_a_foreign_key_join_are_as_wide_as_the_table_that_reads_them():
+    builder = StreamsBuilder()
+    left, right = builder.table("left", value=str), builder.table("right", value=str)
+    left.join(right, lambda value: value[:1], lambda one, other: f"{one}{other}", name="fk").to("out", value=str)
+    layout = lay_out(builder.build(), {"left": 3, "right": 5, "out": 1}, OPTIONS)
+    widths = {topic.name: topic.partitions for topic in layout.repartition_topics}
+    assert widths == {
+        "app-fk-subscription-registration-topic": 5,
+        "app-fk-subscription-response-topic": 3,
+    }
