@@ -140,6 +140,7 @@ TABLE: Final = (
         "RecordIsTombstone",
         "TopicNameMatches",
     ),
+    *_of(Kind.CONVERTER, "io.confluent.connect.avro.", "converters.avro", "AvroConverter"),
     *_of(Kind.CONVERTER, f"{KAFKA}converters.", "converters.simple", *SIMPLE),
     *_of(Kind.CONVERTER, f"{KAFKA}json.", "converters.json", "JsonConverter"),
     *_of(Kind.CONVERTER, f"{KAFKA}storage.", "converters.simple", "StringConverter"),
