@@ -78,6 +78,7 @@ class Plugin:
 KAFKA: Final = "org.apache.kafka.connect."
 KAFKA_VERSION: Final = "4.3.1"
 """The version of Kafka whose connectors, transforms and converters ours do the same as."""
+DEBEZIUM: Final = "io.debezium.transforms."
 OURS: Final = "moldau.connect."
 
 
@@ -130,8 +131,10 @@ TABLE: Final = (
     *_sided("timestamps", "TimestampConverter"),
     *_of(Kind.TRANSFORMATION, TRANSFORMS, "transforms.timestamps", "TimestampRouter"),
     *_of(Kind.TRANSFORMATION, TRANSFORMS, "transforms.fields", "ValueToKey"),
-    *_of(Kind.TRANSFORMATION, "io.debezium.transforms.", "transforms.debezium", "ExtractNewRecordState"),
-    *_of(Kind.TRANSFORMATION, "io.debezium.transforms.outbox.", "transforms.outbox", "EventRouter"),
+    *_of(Kind.TRANSFORMATION, DEBEZIUM, "transforms.debezium.logical_topic", "ByLogicalTableRouter"),
+    *_of(Kind.TRANSFORMATION, f"{DEBEZIUM}outbox.", "transforms.debezium.event_router", "EventRouter"),
+    *_of(Kind.TRANSFORMATION, DEBEZIUM, "transforms.debezium.extract_new_record_state", "ExtractNewRecordState"),
+    *_of(Kind.TRANSFORMATION, DEBEZIUM, "transforms.debezium.logical_topic", "ToLogicalTopicRouter"),
     *_of(
         Kind.PREDICATE,
         f"{TRANSFORMS}predicates.",

@@ -12,7 +12,7 @@ from tests.postgres_under_test import postgres_under_test
 from moldau.connect.connectors.postgres.errors import PostgresError, SlotLostError
 from moldau.connect.connectors.postgres.source import PostgresConnector
 from moldau.connect.errors import ConfigError, DataError
-from moldau.connect.transforms.outbox import EventRouter
+from moldau.connect.transforms.debezium.event_router import EventRouter
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, note text)"
 
