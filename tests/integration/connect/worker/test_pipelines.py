@@ -10,6 +10,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from plugins_of_ours import CounterTask, KeeperTask
 from tests.integration.connect.worker.conftest import eventually
 
+from moldau.registry.service import RegistryThread
+from moldau.registry.settings import RegistrySettings
+
 OURS = "plugins_of_ours"
 
 
@@ -247,3 +250,19 @@ def test_a_setting_that_is_almost_right_is_shown_with_the_right_one(connect, tmp
     assert found["error_count"] == 0
     unknown = [each for each in found["configs"] if each["definition"] is None]
     assert [(each["value"]["name"], each["value"]["recommended_values"]) for each in unknown] == [("fil", ["file"])]
+
+
+def test_lines_go_through_avro_and_a_registry(connect, connect_broker, name, tmp_path):
+    lines, copy = tmp_path / "in.txt", tmp_path / "out.txt"
+    lines.write_text("one\ntwo\n")
+    with RegistryThread(RegistrySettings(connect_broker.bootstrap_servers, port=0)) as registry:
+        avro = {"value.converter": "AvroConverter", "value.converter.schema.registry.url": registry.url}
+        source = {"connector.class": "FileStreamSource", "file": str(lines), "topic": name}
+        connect.create(f"{name}-in", source | avro)
+        connect.create(f"{name}-out", {"connector.class": "FileStreamSink", "file": str(copy), "topics": name} | avro)
+        eventually(lambda: copy.exists() and copy.read_text(), lambda text: text == "one\ntwo\n")
+        assert all(record.value()[:1] == b"\0" for record in connect.records(name, 2))
+        settings = connect.ask("GET", "/connector-plugins/AvroConverter/config")
+        assert "schema.registry.url" in [each["name"] for each in settings]
+        for each in (f"{name}-in", f"{name}-out"):
+            connect.ask("DELETE", f"/connectors/{each}")
