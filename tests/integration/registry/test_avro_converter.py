@@ -47,17 +47,17 @@ def test_schemas_evolve_and_what_is_not_compatible_is_refused(registry):
     converter = converter_of(registry.url)
     more = SchemaBuilder.struct().name("geo.Point").field("x", Schema.INT32_SCHEMA).field("y", Schema.INT32_SCHEMA)
     wider = more.field("z", Schema.OPTIONAL_STRING_SCHEMA).build()
-    one = converter.from_connect_data("evolving", POINT, Struct(POINT, x=1, y=2))
-    two = converter.from_connect_data("evolving", wider, Struct(wider, x=1, y=2, z="up"))
-    assert [converter.to_connect_data("evolving", each).schema.version for each in (one, two)] == [1, 2]
+    one = converter.from_connect_data("evolving-points", POINT, Struct(POINT, x=1, y=2))
+    two = converter.from_connect_data("evolving-points", wider, Struct(wider, x=1, y=2, z="up"))
+    assert [converter.to_connect_data("evolving-points", each).schema.version for each in (one, two)] == [1, 2]
     other = SchemaBuilder.struct().name("geo.Point").field("x", Schema.STRING_SCHEMA).build()
     with pytest.raises(DataError, match="409"):
-        converter.from_connect_data("evolving", other, Struct(other, x="1"))
+        converter.from_connect_data("evolving-points", other, Struct(other, x="1"))
     bad = SchemaBuilder.struct().name("not a name").field("x", Schema.INT32_SCHEMA).build()
     with pytest.raises(DataError, match="422"):
         converter.from_connect_data("bad", bad, Struct(bad, x=1))
     with pytest.raises(DataError, match="404"):
-        converter.to_connect_data("evolving", b"\0\0\xff\xff\xff\0")
+        converter.to_connect_data("evolving-points", b"\0\0\xff\xff\xff\0")
     converter.close()
 
 

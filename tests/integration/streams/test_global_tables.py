@@ -62,16 +62,16 @@ def test_a_global_table_is_there_before_the_first_record_and_follows_its_topic(c
 
 def test_a_global_table_on_disk_is_read_on_from_where_it_ends(cluster, caplog):
     caplog.set_level(logging.INFO, logger="moldau.streams")
-    cluster.create(1, "again", "again-out")
-    cluster.create(2, "again-countries")
-    cluster.write("again-countries", [(f"c{i}".encode(), b"x", T0) for i in range(300)])
-    topology = enriched("again", in_memory=False)
-    with cluster.app(topology, "again-app") as app:
+    cluster.create(1, "again-g", "again-g-out")
+    cluster.create(2, "again-g-countries")
+    cluster.write("again-g-countries", [(f"c{i}".encode(), b"x", T0) for i in range(300)])
+    topology = enriched("again-g", in_memory=False)
+    with cluster.app(topology, "again-g-app") as app:
         app.wait_until_running()
     assert "global tables: 300 records in" in caplog.text
-    cluster.write("again-countries", [(b"c1", b"y", T0)])
+    cluster.write("again-g-countries", [(b"c1", b"y", T0)])
     caplog.clear()
-    with cluster.app(topology, "again-app") as app:
+    with cluster.app(topology, "again-g-app") as app:
         assert app.store("countries").get("c1") == "y"
         assert app.store("countries").get("c2") == "x"
     assert "global tables: 1 records in" in caplog.text

@@ -85,6 +85,7 @@ class WorkerSinkTask(WorkerTask):
         self._retries = 0
         self._retry_at = 0.0
         self._task_started = False
+        self._closing = False
         self._failure_in_callback: BaseException | None = None
 
     def stop(self) -> None:
@@ -115,6 +116,7 @@ class WorkerSinkTask(WorkerTask):
                 parts.task.stop()
             except Exception:
                 logger.warning("the stop of task %s failed", self.id, exc_info=True)
+        self._closing = True
         parts.consumer.close()
         parts.tolerance.close()
         parts.transforms.close()
@@ -293,6 +295,9 @@ class WorkerSinkTask(WorkerTask):
     # Rebalances, called inside of `poll` and `close` of the consumer. confluent-kafka drops what they raise.
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._closing:
+            # An answer of the group that was on its way: a consumer that is closed answers no questions about it.
+            return
         try:
             consumer.assign(partitions)
             found = consumer.committed(partitions, timeout=ASK_TIMEOUT_S)

@@ -80,6 +80,7 @@ class Session:
             environment.admin,
         )
         self._resets = _offset_resets(environment)
+        self._leaving = False
         self._callback_error: Exception | None = None
         self._rebalanced = False
         """Whether partitions were assigned while the records in work were read."""
@@ -278,6 +279,9 @@ class Session:
     # The group's callbacks: inside of `consume` and `poll`, so the gate is open.
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        if self._leaving:
+            # An answer of the group that was on its way: a consumer that is closed answers no questions about it.
+            return
         with self._gate:
             self._guarded(lambda: self._assign(partitions))
 
@@ -378,6 +382,7 @@ class Session:
             with self._gate:
                 self._end_work(clean=clean)
         finally:
+            self._leaving = True
             self._restorer.close()
             self._consumer.unsubscribe()
             self._consumer.close()

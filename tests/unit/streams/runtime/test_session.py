@@ -185,3 +185,12 @@ def test_an_offset_that_is_refused_among_others_is_an_error(session):
     with pytest.raises(KafkaException):
         session.commit()
     assert session.tasks.needs_commit
+
+
+def test_an_assignment_that_comes_while_the_session_closes_asks_the_cluster_nothing(session, monkeypatch):
+    asked = []
+    monkeypatch.setattr(session._consumer, "committed", lambda *_args, **_more: asked.append(1))
+    monkeypatch.setattr(session._consumer, "close", lambda: assign(session))
+    session.close(clean=True)
+    assert not asked
+    assert session._callback_error is None
