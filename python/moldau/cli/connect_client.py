@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import re
 import urllib.error
-import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from moldau.cli.json_request import json_request
 from moldau.cli.outcome import NoConnectionError, RefusedError, TimedOutError, UsageError
 
 _COMMENT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
@@ -51,9 +51,9 @@ class ConnectConnection:
             AnswerError: the worker refused.
             NoConnectionError, TimedOutError: it did not answer.
         """
-        request = self._request(method, path, query or {}, body)
+        request = json_request(self.url, method, path, query or {}, body, "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:  # noqa: S310 (checked in _request)
+            with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:  # noqa: S310 (checked by json_request)
                 content = answer.read()
         except urllib.error.HTTPError as error:
             raise _refusal(error) from error
@@ -68,26 +68,6 @@ class ConnectConnection:
             return json.loads(content) if content else None
         except ValueError as error:
             raise RefusedError(f"{self.url} does not answer as a Connect worker does") from error
-
-    def _request(
-        self, method: str, path: Sequence[str], query: Mapping[str, str], body: Mapping[str, Any] | None
-    ) -> urllib.request.Request:
-        parts = urllib.parse.urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{self.url!r} is no URL", "write http://host:port")
-        place = parts.netloc.rpartition("@")[2]
-        quoted = "/".join(urllib.parse.quote(segment, safe="") for segment in path)
-        url = f"{parts.scheme}://{place}{parts.path.rstrip('/')}/{quoted}"
-        if query:
-            url += "?" + urllib.parse.urlencode(query)
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        if parts.username is not None:
-            import base64
-
-            both = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-            headers["Authorization"] = "Basic " + base64.b64encode(both.encode()).decode()
-        content = None if body is None else json.dumps(body).encode()
-        return urllib.request.Request(url, content, headers, method=method)  # noqa: S310 (http or https, see above)
 
 
 def _refusal(error: urllib.error.HTTPError) -> AnswerError:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
-from moldau.cli.outcome import NoConnectionError, RefusedError, TimedOutError, UsageError
+from moldau.cli.json_request import json_request
+from moldau.cli.outcome import NoConnectionError, RefusedError, TimedOutError
 
 Kind = Literal["AVRO", "JSON", "PROTOBUF"]
 BY_SUFFIX: Final[Mapping[str, Kind]] = {".avsc": "AVRO", ".json": "JSON", ".proto": "PROTOBUF"}
@@ -53,9 +53,9 @@ class RegistryConnection:
             AnswerError: the registry refused.
             NoConnectionError, TimedOutError: it did not answer.
         """
-        request = self._request(method, path, query or {}, body)
+        request = json_request(self.registry, method, path, query or {}, body, CONTENT_TYPE)
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:  # noqa: S310 (checked in _request)
+            with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:  # noqa: S310 (checked by json_request)
                 content = answer.read()
         except urllib.error.HTTPError as error:
             raise _refusal(error) from error
@@ -70,23 +70,6 @@ class RegistryConnection:
             return json.loads(content) if content else None
         except ValueError as error:
             raise RefusedError(f"{self.registry} does not answer as a schema registry does") from error
-
-    def _request(
-        self, method: str, path: Sequence[str], query: Mapping[str, str], body: Mapping[str, Any] | None
-    ) -> urllib.request.Request:
-        parts = urllib.parse.urlsplit(self.registry)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{self.registry!r} is no URL", "write http://host:port")
-        place = parts.netloc.rpartition("@")[2]
-        quoted = "/".join(urllib.parse.quote(segment, safe="") for segment in path)
-        url = f"{parts.scheme}://{place}{parts.path.rstrip('/')}/{quoted}"
-        if query:
-            url += "?" + urllib.parse.urlencode(query)
-        headers = {"Accept": CONTENT_TYPE, "Content-Type": CONTENT_TYPE}
-        if parts.username is not None:
-            headers["Authorization"] = _basic(parts.username, parts.password or "")
-        content = None if body is None else json.dumps(body).encode()
-        return urllib.request.Request(url, content, headers, method=method)  # noqa: S310 (http or https, see above)
 
     def versions(self, subject: str) -> list[int]:
         """The numbers of a subject's versions; none if there is no such subject."""
@@ -123,13 +106,6 @@ class RegistryConnection:
             target = self.version(*place)
             self._collect(target.get("references", ()), found, seen)
             found.setdefault(str(reference["name"]), str(target["schema"]))
-
-
-def _basic(user: str, password: str) -> str:
-    import base64
-
-    both = f"{urllib.parse.unquote(user)}:{urllib.parse.unquote(password)}"
-    return "Basic " + base64.b64encode(both.encode()).decode()
 
 
 def _refusal(error: urllib.error.HTTPError) -> AnswerError:
