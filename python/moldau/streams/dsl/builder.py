@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, overload
 
@@ -12,10 +12,13 @@ from moldau.streams.dsl.graph import Graph, GraphNode, SourceGraphNode, write_so
 from moldau.streams.dsl.grouped import stored_as
 from moldau.streams.dsl.kstream import KStream
 from moldau.streams.dsl.ktable import KTable
+from moldau.streams.dsl.optimization import optimize, reuse_source_topics
 from moldau.streams.dsl.options import Consumed, Materialized, key_value_spec
+from moldau.streams.dsl.plan import Plan
 from moldau.streams.operators.tables import TableSource
 from moldau.streams.serdes import Serde, SerdeLike, serde_of
 from moldau.streams.topology.nodes import SourceNode, StoreSpec
+from moldau.streams.topology.optimization import NONE, SETTING, rules_of
 from moldau.streams.topology.topology import Topology
 
 K = TypeVar("K")
@@ -110,6 +113,7 @@ class StreamsBuilder:
                 topology.add_state_store(operator.store, name)
 
         node = graph.add(graph.root, GraphNode(name, write))
+        node.table_source = operator, topic
         return KTable(graph, node, stored.key, stored.value, frozenset({source_name}), operator)
 
     def global_table(
@@ -156,9 +160,30 @@ class StreamsBuilder:
         self.graph.add(self.graph.root, GraphNode(f"store {spec.name}", write))
         return self
 
-    def build(self) -> Topology:
-        """The topology of everything that was called so far."""
-        return self.graph.build()
+    def build(self, config: Mapping[str, Any] | None = None, *, optimization: str | None = None) -> Topology:
+        """The topology of everything that was called so far.
+
+        Args:
+            config: the settings of the application, of which `topology.optimization` counts here.
+            optimization: the same alone: `none`, `all`, or rules of `dsl/optimization.py` with commas between.
+
+        Raises:
+            TopologyError: the calls do not make a topology.
+            ValueError: there is no such optimisation.
+        """
+        given = optimization if optimization is not None else (config or {}).get(SETTING, NONE)
+        try:
+            rules = rules_of(given)
+        except ValueError as error:
+            raise ValueError(f"{SETTING} {error}") from None
+        plan = Plan(self.graph)
+        plan.merge_sources()
+        optimize(plan, rules)
+        plan.filter_null_keys()
+        topology = plan.written()
+        reuse_source_topics(plan, topology, rules)
+        topology.optimization = rules
+        return topology
 
 
 def source_stream(graph: Graph, topic: str, key: Serde[Any] | None, value: Serde[Any] | None) -> KStream[Any, Any]:

@@ -10,11 +10,11 @@ from typing import Any, Generic, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import processor_node
 from moldau.streams.dsl.callback import with_key
-from moldau.streams.dsl.graph import GraphNode
+from moldau.streams.dsl.graph import GraphNode, Passage
 from moldau.streams.dsl.grouped import KGroupedStream, stored_as
 from moldau.streams.dsl.ktable import KTable, table_node
 from moldau.streams.dsl.options import Materialized, Name, key_value_spec, name_of
-from moldau.streams.dsl.repartition import Passage, repartition_node
+from moldau.streams.dsl.repartition import repartition_node
 from moldau.streams.dsl.window_stores import session_store
 from moldau.streams.dsl.windowed import AlignedWindows, aligned_aggregate, aligned_key, aligned_store
 from moldau.streams.dsl.windows import SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows

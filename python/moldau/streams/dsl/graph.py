@@ -1,19 +1,23 @@
-"""The graph behind the language: operations as they are called, and the topology that they become.
+"""The graph behind the language: operations as they are called.
 
-Calls only add nodes here and draw numbers; `build` writes them into a `Topology` afterwards, in the order of the calls
-but never before their parents. Names and numbers are those of Kafka's `InternalStreamsBuilder`: a counter that every
-generated name draws from, so that stores and topics keep their names as long as the calls keep their order.
+Calls only add nodes here and draw numbers; `plan` writes them into a `Topology` afterwards. Names and numbers are those
+of Kafka's `InternalStreamsBuilder`: a counter that every generated name draws from, so that stores and topics keep
+their names as long as the calls keep their order.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from moldau.streams.errors import TopologyError
-from moldau.streams.topology.nodes import SourceNode
+from moldau.streams.serdes import Serde
+from moldau.streams.topology.nodes import Partitioner, SourceNode
 from moldau.streams.topology.topology import Topology
+
+if TYPE_CHECKING:
+    from moldau.streams.operators.tables import TableOperator
 
 Write = Callable[[Topology, list[str]], None]
 """`write(topology, parent_names)`: what a node puts into the topology."""
@@ -29,7 +33,14 @@ class GraphNode:
         self.children: list[GraphNode] = []
         self.priority = -1
         self.relaxed_null_keys = False
+        self.changes_keys = False
+        self.changes_values = False
+        self.is_merge = False
+        """Whether streams come together here."""
         self.repartition: RepartitionParts | None = None
+        self.stream_join: StreamJoinParts | None = None
+        self.table_source: tuple[TableOperator, str] | None = None
+        """Of a table that is read from a topic: its operator, and the topic."""
         self.grace_ms: int | None = None
         """Of a windowed aggregate: how long after its end a window closes."""
 
@@ -39,12 +50,40 @@ class GraphNode:
             self.children.append(child)
             child.parents.append(self)
 
+    def remove_child(self, child: GraphNode) -> None:
+        """Undo a link."""
+        self.children.remove(child)
+        child.parents.remove(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What goes through a repartition topic: the types, and how many partitions if somebody said so."""
+
+    key: Serde[Any] | None
+    value: Serde[Any] | None
+    partitions: int | None = None
+    partitioner: Partitioner | None = None
+
 
 class RepartitionParts:
-    """What a repartition node can still change before it is written: whether its filter drops null keys."""
+    """What of a repartition node counts before it is written: its topic, and whether its filter drops null keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, topic: str, passage: Passage, *, asked_for: bool) -> None:
+        self.topic = topic
+        self.passage = passage
+        self.asked_for = asked_for
+        """Whether `repartition()` was called; the others are only there because somebody needs equal keys together."""
         self.drops_null_keys = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamJoinParts:
+    """What of a join of two streams can still become another node: with itself a stream needs only one store."""
+
+    keeps_this: str
+    keeps_other: str
+    write_with_itself: Write
 
 
 class SourceGraphNode(GraphNode):
@@ -81,6 +120,8 @@ class Graph:
     def __init__(self) -> None:
         self.root = GraphNode("root", _write_nothing)
         self.root.priority = 0
+        self.nodes: dict[GraphNode, None] = {}
+        """All but the root, in the order in which they were first added."""
         self.copartitioned: list[frozenset[str]] = []
         self._numbers = 0
         self._priorities = 0
@@ -106,62 +147,8 @@ class Graph:
             parent.add_child(node)
             self._priorities += 1
             node.priority = self._priorities
+        self.nodes.setdefault(node)
         return node
-
-    def build(self) -> Topology:
-        """Write everything into a new topology."""
-        self._merge_sources()
-        self._filter_null_keys()
-        topology = Topology()
-        waiting: list[tuple[int, int, GraphNode]] = [(0, 0, self.root)]
-        written: set[GraphNode] = set()
-        count = 0
-        while waiting:
-            node = heapq.heappop(waiting)[2]
-            if node in written or not written.issuperset(node.parents):
-                continue
-            node.write(topology, [parent.name for parent in node.parents if parent is not self.root])
-            written.add(node)
-            for child in node.children:
-                count += 1
-                heapq.heappush(waiting, (child.priority, count, child))
-        for sources in self.copartitioned:
-            topology.copartition_sources(sources)
-        return topology
-
-    def _merge_sources(self) -> None:
-        by_topic: dict[Any, SourceGraphNode] = {}
-        for node in list(self.root.children):
-            if not isinstance(node, SourceGraphNode):
-                continue
-            source = node.source
-            for topic in source.topics if source.pattern is None else (source.pattern,):
-                first = by_topic.setdefault(topic, node)
-                if first is node:
-                    continue
-                if first.source.topics != source.topics:
-                    raise TopologyError(
-                        f"topic {topic} is read by two sources that do not read the same topics\n"
-                        "hint: one stream per topic, and merge(...) where they come together"
-                    )
-                self._take_over(first, node)
-                break
-
-    def _take_over(self, first: SourceGraphNode, other: SourceGraphNode) -> None:
-        for child in other.children:
-            child.parents.remove(other)
-            first.add_child(child)
-        other.children = []
-        self.root.children.remove(other)
-        self.copartitioned = [
-            frozenset(first.name if name == other.name else name for name in group) for group in self.copartitioned
-        ]
-
-    def _filter_null_keys(self) -> None:
-        """A repartition topic carries null keys only to joins that can use them (left and outer ones)."""
-        for node in _below(self.root):
-            if node.repartition is not None:
-                node.repartition.drops_null_keys = not any(one.relaxed_null_keys for one in _below(node))
 
 
 def grace_of(node: GraphNode) -> int:
@@ -177,14 +164,3 @@ def grace_of(node: GraphNode) -> int:
             "hint: Suppressed.until_time_limit(...), or group_by_key().windowed_by(...) before the aggregate"
         )
     return max(grace_of(parent) for parent in node.parents)
-
-
-def _below(node: GraphNode) -> Iterator[GraphNode]:
-    seen: set[int] = set()
-    todo = list(node.children)
-    while todo:
-        child = todo.pop()
-        if id(child) not in seen:
-            seen.add(id(child))
-            yield child
-            todo.extend(child.children)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import AbstractStream
 from moldau.streams.dsl.callback import with_key
-from moldau.streams.dsl.graph import Graph, GraphNode
+from moldau.streams.dsl.graph import Graph, GraphNode, Passage
 from moldau.streams.dsl.options import Materialized, Name, key_value_spec, name_of
-from moldau.streams.dsl.repartition import Passage, repartition_node
+from moldau.streams.dsl.repartition import repartition_node
 from moldau.streams.dsl.windows import SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows
 from moldau.streams.expressions import Aggregates, Aggregation
 from moldau.streams.operators.aggregates import Aggregator, StreamAggregate, no_value, plus_one, reduction, zero

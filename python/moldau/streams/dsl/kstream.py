@@ -16,7 +16,7 @@ from typing import Any, TextIO, TypeVar, overload
 from moldau.streams.dsl.abstract_stream import processor_node, returned_serde
 from moldau.streams.dsl.branched import BranchedKStream
 from moldau.streams.dsl.callback import takes_key
-from moldau.streams.dsl.graph import GraphNode
+from moldau.streams.dsl.graph import GraphNode, Passage
 from moldau.streams.dsl.grouped import KGroupedStream, stored_as
 from moldau.streams.dsl.ktable import KTable, table_node
 from moldau.streams.dsl.options import (
@@ -29,7 +29,7 @@ from moldau.streams.dsl.options import (
     key_value_spec,
     name_of,
 )
-from moldau.streams.dsl.repartition import Passage, repartition_node
+from moldau.streams.dsl.repartition import repartition_node
 from moldau.streams.dsl.stream_joins import JoinableStream
 from moldau.streams.operators.contract import Operator
 from moldau.streams.operators.stateless import (
@@ -198,7 +198,9 @@ class KStream(JoinableStream[K, V]):
             topology.add_processor(node_name, CustomOperator(supplier, keeps_keys), *parents)
             topology.connect(node_name, *stores)
 
-        return self.graph.add(self.node, GraphNode(node_name, write))
+        node = GraphNode(node_name, write)
+        node.changes_keys, node.changes_values = not keeps_keys, True
+        return self.graph.add(self.node, node)
 
     def print(self, label: str | None = None, name: Name = None, *, file: TextIO | None = None) -> None:
         """Print each record as `[label]: key, value`; the label is the node before unless it is given."""
@@ -213,6 +215,7 @@ class KStream(JoinableStream[K, V]):
         """The records of both, in no particular order between them."""
         merged = self.graph.name(name_of(name), "KSTREAM-MERGE-")
         node = self.graph.add([self.node, other.node], processor_node(merged, PassThrough()))
+        node.is_merge = True
         return KStream(
             self.graph,
             node,
@@ -282,7 +285,7 @@ class KStream(JoinableStream[K, V]):
             wanted.partitions,
             wanted.partitioner,
         )
-        node = self.graph.add(self.node, repartition_node(self.graph, prefix, passage))
+        node = self.graph.add(self.node, repartition_node(self.graph, prefix, passage, asked_for=True))
         return KStream(self.graph, node, passage.key, passage.value, frozenset({node.name}))
 
     def to_table(
@@ -351,6 +354,7 @@ class KStream(JoinableStream[K, V]):
         node_name = self.graph.name(name_of(name), f"KSTREAM-{kind}-")
         node = self.graph.add(self.node, processor_node(node_name, operator))
         keeps = kind in {"FILTER", "PEEK"}
+        node.changes_values = kind in {"MAPVALUES", "FLATMAPVALUES"}
         return KStream(
             self.graph,
             node,
@@ -365,4 +369,5 @@ class KStream(JoinableStream[K, V]):
     ) -> KStream[Any, Any]:
         node_name = self.graph.name(name_of(name), f"KSTREAM-{kind}-")
         node = self.graph.add(self.node, processor_node(node_name, operator))
+        node.changes_keys = True
         return KStream(self.graph, node, key, value, self.sources, repartition_required=True)

@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from moldau.streams.dsl.graph import Graph, GraphNode, RepartitionParts
+from moldau.streams.dsl.graph import Graph, GraphNode, Passage, RepartitionParts
 from moldau.streams.operators.stateless import FilterNullKeys, PassThrough
-from moldau.streams.serdes import Serde
-from moldau.streams.topology.nodes import Partitioner, RepartitionTopic
+from moldau.streams.topology.nodes import RepartitionTopic
 from moldau.streams.topology.topology import Topology
 
 SUFFIX: Final = "-repartition"
 _GENERATED: Final = re.compile(r"KSTREAM.*-[0-9]{10}")
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """What goes through: the types, and how many partitions if somebody said so."""
-
-    key: Serde[Any] | None
-    value: Serde[Any] | None
-    partitions: int | None = None
-    partitioner: Partitioner | None = None
-
-
-def repartition_node(graph: Graph, prefix: str, passage: Passage) -> GraphNode:
+def repartition_node(graph: Graph, prefix: str, passage: Passage, *, asked_for: bool = False) -> GraphNode:
     """A node that is a filter, a sink to `<prefix>-repartition` and a source of it; its name is the source's.
 
     Three numbers are drawn also when the names come from the prefix, as in Kafka. The caller adds it to the graph.
+    One that was not asked for by name, `repartition()`, may become one with others when the topology is optimised.
     """
     topic = prefix if prefix.endswith(SUFFIX) else prefix + SUFFIX
     sink, null_filter, source = (graph.number(f"KSTREAM-{part}-") for part in ("SINK", "FILTER", "SOURCE"))
     if not _GENERATED.fullmatch(prefix):
         sink, null_filter, source = f"{topic}-sink", f"{topic}-filter", f"{topic}-source"
-    parts = RepartitionParts()
+    parts = RepartitionParts(topic, passage, asked_for=asked_for)
 
     def write(topology: Topology, parents: list[str]) -> None:
         topology.add_repartition_topic(RepartitionTopic(topic, passage.partitions))

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node
 from moldau.streams.dsl.callback import takes_key, with_key
 from moldau.streams.dsl.global_table import GlobalKTable
-from moldau.streams.dsl.graph import Graph, GraphNode
+from moldau.streams.dsl.graph import Graph, GraphNode, Passage, StreamJoinParts
 from moldau.streams.dsl.ktable import KTable
 from moldau.streams.dsl.options import Joined, Name, StreamJoined, name_of
-from moldau.streams.dsl.repartition import Passage, repartition_node
+from moldau.streams.dsl.repartition import repartition_node
 from moldau.streams.dsl.windows import JoinWindows
 from moldau.streams.errors import TopologyError
 from moldau.streams.operators.stateless import PassThrough
-from moldau.streams.operators.stream_joins import JoinSide, KeepForJoin
+from moldau.streams.operators.stream_joins import JoinSide, JoinWithItself, KeepForJoin
 from moldau.streams.operators.table_joins import StreamTableJoin
 from moldau.streams.serdes import Serde, SerdeLike, serde_of
 from moldau.streams.serdes.primitive import STRING
@@ -321,8 +321,13 @@ class _StreamJoin:
             if buffer is not None:
                 topology.add_state_store(buffer, join_this, join_other)
 
+        def write_with_itself(topology: Topology, parents: list[str]) -> None:
+            topology.add_processor(merge, JoinWithItself(self._windows, self._joiner, this_store.name), keeps_this)
+            topology.add_state_store(this_store, merge)
+
         node = GraphNode(merge, write)
         node.relaxed_null_keys = self._left or self._right
+        node.stream_join = StreamJoinParts(keeps_this, keeps_other, write_with_itself)
         return graph.add([this.node, other.node], node)
 
     def _window(self, base: str, value: Serde[Any] | None) -> StoreSpec:

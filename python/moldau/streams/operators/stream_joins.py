@@ -102,6 +102,43 @@ class JoinSide:
         return process
 
 
+@dataclass(frozen=True, slots=True)
+class JoinWithItself:
+    """A stream joined with itself: its records are kept once and looked up as both sides. (`KStreamKStreamSelfJoin`)
+
+    What comes out is what two sides would give, in the same order: the pairs that the record leads, then those that it
+    follows, and with itself before the first that is later than it.
+    """
+
+    windows: JoinWindows
+    joiner: Joiner
+    store: str
+
+    def bind(self, node: NodeContext, forward: Process) -> Process:
+        fetch, dropped = node.task.store(self.store).fetch, node.dropped
+        before, after, joiner = self.windows.before_ms, self.windows.after_ms, self.joiner
+        retention = self.windows.size_ms + self.windows.grace_ms
+        clock = JoinTime()
+
+        def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+            if key is None or value is None:
+                dropped("the key or the value is null")
+                return
+            clock.stream_time = max(clock.stream_time, timestamp)
+            for other_time, other in fetch(key, max(0, timestamp - before), max(0, timestamp + after)):
+                forward(key, joiner(key, value, other), max(timestamp, other_time), headers)
+            waits = timestamp > clock.stream_time - retention + 1
+            for other_time, other in fetch(key, max(0, timestamp - after), max(0, timestamp + before)):
+                if waits and other_time > timestamp:
+                    waits = False
+                    forward(key, joiner(key, value, value), timestamp, headers)
+                forward(key, joiner(key, other, value), max(timestamp, other_time), headers)
+            if waits:
+                forward(key, joiner(key, value, value), timestamp, headers)
+
+        return process
+
+
 class _Release:
     """Sends what waited long enough, in the order of time."""
 

@@ -29,9 +29,10 @@ from moldau.streams.runtime.layout import LayoutOptions, lay_out
 from moldau.streams.runtime.metrics import exposition, of_threads
 from moldau.streams.runtime.queries import LocalTasks, ReadOnlyStore, Router
 from moldau.streams.runtime.query_server import QueryServer, ask_instance
-from moldau.streams.runtime.settings import StreamsSettings, load
+from moldau.streams.runtime.settings import StreamsSettings, StreamsSettingsError, load
 from moldau.streams.runtime.states import State, StateListener, StateMachine
 from moldau.streams.runtime.thread import StreamThread
+from moldau.streams.topology.optimization import SETTING as OPTIMIZATION
 from moldau.streams.topology.topology import Topology
 
 logger: Final = logging.getLogger("moldau.streams")
@@ -68,6 +69,11 @@ class KafkaStreams:
         """
         self.topology = topology
         self.settings: StreamsSettings = load(config, settings)
+        wanted = self.settings.topology_optimization
+        if wanted is not None and wanted != topology.optimization:
+            raise StreamsSettingsError(
+                [f"{OPTIMIZATION}: the topology was built without it; give the same settings to builder.build(...)"]
+            )
         self._machine = StateMachine()
         self._uncaught: UncaughtExceptionHandler = lambda _: UncaughtResponse.SHUTDOWN_CLIENT
         self._threads: list[StreamThread] = []

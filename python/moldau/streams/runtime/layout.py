@@ -88,6 +88,8 @@ class Layout:
     changelog_topics: tuple[InternalTopic, ...]
     changelogs: Mapping[str, str]
     """Store to the topic that its changes are written to, and that it is restored from."""
+    source_changelogs: Mapping[str, str] = field(default_factory=dict)
+    """Store to the input topic that it is restored from, as far as that was worked on; nothing is written for it."""
     global_sub_topologies: tuple[SubTopologyLayout, ...] = ()
     """What every instance reads as a whole; they have no tasks."""
 
@@ -172,6 +174,7 @@ def lay_out(topology: Topology, existing: Mapping[str, int], options: LayoutOpti
             for name in topology.repartition_topics
         ),
         *_changelogs(topology, layouts, options),
+        {store: on_cluster(topic) for store, topic in topology.source_changelogs.items()},
         tuple(layout_of(sub) for sub in subs if sub.is_global),
     )
 
@@ -179,7 +182,8 @@ def lay_out(topology: Topology, existing: Mapping[str, int], options: LayoutOpti
 def _offered_to_patterns(topology: Topology, existing: Iterable[str], application_id: str) -> list[str]:
     """The topics that a pattern may match: neither the cluster's own, nor those that the application makes itself."""
     own = {topology.internal_topic(application_id, name) for name in topology.repartition_topics}
-    own |= {topology.changelog_topic(application_id, store) or "" for store in topology.stores}
+    stores = topology.stores.keys() - topology.source_changelogs.keys()
+    own |= {topology.changelog_topic(application_id, store) or "" for store in stores}
     return sorted(topic for topic in existing if topic not in own and not is_internal_topic(topic))
 
 
@@ -250,7 +254,7 @@ def _changelogs(
     for sub in layouts:
         for store in sub.stores:
             topic = topology.changelog_topic(options.application_id, store)
-            if topic is not None:
+            if topic is not None and store not in topology.source_changelogs:
                 changelogs[store] = topic
                 topics.append(InternalTopic(topic, sub.tasks, changelog_config(topology.stores[store], options)))
     return tuple(topics), changelogs

@@ -41,6 +41,8 @@ class Changelog:
     wipe: Callable[[], None] | None = None
     keep: Callable[[int], None] | None = None
     """Makes safe what was restored up to an offset; None for a store in memory."""
+    limit: int | None = None
+    """Where to stop before the topic's end: of an input topic, before what the task still has to work on."""
     end: int = -1
     next_offset: int = 0
     restored: int = 0
@@ -87,9 +89,10 @@ class Restorer:
         ends = ends_of(self._admin, {changelog.place for changelog in added})
         assign: dict[Partition, TopicPartition] = {}
         for changelog in added:
-            changelog.end = ends[changelog.place]
+            end = ends[changelog.place]
+            changelog.end = end if changelog.limit is None else min(changelog.limit, end)
             if changelog.position is not None and changelog.position > changelog.end:
-                _start_over(changelog, "the topic is shorter than what was stored")
+                _start_over(changelog, "it contains more than there was")
             changelog.next_offset = changelog.position or 0
             if changelog.end == 0 or changelog.next_offset >= changelog.end:
                 continue
@@ -135,6 +138,9 @@ class Restorer:
     def _take(self, changelogs: list[Changelog], message: Any) -> None:
         offset, key, value, timestamp = message.offset(), message.key(), message.value(), message.timestamp()[1]
         for changelog in changelogs:
+            if offset >= changelog.end:
+                changelog.next_offset = changelog.end
+                continue
             changelog.next_offset = offset + 1
             if key is not None:
                 changelog.store.restore(key, value, timestamp)

@@ -23,6 +23,15 @@ from moldau.streams.context import EMIT_INTERVAL_MS
 from moldau.streams.durations import milliseconds
 from moldau.streams.errors import StreamsError
 from moldau.streams.runtime.exception_handlers import Handler, handler_of, log_and_fail
+from moldau.streams.topology.optimization import (
+    ALL,
+    MERGE_REPARTITION_TOPICS,
+    NONE,
+    REUSE_SOURCE_TOPICS,
+    SINGLE_STORE_SELF_JOIN,
+    rules_of,
+)
+from moldau.streams.topology.optimization import SETTING as OPTIMIZATION
 
 AT_LEAST_ONCE: Final = "at_least_once"
 EXACTLY_ONCE_V2: Final = "exactly_once_v2"
@@ -157,6 +166,7 @@ _TABLE: Final = {
         _Setting("state.dir", _text),
         _Setting("statestore.cache.max.bytes", _number(0), 10 * 1024 * 1024),
         _Setting("task.timeout.ms", _ms(0), 300_000),
+        _Setting(OPTIMIZATION, rules_of),
         _Setting("windowstore.changelog.additional.retention.ms", _ms(0), 86_400_000),
     )
 }
@@ -192,6 +202,12 @@ class StreamsConfig:
     REPLICATION_FACTOR_CONFIG = "replication.factor"
     STATE_DIR_CONFIG = "state.dir"
     STATESTORE_CACHE_MAX_BYTES_CONFIG = "statestore.cache.max.bytes"
+    TOPOLOGY_OPTIMIZATION_CONFIG = OPTIMIZATION
+    OPTIMIZE = ALL
+    NO_OPTIMIZATION = NONE
+    REUSE_KTABLE_SOURCE_TOPICS = REUSE_SOURCE_TOPICS
+    MERGE_REPARTITION_TOPICS = MERGE_REPARTITION_TOPICS
+    SINGLE_STORE_SELF_JOIN = SINGLE_STORE_SELF_JOIN
 
 
 @dataclass(frozen=True)
@@ -221,6 +237,8 @@ class StreamsSettings:
     state_dir: str
     statestore_cache_max_bytes: int
     task_timeout_ms: int
+    topology_optimization: frozenset[str] | None
+    """What the topology should have been built with; None when nothing was said."""
     windowstore_changelog_additional_retention_ms: int
     clients: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What was given for clients: by prefix, and under "" what has none."""

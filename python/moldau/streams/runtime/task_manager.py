@@ -131,12 +131,15 @@ class TaskManager:
 
     def changelogs(self, task: StreamTask) -> list[Changelog]:
         """What a new task has to be restored from."""
-        topics = self._environment.layout.changelogs
+        layout = self._environment.layout
         made = []
         for name, store in task.stores.items():
-            if name not in topics:
+            topic = layout.source_changelogs.get(name) or layout.changelogs.get(name)
+            if topic is None:
                 continue
-            changelog = Changelog(task.id, name, store, topics[name], task.id.partition, None)
+            changelog = Changelog(task.id, name, store, topic, task.id.partition, None)
+            if name in layout.source_changelogs:
+                changelog.limit = max(task.inputs[topic].position, 0)
             table = getattr(store, "table", None)
             if task.database is not None and table is not None:
                 changelog.position = task.database.position(name)
@@ -233,9 +236,15 @@ class TaskManager:
 
     def _contained(self, task: StreamTask) -> dict[str, int]:
         """How far each store contains its changelog."""
-        changelogs, written = self._environment.layout.changelogs, self._collector.changelog_positions
-        places = {store: (changelogs[store], task.id.partition) for store in task.stores if store in changelogs}
-        return {store: written[place] for store, place in places.items() if place in written}
+        layout, written = self._environment.layout, self._collector.changelog_positions
+        places = {
+            store: (topic, task.id.partition) for store, topic in layout.changelogs.items() if store in task.stores
+        }
+        contained = {store: written[place] for store, place in places.items() if place in written}
+        for store, topic in layout.source_changelogs.items():
+            if store in task.stores and task.inputs[topic].position >= 0:
+                contained[store] = task.inputs[topic].position
+        return contained
 
     def purgeable(self) -> list[TopicPartition]:
         """Repartition records that nobody will read again, by the offset before which they are."""

@@ -182,7 +182,7 @@ class TopologyTestDriver:
         def write(store: str, key: bytes, value: bytes | None, timestamp: int) -> None:
             spec = self.topology.stores[store]
             topic = self.topology.changelog_topic(self.application_id, store)
-            if spec.logged and topic is not None:
+            if spec.logged and topic is not None and store not in self.topology.source_changelogs:
                 self.changelogs.setdefault(topic, []).append((key, value, timestamp))
 
         self._task.flush(write)

@@ -40,7 +40,11 @@ class Topology:
         self.stores: dict[str, StoreSpec] = {}
         self.global_stores: dict[str, GlobalStore] = {}
         self.repartition_topics: dict[str, RepartitionTopic] = {}
+        self.source_changelogs: dict[str, str] = {}
+        """Stores that are restored from the topic that their table reads, so that they have no changelog."""
         self.copartitioned_sources: list[frozenset[str]] = []
+        self.optimization: frozenset[str] = frozenset()
+        """The rules of `topology.optimization` that it was built by."""
         self._groups = Groups()
 
     def add_source(
@@ -141,6 +145,10 @@ class Topology:
         """Declare an internal topic; its name on the cluster is prefixed with the application id."""
         self.repartition_topics.setdefault(topic.name, topic)
 
+    def restore_from_source(self, store: str, topic: str) -> None:
+        """The store holds nothing but the newest records of this topic: no changelog is written."""
+        self.source_changelogs[store] = topic
+
     def copartition_sources(self, sources: Iterable[str]) -> None:
         """The topics of these source nodes must have equally many partitions; checked when the application starts."""
         self.copartitioned_sources.append(frozenset(sources))
@@ -170,9 +178,11 @@ class Topology:
         return f"{application_id}-{name}" if name in self.repartition_topics else name
 
     def changelog_topic(self, application_id: str, store: str) -> str | None:
-        """The topic that a store is restored from: its own changelog, a global one's input topic, or None."""
+        """The topic that a store is restored from: its own changelog, the topic that fills it, or None."""
         if store in self.global_stores:
             return self.global_stores[store].topic
+        if store in self.source_changelogs:
+            return self.source_changelogs[store]
         return f"{application_id}-{store}-changelog" if self.stores[store].logged else None
 
     def describe(self) -> TopologyDescription:
