@@ -37,6 +37,7 @@ from moldau.connect.converters.avro_names import (
 )
 from moldau.connect.data import Date, Decimal, Schema, Struct, Time, Timestamp, Type
 from moldau.connect.data.java_text import java_double, shortest_float32
+from moldau.connect.data.schema_copies import required
 from moldau.connect.errors import DataError
 
 LOGICAL: Final = {
@@ -298,23 +299,6 @@ def _inner(schema: Schema | None) -> Schema:
     if schema is None:
         raise DataError("an array or a map has no schema for what is in it, which Avro needs")
     return schema
-
-
-def required(schema: Schema) -> Schema:
-    """The same schema, null left out."""
-    if not schema.optional:
-        return schema
-    return Schema(
-        schema.type,
-        default_value=schema.default_value,
-        name=schema.name,
-        version=schema.version,
-        doc=schema.doc,
-        parameters=schema.parameters,
-        fields=schema.fields,
-        key_schema=schema.key_schema,
-        value_schema=schema.value_schema,
-    )
 
 
 class _Written:

@@ -36,6 +36,7 @@ from moldau.connect.converters.avro_names import (
 )
 from moldau.connect.data import Date, Decimal, Schema, SchemaBuilder, Struct, Time, Timestamp, Type
 from moldau.connect.data.java_text import to_float32
+from moldau.connect.data.schema_copies import changed
 from moldau.connect.errors import DataError, SchemaBuilderError
 
 log = logging.getLogger(__name__)
@@ -279,18 +280,7 @@ def _with_parameters(schema: Schema, said: dict[str, Any]) -> Schema:
     known = schema.parameters or {}
     if all(known.get(name) == value for name, value in parameters.items()):
         return schema
-    return Schema(
-        schema.type,
-        optional=schema.optional,
-        default_value=schema.default_value,
-        name=schema.name,
-        version=schema.version,
-        doc=schema.doc,
-        parameters={**known, **parameters},
-        fields=schema.fields,
-        key_schema=schema.key_schema,
-        value_schema=schema.value_schema,
-    )
+    return changed(schema, parameters={**known, **parameters})
 
 
 def default_of(schema: Schema, value: Any) -> Any:

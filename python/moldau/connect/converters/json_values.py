@@ -59,7 +59,11 @@ def writer_of(schema: Schema | None, *, numeric: bool, replace_null: bool) -> Wr
     def inner(each: Schema | None) -> Writer:
         return writer_of(each, numeric=numeric, replace_null=replace_null)
 
-    write = _value_writer(schema, inner, numeric=numeric)
+    return nullable_writer(schema, value_writer(schema, inner, numeric=numeric), replace_null=replace_null)
+
+
+def nullable_writer(schema: Schema, write: Writer, *, replace_null: bool) -> Writer:
+    """`write` for values that may be null: the default stands in for null if `replace_null`."""
     instead: Any = _Required
     if schema.default_value is not None and replace_null:
         instead = write(schema.default_value)
@@ -80,7 +84,8 @@ class _Required:
     """Stands for no replacement of null."""
 
 
-def _value_writer(schema: Schema, inner: Callable[[Schema | None], Writer], *, numeric: bool) -> Writer:
+def value_writer(schema: Schema, inner: Callable[[Schema | None], Writer], *, numeric: bool) -> Writer:
+    """What writes a value that is not null; `inner` makes what writes the values in it."""
     logical = _logical_writer(schema, numeric=numeric)
     if logical is not None:
         return logical
@@ -164,24 +169,25 @@ def reader_of(schema: Schema | None, *, replace_null: bool) -> Reader:
     """What makes a value of `schema` out of JSON. Raises `DataError` when called with what is not of it."""
     if schema is None:
         return Reader(None, lambda value: value, exact=False)
-    return Reader(schema, _reader(schema, replace_null=replace_null), exact=_has_decimal(schema))
+    return Reader(schema, _reader(schema, replace_null=replace_null), exact=has_decimal(schema))
 
 
-def _has_decimal(schema: Schema | None) -> bool:
+def has_decimal(schema: Schema | None) -> bool:
+    """Whether there are decimals in it, so that numbers with a point must be read exactly."""
     if schema is None:
         return False
     return (
         schema.name == Decimal.LOGICAL_NAME
-        or _has_decimal(schema.key_schema)
-        or _has_decimal(schema.value_schema)
-        or any(_has_decimal(field.schema) for field in schema.fields)
+        or has_decimal(schema.key_schema)
+        or has_decimal(schema.value_schema)
+        or any(has_decimal(field.schema) for field in schema.fields)
     )
 
 
 def _reader(schema: Schema | None, *, replace_null: bool) -> Callable[[Any], Any]:
     if schema is None:
         return lambda value: value
-    read = _value_reader(schema, lambda each: _reader(each, replace_null=replace_null))
+    read = value_reader(schema, lambda each: _reader(each, replace_null=replace_null))
     default = schema.default_value if replace_null else None
 
     def found(value: Any) -> Any:
@@ -194,7 +200,8 @@ def _reader(schema: Schema | None, *, replace_null: bool) -> Callable[[Any], Any
     return found
 
 
-def _value_reader(schema: Schema, inner: Callable[[Schema | None], Callable[[Any], Any]]) -> Callable[[Any], Any]:
+def value_reader(schema: Schema, inner: Callable[[Schema | None], Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """What reads a value that is not null; `inner` makes what reads the values in it."""
     logical = _logical_reader(schema)
     if logical is not None:
         return logical

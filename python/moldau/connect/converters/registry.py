@@ -200,8 +200,10 @@ class RegistryConverter(Converter):
                 )
             registered = self._with_references(number, found)
         try:
-            subject = hint or self._subject(topic, self._name_in(registered))
-            decoder = self._decoder(registered, self._version(subject, registered.schema))
+            name = "" if hint else self._name_in(registered)
+            subject = hint or (self._subject(topic, name) if name else None)
+            version = self._version(subject, registered.schema) if subject is not None else None
+            decoder = self._decoder(registered, version)
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"the schema {number} of a record of {topic} cannot be read with: {error}") from error
         _keep(self._decoders, (topic, head), decoder, self._most)
@@ -239,6 +241,11 @@ class RegistryConverter(Converter):
     def _subject(self, topic: str, name: str) -> str:
         if self._strategy == "TopicNameStrategy":
             return f"{topic}-{'key' if self._is_key else 'value'}"
+        if not name:
+            raise DataError(
+                f"a schema for {topic} has no name, which {self._strategy} names subjects after\n"
+                "hint: give it one with the SetSchemaMetadata transform, or use TopicNameStrategy"
+            )
         return name if self._strategy == "RecordNameStrategy" else f"{topic}-{name}"
 
     @contextlib.contextmanager

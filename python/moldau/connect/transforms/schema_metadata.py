@@ -7,6 +7,7 @@ from typing import Any
 
 from moldau.connect.config_def import ConfigDef, Importance, Type
 from moldau.connect.data import Schema, Struct
+from moldau.connect.data.schema_copies import changed
 from moldau.connect.errors import ConfigError, DataError
 from moldau.connect.records import ConnectRecord
 from moldau.connect.transforms.base import REPLACE_NULL, OfKey, OfValue, OneSide, Plans, values_of, with_replace_null
@@ -32,17 +33,10 @@ class SetSchemaMetadata(OneSide):
         self._plans = Plans(self._plan)
 
     def _plan(self, schema: Schema) -> Schema:
-        return Schema(
-            schema.type,
-            optional=schema.optional,
-            default_value=schema.default_value,
+        return changed(
+            schema,
             name=schema.name if self._name is None else self._name,
             version=schema.version if self._version is None else self._version,
-            doc=schema.doc,
-            parameters=schema.parameters,
-            fields=schema.fields,
-            key_schema=schema.key_schema,
-            value_schema=schema.value_schema,
         )
 
     def with_schema(self, schema: Schema, value: Any, record: ConnectRecord) -> tuple[Schema | None, Any]:
