@@ -38,7 +38,7 @@ from moldau.streams.dsl.windows import (
 )
 from moldau.streams.errors import CopartitionError, RecordError, StreamsError, TopologyError
 from moldau.streams.expressions import col, count
-from moldau.streams.processor import Processor, ProcessorContext, Record
+from moldau.streams.processor import Processor, ProcessorContext, Record, ValueTransformer
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.runtime import KafkaStreams, StreamsConfig
 from moldau.streams.serdes import Serde, Serdes, Windowed
@@ -87,6 +87,7 @@ __all__ = [
     "TopologyError",
     "TopologyTestDriver",
     "UnlimitedWindows",
+    "ValueTransformer",
     "Windowed",
     "col",
     "count",

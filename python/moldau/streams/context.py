@@ -28,6 +28,7 @@ class TaskContext:
         "application_id",
         "clock",
         "closed_windows",
+        "closing",
         "dropped_records",
         "emit_interval_ms",
         "node_counts",
@@ -56,6 +57,8 @@ class TaskContext:
         self.timestamp = -1
         self.dropped_records: Counter[tuple[str, str]] = Counter()
         self.punctuators: list[Punctuator] = []
+        self.closing: list[Callable[[], None]] = []
+        """What the processors of the task want to do when it is closed."""
         self.node_counts: Counter[str] | None = None
         """Records into each node; None where nobody wants to know, for counting costs."""
         self.closed_windows: dict[str, int] = {}

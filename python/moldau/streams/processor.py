@@ -70,6 +70,10 @@ class ProcessorContext:
         task.punctuators.append(punctuator)
         return punctuator
 
+    def when_closed(self, call: Callable[[], None]) -> None:
+        """Have `call()` called when the task is closed."""
+        self._node.task.closing.append(call)
+
     @property
     def stream_time(self) -> int:
         """The greatest timestamp that the task has seen, -1 before the first."""
@@ -105,6 +109,34 @@ class Processor(ABC):
     def process(self, record: Record[Any, Any]) -> None:
         """Called for each record."""
 
+    def close(self) -> None:  # noqa: B027 (most have nothing to close)
+        """Called when the task is closed: what was opened in `init` ends here."""
+
+
+class ValueTransformer(ABC):
+    """Base of what `KTable.transform_values` makes rows with. (`ValueTransformerWithKey`)"""
+
+    context: ProcessorContext
+
+    def init(self, context: ProcessorContext) -> None:
+        """Called once, before the first row."""
+        self.context = context
+
+    @abstractmethod
+    def transform(self, key: Any, value: Any) -> Any:
+        """The new value of a row; `value` is None for a row that is deleted."""
+
+    def close(self) -> None:  # noqa: B027 (most have nothing to close)
+        """Called when the task is closed."""
+
+
+def start(work: Any, context: ProcessorContext) -> None:
+    """Give an object of the user's its context, and have it closed with its task if it wants to be."""
+    work.init(context)
+    close = getattr(work, "close", None)
+    if close is not None:
+        context.when_closed(close)
+
 
 @dataclass(frozen=True, slots=True)
 class CustomOperator:
@@ -118,14 +150,14 @@ class CustomOperator:
         work = processor.process
         if self.keeps_keys:
             same_key = _SameKey(node.name, forward)
-            processor.init(ProcessorContext(node, same_key.forward))
+            start(processor, ProcessorContext(node, same_key.forward))
 
             def process_values(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
                 same_key.key = key
                 work(Record(key, value, timestamp, headers))
 
             return process_values
-        processor.init(ProcessorContext(node, forward))
+        start(processor, ProcessorContext(node, forward))
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             work(Record(key, value, timestamp, headers))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from moldau.streams.context import TaskContext
@@ -172,10 +173,16 @@ class Task:
             store.flush(write_one)
 
     def close(self) -> None:
-        """Close the operators' punctuators and the stores."""
+        """Close the operators' punctuators, what they have opened themselves, and the stores.
+
+        An error of a `close()` comes out when everything is closed; of several the first.
+        """
         self.context.punctuators.clear()
-        for store in self.stores.values():
-            store.close()
+        with ExitStack() as stack:
+            for store in self.stores.values():
+                stack.callback(store.close)
+            for call in reversed(self.context.closing):
+                stack.callback(call)
 
 
 def _entry(node: SourceNode, topic: str, forward: Process) -> Entry:

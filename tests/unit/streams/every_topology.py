@@ -1,4 +1,4 @@
-"""All topologies of the scenarios by name, and those that Kafka was asked about and we do not have yet."""
+"""All topologies of the scenarios by name."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ ALL = {
 }
 
 OPTIMIZED = "_optimized"
-
-NOT_YET = frozenset({"table_transform_values", "table_transform_values_stored"})
 
 
 def build(name: str) -> Topology:

@@ -7,7 +7,17 @@ from typing import Any
 
 from tests.unit.streams.topologies import Make, adding_to, both, text
 
-from moldau.streams import Consumed, Grouped, Processor, PunctuationType, Record, Serdes, StreamsBuilder
+from moldau.streams import (
+    Consumed,
+    Grouped,
+    Materialized,
+    Processor,
+    PunctuationType,
+    Record,
+    Serdes,
+    StreamsBuilder,
+    ValueTransformer,
+)
 from moldau.streams.topology.nodes import StoreSpec
 
 MADE: dict[str, Make] = {}
@@ -40,6 +50,22 @@ class Ticking(Processor):
 
     def process(self, record: Record[str, str]) -> None:
         self.context.forward(record)
+
+
+class Marking(ValueTransformer):
+    def transform(self, key: str, value: str | None) -> str | None:
+        return None if value is None else f"{key}={value}"
+
+
+@topology
+def table_transform_values(b: StreamsBuilder) -> None:
+    b.table("in", value=str).transform_values(Marking, value=str).to_stream().to("out")
+
+
+@topology
+def table_transform_values_stored(b: StreamsBuilder) -> None:
+    marked = Materialized.as_("marked").with_value_serde(str)
+    b.table("in", value=str).transform_values(Marking, marked).to_stream().to("out")
 
 
 @topology

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
 
 from moldau.streams.dsl.graph import Graph, GraphNode
+from moldau.streams.dsl.old_names import missing
 from moldau.streams.operators.contract import Operator, View
 from moldau.streams.serdes import Serde, serde_of
 from moldau.streams.topology.topology import Topology
@@ -29,6 +30,11 @@ class AbstractStream(Generic[K, V]):
         self.key_serde = key
         self.value_serde = value
         self.sources = sources
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name)
 
     def copartitioned_with(self, *others: AbstractStream[Any, Any]) -> frozenset[str]:
         """All sources of this and the others; note that they must have equally many partitions."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -18,8 +18,16 @@ from moldau.streams.errors import TopologyError
 from moldau.streams.operators.stateless import PassThrough
 from moldau.streams.operators.suppress import Bounds, Suppress
 from moldau.streams.operators.table_joins import JoinNeeds, TableJoin
-from moldau.streams.operators.tables import RegroupTable, TableFilter, TableMapValues, TableOperator, ToStream
+from moldau.streams.operators.tables import (
+    RegroupTable,
+    TableFilter,
+    TableMapValues,
+    TableOperator,
+    TableTransformValues,
+    ToStream,
+)
 from moldau.streams.operators.time_windows import TimeWindowAggregate
+from moldau.streams.processor import ValueTransformer
 from moldau.streams.serdes import Serde, SerdeLike, serde_of
 from moldau.streams.serdes.primitive import STRING
 from moldau.streams.topology.nodes import StoreSpec
@@ -155,6 +163,29 @@ class KTable(AbstractStream[K, V]):
         spec = self._spec(stored, value_serde, "KTABLE-MAPVALUES-")
         operator = TableMapValues(self.operator, spec, mapper, takes_key=takes_key(mapper))
         return self._next("MAPVALUES", name, operator, value_serde)
+
+    def transform_values(
+        self,
+        supplier: Callable[[], ValueTransformer],
+        *stores: str | Materialized[Any, Any],
+        name: Name = None,
+        store: str | None = None,
+        value: Any = None,
+    ) -> KTable[K, Any]:
+        """A new value per row from an object of yours, `supplier()`, connected to these stores. See `processor`.
+
+        Among the stores may stand a `Materialized`, for the table itself. A deletion is given to it too, as None.
+        """
+        materialized = next((one for one in stores if isinstance(one, Materialized)), None)
+        connected = [one for one in stores if isinstance(one, str)]
+        stored = stored_as(materialized, store, None, None)
+        value_serde = stored.value or serde_of(value)
+        spec = self._spec(stored, value_serde, "KTABLE-TRANSFORMVALUES-")
+        node_name = self.graph.name(name_of(name), "KTABLE-TRANSFORMVALUES-")
+        operator = TableTransformValues(self.operator, spec, node_name, supplier)
+        node = table_node(node_name, operator, connected)
+        self.graph.add(self.node, node)
+        return KTable(self.graph, node, stored.key or self.key_serde, value_serde, self.sources, operator)
 
     def to_stream(self, mapper: Callable[..., Any] | None = None, name: Name = None) -> Any:
         """The updates as facts; with a function, under the keys that it makes."""
@@ -373,13 +404,14 @@ class KTable(AbstractStream[K, V]):
         return KTable(self.graph, node, self.key_serde, value, self.sources, operator)
 
 
-def table_node(name: str, operator: TableOperator) -> GraphNode:
-    """A node of a table's operator, with the store that it turned out to need by the time of building."""
+def table_node(name: str, operator: TableOperator, connected: Iterable[str] = ()) -> GraphNode:
+    """A node of a table's operator, with the store that it turned out to need by the time of building, and others."""
 
     def write(topology: Topology, parents: list[str]) -> None:
         topology.add_processor(name, operator, *parents)
         if operator.store is not None:
             topology.add_state_store(operator.store, name)
+        topology.connect(name, *connected)
 
     node = GraphNode(name, write)
     node.grace_ms = operator.grace_ms

@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from moldau.streams.context import TaskContext
+from moldau.streams.errors import StreamsError
 from moldau.streams.operators.contract import Getter, GetterAt, Headers, NodeContext, Process, View
+from moldau.streams.processor import ProcessorContext, ValueTransformer, start
 from moldau.streams.topology.nodes import StoreSpec
+
+Computed = Callable[[Any, Any], Any]
+"""`computed(key, value) -> value`: the value of a derived table for that of the table before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +149,19 @@ class _Derived(TableOperator):
         return super().versioned if self.stored else self._parent.versioned
 
     def view(self) -> View:
-        return super().view() if self.stored else _ComputedView(self._parent.view(), self.computed)
+        return super().view() if self.stored else _ComputedView(self._parent.view(), self.computing)
 
     @abstractmethod
-    def computed(self, key: Any, value: Any) -> Any:
-        """The value here for a value there; None stays None."""
+    def computing(self, task: TaskContext) -> Computed:
+        """What makes the value here of a key and the value there, in one task."""
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
-        return self._stored_process(node, forward) if self.stored else self._plain_process(forward)
+        return self._stored_process(node, forward) if self.stored else self._plain_process(node, forward)
 
     def _stored_process(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
-        store, sends_old, computed = node.task.store(self._store.name), self.sends_old_values, self.computed
+        store, sends_old = node.task.store(self._store.name), self.sends_old_values
+        computed = self.computing(node.task)
         skips = self.skips_nothing_to_nothing and not self._parent.versioned
         get, put = store.get, store.put
         forward = self.after_put(store, forward)
@@ -171,8 +177,8 @@ class _Derived(TableOperator):
 
         return process
 
-    def _plain_process(self, forward: Process) -> Process:
-        sends_old, computed = self.sends_old_values, self.computed
+    def _plain_process(self, node: NodeContext, forward: Process) -> Process:
+        sends_old, computed = self.sends_old_values, self.computing(node.task)
         skips = self.skips_nothing_to_nothing and not self._parent.versioned
 
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
@@ -188,14 +194,14 @@ class _Derived(TableOperator):
 @dataclass(frozen=True, slots=True)
 class _ComputedView:
     parent: View
-    computed: Callable[[Any, Any], Any]
+    computing: Callable[[TaskContext], Computed]
 
     @property
     def store_names(self) -> tuple[str, ...]:
         return self.parent.store_names
 
     def getter(self, task: TaskContext) -> Getter:
-        get, computed = self.parent.getter(task), self.computed
+        get, computed = self.parent.getter(task), self.computing(task)
 
         def look_up(key: Any) -> Any:
             held = get(key)
@@ -207,9 +213,10 @@ class _ComputedView:
         return look_up
 
     def getter_at(self, task: TaskContext) -> GetterAt | None:
-        get_at, computed = self.parent.getter_at(task), self.computed
+        get_at = self.parent.getter_at(task)
         if get_at is None:
             return None
+        computed = self.computing(task)
 
         def look_up(key: Any, as_of: int) -> Any:
             held = get_at(key, as_of)
@@ -243,7 +250,10 @@ class TableFilter(_Derived):
         self._takes_key = takes_key
         self._wanted = wanted
 
-    def computed(self, key: Any, value: Any) -> Any:
+    def computing(self, task: TaskContext) -> Computed:
+        return self._computed
+
+    def _computed(self, key: Any, value: Any) -> Any:
         if value is None:
             return None
         holds = self._predicate(key, value) if self._takes_key else self._predicate(value)
@@ -260,10 +270,35 @@ class TableMapValues(_Derived):
         self._mapper = mapper
         self._takes_key = takes_key
 
-    def computed(self, key: Any, value: Any) -> Any:
+    def computing(self, task: TaskContext) -> Computed:
+        return self._computed
+
+    def _computed(self, key: Any, value: Any) -> Any:
         if value is None:
             return None
         return self._mapper(key, value) if self._takes_key else self._mapper(value)
+
+
+class TableTransformValues(_Derived):
+    """A new value per row, made by an object of the user's that may look into stores. (`KTableTransformValues`)
+
+    Each node and each look-up of a task has a transformer of its own. It is given deletions too, as None.
+    """
+
+    def __init__(
+        self, parent: TableOperator, store: StoreSpec | None, name: str, supplier: Callable[[], ValueTransformer]
+    ) -> None:
+        super().__init__(parent, store)
+        self._name = name
+        self._supplier = supplier
+
+    def computing(self, task: TaskContext) -> Computed:
+        transformer = self._supplier()
+        start(transformer, ProcessorContext(NodeContext(self._name, task, {}), self._forward_nothing))
+        return transformer.transform
+
+    def _forward_nothing(self, key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+        raise StreamsError(f"{self._name} forwards a record\nhint: return the new value from transform(key, value)")
 
 
 class TablePassThrough(TableOperator):
