@@ -39,7 +39,7 @@ from moldau.server.core_types import (
     ServerSettings,
     StoredRecord,
 )
-from moldau.server.layout import StructLayout
+from moldau.wire.layout import StructLayout
 
 __all__ = [
     "AvroDecoder",

@@ -5,11 +5,7 @@ field names and writes it for any version: fields that the version does not have
 did not name take the protocol's default, times are plain milliseconds and error codes plain integers. So a handler
 is written once for all versions of its API.
 
-Rust goes through the bytes (`moldau._core.MessageCodec`), along what `layout` says of the message. Nothing is allocated
-from a length before that many bytes were seen to be there, and the elements of one request are counted, which bounds
-how long a hostile body can hold the event loop.
-
-Source: the Kafka protocol guide (types), KIP-482 (compact types and tagged fields), KIP-893 (nullable structures).
+How bytes are gone through, and what a hostile body cannot do, is `moldau.wire.codec`.
 """
 
 from __future__ import annotations
@@ -18,9 +14,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from moldau._core import MessageCodec
 from moldau.control.schema import SchemaError
-from moldau.server.layout import Direction, StructLayout, message_layout, message_versions
+from moldau.wire.codec import message_codec
+from moldau.wire.layout import StructLayout, message_layout, message_versions
 
 
 class DecodeError(SchemaError):
@@ -29,12 +25,6 @@ class DecodeError(SchemaError):
 
 class EncodeError(SchemaError):
     """A handler answered with something the response cannot carry: a mistake in this package."""
-
-
-@cache
-def message_codec(api_key: int, version: int, direction: Direction) -> MessageCodec:
-    """What reads and writes one message. Raises UnknownMessageError: there is no such API key or version."""
-    return MessageCodec(message_layout(api_key, version, direction))
 
 
 def decode(api_key: int, version: int, body: bytes) -> Any:

@@ -18,9 +18,9 @@ from moldau.server.access import access_of
 from moldau.server.codec import DecodeError, decode, encode_response
 from moldau.server.eager import begin
 from moldau.server.handlers import RequestContext, Route, ServeHot
-from moldau.server.layout import UnknownMessageError
 from moldau.server.refusal import refuse
 from moldau.server.work_time import WorkTime
+from moldau.wire.layout import UnknownMessageError
 
 logger: Final = logging.getLogger("moldau.server.dispatch")
 

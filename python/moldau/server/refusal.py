@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from moldau.errors import ErrorCode
 from moldau.server.codec import encode_response
-from moldau.server.layout import StructLayout, message_layout
+from moldau.wire.layout import StructLayout, message_layout
 
 FETCH: Final = 1
 

@@ -26,7 +26,7 @@ from moldau.server.core_types import (
     ServerSettings,
 )
 from moldau.server.handlers import Route
-from moldau.server.layout import FLEXIBLE_SINCE
+from moldau.wire.layout import FLEXIBLE_SINCE
 
 
 def log_settings(values: Mapping[str, Value]) -> LogSettings:

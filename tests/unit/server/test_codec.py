@@ -14,8 +14,10 @@ from kio.index import load_request_schema, load_response_schema
 from kio.serial import entity_reader, entity_writer
 
 from moldau.errors import ErrorCode
-from moldau.server.codec import DecodeError, EncodeError, decode, encode_response, message_codec
-from moldau.server.layout import (
+from moldau.server.codec import DecodeError, EncodeError, decode, encode_response
+from moldau.server.refusal import refuse
+from moldau.wire.codec import message_codec
+from moldau.wire.layout import (
     FLEXIBLE_SINCE,
     NOT_FLEXIBLE,
     FieldLayout,
@@ -23,7 +25,6 @@ from moldau.server.layout import (
     message_layout,
     message_versions,
 )
-from moldau.server.refusal import refuse
 
 MESSAGES = [(key, version) for key in range(93) for version in message_versions(key, "request")]
 

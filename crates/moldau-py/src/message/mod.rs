@@ -1,6 +1,6 @@
 //! `MessageCodec`: one message of the protocol in one version, to Python's objects and back.
 //!
-//! `moldau.server.layout` says what is in the message; here that is turned into a plan once (`plan`), which `read`
+//! `moldau.wire.layout` says what is in the message; here that is turned into a plan once (`plan`), which `read`
 //! follows for requests and `write` for answers. Nothing is allocated from a length before so many bytes were seen to
 //! be there, and the elements of one message are counted.
 

@@ -1,4 +1,4 @@
-//! What is in a message, as Rust goes through it: made once of what Python says (`moldau.server.layout`).
+//! What is in a message, as Rust goes through it: made once of what Python says (`moldau.wire.layout`).
 
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;

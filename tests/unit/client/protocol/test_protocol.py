@@ -1,0 +1,279 @@
+"""Logins, addresses and versions of connections of our own."""
+
+import base64
+import hashlib
+import hmac
+import ssl
+import subprocess
+import time
+
+import pytest
+from tests.unit.client.fake_broker import FakeBroker
+
+from moldau.client.protocol import (
+    Address,
+    AuthenticationError,
+    Brokers,
+    ConnectionLostError,
+    SecuritySettingError,
+    UnservedError,
+)
+from moldau.client.protocol.brokers import addresses_of
+from moldau.client.protocol.connection import FIND_COORDINATOR, HEARTBEAT, SASL_AUTHENTICATE, SASL_HANDSHAKE
+from moldau.client.protocol.scram import ScramExchange
+from moldau.client.protocol.security import security_of
+
+SCRAM = {"security.protocol": "SASL_PLAINTEXT", "sasl.username": "user", "sasl.password": "pencil"}
+
+
+def test_scram_proves_what_the_example_of_its_rfc_proves():
+    exchange = ScramExchange("SCRAM-SHA-256", "user", "pencil", "rOprNGfwEbeRWgbNEkqO")
+    assert exchange.first() == b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO"
+    server_first = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+    assert exchange.final(server_first) == (
+        b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+    )
+    exchange.verify(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
+
+
+@pytest.mark.parametrize(
+    "server_first",
+    [
+        b"r=other,s=W22Z,i=4096",
+        b"r=nonce,s=W22Z,i=4096",
+        b"r=nonce1,s=W22Z,i=1",
+        b"r=nonce1,s=W22Z,i=999999999",
+        b"r=nonce1,s=W22Z",
+        b"r=nonce1,s=%%%,i=4096",
+        b"\xff\xfe",
+        b"",
+    ],
+)
+def test_scram_believes_no_broker_that_breaks_the_rules(server_first):
+    exchange = ScramExchange("SCRAM-SHA-512", "user", "pencil", "nonce")
+    with pytest.raises(AuthenticationError, match="SCRAM"):
+        exchange.final(server_first)
+
+
+@pytest.mark.parametrize("server_final", [b"v=AAAA", b"e=invalid-proof", b"", b"v=\xff"])
+def test_scram_believes_no_broker_that_does_not_know_the_password(server_final):
+    exchange = ScramExchange("SCRAM-SHA-512", "user", "pencil", "nonce")
+    exchange.final(b"r=nonce1,s=W22Z,i=4096")
+    with pytest.raises(AuthenticationError, match="SCRAM"):
+        exchange.verify(server_final)
+
+
+def test_names_with_commas_and_equals_signs_are_written_as_the_rfc_says():
+    assert ScramExchange("SCRAM-SHA-256", "a,b=c", "x", "n").first() == b"n,,n=a=2Cb=3Dc,r=n"
+
+
+class ScramServer:
+    """The other side, for one user."""
+
+    def __init__(self, hash_name, password, lifetime_ms=0):
+        self.hash, self.password, self.lifetime_ms = hash_name, password, lifetime_ms
+        self.said = ""
+        self.logins = 0
+
+    def __call__(self, api_key, version, request):
+        if api_key == SASL_HANDSHAKE:
+            return {"error_code": 0, "mechanisms": ["SCRAM-SHA-512"]}
+        if api_key != SASL_AUTHENTICATE:
+            return None if api_key == FIND_COORDINATOR else {"error_code": 0}
+        token = request.auth_bytes.decode()
+        if token.startswith("n,,"):
+            self.bare = token[3:]
+            nonce = self.bare.partition("r=")[2]
+            self.said = f"r={nonce}server,s={base64.b64encode(b'salt').decode()},i=4096"
+            return {"error_code": 0, "auth_bytes": self.said.encode()}
+        without, _, proof = token.rpartition(",p=")
+        salted = hashlib.pbkdf2_hmac(self.hash, self.password, b"salt", 4096)
+        message = f"{self.bare},{self.said},{without}".encode()
+        client_key = hmac.digest(salted, b"Client Key", self.hash)
+        signature = hmac.digest(hashlib.new(self.hash, client_key).digest(), message, self.hash)
+        if bytes(a ^ b for a, b in zip(client_key, signature, strict=True)) != base64.b64decode(proof):
+            return {"error_code": 58, "error_message": "Authentication failed", "auth_bytes": b""}
+        self.logins += 1
+        server = hmac.digest(hmac.digest(salted, b"Server Key", self.hash), message, self.hash)
+        verifier = b"v=" + base64.b64encode(server)
+        return {"error_code": 0, "auth_bytes": verifier, "session_lifetime": self.lifetime_ms}
+
+
+@pytest.mark.parametrize(("mechanism", "hash_name"), [("SCRAM-SHA-256", "sha256"), ("SCRAM-SHA-512", "sha512")])
+def test_a_login_with_scram_opens_the_connection(mechanism, hash_name):
+    with FakeBroker(ScramServer(hash_name, b"pencil")) as broker:
+        brokers = Brokers({"bootstrap.servers": broker.address, "sasl.mechanism": mechanism, **SCRAM})
+        brokers.open_any().close()
+
+
+def test_a_wrong_password_is_refused_with_the_brokers_words():
+    with FakeBroker(ScramServer("sha512", b"another")) as broker:
+        brokers = Brokers({"bootstrap.servers": broker.address, "sasl.mechanisms": "SCRAM-SHA-512", **SCRAM})
+        with pytest.raises(AuthenticationError, match="Authentication failed"):
+            brokers.open_any()
+
+
+def test_a_session_that_is_nearly_over_is_renewed_on_the_same_connection():
+    server = ScramServer("sha512", b"pencil", lifetime_ms=1)
+    with FakeBroker(server) as broker:
+        brokers = Brokers({"bootstrap.servers": broker.address, "sasl.mechanism": "SCRAM-SHA-512", **SCRAM})
+        connection = brokers.open_any()
+        values = {"group_id": "g", "generation_id": 1, "member_id": "m"}
+        deadline = time.monotonic() + 30
+        while server.logins < 2:
+            assert time.monotonic() < deadline
+            connection.ask(HEARTBEAT, lambda _: values, 30)
+        connection.close()
+
+
+def _sasl(answers):
+    def answer(api_key, version, request):
+        if api_key == SASL_HANDSHAKE:
+            known = request.mechanism != "PLAIN" or answers != []
+            return {"error_code": 0 if known else 33, "mechanisms": ["OAUTHBEARER"]}
+        return answers.pop(0)
+
+    return answer
+
+
+def test_a_login_with_plain_says_name_and_password():
+    with FakeBroker(_sasl([{"error_code": 0, "auth_bytes": b""}])) as broker:
+        settings = {"bootstrap.servers": broker.address, "sasl.mechanism": "PLAIN", **SCRAM}
+        Brokers(settings).open_any().close()
+        assert [one.auth_bytes for one in broker.of(SASL_AUTHENTICATE)] == [b"\0user\0pencil"]
+
+
+def test_a_mechanism_that_the_broker_does_not_offer_is_said_with_those_that_it_does():
+    with FakeBroker(_sasl([])) as broker:
+        settings = {"bootstrap.servers": broker.address, "sasl.mechanism": "PLAIN", **SCRAM}
+        with pytest.raises(AuthenticationError, match="it knows: OAUTHBEARER"):
+            Brokers(settings).open_any()
+
+
+def test_a_bearer_says_its_token_and_hears_what_is_wrong_with_it():
+    refusals = [
+        {"error_code": 0, "auth_bytes": b'{"status":"invalid_token"}'},
+        {"error_code": 58, "error_message": "invalid_token", "auth_bytes": b""},
+    ]
+    with FakeBroker(_sasl(refusals)) as broker:
+        settings = {
+            "bootstrap.servers": broker.address,
+            "security.protocol": "sasl_plaintext",
+            "sasl.mechanism": "OAUTHBEARER",
+            "sasl.oauthbearer.config": "who",
+            "oauth_cb": lambda config: (f"token of {config}", 0.0, "me", {"logicalCluster": "l"}),
+        }
+        with pytest.raises(AuthenticationError, match="invalid_token"):
+            Brokers(settings).open_any()
+        first, second = (one.auth_bytes for one in broker.of(SASL_AUTHENTICATE))
+        assert first == b"n,,\x01auth=Bearer token of who\x01logicalCluster=l\x01\x01"
+        assert second == b"\x01"
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"security.protocol": "tls"}, "security.protocol"),
+        ({"security.protocol": "sasl_ssl"}, "GSSAPI"),
+        ({"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN"}, "sasl.password"),
+        ({"security.protocol": "sasl_plaintext", "sasl.mechanism": "OAUTHBEARER"}, "oauth_cb"),
+        ({"security.protocol": "ssl", "ssl.keystore.location": "x.p12"}, "ssl.keystore.location"),
+        ({"security.protocol": "ssl", "ssl.ca.location": "/nowhere"}, "TLS"),
+    ],
+)
+def test_security_that_is_not_known_here_is_refused_by_name(settings, named):
+    with pytest.raises(SecuritySettingError, match=named):
+        security_of(settings)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+class TlsBroker(FakeBroker):
+    def __init__(self, certificate, *, asks_for_one=False):
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+        if asks_for_one:
+            self.tls.verify_mode = ssl.CERT_REQUIRED
+            self.tls.load_verify_locations(certificate / "cert.pem")
+        super().__init__(lambda *_: None)
+
+    def _serve(self, connection):
+        try:
+            secure = self.tls.wrap_socket(connection, server_side=True)
+        except OSError:
+            return
+        super()._serve(secure)
+
+
+def test_a_connection_with_tls_trusts_whom_it_was_told_to_trust(certificate):
+    with TlsBroker(certificate) as broker:
+        settings = {"bootstrap.servers": broker.address, "security.protocol": "ssl"}
+        Brokers({**settings, "ssl.ca.location": str(certificate / "cert.pem")}).open_any().close()
+        Brokers({**settings, "ssl.ca.pem": (certificate / "cert.pem").read_text()}).open_any().close()
+        with pytest.raises(AuthenticationError, match=r"ssl\.ca\.location"):
+            Brokers(settings).open_any()
+
+
+@pytest.mark.parametrize("form", ["files", "texts"])
+def test_a_connection_with_tls_shows_its_own_certificate(certificate, form):
+    cert, key = certificate / "cert.pem", certificate / "key.pem"
+    own = (
+        {"ssl.certificate.location": str(cert), "ssl.key.location": str(key)}
+        if form == "files"
+        else {"ssl.certificate.pem": cert.read_text(), "ssl.key.pem": key.read_text()}
+    )
+    with TlsBroker(certificate, asks_for_one=True) as broker:
+        settings = {
+            "bootstrap.servers": broker.address,
+            "security.protocol": "ssl",
+            "ssl.ca.location": str(certificate / "cert.pem"),
+        }
+        Brokers({**settings, **own}).open_any().close()
+        with pytest.raises(ConnectionLostError):
+            Brokers(settings).open_any()
+
+
+def test_a_broker_that_is_not_there_is_passed_over():
+    with FakeBroker(lambda *_: None) as broker:
+        brokers = Brokers({"bootstrap.servers": f"127.0.0.1:1,{broker.address}"})
+        for _ in range(3):
+            brokers.open_any().close()
+
+
+def test_an_api_that_the_broker_lacks_is_said():
+    with FakeBroker(lambda *_: None, versions={HEARTBEAT: (7, 9)}) as broker:
+        connection = Brokers({"bootstrap.servers": broker.address}).open_any()
+        with pytest.raises(UnservedError, match="from 0 to 4"):
+            connection.ask(HEARTBEAT, lambda _: {}, 30)
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a:1,b:2", [("a", 1), ("b", 2)]),
+        ("SSL://a:1, b", [("a", 1), ("b", 9092)]),
+        ("[::1]:5", [("::1", 5)]),
+        ("[::1]", [("::1", 9092)]),
+    ],
+)
+def test_addresses_are_read_as_librdkafka_reads_them(text, found):
+    assert addresses_of(text) == [Address(*one) for one in found]
+
+
+@pytest.mark.parametrize("text", ["", "a:0", "a:99999", "a:b", ":9092"])
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(SecuritySettingError, match=r"bootstrap\.servers"):
+        addresses_of(text)
