@@ -6,6 +6,7 @@ installed, from there (15). PostgreSQL refuses to run as root: then it runs as t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -112,6 +113,23 @@ class Postgres:
         """Ends it as a power cut would: no shutdown checkpoint. Its children see the postmaster's death and leave."""
         self._end(signal.SIGQUIT)
 
+    def kill_everything(self) -> None:
+        """kill -9 of the server and of all its children at once, as if the machine were gone; waits for their end."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        family = [process.pid, *_children(process.pid)]
+        for pid in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        # Children of the dead belong to init, which buries them.
+        while any(_is_alive(pid) for pid in family[1:]):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"processes of PostgreSQL are left: {family}")
+            time.sleep(0.005)
+
     def _end(self, how: signal.Signals) -> None:
         process, self.process = self.process, None
         if process is None:
@@ -138,6 +156,17 @@ class Postgres:
                 if cursor.description is not None:
                     rows = cursor.fetchall()
         return rows
+
+    def drop_slot(self, name: str) -> None:
+        """Drop a replication slot, once its reader's end has come to the server; nothing when it is gone."""
+        find = f"SELECT active FROM pg_replication_slots WHERE slot_name = '{name}'"
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while (found := self.execute(find)) and found[0][0]:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the slot {name} is still read from")
+            time.sleep(0.02)
+        if found:
+            self.execute(f"SELECT pg_drop_replication_slot('{name}')")
 
     def create_database(self, name: str) -> dict[str, str]:
         """A fresh database, and the connector's settings that lead to it."""
@@ -177,6 +206,24 @@ def postgres_under_test(
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _children(parent: int) -> list[int]:
+    """Processes whose parent it is, from /proc."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in pids if _stat(pid)[1:2] == [str(parent)]]
+
+
+def _is_alive(pid: int) -> bool:
+    return _stat(pid)[:1] not in ([], ["Z"])
+
+
+def _stat(pid: int) -> list[str]:
+    """The state of a process, its parent and more; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    except OSError:
+        return []
 
 
 def _open_to_all(folder: Path) -> bool:

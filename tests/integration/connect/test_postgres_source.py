@@ -23,9 +23,7 @@ def props(postgres, name):
     settings = {"topic.prefix": "p", "slot.name": name, **postgres.create_database(name)}
     postgres.execute(TABLE, dbname=name)
     yield {**settings, "poll.interval.ms": "50", "retriable.restart.connector.wait.ms": "50"}
-    slots = postgres.execute(f"SELECT 1 FROM pg_replication_slots WHERE slot_name = '{name}'")
-    if slots:
-        postgres.execute(f"SELECT pg_drop_replication_slot('{name}')")
+    postgres.drop_slot(name)
 
 
 def ids(records):
@@ -125,6 +123,92 @@ def test_a_restart_within_a_transaction_goes_on_behind_the_last_stored_row(postg
         assert ids(first) + ids(source.records) == list(range(2000))
 
 
+CHANGES = ("DELETE FROM t WHERE id = 1", "UPDATE t SET id = 20 WHERE id = 2", "UPDATE t SET note = 'end' WHERE id = 20")
+
+
+@pytest.mark.parametrize("cut", range(1, 7))
+def test_a_restart_between_the_records_of_one_change_sends_all_of_them_again(postgres, props, cut):
+    """A delete, its tombstone, and what follows when a key is changed: only the last has an offset of its own."""
+    insert(postgres, props, 1, 2)
+    offsets = Offsets()
+    with Source({**props, "snapshot.mode": "no_data"}, offsets, acknowledge=False) as source:
+        source.poll()
+        with postgres.connect(props["database.dbname"]) as connection, connection.transaction():
+            for change in CHANGES:
+                connection.execute(change.encode())
+        whole = [(op(record), record.key.get("id")) for record in source.until_count(6)]
+        assert whole == [("d", 1), (None, 1), ("d", 2), (None, 2), ("c", 20), ("u", 20)]
+        source.store(source.records[:cut])
+    with Source({**props, "snapshot.mode": "no_data"}, offsets) as source:
+        first = {1: 0, 2: 2, 3: 2, 4: 2}.get(cut, cut)
+        if first < 6:
+            source.until_count(6 - first)
+        insert(postgres, props, 30, 30)
+        source.until_count(7 - first)
+        assert [(op(record), record.key.get("id")) for record in source.records] == [*whole[first:], ("c", 30)]
+
+
+def test_a_server_that_stays_away_in_the_middle_of_a_snapshot_costs_no_row(name):
+    with postgres_under_test() as postgres:
+        props = {"topic.prefix": "p", "slot.name": name, "retriable.restart.connector.wait.ms": "50",
+                 "poll.interval.ms": "50", "snapshot.fetch.size": "100", **postgres.create_database(name)}  # fmt: skip
+        postgres.execute(
+            TABLE, "INSERT INTO t SELECT i, repeat('n', 500) FROM generate_series(1, 20000) i", dbname=name
+        )
+        with Source(props) as source:
+            source.until(lambda record: True)
+            assert not source.offsets.stored["snapshot_completed"]
+            postgres.kill()
+            # More than one try to connect fails.
+            deadline = time.monotonic() + 1
+            while time.monotonic() < deadline:
+                source.poll()
+            postgres.start()
+            source.until(lambda record: record.source_offset.get("snapshot_completed"))
+            assert set(ids(source.records)) == set(range(1, 20_001))
+
+
+def test_a_task_that_starts_while_the_server_is_away_begins_when_it_is_back(name):
+    with postgres_under_test() as postgres:
+        props = {"topic.prefix": "p", "slot.name": name, "retriable.restart.connector.wait.ms": "50",
+                 "poll.interval.ms": "50", **postgres.create_database(name)}  # fmt: skip
+        postgres.execute(TABLE, dbname=name)
+        insert(postgres, props, 1, 3)
+        offsets = Offsets()
+        for last in (3, 5):
+            postgres.kill()
+            with Source(props, offsets) as source:
+                assert source.poll() == []
+                postgres.start()
+                if last == 5:
+                    insert(postgres, props, 4, 5)
+                source.until(lambda record, last=last: after(record)["id"] == last)
+                assert ids(source.records) == ([1, 2, 3] if last == 3 else [4, 5])
+
+
+def test_a_catalog_that_is_away_while_changes_are_read_costs_none_of_them(postgres, props):
+    """The stream has brought a row of a table that only the catalog can explain, and other rows before it."""
+    with Source(props) as source:
+        source.poll()
+        insert(postgres, props, 1, 3)
+        source.until_count(3)
+        receive = source.task._stream.receive
+
+        def receive_all_and_lose_the_catalog(limit, timeout_s):
+            messages = []
+            while sum(payload[:1] == b"C" for _, payload in messages) < 2:
+                messages += receive(limit, timeout_s)
+            (pid,) = source.task._connection.execute("SELECT pg_backend_pid()").fetchone()
+            postgres.execute(f"SELECT pg_terminate_backend({pid}, 10000)")
+            return messages
+
+        source.task._stream.receive = receive_all_and_lose_the_catalog
+        postgres.execute("CREATE TABLE new (id int PRIMARY KEY, note text)", "INSERT INTO t VALUES (4, 'n')",
+                         "INSERT INTO new VALUES (5, 'n')", dbname=props["database.dbname"])  # fmt: skip
+        source.until_count(5)
+        assert ids(source.records) == [1, 2, 3, 4, 5]
+
+
 def test_a_transaction_that_commits_late_is_not_lost_at_a_restart(postgres, props):
     """Its changes lie before the stored position in the WAL, its commit behind it."""
     offsets = Offsets()
@@ -198,7 +282,7 @@ def test_a_slot_that_was_dropped_says_what_to_do_and_when_needed_does_it(postgre
     with Source(props, offsets) as source:
         insert(postgres, props, 1, 3)
         source.until_count(3)
-    postgres.execute(f"SELECT pg_drop_replication_slot('{props['slot.name']}')")
+    postgres.drop_slot(props["slot.name"])
     insert(postgres, props, 4, 5)
     with pytest.raises(SlotLostError, match="when_needed"):
         Source(props, offsets)

@@ -1,7 +1,8 @@
 """Change events: from a change of a row to the records that Debezium would emit for it, in its order.
 
 A delete is followed by a tombstone; a changed key is a delete and a tombstone of the old key and a create of the new
-one, each with the other key in a header.
+one, each with the other key in a header. Only the last record of a change has an offset behind it: when a worker ends
+in between, all of them come again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from moldau.connect.connectors.postgres import source_info
 from moldau.connect.connectors.postgres.naming import Topics
-from moldau.connect.connectors.postgres.offsets import Position
+from moldau.connect.connectors.postgres.offsets import Position, not_yet
 from moldau.connect.connectors.postgres.pgoutput import UNCHANGED, LogicalMessage, RawRow
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.data import Schema, Struct
@@ -145,12 +146,12 @@ class Events:
 
     def _moved(self, table: TableSchema, old: RawRow, new: RawRow, position: Position, step: Step) -> None:
         old_key, new_key = table.key(old), table.key(new)
+        created = "c" not in self._skipped
         if "d" not in self._skipped:
             headers = [Header(NEW_KEY, new_key, table.key_schema)]
             block, offset = step()
-            self.row("d", table, old, None, position, offset, headers=headers, block=block)
-            self._tombstone(table, old_key, position, offset, headers)
-        if "c" not in self._skipped:
+            self._deleted(table, old, old_key, position, offset, block, headers, last=not created)
+        if created:
             headers = [Header(OLD_KEY, old_key, table.key_schema)]
             block, offset = step()
             self.row("c", table, None, new, position, offset, headers=headers, block=block)
@@ -159,20 +160,27 @@ class Events:
         if "d" in self._skipped:
             return
         block, offset = step()
-        self.row("d", table, old, None, position, offset, block=block)
-        self._tombstone(table, table.key(old), position, offset, ())
+        self._deleted(table, old, table.key(old), position, offset, block)
 
-    def _tombstone(
+    def _deleted(
         self,
         table: TableSchema,
+        old: RawRow,
         key: Struct | None,
         position: Position,
         offset: dict[str, Any],
-        headers: Sequence[Header],
+        block: Struct | None,
+        headers: Sequence[Header] = (),
+        *,
+        last: bool = True,
     ) -> None:
-        if self._settings.tombstones:
+        """A `d`, and its tombstone; `last` unless more records of the same change follow."""
+        tombstones = self._settings.tombstones
+        before = not_yet(offset) if tombstones or not last else offset
+        self.row("d", table, old, None, position, before, headers=headers, block=block)
+        if tombstones:
             headers = [*headers, *self._context]
-            self.add(table.topic, table.key_schema, key, None, None, offset, position, headers)
+            self.add(table.topic, table.key_schema, key, None, None, offset if last else before, position, headers)
 
     def truncate(self, table: TableSchema, position: Position, offset: dict[str, Any], block: Struct | None) -> None:
         source = self.source(position, table.id.schema, table.id.name)

@@ -8,7 +8,7 @@ of `lsn` that are done, so that a restart neither loses nor repeats one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 _TRANSACTION_ID = "transaction_id"
@@ -30,6 +30,11 @@ class Position:
     transaction: dict[str, Any] = field(default_factory=dict)
     incremental: dict[str, Any] = field(default_factory=dict)
 
+    def go_back_to(self, other: Position) -> None:
+        """Become what `other` is: what was read since does not count."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(other, each.name))
+
     def to_map(self) -> dict[str, Any]:
         """The offset of an event in the stream."""
         offset: dict[str, Any] = {"lsn_proc": self.processed_lsn or self.lsn, "messageType": self.message_type}
@@ -46,6 +51,17 @@ class Position:
         if self.incremental:
             offset.update(self.incremental)
         return offset
+
+
+def not_yet(offset: dict[str, Any]) -> dict[str, Any]:
+    """The offset of an event of which a part is still to be handed on: everything before it is done, itself is not."""
+    done = offset.get("lsn_events_processed", 1) - 1
+    if done:
+        return {**offset, "lsn_events_processed": done}
+    # Nothing begins at the number before a place in the WAL.
+    earlier = {**offset, "lsn": offset["lsn"] - 1, "lsn_proc": offset["lsn"] - 1}
+    earlier.pop("lsn_events_processed", None)
+    return earlier
 
 
 def snapshot_map(lsn: int, xid: int | None, time_us: int, *, last: bool, kind: str = "INITIAL") -> dict[str, Any]:

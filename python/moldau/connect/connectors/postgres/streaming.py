@@ -5,6 +5,7 @@ The state is the position (`offsets.Position`) and what is outstanding at Kafka 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -66,7 +67,8 @@ class Streaming:
         self._on_row = on_row
         self._in_transaction = False
         self._skip_transaction = False
-        self._reported = 0
+        self._ended: list[tuple[int, int]] = []
+        """Transactions that ended in the messages at hand: behind how many records, and where in the WAL."""
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             pgoutput.Insert: self._insert,
             pgoutput.Update: self._update,
@@ -91,20 +93,31 @@ class Streaming:
         return self.take(messages)
 
     def take(self, messages: list[WalMessage]) -> list[ChangeRecord]:
+        """Records of messages. All of them or, when that raises, none: then the position is what it was."""
+        before = dataclasses.replace(self.position)
         handlers, decode = self._handlers, pgoutput.decode
-        for lsn, payload in messages:
-            message = decode(payload)
-            handlers[message.__class__](message, lsn)
-        self._report()
-        self._reported = 0
-        return self._events.take()
+        try:
+            for lsn, payload in messages:
+                message = decode(payload)
+                handlers[message.__class__](message, lsn)
+        except BaseException:
+            # A look into the catalog may meet a connection that is gone; the server sends these messages again.
+            self.position.go_back_to(before)
+            self._events.take()
+            self._ended = []
+            raise
+        return self._hand_on()
 
-    def _report(self) -> None:
-        """Says which records are on their way, in their order."""
-        out = self._events.out
-        if len(out) > self._reported:
-            self._acknowledged.sent(out[self._reported :])
-            self._reported = len(out)
+    def _hand_on(self) -> list[ChangeRecord]:
+        """Says which records are on their way, and where between them transactions end."""
+        records, done = self._events.take(), 0
+        for count, end_lsn in self._ended:
+            self._acknowledged.sent(records[done:count])
+            self._acknowledged.passed(end_lsn)
+            done = count
+        self._acknowledged.sent(records[done:])
+        self._ended = []
+        return records
 
     def _begin(self, message: pgoutput.Begin, lsn: int) -> None:
         position = self.position
@@ -130,8 +143,7 @@ class Streaming:
         if not done:
             self._transactions.end(position)
         # Behind the records of the transaction: confirmed when they are.
-        self._report()
-        self._acknowledged.passed(message.end_lsn)
+        self._ended.append((len(self._events.out), message.end_lsn))
 
     def _origin(self, message: pgoutput.Origin, lsn: int) -> None:
         self._events.origin = (message.name, message.lsn)

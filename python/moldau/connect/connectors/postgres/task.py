@@ -71,11 +71,15 @@ class PostgresSourceTask(SourceTask):
         if found:
             self._stored = Stored.read(found)
         self._position = self._stored.position if self._stored is not None else Position()
+        self._reading_rows = self._stored is None or self._stored.snapshot_running
         try:
             self._prepare()
-        except BaseException:
+        except BaseException as error:
             self._release()
-            raise
+            if not isinstance(error, PostgresError) or not error.retriable:
+                raise
+            # A task that is moved while the server restarts: `poll` tries again.
+            self._lost(error)
 
     # Preparation.
 
@@ -96,6 +100,7 @@ class PostgresSourceTask(SourceTask):
             preparation.prepare_identities(connection, settings, captured)
             preparation.prepare_publication(connection, settings, captured)
         new = self._make_slot(slot, snapshot=course.snapshot, stream=course.stream)
+        self._reading_rows = course.snapshot
         if course.snapshot:
             self._position = Position()
             self._prepare_snapshot(connection, captured, new, state)
@@ -210,7 +215,14 @@ class PostgresSourceTask(SourceTask):
         if self._incremental is not None:
             self._incremental.step()
         records = self._streaming.read(self._settings.number("max.batch.size"), wait_s)
-        return records + self._beats()
+        try:
+            return records + self._beats()
+        except PostgresError as error:
+            if not error.retriable:
+                raise
+            # What was read counts as handed on.
+            self._lost(error)
+            return records
 
     def _read_snapshot(self, snapshot: Snapshot, wait_s: float) -> list[ChangeRecord]:
         records = snapshot.read(wait_s)
@@ -218,6 +230,7 @@ class PostgresSourceTask(SourceTask):
         if snapshot.done:
             snapshot.stop()
             self._snapshot = None
+            self._reading_rows = False
             self._position.message_type = None
             _LOG.info("The snapshot is complete: %d rows", snapshot.rows)
             delay_s = self._settings.number("streaming.delay.ms") / 1000
@@ -306,17 +319,17 @@ class PostgresSourceTask(SourceTask):
 
     def _reconnect(self) -> None:
         # What was handed on is where we go on; a snapshot that was not finished starts again.
-        if self._position.lsn and not self._snapshot_unfinished:
-            self._stored = Stored(dataclasses.replace(self._position), snapshot_running=False)
+        if self._position.lsn:
+            self._stored = Stored(dataclasses.replace(self._position), snapshot_running=self._reading_rows)
             self._position = self._stored.position
         self._prepare()
         self._next_try = 0.0
 
-    _snapshot_unfinished = False
+    _reading_rows = False
+    """Whether there is a snapshot to take, or to begin again: until its last row has been handed on."""
 
     def _release(self) -> None:
         """Closes everything; nothing of it raises."""
-        self._snapshot_unfinished = self._snapshot is not None
         if self._snapshot is not None:
             self._snapshot.stop()
             self._snapshot = None

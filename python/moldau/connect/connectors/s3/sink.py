@@ -74,7 +74,11 @@ class S3SinkTask(SinkTask):
         values = self._values = settings.parse(props)
         if self._storage is None:
             self._storage = make_storage(values)
-        self._storage.check()
+        try:
+            self._storage.check()
+        except RetriableError as error:
+            # A task that is moved while the store is away: what it cannot write it writes later.
+            logger.warning("the task begins all the same: %s", error)
         self._nulls = values["behavior.on.null.values"].lower()
         self._partitioner = make_partitioner({**props, **values})
         self._extractor = extractor_of(self._partitioner)

@@ -1,0 +1,53 @@
+"""Bugs planted on purpose in a worker: they show that the verdict would see such a bug."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def commit_before_the_upload() -> None:
+    """The sink commits what it has taken, not what is in files that are complete."""
+    from moldau.connect.connectors.s3.rotation import PartitionWriter
+
+    def committable(self: Any) -> int | None:
+        return self._next_offset  # type: ignore[no-any-return]
+
+    PartitionWriter.committable = committable
+
+
+def keep_offsets_of_what_is_on_its_way() -> None:
+    """The source keeps the offset of what it has sent, not of what has arrived."""
+    from moldau.connect.connectors.postgres.acknowledged import Acknowledged
+    from moldau.connect.runtime.submitted import Submitted, SubmittedRecords
+
+    submit, sent = SubmittedRecords.submit, Acknowledged.sent
+
+    def acknowledged(self: SubmittedRecords, *where: Any) -> Submitted:
+        submitted = submit(self, *where)
+        submitted.acknowledged = True
+        return submitted
+
+    def arrived(self: Acknowledged, records: Any) -> None:
+        sent(self, records)
+        for record in records:
+            self.arrived(record)
+
+    SubmittedRecords.submit = acknowledged
+    Acknowledged.sent = arrived
+
+
+def begin_again_at_the_open_file() -> None:
+    """After a failure in the middle of a rotation the sink goes on behind the files that are complete."""
+    from moldau.connect.connectors.s3.rotation import PartitionWriter
+
+    def restart_offset(self: Any) -> int | None:
+        return min((file.start_offset for file in self._open.values()), default=self._next_offset)
+
+    PartitionWriter.restart_offset = restart_offset
+
+
+BUGS = {
+    "commit-before-the-upload": commit_before_the_upload,
+    "keep-offsets-of-what-is-on-its-way": keep_offsets_of_what_is_on_its_way,
+    "begin-again-at-the-open-file": begin_again_at_the_open_file,
+}

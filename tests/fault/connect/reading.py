@@ -1,0 +1,91 @@
+"""What there is at the end: records of the topics, rows of the lake, offsets of the sink's group."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import fastavro
+import pyarrow.parquet as pq
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+from tests.fault.connect.parts import PARTITIONS, SINK, TOPICS
+from tests.fault.connect.verdict import TOMBSTONE, Event, Place, Row
+from tests.fault.records import PATIENT
+from tests.fault.workloads.ending import ends_of
+
+PLACES = [TopicPartition(topic, number, 0) for topic in TOPICS for number in range(PARTITIONS)]
+
+
+class Reader:
+    """Reads the topics on and on; `events` are all so far, those of a partition in their order."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._consumer = Consumer(
+            {"bootstrap.servers": bootstrap_servers, "group.id": "judge", "enable.auto.commit": False, **PATIENT}
+        )
+        self._consumer.assign(PLACES)
+        self.events: list[Event] = []
+        self._next: dict[Place, int] = {}
+
+    def read_to_the_end(self) -> None:
+        """Take in what there is now."""
+        ends = self.ends()
+        deadline = time.monotonic() + 60
+        while any(self._next.get(place, 0) < end for place, end in ends.items()):
+            assert time.monotonic() < deadline, f"read up to {self._next} of {ends}"
+            for message in self._consumer.consume(5000, 0.2):
+                assert message.error() is None, message.error()
+                self._next[message.topic(), message.partition()] = message.offset() + 1
+                self.events.append(event_of(message))
+
+    def ends(self) -> dict[Place, int]:
+        found = {topic: ends_of(self._bootstrap_servers, topic, PARTITIONS) for topic in TOPICS}
+        return {(topic, number): end for topic, ends in found.items() for number, end in enumerate(ends)}
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def event_of(message: Message) -> Event:
+    topic = message.topic()
+    place = (topic, message.partition(), message.offset(), TOPICS[topic])
+    key = json.loads(message.key())["payload"]["id"]
+    if message.value() is None:
+        return Event(*place, key, TOMBSTONE)
+    value = json.loads(message.value())["payload"]
+    after, source = value["after"], value["source"]
+    tag = None if after is None else after["tag"]
+    return Event(*place, key, value["op"], source["txId"], source["lsn"], tag)
+
+
+def rows_of(objects: Mapping[str, bytes]) -> list[Row]:
+    """The records in all objects of a lake."""
+    found = []
+    for name, content in objects.items():
+        for value in _values(name, content):
+            row = value["after"] or value["before"]
+            place = (value["kafka_topic"], value["kafka_partition"], value["kafka_offset"])
+            found.append(Row(*place, value["op"], row["id"], name))
+    return found
+
+
+def _values(name: str, content: bytes) -> Iterable[dict[str, Any]]:
+    if name.endswith(".parquet"):
+        return pq.read_table(io.BytesIO(content)).to_pylist()  # type: ignore[no-any-return]
+    if name.endswith(".avro"):
+        return fastavro.reader(io.BytesIO(content))  # type: ignore[return-value]
+    return map(json.loads, content.splitlines())
+
+
+def committed_offsets(bootstrap_servers: str) -> dict[Place, int]:
+    """What the group of the sink has; 0 where it has nothing."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, **PATIENT})
+    places = [TopicPartition(each.topic, each.partition) for each in PLACES]
+    group = f"connect-{SINK}"
+    answer = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])[group].result(30)
+    return {(each.topic, each.partition): max(each.offset, 0) for each in answer.topic_partitions}
