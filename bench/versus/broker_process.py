@@ -72,6 +72,18 @@ class Usage:
     peak_resident_bytes: int
 
 
+def process_usage(pid: int) -> Usage:
+    """CPU time of user and system together, resident memory now and at its peak, from /proc."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    user_ticks, system_ticks = int(stat[11]), int(stat[12])
+    sizes: dict[str, int] = {}
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name in ("VmRSS", "VmHWM"):
+            sizes[name] = int(value.split()[0]) * 1024
+    return Usage((user_ticks + system_ticks) / CLOCK_TICKS_PER_S, sizes["VmRSS"], sizes["VmHWM"])
+
+
 class BrokerProcess:
     """One running broker. Leaves its output in `log_file`; `stop` and `kill` act on this process only."""
 
@@ -127,15 +139,8 @@ class BrokerProcess:
         return self.process is not None and self.process.poll() is None
 
     def usage(self) -> Usage:
-        """CPU time of user and system together, resident memory now and at its peak, from /proc."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        user_ticks, system_ticks = int(stat[11]), int(stat[12])
-        sizes: dict[str, int] = {}
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name in ("VmRSS", "VmHWM"):
-                sizes[name] = int(value.split()[0]) * 1024
-        return Usage((user_ticks + system_ticks) / CLOCK_TICKS_PER_S, sizes["VmRSS"], sizes["VmHWM"])
+        """What the broker has used."""
+        return process_usage(self.pid)
 
     def stop(self, timeout_s: float = 60.0) -> int:
         """Ask for an orderly shutdown (SIGTERM); after `timeout_s` kill. Returns the exit status."""

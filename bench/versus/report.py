@@ -13,8 +13,8 @@ from bench.versus.sample import Results, Sample
 
 INTRODUCTION = """# Benchmarks: Moldau beside Apache Kafka
 
-Written by `{command}`; do not edit. {moldau} and {kafka}, on one machine ({cores} cores, {memory:.0f} GiB of memory,
-{system}), {date}. The client programs run on the same cores as the brokers.
+Written by `{command}`; do not edit. {moldau} and {kafka}, on one machine ({machine}),
+{date}. The client programs run on the same cores as the brokers.
 
 Both brokers run with the settings of Kafka's own `server.properties` and keep records in the page cache, as Kafka does
 by default. Kafka has the heap and the collector of its start script (`-Xmx1G -Xms1G`, G1). Every row is measured on
@@ -34,6 +34,11 @@ confluent-kafka (`rd_kafka_produce_batch`; `consume()` in lots of 10,000). `java
 `kafka-consumer-perf-test`. The last two work harder than either broker, so on few cores they measure themselves: there,
 the column of broker CPU tells the brokers apart.
 """
+
+
+def machine() -> str:
+    """What the numbers were taken on."""
+    return f"{os.cpu_count()} cores, {_memory_gib():.0f} GiB of memory, {platform.system()} {platform.release()}"
 
 
 def _memory_gib() -> float:
@@ -84,9 +89,7 @@ def introduction(command: str, rounds: int, load_before: float) -> str:
         command=command,
         moldau=peers.version_of("moldau"),
         kafka=peers.version_of("kafka"),
-        cores=os.cpu_count(),
-        memory=_memory_gib(),
-        system=f"{platform.system()} {platform.release()}",
+        machine=machine(),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         rounds=rounds,
         load_before=load_before,

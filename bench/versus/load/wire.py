@@ -15,8 +15,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-import crc32c
-
+from bench.versus.load.batches import batch_of, varint
 from bench.versus.load.frames import connect, frame, text
 
 PRODUCE, FETCH = 0, 1
@@ -30,28 +29,16 @@ LEADER_TIMEOUT_S = 30
 RETRIED = {3, 5, 6}
 
 
-def _varint(number: int) -> bytes:
-    encoded = (number << 1) ^ (number >> 63)
-    out = bytearray()
-    while encoded > 0x7F:
-        out.append(0x80 | (encoded & 0x7F))
-        encoded >>= 7
-    out.append(encoded)
-    return bytes(out)
-
-
 def record_batch(count: int, record_bytes: int, keys: Sequence[bytes] | None = None) -> bytes:
     """A RecordBatch v2 (KIP-98) of `count` records, without keys unless given, uncompressed, not idempotent."""
     value = bytes(range(256)) * (record_bytes // 256 + 1)
     records = bytearray()
     for number in range(count):
-        key = _varint(-1) if keys is None else _varint(len(keys[number])) + keys[number]
-        record = b"\x00\x00" + _varint(number) + key + _varint(record_bytes) + value[:record_bytes] + b"\x00"
-        records += _varint(len(record)) + record
+        key = varint(-1) if keys is None else varint(len(keys[number])) + keys[number]
+        record = b"\x00\x00" + varint(number) + key + varint(record_bytes) + value[:record_bytes] + b"\x00"
+        records += varint(len(record)) + record
     now_ms = int(time.time() * 1000)
-    checked = struct.pack(">hiqqqhii", 0, count - 1, now_ms, now_ms, -1, -1, -1, count) + records
-    head = struct.pack(">ibI", -1, 2, crc32c.crc32c(checked))
-    return struct.pack(">qi", 0, len(head) + len(checked)) + head + checked
+    return batch_of(records, count, now_ms, now_ms)
 
 
 def produce_frame(topic: str, partitions: range, batch: bytes) -> bytes:

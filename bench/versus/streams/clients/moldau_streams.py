@@ -1,0 +1,147 @@
+"""Moldau's client."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from moldau.streams import JoinWindows, KStream, SessionWindows, StreamsBuilder, TimeWindows
+from moldau.streams.runtime import KafkaStreams
+
+COMMIT_INTERVAL_MS = 1000
+
+
+class Order(msgspec.Struct, frozen=True):
+    """The guide's order."""
+
+    order_id: str
+    customer_id: str
+    amount: float
+    status: str
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """What was paid for an order."""
+
+    order_id: str
+    paid: float
+    method: str
+
+
+class Customer(msgspec.Struct, frozen=True):
+    """A row of the table."""
+
+    name: str
+
+
+class Total(msgspec.Struct, frozen=True):
+    """An order on its way out."""
+
+    amount: float
+    text: str
+
+
+class Topics:
+    """The topics of one run."""
+
+    def __init__(self, suffix: str) -> None:
+        self.builder = StreamsBuilder()
+        self.suffix = suffix
+
+    def named(self, topic: str) -> str:
+        return f"{topic}-{self.suffix}"
+
+    def orders(self) -> KStream[str, Order]:
+        return self.builder.stream(self.named("orders"), key=str, value=Order)
+
+
+def stateless(topics: Topics) -> None:
+    (
+        topics.orders()
+        .filter(lambda order: order.status == "COMPLETED")
+        .map_values(lambda order: Total(order.amount * 1.2, order.order_id))
+        .to(topics.named("out"), key=str, value=Total)
+    )
+
+
+def hourly_revenue(topics: Topics) -> None:
+    (
+        topics.orders()
+        .filter(lambda order: order.status == "COMPLETED")
+        .group_by_key()
+        .windowed_by(TimeWindows.of_size_with_no_grace("1h"))
+        .aggregate(lambda: 0.0, lambda _, order, total: total + order.amount, store="revenue", value=float)
+        .to_stream()
+        .to(topics.named("out"), value=float)
+    )
+
+
+def enriched(topics: Topics) -> None:
+    customers = topics.builder.table(topics.named("customers"), key=str, value=Customer, store="customers")
+    (
+        topics.orders()
+        .join(customers, lambda order, customer: Total(order.amount, customer.name))
+        .to(topics.named("out"), key=str, value=Total)
+    )
+
+
+def paid(topics: Topics) -> None:
+    payments = topics.builder.stream(topics.named("payments"), key=str, value=Payment)
+    (
+        topics.orders()
+        .join(
+            payments,
+            lambda order, payment: Total(payment.paid, order.order_id),
+            JoinWindows.of_time_difference_with_no_grace("1s"),
+        )
+        .to(topics.named("out"), key=str, value=Total)
+    )
+
+
+def sessions(topics: Topics) -> None:
+    (
+        topics.orders()
+        .group_by_key()
+        .windowed_by(SessionWindows.of_inactivity_gap_with_no_grace("1h"))
+        .count(store="sessions")
+        .to_stream()
+        .to(topics.named("out"), value=int)
+    )
+
+
+ROWS: dict[str, Callable[[Topics], None]] = {
+    "stateless": stateless,
+    "hourly-revenue": hourly_revenue,
+    "many-keys": hourly_revenue,
+    "enriched": enriched,
+    "paid": paid,
+    "sessions": sessions,
+}
+
+
+def main() -> None:
+    bootstrap, row, guarantee, suffix, folder = sys.argv[1:6]
+    topics = Topics(suffix)
+    ROWS[row](topics)
+    app = KafkaStreams(
+        topics.builder.build(),
+        application_id=f"moldau-{suffix}",
+        bootstrap_servers=bootstrap,
+        processing_guarantee=guarantee,
+        state_dir=folder,
+        **({"commit_interval_ms": COMMIT_INTERVAL_MS} if guarantee == "at_least_once" else {}),
+    )
+    done = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: done.set())
+    with app:
+        while not done.wait(0.5):
+            if app.failure is not None:
+                raise app.failure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The peers: what each one's client is started with, and where it comes from.
+
+Python peers live in an environment of their own under the user's cache, made with uv from pinned packages the first
+time; Kafka Streams' jars come from Maven Central and its client is compiled once. Nothing of them is in our lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bench.versus.jars import jars_of, made_once, require_tool
+from bench.versus.peers import moldau_environment
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+INSTALL_TIMEOUT_S = 900
+QUIX = "quixstreams==3.28.1"
+KAFKA_CACHE_BYTES = 10 * 1024 * 1024
+BOTH_GUARANTEES = ("at_least_once", "exactly_once_v2")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One client. `command(arguments)` is what starts it with BOOTSTRAP ROW GUARANTEE SUFFIX FOLDER."""
+
+    name: str
+    title: str
+    command: Callable[[Sequence[str]], list[str]]
+    rows: tuple[str, ...]
+    guarantees: tuple[str, ...] = BOTH_GUARANTEES
+    divisor: int = 1
+    """It is given so many times fewer records, to be done in about the same time."""
+
+
+def _moldau(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "bench.versus.streams.clients.moldau_streams", *arguments]
+
+
+def _kafka_streams(cache_bytes: int, arguments: Sequence[str]) -> list[str]:
+    jars = jars_of(HERE / "java" / "pom.xml", "bench-streams-jars")
+    source = HERE / "java" / "StreamsClient.java"
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    classes = made_once(f"bench-streams-client-{digest}", partial(_compile, source, jars))
+    java = require_tool("java", "openjdk-17-jre-headless")
+    return [java, "-cp", f"{classes}:{jars}/*", "StreamsClient", *arguments, str(cache_bytes)]
+
+
+def _compile(source: Path, jars: Path, folder: Path) -> None:
+    javac = require_tool("javac", "openjdk-17-jdk-headless")
+    _run([javac, "-cp", f"{jars}/*", "-d", str(folder), str(source)])
+
+
+def _python(package: str, client: str, arguments: Sequence[str]) -> list[str]:
+    name = package.replace("==", "-").replace("[", "-").replace("]", "")
+    folder = made_once(f"bench-{name}", partial(_install, package))
+    return [str(folder / "bin" / "python"), str(HERE / "clients" / f"{client}.py"), *arguments]
+
+
+def _install(package: str, folder: Path) -> None:
+    uv = _run([str(ROOT / "tools" / "ensure-uv.sh")]).strip()
+    _run([uv, "venv", "--quiet", "--relocatable", "--allow-existing", "--python", sys.executable, str(folder)])
+    _run([uv, "pip", "install", "--quiet", "--python", str(folder), package])
+
+
+def _run(arguments: list[str]) -> str:
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(arguments)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
+
+
+EVERY_ROW = ("stateless", "hourly-revenue", "many-keys", "enriched", "paid", "sessions")
+STATEFUL = EVERY_ROW[1:]
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("moldau", "Moldau", _moldau, EVERY_ROW),
+        Peer("kafka-streams", "Kafka Streams 4.3.1", partial(_kafka_streams, 0), EVERY_ROW),
+        Peer(
+            "kafka-streams-cached",
+            "Kafka Streams 4.3.1, record cache of 10 MiB",
+            partial(_kafka_streams, KAFKA_CACHE_BYTES),
+            ("hourly-revenue", "many-keys", "sessions"),
+        ),
+        Peer("quix", "Quix Streams 3.28.1", partial(_python, QUIX, "quix_streams"), EVERY_ROW, divisor=4),
+    )
+}
+
+
+def environment(peer: Peer) -> dict[str, str]:
+    """The environment of a client: ours finds this checkout, the others nothing of it."""
+    return moldau_environment() if peer.command is _moldau else {**os.environ, "PYTHONPATH": ""}
