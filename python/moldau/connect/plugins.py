@@ -145,6 +145,7 @@ TABLE: Final = (
     ),
     *_of(Kind.CONVERTER, "io.confluent.connect.avro.", "converters.avro", "AvroConverter"),
     *_of(Kind.CONVERTER, "io.confluent.connect.json.", "converters.json_schema", "JsonSchemaConverter"),
+    *_of(Kind.CONVERTER, "io.confluent.connect.protobuf.", "converters.protobuf", "ProtobufConverter"),
     *_of(Kind.CONVERTER, f"{KAFKA}converters.", "converters.simple", *SIMPLE),
     *_of(Kind.CONVERTER, f"{KAFKA}json.", "converters.json", "JsonConverter"),
     *_of(Kind.CONVERTER, f"{KAFKA}storage.", "converters.simple", "StringConverter"),

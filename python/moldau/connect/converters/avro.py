@@ -65,7 +65,7 @@ class AvroConverter(RegistryConverter):
         codec = AvroEncoder(self._reading(registered).codec_schema()).encode
         return lambda value, prefix: codec(write(value), prefix)
 
-    def _decoder(self, registered: Registered, version: int | None) -> tuple[Schema | None, Decode]:
+    def _decoder(self, registered: Registered, version: int | None, place: bytes = b"") -> tuple[Schema | None, Decode]:
         reading = self._reading(registered)
         schema = reading.connect_schema(version)
         if is_bare_bytes(registered.text):
@@ -76,7 +76,7 @@ class AvroConverter(RegistryConverter):
         codec, read = AvroDecoder(reading.codec_schema()).decode, reader_of(schema, self._avro)
         return schema, lambda data, start: read(codec(data, start))
 
-    def _name_in(self, registered: Registered) -> str:
+    def _name_in(self, registered: Registered, place: bytes = b"") -> str:
         return self._reading(registered).root_name()
 
     def _reading(self, registered: Registered) -> AvroReading:

@@ -87,13 +87,13 @@ class JsonSchemaConverter(RegistryConverter):
         encode = msgspec.json.Encoder(decimal_format="number").encode
         return lambda value, prefix: prefix + encode(write(value))
 
-    def _decoder(self, registered: Registered, version: int | None) -> tuple[Schema | None, Decode]:
+    def _decoder(self, registered: Registered, version: int | None, place: bytes = b"") -> tuple[Schema | None, Decode]:
         schema = self._reading(registered).connect_schema(version)
         read = reader_of(schema)
         decode = msgspec.json.Decoder(float_hook=decimal.Decimal if has_decimal(schema) else None).decode
         return schema, lambda data, start: read(decode(memoryview(data)[start:]))
 
-    def _name_in(self, registered: Registered) -> str:
+    def _name_in(self, registered: Registered, place: bytes = b"") -> str:
         return self._reading(registered).title()
 
     def _reading(self, registered: Registered) -> JsonSchemaReading:

@@ -1,7 +1,8 @@
 """What the converters share that ask a schema registry: subjects, ids, what is asked once, and what failures mean.
 
-Bytes are Confluent's: 0, the schema's id in four bytes, the content. For each topic and schema the registry is asked
-at the first record; from then on a record costs a look at a cache and the codec.
+Bytes are Confluent's: 0, the schema's id in four bytes, the content; or the content alone, and in a header 1 and the
+schema's GUID. In Protobuf what follows either says which message of the schema it is. For each topic and schema the
+registry is asked at the first record; from then on a record costs a look at a cache and the codec.
 
 What the registry refuses (409: not compatible, 422: no schema) and does not know (404) is a `DataError` of the record;
 a registry that cannot be reached, or is busy, is a `RetriableError`.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
 PREFIX_BYTES: Final = 5
+GUID_BYTES: Final = 17
 BUSY: Final = (408, 429)
 
 Encode = Callable[[Any, bytes], bytes]
@@ -66,6 +69,8 @@ class RegistryConverter(Converter):
     LANGUAGE: ClassVar[str]
     """Ours, for messages."""
     CONFIG: ClassVar[ConfigDef]
+    FORM: ClassVar[str | None] = None
+    """In which of its forms the registry is asked for a schema."""
 
     def config(self) -> ConfigDef:
         return self.CONFIG
@@ -74,6 +79,7 @@ class RegistryConverter(Converter):
         settings = self.CONFIG.parse(configs)
         check_refused(settings)
         self._is_key = is_key
+        self._header = f"__{'key' if is_key else 'value'}_schema_id"
         self._strategy = strategy_of(settings, is_key=is_key)
         self._settings = settings
         self._most: int = settings["schemas.cache.config"]
@@ -98,12 +104,19 @@ class RegistryConverter(Converter):
         """What writes values of `schema`; may raise ValueError and TypeError, as what it returns may."""
 
     @abc.abstractmethod
-    def _decoder(self, registered: Registered, version: int | None) -> tuple[Schema | None, Decode]:
-        """What reads values that a registered schema wrote, and the schema that they have then."""
+    def _decoder(self, registered: Registered, version: int | None, place: bytes = b"") -> tuple[Schema | None, Decode]:
+        """What reads values that a registered schema wrote, and the schema that they have then.
+
+        `place` says which of several records of the schema it is, if the language has several.
+        """
 
     @abc.abstractmethod
-    def _name_in(self, registered: Registered) -> str:
+    def _name_in(self, registered: Registered, place: bytes = b"") -> str:
         """The name of the record that a registered schema describes."""
+
+    def _place_end(self, data: bytes, start: int) -> int:
+        """Where the content begins, behind what says which of several records it is. Raises ValueError."""
+        return start
 
     def from_connect_data(
         self, topic: str, schema: Schema | None, value: Any, headers: Iterable[Header] | None = None
@@ -126,13 +139,24 @@ class RegistryConverter(Converter):
     ) -> SchemaAndValue:
         if data is None:
             return NULL
-        found = self._decoders.get((topic, data[:PREFIX_BYTES]))
-        schema, decode = found if found is not None else self._new_decoder(topic, data[:PREFIX_BYTES])
+        head, start = self._head(topic, data, headers)
+        found = self._decoders.get((topic, head))
+        schema, decode = found if found is not None else self._new_decoder(topic, head)
         try:
-            return SchemaAndValue(schema, decode(data, PREFIX_BYTES))
+            return SchemaAndValue(schema, decode(data, start))
         except (ValueError, TypeError, KeyError) as error:
-            number = int.from_bytes(data[1:PREFIX_BYTES], "big")
-            raise DataError(f"a record of {topic} is not what the schema {number} wrote: {error}") from error
+            raise DataError(f"a record of {topic} is not what the schema {_stated(head)} wrote: {error}") from error
+
+    def _head(self, topic: str, data: bytes, headers: Iterable[tuple[str, bytes | None]] | None) -> tuple[bytes, int]:
+        """What says which schema it is, and where the content begins."""
+        for name, content in headers or ():
+            if name == self._header and content is not None:
+                return bytes(content), 0
+        try:
+            start = self._place_end(data, PREFIX_BYTES)
+        except ValueError as error:
+            raise DataError(f"a record of {topic} does not say which message of its schema it is: {error}") from error
+        return data[:start], start
 
     def _forget(self) -> None:
         """Ask again for newest versions whose time is over."""
@@ -161,11 +185,11 @@ class RegistryConverter(Converter):
         with self._asking(f"subject {subject}"):
             if settings["use.schema.id"] >= 0:
                 number: int = settings["use.schema.id"]
-                return self._with_references(number, client.get_schema(number, subject))
+                return self._with_references(number, client.get_schema(number, subject, fmt=self.FORM))
             if settings["use.latest.version"]:
                 if settings["latest.cache.ttl.sec"] >= 0 and self._forget_at is None:
                     self._forget_at = time.monotonic() + settings["latest.cache.ttl.sec"]
-                latest = client.get_latest_version(subject)
+                latest = client.get_latest_version(subject, fmt=self.FORM)
                 found = self._with_references(int(latest.schema_id or 0), latest.schema)
                 if settings["latest.compatibility.strict"]:
                     self._check_latest(schema, found, subject)
@@ -184,26 +208,30 @@ class RegistryConverter(Converter):
             )
 
     def _new_decoder(self, topic: str, head: bytes) -> tuple[Schema | None, Decode]:
-        if len(head) < PREFIX_BYTES or head[0] != 0:
+        size = GUID_BYTES if head[:1] == b"\1" else PREFIX_BYTES
+        if len(head) < size or head[0] > 1:
             raise DataError(
                 f"a record of {topic} begins with {head.hex() or 'nothing'}, not with 0 and the id of a schema\n"
                 f"hint: it was not written through a schema registry; use the converter that it was written with"
             )
-        number = int.from_bytes(head[1:], "big")
+        number, place = _stated(head), head[size:]
         hint = self._subject(topic, "") if self._strategy == "TopicNameStrategy" else None
         with self._asking(f"schema {number}"):
-            found = self._client.get_schema(number, hint)
+            if isinstance(number, str):
+                found = self._client.get_schema_by_guid(number, fmt=self.FORM)
+            else:
+                found = self._client.get_schema(number, hint, fmt=self.FORM)
             if (found.schema_type or "AVRO") != self.FORMAT:
                 raise DataError(
                     f"a record of {topic} was written with the schema {number}, which is {found.schema_type}, not "
                     f"{self.FORMAT}\nhint: use the converter of that language"
                 )
-            registered = self._with_references(number, found)
+            registered = self._with_references(number if isinstance(number, int) else 0, found)
         try:
-            name = "" if hint else self._name_in(registered)
+            name = "" if hint else self._name_in(registered, place)
             subject = hint or (self._subject(topic, name) if name else None)
             version = self._version(subject, registered.schema) if subject is not None else None
-            decoder = self._decoder(registered, version)
+            decoder = self._decoder(registered, version, place)
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"the schema {number} of a record of {topic} cannot be read with: {error}") from error
         _keep(self._decoders, (topic, head), decoder, self._most)
@@ -231,7 +259,8 @@ class RegistryConverter(Converter):
                 if place in begun:
                     continue
                 begun.add(place)
-                answer = self._client.get_version(str(reference.subject), int(reference.version or -1), deleted=True)
+                subject, version = str(reference.subject), int(reference.version or -1)
+                answer = self._client.get_version(subject, version, deleted=True, fmt=self.FORM)
                 collect(answer.schema)
                 found[str(reference.name)] = str(answer.schema.schema_str)
 
@@ -266,6 +295,13 @@ class RegistryConverter(Converter):
         except (_transport_error(), OAuthTokenError, OSError) as error:
             where = ", ".join(self._settings["schema.registry.url"])
             raise RetriableError(f"the schema registry at {where} was not reached for {what}: {error}") from error
+
+
+def _stated(head: bytes) -> int | str:
+    """The id of a schema, or its GUID as text."""
+    if head[:1] == b"\1":
+        return str(uuid.UUID(bytes=head[1:GUID_BYTES]))
+    return int.from_bytes(head[1:PREFIX_BYTES], "big")
 
 
 def _transport_error() -> type[Exception]:

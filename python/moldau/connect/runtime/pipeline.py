@@ -146,10 +146,12 @@ class FromBytes:
         """Raises Skipped, ConnectError: as `Tolerance.call`."""
         converters, call, names = self._converters, self._call, self._names
         topic = message.topic()
+        given = message.headers()
         key = call(
             converters.key.to_connect_data,
             topic,
             message.key(),
+            given,
             original=message,
             stage=Stage.KEY_CONVERTER,
             class_name=names[0],
@@ -158,12 +160,13 @@ class FromBytes:
             converters.value.to_connect_data,
             topic,
             message.value(),
+            given,
             original=message,
             stage=Stage.VALUE_CONVERTER,
             class_name=names[1],
         )
         headers = Headers()
-        if message.headers():
+        if given:
             headers = call(self._headers, message, original=message, stage=Stage.HEADER_CONVERTER, class_name=names[2])
         kind, timestamp = message.timestamp()
         return SinkRecord(

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 SERIALIZED: Final = "serialized"
 """The format of a descriptor in base64."""
 
+_META_TAG: Final = b"\x82\x44"
+"""What Confluent's options begin with in the bytes of a descriptor: field 1088, with a length."""
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/\r\n]+={0,2}")
 
 
@@ -114,7 +116,7 @@ def _read(text: str, references: Mapping[str, File] | None = None) -> File:
     file = read_descriptor.read(descriptor)
     if references is None:
         return file
-    linked = link(file, references)
+    linked = link(file, references, with_meta=_META_TAG in descriptor.SerializeToString())
     if not linked.types.extensions:
         return file
     # Options of extensions are bytes until it is known what the extensions are.

@@ -257,7 +257,9 @@ def _values(field: FieldDescriptor, value: Any) -> list[Value]:
     entry = field.message_type
     if entry is not None and entry.GetOptions().map_entry:
         key, content = entry.fields_by_name["key"], entry.fields_by_name["value"]
-        return [Aggregate((("key", _value(key, each)), ("value", _value(content, value[each])))) for each in value]
+        # Protobuf's library hands the entries out in no order.
+        each_key = sorted(value)
+        return [Aggregate((("key", _value(key, each)), ("value", _value(content, value[each])))) for each in each_key]
     return [_value(field, each) for each in value]
 
 

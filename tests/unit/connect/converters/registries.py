@@ -54,6 +54,10 @@ class Registry:
             raise SchemaRegistryError(404, 40403, "Schema not found")
         return self.schemas[number - 1]
 
+    def get_schema_by_guid(self, guid: str, **_format: Any) -> Schema:
+        """The GUID of a schema here is its id."""
+        return self.get_schema(int(guid.replace("-", ""), 16))
+
     def get_latest_version(self, subject: str, **_format: Any) -> RegisteredSchema:
         self._ask()
         return self._registered(subject, self.subjects[subject][-1])
