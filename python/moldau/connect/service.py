@@ -19,6 +19,7 @@ from moldau.connect.plugins import Plugins
 from moldau.connect.rest.api import Api
 from moldau.connect.rest.app import ConnectApp
 from moldau.connect.runtime.config_provider import ConfigResolver, providers_of
+from moldau.connect.runtime.fenced_writer import FencedWriter
 from moldau.connect.runtime.group import GroupMembership
 from moldau.connect.runtime.herder import Herder, Stores
 from moldau.connect.runtime.membership import Alone, Membership
@@ -133,9 +134,11 @@ def _stores(settings: WorkerSettings) -> tuple[OffsetStore, ConfigStore, StatusS
     if not settings.distributed:
         return FileOffsetStore(Path(settings["offset.storage.file.filename"])), ConfigStore(), MemoryStatusStore()
     clients = settings.own_clients()
+    configs = settings.topic("config")
+    writer = FencedWriter(configs.name, settings["group.id"], clients.producer) if settings.fences_leaders else None
     return (
         TopicOffsetStore(settings.topic("offset"), clients),
-        TopicConfigStore(settings.topic("config"), clients),
+        TopicConfigStore(configs, clients, writer),
         TopicStatusStore(settings.topic("status"), clients),
     )
 

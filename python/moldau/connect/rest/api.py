@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from moldau.connect.plugins import Plugins
+from moldau.connect.runtime import session_keys
 from moldau.connect.runtime.config_records import RestartRequest
 from moldau.connect.runtime.herder import Herder
 from moldau.connect.runtime.loggers import all_levels, is_level, level_of, set_level
@@ -141,6 +142,18 @@ class Api:
 
     def restart_task(self, task: TaskId) -> None:
         self._herder.restart_task(task)
+
+    # What other workers ask.
+
+    def check_signature(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Raises RefusedError unless whoever asks has the group's key. A standalone worker has no group, and no key."""
+        session_keys.check(body, headers, self._herder.configs.snapshot().session_key)
+
+    def put_tasks(self, name: str, configs: Sequence[Config]) -> None:
+        self._herder.put_tasks(name, configs)
+
+    def fence(self, name: str) -> None:
+        self._herder.fencing.fence(name)
 
     # Statuses, tasks, topics, offsets.
 

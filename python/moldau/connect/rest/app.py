@@ -83,9 +83,10 @@ class ConnectApp:
         try:
             route, variables = route_of(scope["method"], path)
             query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
-            call = Call(self._api, variables, query, await _body(receive))
+            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+            call = Call(self._api, variables, query, await _body(receive), headers)
             place = path.decode() + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
-            asked = Asked(scope["method"], place, call.content, FORWARDED in dict(scope["headers"]))
+            asked = Asked(scope["method"], place, call.content, FORWARDED in headers or route.between_workers)
             body = await asyncio.get_running_loop().run_in_executor(
                 self._threads, answered, asked, partial(route.handle, call), self._api.refresh
             )

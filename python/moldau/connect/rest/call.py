@@ -32,12 +32,13 @@ class NotForThisAddressError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`path` are the variables of the route, `query` all values of each parameter."""
+    """`path` are the variables of the route, `query` all values of each parameter, `headers` in lower case."""
 
     api: Api
     path: Mapping[str, str]
     query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def connector(self) -> str:
@@ -63,14 +64,19 @@ class Call:
         Raises:
             RefusedError: it is none. Kafka Connect answers 500 for what is no JSON.
         """
+        body = self.any_json()
+        if not isinstance(body, dict):
+            raise BadRequestError("the body is a JSON object")
+        return body
+
+    def any_json(self) -> Any:
+        """The body, whatever it is. Raises RefusedError if it is no JSON."""
         try:
             body = json.loads(self.content)
             # A lone surrogate is no text; found here, it is the sender's mistake and not ours later.
             json.dumps(body, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise RefusedError(f"the body is not JSON: {error}") from error
-        if not isinstance(body, dict):
-            raise BadRequestError("the body is a JSON object")
         return body
 
     def config(self) -> dict[str, str | None]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from moldau.connect.rest.call import Answer
 from moldau.connect.runtime.refusals import ElsewhereError, RebalancingError, RefusedError
 
-FORWARDED: Final = b"x-moldau-forwarded"
+FORWARDED: Final = "x-moldau-forwarded"
 """On a request that was passed on: it is not passed on again."""
 TIMEOUT_S: Final = 90.0
 PATIENCE_S: Final = 15.0
@@ -58,7 +58,7 @@ def answered(asked: Asked, handle: Callable[[], Any], refresh: Callable[[], None
 
 def _pass_on(url: str, asked: Asked) -> Answer | None:
     """None: nobody is there, or the other one does not know either."""
-    headers = {"Content-Type": "application/json", FORWARDED.decode(): "true"}
+    headers = {"Content-Type": "application/json", FORWARDED: "true"}
     request = urllib.request.Request(  # noqa: S310 (the URL of a worker of the group)
         url + asked.place, asked.content or None, headers, method=asked.method
     )

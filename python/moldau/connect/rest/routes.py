@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from moldau.connect.rest import connectors, server
+from moldau.connect.rest import connectors, server, workers
 from moldau.connect.rest.call import Call
 
 Handler = Callable[[Call], Any]
@@ -14,12 +14,16 @@ Handler = Callable[[Call], Any]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`{name}` in the path is one segment, decoded. `query` are the parameters that have an effect."""
+    """`{name}` in the path is one segment, decoded. `query` are the parameters that have an effect.
+
+    `between_workers`: asked and signed by a worker that knows whom it asks, so never passed on, and not for users.
+    """
 
     method: str
     path: str
     handle: Handler
     query: tuple[str, ...] = ()
+    between_workers: bool = False
 
     @property
     def summary(self) -> str:
@@ -45,6 +49,8 @@ ROUTES: Final = (
     Route("GET", f"{_ONE}/tasks-config", connectors.list_task_configs),
     Route("GET", f"{_ONE}/tasks/{{task}}/status", connectors.get_task_status),
     Route("POST", f"{_ONE}/tasks/{{task}}/restart", connectors.restart_task),
+    Route("POST", f"{_ONE}/tasks", workers.put_tasks, between_workers=True),
+    Route("PUT", f"{_ONE}/fence", workers.fence, between_workers=True),
     Route("PUT", f"{_ONE}/pause", connectors.pause),
     Route("PUT", f"{_ONE}/resume", connectors.resume),
     Route("PUT", f"{_ONE}/stop", connectors.stop),

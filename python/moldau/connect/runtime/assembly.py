@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
+
+from confluent_kafka import KafkaException
 
 from moldau.client import AdminClient, Consumer, Producer
 from moldau.connect.errors import ConfigError, ConnectError
 from moldau.connect.plugin import SinkTask, SourceTask
 from moldau.connect.plugins import Kind, Plugins, java_name
 from moldau.connect.runtime.config_provider import ConfigResolver
-from moldau.connect.runtime.contexts import source_context
+from moldau.connect.runtime.connector_offsets import ConnectorOffsets
+from moldau.connect.runtime.contexts import RunningSourceTaskContext
 from moldau.connect.runtime.dead_letters import DeadLetterQueue, make_sure_of_queue
+from moldau.connect.runtime.exactly_once_task import ExactlyOnceSourceTask
+from moldau.connect.runtime.fenced_writer import patiently, task_id_of
+from moldau.connect.runtime.fencing import Gate
 from moldau.connect.runtime.names import TargetState, TaskId
 from moldau.connect.runtime.offset_changes import OFFSET, PARTITION, TOPIC, committed_offsets
-from moldau.connect.runtime.offsets import OffsetStore
+from moldau.connect.runtime.offsets import Entry, OffsetStore, TopicOffsetStore
 from moldau.connect.runtime.pipeline import Converters, Step, Transforms
 from moldau.connect.runtime.settings import WorkerSettings, with_prefix
 from moldau.connect.runtime.sink_context import ErrantRecords, SinkContext
@@ -23,10 +30,16 @@ from moldau.connect.runtime.source_task import SourceParts, WorkerSourceTask
 from moldau.connect.runtime.task import TaskListener, WorkerTask
 from moldau.connect.runtime.tolerance import LogReporter, Reporter, Tolerance
 from moldau.connect.runtime.topic_creation import TopicCreation, groups_of
+from moldau.connect.runtime.topic_log import Clients, TopicSettings
+from moldau.connect.runtime.transaction_boundaries import EachPoll, boundary_of
 
 DLQ: Final = "errors.deadletterqueue."
 FOR_EVER_MS: Final = 2_147_483_647
 MAX_POLL_RECORDS: Final = 500
+TRANSACTION_TIMEOUT_MS: Final = 60_000
+FENCE_TIMEOUT_S: Final = 90.0
+FENCED_AT_ONCE: Final = 8
+CHANGE_TIMEOUT_S: Final = 30.0
 
 Config = Mapping[str, str]
 
@@ -47,9 +60,17 @@ class Assembly:
         self._resolver = resolver
         self._offsets = offsets
         self._uses_topic = uses_topic if settings["topic.tracking.enable"] else _nobody_notes
+        self.gate: Gate | None = None
+        """What a task that writes in transactions has to pass."""
 
     def task(
-        self, task_id: TaskId, config: Config, task_config: Config, target: TargetState, listener: TaskListener
+        self,
+        task_id: TaskId,
+        config: Config,
+        task_config: Config,
+        target: TargetState,
+        listener: TaskListener,
+        generation: int,
     ) -> WorkerTask:
         """A task that is not started yet.
 
@@ -59,26 +80,58 @@ class Assembly:
         task = self._plugins.new(task_config.get("task.class") or "", Kind.TASK)
         version = _version_of(task)
         if isinstance(task, SourceTask):
-            source = self._source_parts(task_id, task, config, task_config)
-            return WorkerSourceTask(task_id, target, listener, version, source)
+            return self._source_task(task_id, task, config, task_config, target, listener, version, generation)
         if isinstance(task, SinkTask):
             sink = self._sink_parts(task_id, task, config, task_config)
             return WorkerSinkTask(task_id, target, listener, version, sink)
         raise ConnectError(f"Failed to start task {task_id} since it is not a recognizable type (source or sink)")
 
-    def _source_parts(self, task_id: TaskId, task: SourceTask, config: Config, task_config: Config) -> SourceParts:
+    def _source_task(
+        self,
+        task_id: TaskId,
+        task: SourceTask,
+        config: Config,
+        task_config: Config,
+        target: TargetState,
+        listener: TaskListener,
+        version: str | None,
+        generation: int,
+    ) -> WorkerTask:
+        settings = self._settings
+        if not settings.exactly_once:
+            producer = Producer(self._producer_settings(task_id, config))
+            parts = self._source_parts(task_id, task, config, task_config, producer, None)
+            return WorkerSourceTask(task_id, target, listener, version, parts)
+        assert self.gate is not None, "a distributed worker has one"
+        boundary = boundary_of(config, settings.seconds("offset.flush.interval.ms"))
+        chosen = self._transactional_settings(task_id, config)
+        parts = self._source_parts(task_id, task, config, task_config, Producer(chosen), boundary)
+        parts.transaction_timeout_ms = int(chosen.get("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS))
+        return ExactlyOnceSourceTask(task_id, target, listener, version, parts, boundary, self.gate, generation)
+
+    def _source_parts(
+        self,
+        task_id: TaskId,
+        task: SourceTask,
+        config: Config,
+        task_config: Config,
+        producer: Producer,
+        boundary: EachPoll | None,
+    ) -> SourceParts:
         settings = self._settings
         tolerance = self._tolerance(config, self._log_reporters(task_id, config))
         groups = groups_of(config) if settings["topic.creation.enable"] else []
+        offsets = self.offsets_for(config)
+        transactions = None if boundary is None else boundary.context
         return SourceParts(
             task=task,
             config=task_config,
-            context=source_context(self._offsets, task_id.connector, task_config),
-            producer=Producer(self._producer_settings(task_id, config)),
+            context=RunningSourceTaskContext(offsets, task_id.connector, task_config, transactions),
+            producer=producer,
             converters=self._converters(config),
             transforms=self._transforms(config, tolerance),
             tolerance=tolerance,
-            offsets=self._offsets,
+            offsets=offsets,
             topics=TopicCreation(groups, self.admin_settings(config)),
             uses_topic=lambda topic: self._uses_topic(topic, task_id),
             flush_interval_s=settings.seconds("offset.flush.interval.ms"),
@@ -195,6 +248,74 @@ class Assembly:
             **given,
         }
 
+    def _transactional_settings(self, task_id: TaskId, config: Config) -> dict[str, Any]:
+        given = self._producer_settings(task_id, config)
+        # librdkafka bounds a record's life by the transaction's, and Kafka's workers insist on these two as well.
+        given.pop("delivery.timeout.ms", None)
+        given["enable.idempotence"] = True
+        given["transactional.id"] = task_id_of(self._settings["group.id"], *task_id)
+        return given
+
+    def fence_producers(self, name: str, config: Config, count: int) -> None:
+        """Take over the transactional ids of a connector's first `count` tasks. Raises ConnectError."""
+        client = self.admin_settings(config)
+
+        def fence(number: int) -> None:
+            transactional_id = task_id_of(self._settings["group.id"], name, number)
+            patiently(Producer({**client, "transactional.id": transactional_id}).init_transactions, FENCE_TIMEOUT_S)
+
+        with ThreadPoolExecutor(FENCED_AT_ONCE, thread_name_prefix=f"fencing-{name}") as threads:
+            for done in [threads.submit(fence, number) for number in range(count)]:
+                try:
+                    done.result()
+                except KafkaException as error:
+                    raise ConnectError(
+                        f"the older tasks of connector {name} could not be shut out: {error.args[0].str()}"
+                    ) from error
+
+    # How far sources have come.
+
+    def offsets_for(self, config: Config) -> ConnectorOffsets:
+        """Where a source connector keeps its offsets; started by whoever uses it."""
+        topic = (config.get("offsets.storage.topic") or "").strip()
+        settings = self._settings
+        if not topic or not settings.distributed:
+            return ConnectorOffsets(self._offsets)
+        clients = Clients(
+            settings.client("producer", self._overrides(config, "producer")),
+            settings.client("consumer", self._overrides(config, "consumer")),
+            self.admin_settings(config),
+        )
+        workers = settings.topic("offset")
+        same_cluster = _servers(clients.producer) == _servers(settings.client("producer"))
+        if topic == workers.name and same_cluster:
+            return ConnectorOffsets(self._offsets)
+        own = TopicSettings(
+            topic, "offsets.storage.topic", workers.partitions, workers.replication_factor, workers.config
+        )
+        return ConnectorOffsets(self._offsets, TopicOffsetStore(own, clients))
+
+    def change_offsets(self, name: str, config: Config, store: ConnectorOffsets, entries: Sequence[Entry]) -> None:
+        """Keep offsets, or forget those that are None, of a connector whose tasks are stopped. Raises ConnectError."""
+        if not self._settings.exactly_once:
+            store.put(name, entries, CHANGE_TIMEOUT_S)
+            return
+        store.before(name, entries, CHANGE_TIMEOUT_S)
+        topic = store.topic
+        assert topic is not None
+        producer = Producer(self._transactional_settings(TaskId(name, 0), config))
+        try:
+            patiently(producer.init_transactions, CHANGE_TIMEOUT_S)
+            producer.begin_transaction()
+            for key, value in store.records(name, entries):
+                producer.produce(topic, value, key)
+            patiently(producer.commit_transaction, CHANGE_TIMEOUT_S)
+        except KafkaException as error:
+            raise ConnectError(
+                f"Failed to modify offsets for source connector {name}: {error.args[0].str()}"
+            ) from error
+        store.after(name, entries, CHANGE_TIMEOUT_S)
+
     def group_of(self, name: str, config: Config) -> str:
         """The consumer group of a sink."""
         return str(
@@ -234,6 +355,10 @@ def names_in(text: str | None) -> list[str]:
 
 def _true(config: Config, name: str) -> bool:
     return (config.get(name) or "false").lower() == "true"
+
+
+def _servers(client: Mapping[str, Any]) -> set[str]:
+    return {each.strip() for each in str(client["bootstrap.servers"]).split(",")}
 
 
 def _version_of(task: Any) -> str | None:

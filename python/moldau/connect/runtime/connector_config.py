@@ -13,6 +13,7 @@ from moldau.connect.config_def import ConfigDef, ConfigValue, Importance, Type, 
 from moldau.connect.config_validators import (
     AllOf,
     CaseInsensitiveValidString,
+    NonEmptyString,
     NonEmptyStringWithoutControlChars,
     NonNull,
     Range,
@@ -78,6 +79,11 @@ def _regex(name: str, value: Any) -> None:
         re.compile(value or "")
     except re.error as error:
         raise invalid(name, value, f"Invalid regex: {error}") from error
+
+
+def _at_least_zero_if_any(name: str, value: Any) -> None:
+    if value is not None:
+        Range(0).ensure_valid(name, value)
 
 
 def common(config: Config, plugins: Plugins, settings: WorkerSettings | None) -> ConfigDef:
@@ -316,7 +322,7 @@ def with_source(found: ConfigDef) -> ConfigDef:
         "transaction.boundary.interval.ms",
         Type.LONG,
         None,
-        None,
+        Rule(_at_least_zero_if_any, "[0,...]"),
         Importance.LOW,
         "After how long a transaction ends, if transaction.boundary is interval.",
         group=EXACTLY_ONCE,
@@ -328,7 +334,7 @@ def with_source(found: ConfigDef) -> ConfigDef:
         "offsets.storage.topic",
         Type.STRING,
         None,
-        NonEmptyStringWithoutControlChars(),
+        NonEmptyString(),
         Importance.LOW,
         "An offsets topic of the connector's own; the worker's is used without it.",
         group=OFFSETS_TOPIC,

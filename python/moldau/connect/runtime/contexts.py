@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from moldau.connect.runtime.connector import ConnectorListener, WorkerConnector
-from moldau.connect.runtime.offsets import OffsetReader, OffsetStore
+from moldau.connect.runtime.connector_offsets import ConnectorOffsets, OffsetReader
+from moldau.connect.runtime.transaction_boundaries import ConnectorTransactionContext
 
 
 class RunningConnectorContext:
     """For a connector of either kind."""
 
-    def __init__(self, runner: WorkerConnector, offsets: OffsetStore, listener: ConnectorListener) -> None:
+    def __init__(self, runner: WorkerConnector, offsets: ConnectorOffsets, listener: ConnectorListener) -> None:
         self._runner = runner
         self._listener = listener
         self._reader = OffsetReader(offsets, runner.name)
@@ -31,11 +31,28 @@ class RunningConnectorContext:
 
 
 class RunningSourceTaskContext:
-    """For a source task."""
+    """For a source task. `transactions` where the connector says where they end.
 
-    def __init__(self, offsets: OffsetStore, connector: str, config: Mapping[str, str]) -> None:
-        self._reader = OffsetReader(offsets, connector)
+    An offset that is asked for is looked up in what the topic holds at that moment, however long a transaction of
+    another task has to be waited for.
+    """
+
+    def __init__(
+        self,
+        offsets: ConnectorOffsets,
+        connector: str,
+        config: Mapping[str, str],
+        transactions: ConnectorTransactionContext | None = None,
+    ) -> None:
+        self.given_up: Callable[[], bool] = lambda: False
+        """Whether the task was stopped, and waits for no offset any more."""
         self._config = config
+        self._transactions = transactions
+
+        def fresh() -> None:
+            offsets.refresh(lambda: self.given_up())  # noqa: PLW0108 (set later)
+
+        self._reader = OffsetReader(offsets, connector, fresh)
 
     def configs(self) -> Mapping[str, str]:
         """The settings of the task."""
@@ -45,18 +62,6 @@ class RunningSourceTaskContext:
         """How far this connector has come."""
         return self._reader
 
-    def transaction_context(self) -> Any:
+    def transaction_context(self) -> ConnectorTransactionContext | None:
         """None: the worker decides where transactions end."""
-        return None
-
-
-def connector_context(
-    runner: WorkerConnector, offsets: OffsetStore, listener: ConnectorListener
-) -> RunningConnectorContext:
-    """The context of a connector."""
-    return RunningConnectorContext(runner, offsets, listener)
-
-
-def source_context(offsets: OffsetStore, connector: str, config: Mapping[str, str]) -> RunningSourceTaskContext:
-    """The context of a source task."""
-    return RunningSourceTaskContext(offsets, connector, config)
+        return self._transactions

@@ -13,19 +13,24 @@ something is done by the herder's thread, one after the other.
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from moldau.connect.errors import ConnectError
+from moldau.connect.runtime import session_keys
 from moldau.connect.runtime.config_provider import with_variables_of
 from moldau.connect.runtime.config_records import Change, Config, ConfigState, Event, RestartRequest
+from moldau.connect.runtime.fencing import Fencing
+from moldau.connect.runtime.leader_requests import LeaderRequests
 from moldau.connect.runtime.membership import Membership
-from moldau.connect.runtime.names import State, TargetState, TaskId
+from moldau.connect.runtime.names import ConnectorType, State, TargetState, TaskId
 from moldau.connect.runtime.refusals import (
     AlreadyExistsError,
     BadRequestError,
@@ -72,6 +77,9 @@ class Herder:
         self._restarts: queue.SimpleQueue[RestartRequest] = queue.SimpleQueue()
         self._removed: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="connect-herder", daemon=True)
+        self._leader = LeaderRequests(lambda: membership.leader_url, lambda: self.configs.snapshot().session_key)
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix="connect-leader")
+        self.fencing = Fencing(stores.configs, membership, self._leader, worker.fence_producers)
 
     # Life.
 
@@ -81,7 +89,7 @@ class Herder:
         Raises:
             ConnectError: the cluster does not answer, or a topic cannot be used.
         """
-        self.worker.start(self)
+        self.worker.start(self, self.fencing)
         self.statuses.start()
         self.configs.start(self._on_config)
         self.membership.start(self.wake, self.release)
@@ -93,6 +101,7 @@ class Herder:
         self.wake()
         if self._thread.is_alive():
             self._thread.join()
+        self._asking.shutdown(wait=False, cancel_futures=True)
         self.membership.stop()
         self.configs.stop()
         self.statuses.stop()
@@ -141,6 +150,7 @@ class Herder:
         self._serve_requests()
         state = self.configs.snapshot()
         if self.membership.settle(state):
+            self._renew_key(state)
             self._restart_as_asked(state)
             self._make_it_so(state)
             self._forget_removed(state)
@@ -245,14 +255,40 @@ class Herder:
             self._write_tasks(name, written)
 
     def _write_tasks(self, name: str, configs: Sequence[Config]) -> None:
+        if self.membership.leads:
+            self._try_to_write(name, lambda: self.configs.put_tasks(name, configs))
+        else:
+            # The leader may wait for this thread, so this thread does not wait for the leader.
+            self._asking.submit(self._try_to_write, name, lambda: self._leader.put_tasks(name, configs))
+
+    def _try_to_write(self, name: str, write: Callable[[], None]) -> None:
         try:
-            self.configs.put_tasks(name, configs)
-        except ConnectError:
-            logger.warning("the tasks of connector %s could not be written; they are tried again", name, exc_info=True)
-            self._tasks_wanted.add(name)
-            threading.Timer(RETRY_S, self.wake).start()
+            write()
+        except ConnectError as error:
+            logger.warning("the tasks of connector %s are not written yet, they are tried again: %s", name, error)
+            threading.Timer(RETRY_S, self.on_tasks_wanted, (name,)).start()
             return
         self.wake()
+
+    def put_tasks(self, name: str, configs: Sequence[Config]) -> None:
+        """Write the tasks of a connector that another worker has divided."""
+        self._lead("Only the leader may write task configurations.")
+        state = self.configs.snapshot()
+        if name not in state.connectors:
+            raise NotFoundError(f"Connector {name} not found")
+        if configs and state.target_state(name) is TargetState.STOPPED:
+            raise BadRequestError(f"Cannot submit non-empty set of task configs for stopped connector {name}")
+        self.configs.put_tasks(name, configs)
+        self.wake()
+
+    def _renew_key(self, state: ConfigState) -> None:
+        """The leader sees that workers have a key to sign with."""
+        settings = self.worker.settings
+        now_ms = int(time.time() * 1000)
+        if not settings.distributed or not self.membership.leads:
+            return
+        if session_keys.is_due(state.session_key, now_ms, settings["inter.worker.key.ttl.ms"]):
+            self.configs.put_session_key(session_keys.new_key(now_ms, os.urandom(session_keys.KEY_BYTES)))
 
     def _forget_removed(self, state: ConfigState) -> None:
         while not self._removed.empty():
@@ -479,6 +515,8 @@ class Herder:
             )
         # What is being stopped may still commit.
         self._make_it_so(state)
+        if self.worker.settings.exactly_once and self.worker.type_of(state.connectors[name]) is ConnectorType.SOURCE:
+            self.fencing.fence(name)
         return self.worker.alter_offsets(name, state.connectors[name], offsets)
 
     def _lead(self, message: str) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
 
 from moldau.client import AdminClient, TopicPartition
 from moldau.connect.errors import ConnectError
-from moldau.connect.runtime.offsets import OffsetStore
+from moldau.connect.runtime.connector_offsets import ConnectorOffsets
+from moldau.connect.runtime.offsets import Entry
 from moldau.connect.runtime.refusals import BadRequestError
 
 ASK_TIMEOUT_S: Final = 30.0
@@ -21,15 +22,24 @@ Given = Sequence[tuple[Mapping[str, Any], Mapping[str, Any] | None]]
 
 
 def change_source_offsets(
-    connector: Any, config: Mapping[str, str], name: str, store: OffsetStore, offsets: Given | None
+    connector: Any,
+    config: Mapping[str, str],
+    name: str,
+    store: ConnectorOffsets,
+    keep: Callable[[Sequence[Entry]], None],
+    offsets: Given | None,
 ) -> bool:
-    """Whether the connector knows of it. Raises ConnectError, also when the connector says no."""
-    store.refresh()
-    wanted = [(partition, None) for partition, _ in store.all_of(name)] if offsets is None else list(offsets)
-    known = _ask(connector, config, wanted)
-    if wanted:
-        store.put(name, wanted, ASK_TIMEOUT_S)
+    """Whether the connector knows of it; `keep` writes. Raises ConnectError, also when the connector says no."""
+    store.start()
+    try:
         store.refresh()
+        wanted = [(partition, None) for partition, _ in store.all_of(name)] if offsets is None else list(offsets)
+        known = _ask(connector, config, wanted)
+        if wanted:
+            keep(wanted)
+            store.refresh()
+    finally:
+        store.stop()
     return known
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -24,6 +24,8 @@ Place = Mapping[str, Any]
 """A source partition."""
 Offset = Mapping[str, Any]
 Entry = tuple[Place, Offset | None]
+Pair = tuple[bytes, bytes | None]
+"""Key and value of a record."""
 
 FLUSH_TIMEOUT_S: Final = 5.0
 
@@ -33,8 +35,11 @@ class OffsetStore(Protocol):
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
-    def refresh(self) -> None:
-        """Return when everything is known that was written until now, by whomever."""
+    def refresh(self, given_up: Callable[[], bool] | None = None) -> None:
+        """Return when everything is known that was written until now, by whomever, or nobody waits any more.
+
+        Raises ConnectError when it is not in time, unless `given_up` says until when.
+        """
 
     def get(self, connector: str, partition: Place) -> Offset | None: ...
     def all_of(self, connector: str) -> list[tuple[Place, Offset]]: ...
@@ -85,6 +90,11 @@ class OffsetState:
             entry = self._known.get(connector, {}).get(canonical(partition))
         return entry[2] if entry is not None else None
 
+    def knows(self, connector: str, partition: Place) -> bool:
+        """Whether there is a record of a partition, be it one of a reset."""
+        with self._lock:
+            return canonical(partition) in self._known.get(connector, {})
+
     def all_of(self, connector: str) -> list[tuple[Place, Offset]]:
         with self._lock:
             entries = list(self._known.get(connector, {}).values())
@@ -97,7 +107,7 @@ class OffsetState:
                 name for name, known in self._known.items() if any(entry[2] is not None for entry in known.values())
             }
 
-    def records(self, connector: str, entries: Iterable[Entry]) -> list[tuple[bytes, bytes | None]]:
+    def records(self, connector: str, entries: Iterable[Entry]) -> list[Pair]:
         """The records that keep these offsets."""
         with self._lock:
             known = self._known.get(connector, {})
@@ -125,9 +135,9 @@ class TopicOffsetStore:
         """Close the clients."""
         self._log.stop()
 
-    def refresh(self) -> None:
-        """Read to the end."""
-        self._log.read_to_end()
+    def refresh(self, given_up: Callable[[], bool] | None = None) -> None:
+        """Read to the end, past every transaction that is open now."""
+        self._log.read_to_end(given_up=given_up)
 
     def get(self, connector: str, partition: Place) -> Offset | None:
         """The offset of a partition."""
@@ -164,7 +174,7 @@ class FileOffsetStore:
     def stop(self) -> None:
         """Nothing is open."""
 
-    def refresh(self) -> None:
+    def refresh(self, given_up: Callable[[], bool] | None = None) -> None:
         """Nobody else writes the file."""
 
     def get(self, connector: str, partition: Place) -> Offset | None:
@@ -189,20 +199,3 @@ class FileOffsetStore:
             self._content = content
         for key, value in records:
             self._state.apply(key, value)
-
-
-class OffsetReader:
-    """What a source task asks: `offset` for one partition, `offsets` for several."""
-
-    def __init__(self, store: OffsetStore, connector: str) -> None:
-        self._store = store
-        self._connector = connector
-
-    def offset(self, partition: Place) -> dict[str, Any] | None:
-        """The offset of a partition; None if there is none."""
-        found = self._store.get(self._connector, partition)
-        return None if found is None else dict(found)
-
-    def offsets(self, partitions: Iterable[Place]) -> list[dict[str, Any] | None]:
-        """The offsets of partitions, in their order."""
-        return [self.offset(partition) for partition in partitions]

@@ -60,8 +60,16 @@ SETTINGS: Final = (
     ),
     Setting("config.providers", None, str, "Names of config providers; file, dir and env are there without it."),
     Setting("client.id", None, str, "How the clients of this worker call themselves."),
-    Setting("exactly.once.source.support", "disabled", str, "Only disabled: sources are at least once."),
+    Setting(
+        "exactly.once.source.support",
+        "disabled",
+        str,
+        "Whether sources write in transactions (KIP-618): disabled, enabled, or preparing on the way from one to the "
+        "other, worker by worker. Distributed workers only.",
+    ),
+    Setting("inter.worker.key.ttl.ms", "3600000", int, "After how long the key is replaced with which workers sign."),
 )
+SUPPORT: Final = ("disabled", "preparing", "enabled")
 _BY_NAME: Final = {each.name: each for each in SETTINGS}
 _CLIENT_PREFIXES: Final = ("security.", "sasl.", "ssl.")
 _CLIENT_NAMES: Final = (
@@ -114,15 +122,21 @@ class WorkerSettings:
         self._values: dict[str, Any] = {}
         problems = [problem for each in SETTINGS if (problem := self._read(each)) is not None]
         support = self._values.get("exactly.once.source.support")
-        if support != "disabled":
+        if support not in SUPPORT:
             problems.append(
-                f"exactly.once.source.support={support}: sources of this worker write without transactions; leave it "
-                "out, and what was sent since the last offset.flush.interval.ms is sent again after a crash"
+                f"Invalid value {support} for configuration exactly.once.source.support: String must be one of: "
+                f"{', '.join(SUPPORT)}"
             )
         if problems:
             raise ConfigError("; ".join(problems))
         for name in self.given:
             self._warn_of(name)
+        if not self.distributed and support != "disabled":
+            logger.warning(
+                "exactly.once.source.support=%s has no effect: the offsets of a standalone worker are in a file, which "
+                "no transaction of a cluster reaches",
+                support,
+            )
 
     def _read(self, setting: Setting) -> str | None:
         text = self.given.get(setting.name, setting.default)
@@ -159,6 +173,16 @@ class WorkerSettings:
     def distributed(self) -> bool:
         """Whether the worker keeps everything in topics; a file of offsets makes it standalone."""
         return self._values["offset.storage.file.filename"] is None
+
+    @property
+    def exactly_once(self) -> bool:
+        """Whether source tasks write in transactions."""
+        return self.distributed and self._values["exactly.once.source.support"] == "enabled"
+
+    @property
+    def fences_leaders(self) -> bool:
+        """Whether the leader writes in transactions, so that one that is none any more cannot."""
+        return self.distributed and self._values["exactly.once.source.support"] != "disabled"
 
     def client(self, role: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The settings of a client: `role` is producer, consumer or admin."""

@@ -1,12 +1,14 @@
-"""A source task: poll, transform, convert, send; and keep how far it has come, once the cluster has it.
+"""A source task: poll, transform, convert, send. What sending means is said by what extends `SourceTaskRunner`.
 
-Two threads: the task's own polls its connector and sends; a second one takes in acknowledgements, tells the connector
-of them, and every `offset.flush.interval.ms` keeps the offsets of what has arrived, in order. So a connector that polls
-for minutes does not hold up what is on its way.
+`WorkerSourceTask` is at least once. It has two threads: the task's own polls its connector and sends; a second one
+takes in acknowledgements, tells the connector of them, and every `offset.flush.interval.ms` keeps the offsets of what
+has arrived, in order. So a connector that polls for minutes does not hold up what is on its way.
+`exactly_once_task` writes in transactions.
 """
 
 from __future__ import annotations
 
+import abc
 import logging
 import threading
 import time
@@ -22,15 +24,18 @@ from moldau.connect.errors import ConnectError, RetriableError
 from moldau.connect.plugin import RecordMetadata, SourceTask
 from moldau.connect.plugins import java_name
 from moldau.connect.records import SourceRecord
+from moldau.connect.runtime.connector_offsets import ConnectorOffsets
+from moldau.connect.runtime.contexts import RunningSourceTaskContext
 from moldau.connect.runtime.names import TargetState, TaskId
-from moldau.connect.runtime.offsets import OffsetStore
-from moldau.connect.runtime.pipeline import Converters, ToBytes, Transforms
+from moldau.connect.runtime.pipeline import Converters, Outgoing, ToBytes, Transforms
 from moldau.connect.runtime.submitted import Submitted, SubmittedRecords
 from moldau.connect.runtime.task import TaskListener, WorkerTask
 from moldau.connect.runtime.tolerance import Failure, Skipped, Stage, Tolerance
-from moldau.connect.runtime.topic_creation import TopicCreation
+from moldau.connect.runtime.topic_creation import TopicCreation, why_not_sent
 
 logger: Final = logging.getLogger("moldau.connect.task")
+
+Report = Callable[[KafkaError | None, Any], None]
 
 DELIVERY_POLL_S: Final = 0.1
 QUEUE_FULL_POLL_S: Final = 0.05
@@ -42,20 +47,21 @@ class SourceParts:
 
     task: SourceTask
     config: Mapping[str, str]
-    context: Any
+    context: RunningSourceTaskContext
     producer: Producer
     converters: Converters
     transforms: Transforms
     tolerance: Tolerance
-    offsets: OffsetStore
+    offsets: ConnectorOffsets
     topics: TopicCreation
     uses_topic: Callable[[str], None]
     flush_interval_s: float = 60.0
     flush_timeout_s: float = 5.0
+    transaction_timeout_ms: int = 60_000
 
 
-class WorkerSourceTask(WorkerTask):
-    """At least once: after a crash what was sent since the last flush of offsets is sent again."""
+class SourceTaskRunner(WorkerTask):
+    """From `poll` of the connector to bytes."""
 
     def __init__(
         self, task_id: TaskId, target: TargetState, listener: TaskListener, version: str | None, parts: SourceParts
@@ -63,14 +69,9 @@ class WorkerSourceTask(WorkerTask):
         super().__init__(task_id, target, listener, version)
         self.parts = parts
         self._to_bytes = ToBytes(parts.converters, parts.tolerance)
-        self._submitted = SubmittedRecords()
         self._known_topics: set[str] = set()
-        self._send_failure: ConnectError | None = None
         self._class_name = java_name(type(parts.task))
         self._started = False
-        self._committing = threading.Lock()
-        self._deliveries_end = threading.Event()
-        self._deliveries = threading.Thread(target=self._deliver, name=f"deliveries-{task_id}", daemon=True)
 
     def stop(self) -> None:
         """Ask it to end; a poll that listens to `stop` of its task ends at once."""
@@ -88,26 +89,39 @@ class WorkerSourceTask(WorkerTask):
     def execute(self) -> None:
         """Poll and send until it shall stop, then wait for what is on its way."""
         parts = self.parts
+        if not self._prepare():
+            return
+        parts.offsets.start()
+        parts.context.given_up = lambda: self.stopping
         parts.task.initialize(parts.context)
         parts.task.start(dict(parts.config))
         self._started = True
         if self.stopping:
             self._stop_task()
-        self._deliveries.start()
+        self._begin()
+        failed = True
         try:
-            while not self.stopping:
-                if self.shall_pause:
-                    self.say_paused()
-                    if not self.wait_while_paused():
-                        break
-                    self.say_running()
-                records = self._poll()
-                self._raise_send_failure()
-                if records:
-                    self._send_all(records)
+            self._poll_and_send()
+            failed = False
         finally:
-            self._end_deliveries()
-        self._raise_send_failure()
+            self._end(failed=failed)
+
+    def _poll_and_send(self) -> None:
+        while not self.stopping:
+            if self.shall_pause:
+                self._pausing()
+                self.say_paused()
+                if not self.wait_while_paused():
+                    return
+                self._going_on()
+                self.say_running()
+            records = self._poll()
+            if records:
+                for record in records:
+                    if self.stopping and self.cancelled:
+                        return
+                    self._send(record)
+            self._batch_sent()
 
     def _poll(self) -> Sequence[SourceRecord] | None:
         try:
@@ -116,14 +130,6 @@ class WorkerSourceTask(WorkerTask):
             logger.warning("the task %s could not be polled; it is polled again: %s", self.id, error)
             self._stopping.wait(DELIVERY_POLL_S)
             return None
-
-    def _send_all(self, records: Sequence[SourceRecord]) -> None:
-        for record in records:
-            if self.stopping and self.cancelled:
-                return
-            self._send(record)
-            if self._send_failure is not None:
-                raise self._send_failure
 
     def _send(self, original: SourceRecord) -> None:
         try:
@@ -139,13 +145,15 @@ class WorkerSourceTask(WorkerTask):
             self.parts.topics.make_sure_of(outgoing.topic)
             self._known_topics.add(outgoing.topic)
             self.parts.uses_topic(outgoing.topic)
-        submitted = self._submitted.submit(original.source_partition or {}, original.source_offset)
-        produce = self.parts.producer.produce
-        report = partial(self._delivered, original, submitted)
+        self._dispatch(original, outgoing)
+
+    def _produce(self, outgoing: Outgoing, report: Report) -> None:
+        """Hand a record to the producer, waiting while its queue is full. Raises KafkaException."""
+        producer = self.parts.producer
         partition = -1 if outgoing.partition is None else outgoing.partition
         while True:
             try:
-                produce(
+                producer.produce(
                     outgoing.topic,
                     outgoing.value,
                     outgoing.key,
@@ -156,10 +164,99 @@ class WorkerSourceTask(WorkerTask):
                 )
                 return
             except BufferError:
-                self.parts.producer.poll(QUEUE_FULL_POLL_S)
-            except KafkaException as error:
-                self._not_sent(original, submitted, error.args[0])
-                return
+                producer.poll(QUEUE_FULL_POLL_S)
+
+    def _tell_committed(self, original: SourceRecord, message: Any) -> None:
+        """`message` is what was written, None if the record was left out."""
+        metadata = None
+        if message is not None:
+            metadata = RecordMetadata(message.topic(), message.partition(), message.offset(), message.timestamp()[1])
+        try:
+            self.parts.task.commit_record(original, metadata)
+        except Exception:
+            logger.exception("commit_record of task %s failed", self.id)
+
+    def close(self) -> None:
+        """Close the task's clients and plugins."""
+        parts = self.parts
+        if self._started and not self.stopping:
+            # It failed: nobody has asked it to stop yet.
+            self._stop_task()
+        try:
+            parts.producer.purge()
+            parts.producer.flush(0)
+        except KafkaException as error:
+            # One that was taken over from says so at every call.
+            logger.debug("the producer of task %s is left: %s", self.id, error.args[0].str())
+        parts.offsets.stop()
+        parts.tolerance.close()
+        parts.transforms.close()
+        parts.converters.close()
+
+    # What sending means.
+
+    def _prepare(self) -> bool:
+        """Before the connector's task starts; False: it shall not."""
+        return True
+
+    @abc.abstractmethod
+    def _begin(self) -> None:
+        """The connector's task has started."""
+
+    @abc.abstractmethod
+    def _dispatch(self, original: SourceRecord, outgoing: Outgoing) -> None:
+        """Send a record."""
+
+    @abc.abstractmethod
+    def _leave_out(self, original: SourceRecord) -> None:
+        """A record that is not sent, on purpose."""
+
+    @abc.abstractmethod
+    def _batch_sent(self) -> None:
+        """All records of a poll are handed on, which may be none."""
+
+    def _pausing(self) -> None:
+        """The task is paused from here."""
+
+    def _going_on(self) -> None:
+        """The pause is over."""
+
+    @abc.abstractmethod
+    def _end(self, *, failed: bool) -> None:
+        """Nothing is polled any more; `failed`: an error is on its way up."""
+
+
+class WorkerSourceTask(SourceTaskRunner):
+    """At least once: after a crash what was sent since the last flush of offsets is sent again."""
+
+    def __init__(
+        self, task_id: TaskId, target: TargetState, listener: TaskListener, version: str | None, parts: SourceParts
+    ) -> None:
+        super().__init__(task_id, target, listener, version, parts)
+        self._submitted = SubmittedRecords()
+        self._send_failure: ConnectError | None = None
+        self._committing = threading.Lock()
+        self._deliveries_end = threading.Event()
+        self._deliveries = threading.Thread(target=self._deliver, name=f"deliveries-{task_id}", daemon=True)
+
+    def _begin(self) -> None:
+        self._deliveries.start()
+
+    def _dispatch(self, original: SourceRecord, outgoing: Outgoing) -> None:
+        submitted = self._submitted.submit(original.source_partition or {}, original.source_offset)
+        try:
+            self._produce(outgoing, partial(self._delivered, original, submitted))
+        except KafkaException as error:
+            self._not_sent(original, submitted, error.args[0])
+        self._raise_send_failure()
+
+    def _batch_sent(self) -> None:
+        self._raise_send_failure()
+
+    def _end(self, *, failed: bool) -> None:
+        self._end_deliveries()
+        if not failed:
+            self._raise_send_failure()
 
     def _leave_out(self, original: SourceRecord) -> None:
         self._tell_committed(original, None)
@@ -170,10 +267,7 @@ class WorkerSourceTask(WorkerTask):
             self._not_sent(original, submitted, error)
             return
         submitted.acknowledge()
-        self._tell_committed(
-            original,
-            RecordMetadata(message.topic(), message.partition(), message.offset(), message.timestamp()[1]),
-        )
+        self._tell_committed(original, message)
 
     def _not_sent(self, original: SourceRecord, submitted: Submitted, error: KafkaError) -> None:
         cause = KafkaException(error)
@@ -184,15 +278,9 @@ class WorkerSourceTask(WorkerTask):
             self._tell_committed(original, None)
             return
         if self._send_failure is None:
-            failure = ConnectError(f"Unrecoverable exception from producer send callback: {error.str()}")
+            failure = ConnectError(f"Unrecoverable exception from producer send callback: {why_not_sent(error)}")
             failure.__cause__ = cause
             self._send_failure = failure
-
-    def _tell_committed(self, original: SourceRecord, metadata: RecordMetadata | None) -> None:
-        try:
-            self.parts.task.commit_record(original, metadata)
-        except Exception:
-            logger.exception("commit_record of task %s failed", self.id)
 
     def _raise_send_failure(self) -> None:
         if self._send_failure is not None:
@@ -236,15 +324,3 @@ class WorkerSourceTask(WorkerTask):
         self._deliveries_end.set()
         self._deliveries.join()
         self.commit_offsets()
-
-    def close(self) -> None:
-        """Close the task's clients and plugins."""
-        parts = self.parts
-        if self._started and not self.stopping:
-            # It failed: nobody has asked it to stop yet.
-            self._stop_task()
-        parts.producer.purge()
-        parts.producer.flush(0)
-        parts.tolerance.close()
-        parts.transforms.close()
-        parts.converters.close()

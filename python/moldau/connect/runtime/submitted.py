@@ -42,7 +42,7 @@ class SubmittedRecords:
     def submit(self, partition: Mapping[str, Any], offset: Mapping[str, Any] | None) -> Submitted:
         """Note a record that is about to be sent."""
         submitted = Submitted(self, partition, offset)
-        place = _place(partition)
+        place = place_of(partition)
         with self._lock:
             queue = self._queues.get(place)
             if queue is None:
@@ -78,7 +78,7 @@ class SubmittedRecords:
             for partition, offset in entries:
                 given = Submitted(self, partition, offset)
                 given.acknowledged = True
-                self._queues.setdefault(_place(partition), deque()).appendleft(given)
+                self._queues.setdefault(place_of(partition), deque()).appendleft(given)
 
     @property
     def on_their_way(self) -> int:
@@ -91,7 +91,8 @@ class SubmittedRecords:
             return self._lock.wait_for(lambda: self._on_their_way == 0, timeout_s)
 
 
-def _place(partition: Mapping[str, Any]) -> Hashable:
+def place_of(partition: Mapping[str, Any]) -> Hashable:
+    """Something to find a source partition by."""
     try:
         return frozenset(partition.items())
     except TypeError:

@@ -25,6 +25,7 @@ PREFIX: Final = "topic.creation."
 DEFAULT: Final = "default"
 OURS: Final = ("include", "exclude", "replication.factor", "partitions")
 ASK_TIMEOUT_S: Final = 30.0
+NO_SUCH_TOPIC: Final = (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)  # noqa: SLF001 (its name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +127,14 @@ class TopicCreation:
             if reason.code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 return
             raise ConnectError(f"the topic {topic} could not be created: {reason.str()}") from error
+
+
+def why_not_sent(error: KafkaError) -> str:
+    """What a record was refused with, and what to do where that is the topic."""
+    if error.code() not in NO_SUCH_TOPIC:
+        return str(error.str())
+    return (
+        f"{error.str()}: the topic is not there and the cluster creates none by itself: create it, or set "
+        f"{PREFIX}{DEFAULT}.partitions and {PREFIX}{DEFAULT}.replication.factor (-1: as the cluster has it) on the "
+        "connector, and the worker does"
+    )

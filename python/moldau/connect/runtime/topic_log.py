@@ -75,7 +75,8 @@ class TopicLog:
             ConnectError: the cluster does not answer, or not in time.
         """
         make_sure_of(self.topic, self._clients.admin)
-        self._watcher = Consumer(self._consumer_settings())
+        # It asks for the end with what is in open transactions: what such a one commits belongs to what there is.
+        self._watcher = Consumer({**self._consumer_settings(), "isolation.level": "read_uncommitted"})
         partitions = self._watcher.list_topics(self.topic.name, ASK_TIMEOUT_S).topics[self.topic.name].partitions
         if self.topic.single_partition and len(partitions) != 1:
             raise ConfigError(
@@ -101,30 +102,47 @@ class TopicLog:
         if self._watcher is not None:
             self._watcher.close()
 
-    def read_to_end(self, timeout_s: float = ASK_TIMEOUT_S) -> None:
+    def read_to_end(self, timeout_s: float = ASK_TIMEOUT_S, given_up: Callable[[], bool] | None = None) -> None:
         """Return when everything is applied that stands in the topic at this moment.
+
+        Transactions that are open at this moment are waited for. With `given_up` that takes as long as it takes, or
+        until it says True.
 
         Raises:
             ConnectError: the cluster does not answer, or not in time.
         """
-        assert self._watcher is not None
         deadline = time.monotonic() + timeout_s
+        ends = self._ends(deadline)
+        while ends is None and given_up is not None and not given_up():
+            ends = self._ends(time.monotonic() + timeout_s)
+        if ends is None:
+            if given_up is not None:
+                return
+            raise ConnectError(f"cannot see where {self.topic.name} ends: the cluster does not answer")
+        with self._changed:
+            while any(self._positions[partition] < end for partition, end in ends.items()):
+                if self._failure is not None:
+                    raise ConnectError(f"{self.topic.name} is not read any more: {self._failure}") from self._failure
+                left = deadline - time.monotonic() if given_up is None else POLL_S
+                if left <= 0 or self._closing.is_set():
+                    raise ConnectError(f"{self.topic.name} was not read to its end within {timeout_s:g} s")
+                if given_up is not None and given_up():
+                    return
+                self._changed.wait(left)
+
+    def _ends(self, deadline: float) -> dict[int, int] | None:
+        """Where the partitions end; None when the cluster does not say."""
+        assert self._watcher is not None
         ends: dict[int, int] = {}
         for partition in self._positions:
             place = TopicPartition(self.topic.name, partition)
             try:
                 marks = self._watcher.get_watermark_offsets(place, timeout=max(deadline - time.monotonic(), 1))
             except KafkaException as error:
-                raise ConnectError(f"cannot see where {self.topic.name} ends: {error.args[0].str()}") from error
+                logger.info("cannot see where %s ends: %s", self.topic.name, error.args[0].str())
+                return None
             ends[partition] = int(marks[1])
-        with self._changed:
-            while any(self._positions[partition] < end for partition, end in ends.items()):
-                if self._failure is not None:
-                    raise ConnectError(f"{self.topic.name} is not read any more: {self._failure}") from self._failure
-                left = deadline - time.monotonic()
-                if left <= 0 or self._closing.is_set():
-                    raise ConnectError(f"{self.topic.name} was not read to its end within {timeout_s:g} s")
-                self._changed.wait(left)
+        return ends
 
     def write(self, pairs: Sequence[Pair], timeout_s: float = WRITE_TIMEOUT_S) -> None:
         """Append records, in their order, and return when they are acknowledged.

@@ -24,6 +24,7 @@ from moldau.connect.runtime.connector_config import (
     with_sink,
     with_source,
 )
+from moldau.connect.runtime.exactly_once_rules import check_exactly_once
 from moldau.connect.runtime.refusals import BadRequestError, NotFoundError
 from moldau.connect.runtime.settings import WorkerSettings, with_prefix
 from moldau.connect.runtime.topic_creation import groups_of
@@ -54,7 +55,8 @@ class Validation:
         if isinstance(connector, SinkConnector):
             check_sink(values, config)
         else:
-            self._check_source(values, config)
+            self._check_topics(values, config)
+            check_exactly_once(values, config, connector, enabled=self._settings.exactly_once)
         given = {key: value for key, value in config.items() if value is not None}
         try:
             own_def: ConfigDef = connector.config()
@@ -82,15 +84,11 @@ class Validation:
         return with_chains(found, config, self._plugins)
 
     @staticmethod
-    def _check_source(values: Mapping[str, ConfigValue], config: Config) -> None:
+    def _check_topics(values: Mapping[str, ConfigValue], config: Config) -> None:
         try:
             groups_of(config)
         except ConfigError as error:
             values["topic.creation.groups"].errors.append(str(error))
-        if (config.get("exactly.once.support") or "").lower() == "required":
-            # Kafka's words for a worker that has it switched off.
-            said = "This worker does not have exactly-once source support enabled."
-            values["exactly.once.support"].errors.append(said)
 
     def _converter_def(self, kind: str, config: Config) -> ConfigDef | None:
         """The settings of a converter that the connector has for itself."""

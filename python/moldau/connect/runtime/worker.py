@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 from moldau.connect.errors import ConnectError
@@ -18,7 +19,9 @@ from moldau.connect.runtime.assembly import Assembly
 from moldau.connect.runtime.config_provider import ConfigResolver
 from moldau.connect.runtime.config_records import Config
 from moldau.connect.runtime.connector import ConnectorListener, WorkerConnector
-from moldau.connect.runtime.contexts import connector_context
+from moldau.connect.runtime.connector_offsets import ConnectorOffsets
+from moldau.connect.runtime.contexts import RunningConnectorContext
+from moldau.connect.runtime.fencing import Gate
 from moldau.connect.runtime.names import ConnectorType, TargetState, TaskId
 from moldau.connect.runtime.offset_changes import change_sink_offsets, change_source_offsets
 from moldau.connect.runtime.offsets import OffsetStore
@@ -39,6 +42,7 @@ class Listener(ConnectorListener, TaskListener, Protocol):
 class _RunningConnector:
     raw: Config
     runner: WorkerConnector | None
+    offsets: ConnectorOffsets | None = None
 
 
 @dataclass(slots=True)
@@ -67,9 +71,10 @@ class Worker:
         self._tasks: dict[TaskId, _RunningTask] = {}
         self._listener: Listener
 
-    def start(self, listener: Listener) -> None:
-        """Read the offsets."""
+    def start(self, listener: Listener, gate: Gate | None = None) -> None:
+        """Read the offsets. `gate` is what tasks have to pass that write in transactions."""
         self._listener = listener
+        self._assembly.gate = gate
         self.offsets.start()
 
     def stop(self) -> None:
@@ -104,7 +109,8 @@ class Worker:
             connector = self.plugins.new_connector(config.get("connector.class") or "")
             runner = WorkerConnector(name, connector, config, target, self._listener)
             self._connectors[name].runner = runner
-            runner.start(connector_context(runner, self.offsets, self._listener))
+            offsets = self._connectors[name].offsets = self._assembly.offsets_for(config)
+            runner.start(RunningConnectorContext(runner, offsets, self._listener))
         except Exception as error:
             logger.exception("connector %s could not be started", name)
             self._listener.on_connector_failure(name, error)
@@ -117,7 +123,8 @@ class Worker:
 
     def stop_connectors(self, names: Iterable[str]) -> None:
         """Return when they have ended, or were left to themselves."""
-        stopping = {name: runner for name in names if (runner := self._connectors.pop(name).runner) is not None}
+        gone = {name: self._connectors.pop(name) for name in names}
+        stopping = {name: each.runner for name, each in gone.items() if each.runner is not None}
         for runner in stopping.values():
             runner.stop()
         deadline = time.monotonic() + CONNECTOR_STOP_TIMEOUT_S
@@ -125,6 +132,9 @@ class Worker:
             if not runner.wait(max(deadline - time.monotonic(), 0)):
                 logger.error("connector %s did not stop within %g s and is left", name, CONNECTOR_STOP_TIMEOUT_S)
                 runner.cancel()
+        for each in gone.values():
+            if each.offsets is not None:
+                each.offsets.stop()
 
     def divide(self, name: str) -> list[dict[str, str | None]] | None:
         """The configurations of a connector's tasks; None when it does not run.
@@ -168,7 +178,8 @@ class Worker:
         """Begin; whatever goes wrong is told to the listener."""
         self._tasks[task] = _RunningTask(generation, None)
         try:
-            runner = self._assembly.task(task, self._resolved(raw), self._resolved(raw_task), target, self._listener)
+            config, task_config = self._resolved(raw), self._resolved(raw_task)
+            runner = self._assembly.task(task, config, task_config, target, self._listener, generation)
             self._tasks[task].runner = runner
             runner.start()
         except Exception as error:
@@ -205,6 +216,10 @@ class Worker:
 
     # Both.
 
+    def fence_producers(self, name: str, raw: Config, count: int) -> None:
+        """Make the producers of a connector's first `count` tasks useless, wherever they are. Raises ConnectError."""
+        self._assembly.fence_producers(name, self._resolved(raw), count)
+
     def _resolved(self, raw: Config) -> dict[str, str]:
         return {name: value for name, value in self.resolver.resolve(raw).items() if value is not None}
 
@@ -222,10 +237,14 @@ class Worker:
         """How far a connector has come, as the REST interface shows it."""
         if self.type_of(raw) is ConnectorType.SINK:
             return self._assembly.sink_offsets(name, self._resolved(raw))
-        self.offsets.refresh()
-        return [
-            {"partition": dict(partition), "offset": dict(offset)} for partition, offset in self.offsets.all_of(name)
-        ]
+        store = self._assembly.offsets_for(self._resolved(raw))
+        store.start()
+        try:
+            store.refresh()
+            found = store.all_of(name)
+        finally:
+            store.stop()
+        return [{"partition": dict(partition), "offset": dict(offset)} for partition, offset in found]
 
     def alter_offsets(self, name: str, raw: Config, offsets: Sequence[tuple[Mapping[str, Any], Any]] | None) -> str:
         """Change or reset (None) how far a connector has come. Returns what is said of it."""
@@ -235,7 +254,9 @@ class Worker:
             group = self._assembly.group_of(name, config)
             known = change_sink_offsets(connector, config, group, self._assembly.admin_settings(config), offsets)
         else:
-            known = change_source_offsets(connector, config, name, self.offsets, offsets)
+            store = self._assembly.offsets_for(config)
+            keep = partial(self._assembly.change_offsets, name, config, store)
+            known = change_source_offsets(connector, config, name, store, keep, offsets)
         deed = "reset" if offsets is None else "altered"
         if known:
             return f"The offsets for this connector have been {deed} successfully"

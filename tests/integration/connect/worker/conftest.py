@@ -13,7 +13,7 @@ import moldau
 from moldau.connect.runtime.settings import WorkerSettings
 from moldau.connect.service import ConnectThread
 
-WAIT_S = 30.0
+WAIT_S = 90.0
 
 
 def eventually(look: Callable[[], Any], wanted: Callable[[Any], bool] = bool) -> Any:

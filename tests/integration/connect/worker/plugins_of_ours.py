@@ -7,7 +7,15 @@ from typing import ClassVar
 
 from moldau.connect.data import Schema
 from moldau.connect.errors import ConnectError, DataError, RetriableError
-from moldau.connect.plugin import SinkConnector, SinkTask, SourceConnector, SourceTask, Transformation
+from moldau.connect.plugin import (
+    ExactlyOnceSupport,
+    SinkConnector,
+    SinkTask,
+    SourceConnector,
+    SourceTask,
+    TransactionBoundaries,
+    Transformation,
+)
 from moldau.connect.records import SourceRecord
 
 
@@ -119,3 +127,70 @@ class KeeperTask(SinkTask):
     def stop(self):
         while self.props.get("hangs") == "true":
             time.sleep(0.1)
+
+
+class Pages(SourceConnector):
+    """Numbers in pages of `page`, one poll each; where a transaction ends is said by the task.
+
+    A page whose number is `dropped` is aborted.
+    """
+
+    def start(self, props):
+        self.props = dict(props)
+
+    def task_class(self):
+        return PagesTask
+
+    def task_configs(self, max_tasks):
+        return [dict(self.props)]
+
+    def exactly_once_support(self, props):
+        said = props.get("support", "SUPPORTED")
+        if said == "raises":
+            raise ConnectError("the moon is wrong")
+        return None if said == "null" else ExactlyOnceSupport(said)
+
+    def can_define_transaction_boundaries(self, props):
+        said = props.get("boundaries", "SUPPORTED")
+        return None if said == "null" else TransactionBoundaries(said)
+
+
+class PagesTask(SourceTask):
+    told: ClassVar[list[str]] = []
+
+    def start(self, props):
+        self.props = props
+        self.page = int(props.get("page", "10"))
+        stored = self.context.offset_storage_reader().offset({"of": "pages"})
+        self.next = 0 if stored is None else stored["n"] + 1
+
+    def poll(self):
+        if self.next >= int(self.props["count"]):
+            time.sleep(0.02)
+            return None
+        number = self.next // self.page
+        numbers = range(self.next, self.next + self.page)
+        self.next += self.page
+        records = [
+            SourceRecord(
+                {"of": "pages"},
+                {"n": each},
+                self.props["topic"],
+                value_schema=Schema.STRING_SCHEMA,
+                value=str(each),
+            )
+            for each in numbers
+        ]
+        transactions = self.context.transaction_context()
+        if transactions is not None:
+            if str(number) == self.props.get("dropped"):
+                transactions.abort_transaction(records[-1])
+            elif self.props.get("commits") != "never":
+                transactions.commit_transaction(records[-1])
+        return records
+
+    def commit_record(self, record, metadata):
+        self.told.append(f"{record.value} {'left out' if metadata is None else metadata.offset}")
+
+    def commit(self):
+        self.told.append("commit")

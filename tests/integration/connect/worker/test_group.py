@@ -70,6 +70,7 @@ def test_every_worker_answers_for_the_group(group, name):
         other = workers[1 - number]
         mine = f"{name[:30]}-{number}"
         worker.create(mine, {**COUNTER, "topic": name, "tasks.max": "2"})
+        eventually(lambda other=other, mine=mine: mine in other.ask("GET", "/connectors"))
         assert other.ask("GET", f"/connectors/{mine}/config")["topic"] == name
         for each in workers:
             each.wait(mine, tasks=["RUNNING", "RUNNING"])
