@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import processor_node
 from moldau.streams.dsl.callback import takes_key
@@ -57,6 +57,14 @@ class BranchedKStream(Generic[K, V]):
         self._node = source.graph.add(source.node, processor_node(self._name, self._operator))
         self._branches: Branches[K, V] = Branches(self._name)
 
+    @overload
+    def branch(
+        self, predicate: Callable[[V], Any], branched: Branched | str | None = None
+    ) -> BranchedKStream[K, V]: ...
+    @overload
+    def branch(
+        self, predicate: Callable[[K, V], Any], branched: Branched | str | None = None
+    ) -> BranchedKStream[K, V]: ...
     def branch(self, predicate: Callable[..., Any], branched: Branched | str | None = None) -> BranchedKStream[K, V]:
         """The records for which no predicate before held and this one does."""
         name = self._add(branched, len(self._operator.branches) + 1)

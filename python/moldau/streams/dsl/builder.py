@@ -116,16 +116,44 @@ class StreamsBuilder:
         node.table_source = operator, topic
         return KTable(graph, node, stored.key, stored.value, frozenset({source_name}), operator)
 
+    @overload
     def global_table(
         self,
         topic: str,
-        consumed: Consumed[K, V] | None = None,
+        consumed: Consumed[K, V],
         materialized: Materialized[Any, Any] | None = None,
         *,
-        key: SerdeLike[K] | None = None,
-        value: SerdeLike[V] | None = None,
         store: str | None = None,
-    ) -> GlobalKTable[K, V]:
+    ) -> GlobalKTable[K, V]: ...
+    @overload
+    def global_table(
+        self,
+        topic: str,
+        *,
+        key: SerdeLike[K],
+        value: SerdeLike[V],
+        materialized: Materialized[Any, Any] | None = None,
+        store: str | None = None,
+    ) -> GlobalKTable[K, V]: ...
+    @overload
+    def global_table(
+        self,
+        topic: str,
+        *,
+        value: SerdeLike[V],
+        materialized: Materialized[Any, Any] | None = None,
+        store: str | None = None,
+    ) -> GlobalKTable[str, V]: ...
+    def global_table(
+        self,
+        topic: str,
+        consumed: Consumed[Any, Any] | None = None,
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        key: Any = None,
+        value: Any = None,
+        store: str | None = None,
+    ) -> GlobalKTable[Any, Any]:
         """A table of all partitions of a topic, on every instance."""
         graph = self.graph
         read = _consumed(consumed, key, value)

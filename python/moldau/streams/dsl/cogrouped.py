@@ -40,6 +40,10 @@ class CogroupedKStream(Generic[K, A]):
         self._parents: dict[KGroupedStream[K, Any], tuple[GraphNode, frozenset[str]]] = {}
         self.cogroup(grouped, aggregator)
 
+    @overload
+    def cogroup(self, grouped: KGroupedStream[K, V], aggregator: Callable[[K, V, A], A]) -> CogroupedKStream[K, A]: ...
+    @overload
+    def cogroup(self, grouped: KGroupedStream[K, V], aggregator: Callable[[V, A], A]) -> CogroupedKStream[K, A]: ...
     def cogroup(self, grouped: KGroupedStream[K, Any], aggregator: Callable[..., A]) -> CogroupedKStream[K, A]:
         """One more stream: `aggregator(key, value, aggregate)`, or without the key, adds its records."""
         self._aggregators[grouped] = with_key(aggregator)

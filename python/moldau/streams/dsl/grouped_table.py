@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import AbstractStream
 from moldau.streams.dsl.callback import with_key
@@ -70,6 +70,30 @@ class KGroupedTable(AbstractStream[K, V]):
         stored = stored_as(materialized, store, self.key_serde, self.value_serde)
         return self._table("REDUCE", name, stored, no_value, reduction(adder), reduction(subtractor))
 
+    @overload
+    def aggregate(
+        self,
+        initializer: Callable[[], A],
+        adder: Callable[[K, V, A], A],
+        subtractor: Callable[[K, V, A], A],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[A] | None = None,
+    ) -> KTable[K, A]: ...
+    @overload
+    def aggregate(
+        self,
+        initializer: Callable[[], A],
+        adder: Callable[[V, A], A],
+        subtractor: Callable[[V, A], A],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[A] | None = None,
+    ) -> KTable[K, A]: ...
     def aggregate(
         self,
         initializer: Callable[[], A],

@@ -187,6 +187,12 @@ class KTable(AbstractStream[K, V]):
         self.graph.add(self.node, node)
         return KTable(self.graph, node, stored.key or self.key_serde, value_serde, self.sources, operator)
 
+    @overload
+    def to_stream(self, mapper: None = None, name: Name = None) -> KStream[K, V]: ...
+    @overload
+    def to_stream(self, mapper: Callable[[V], K2], name: Name = None) -> KStream[K2, V]: ...
+    @overload
+    def to_stream(self, mapper: Callable[[K, V], K2], name: Name = None) -> KStream[K2, V]: ...
     def to_stream(self, mapper: Callable[..., Any] | None = None, name: Name = None) -> Any:
         """The updates as facts; with a function, under the keys that it makes."""
         from moldau.streams.dsl.kstream import KStream
@@ -315,14 +321,32 @@ class KTable(AbstractStream[K, V]):
         """A row for each key that one of both has."""
         return _table_join(self, other, joiner, stored_as(materialized, store, None, serde_of(value)), name, OUTER)
 
+    @overload
     def group_by(
         self,
-        selector: Callable[..., tuple[K2, V2]],
+        selector: Callable[[K, V], tuple[K2, V2]],
         grouped: Grouped[Any, Any] | None = None,
         *,
         key: SerdeLike[K2] | None = None,
         value: SerdeLike[V2] | None = None,
-    ) -> KGroupedTable[K2, V2]:
+    ) -> KGroupedTable[K2, V2]: ...
+    @overload
+    def group_by(
+        self,
+        selector: Callable[[V], tuple[K2, V2]],
+        grouped: Grouped[Any, Any] | None = None,
+        *,
+        key: SerdeLike[K2] | None = None,
+        value: SerdeLike[V2] | None = None,
+    ) -> KGroupedTable[K2, V2]: ...
+    def group_by(
+        self,
+        selector: Callable[..., tuple[Any, Any]],
+        grouped: Grouped[Any, Any] | None = None,
+        *,
+        key: Any = None,
+        value: Any = None,
+    ) -> KGroupedTable[Any, Any]:
         """Group rows under another key and value, a pair made of each row."""
         options = grouped or Grouped()
         operator = RegroupTable(self.operator, selector, takes_key=takes_key(selector))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from moldau.streams.dsl.callback import with_key
 from moldau.streams.dsl.grouped import KGroupedStream, stored_as
@@ -59,11 +59,36 @@ class SessionWindowedKStream(Generic[K, V]):
         stored = stored_as(materialized, store, self._grouped.key_serde, self._grouped.value_serde)
         return self._table("REDUCE", name, stored, no_value, reduction(reducer), merged_reductions(reducer))
 
+    # `object`, for mypy would make Any of the aggregate when a lambda of two of them returned one.
+    @overload
+    def aggregate(
+        self,
+        initializer: Callable[[], A],
+        aggregator: Callable[[K, V, A], A],
+        merger: Callable[[K, A, A], object],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[A] | None = None,
+    ) -> KTable[Windowed[K], A]: ...
+    @overload
+    def aggregate(
+        self,
+        initializer: Callable[[], A],
+        aggregator: Callable[[V, A], A],
+        merger: Callable[[A, A], object],
+        materialized: Materialized[Any, Any] | None = None,
+        *,
+        name: Name = None,
+        store: str | None = None,
+        value: SerdeLike[A] | None = None,
+    ) -> KTable[Windowed[K], A]: ...
     def aggregate(
         self,
         initializer: Callable[[], A],
         aggregator: Callable[..., A],
-        merger: Callable[..., A],
+        merger: Callable[..., object],
         materialized: Materialized[Any, Any] | None = None,
         *,
         name: Name = None,

@@ -57,7 +57,18 @@ class JoinableStream(AbstractStream[K, V]):
     def join(
         self,
         other: KStream[K, V2],
-        joiner: Callable[..., V3],
+        joiner: Callable[[V, V2], V3],
+        windows: JoinWindows,
+        joined: StreamJoined[Any, Any, Any] | None = None,
+        *,
+        name: Name = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KStream[K, V3]: ...
+    @overload
+    def join(
+        self,
+        other: KStream[K, V2],
+        joiner: Callable[[K, V, V2], V3],
         windows: JoinWindows,
         joined: StreamJoined[Any, Any, Any] | None = None,
         *,
@@ -68,7 +79,17 @@ class JoinableStream(AbstractStream[K, V]):
     def join(
         self,
         other: KTable[K, V2],
-        joiner: Callable[..., V3],
+        joiner: Callable[[V, V2], V3],
+        joined: Joined[Any, Any, Any] | None = None,
+        *,
+        name: Name = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KStream[K, V3]: ...
+    @overload
+    def join(
+        self,
+        other: KTable[K, V2],
+        joiner: Callable[[K, V, V2], V3],
         joined: Joined[Any, Any, Any] | None = None,
         *,
         name: Name = None,
@@ -78,8 +99,38 @@ class JoinableStream(AbstractStream[K, V]):
     def join(
         self,
         other: GlobalKTable[K2, V2],
-        key_selector: Callable[..., K2 | None],
-        joiner: Callable[..., V3],
+        key_selector: Callable[[V], K2 | None],
+        joiner: Callable[[V, V2], V3],
+        *,
+        name: Name = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KStream[K, V3]: ...
+    @overload
+    def join(
+        self,
+        other: GlobalKTable[K2, V2],
+        key_selector: Callable[[V], K2 | None],
+        joiner: Callable[[K, V, V2], V3],
+        *,
+        name: Name = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KStream[K, V3]: ...
+    @overload
+    def join(
+        self,
+        other: GlobalKTable[K2, V2],
+        key_selector: Callable[[K, V], K2 | None],
+        joiner: Callable[[V, V2], V3],
+        *,
+        name: Name = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KStream[K, V3]: ...
+    @overload
+    def join(
+        self,
+        other: GlobalKTable[K2, V2],
+        key_selector: Callable[[K, V], K2 | None],
+        joiner: Callable[[K, V, V2], V3],
         *,
         name: Name = None,
         value: SerdeLike[V3] | None = None,
@@ -92,7 +143,18 @@ class JoinableStream(AbstractStream[K, V]):
     def left_join(
         self,
         other: KStream[K, V2],
-        joiner: Callable[..., V3],
+        joiner: Callable[[V, V2 | None], V3],
+        windows: JoinWindows,
+        joined: StreamJoined[Any, Any, Any] | None = None,
+        *,
+        name: Name = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KStream[K, V3]: ...
+    @overload
+    def left_join(
+        self,
+        other: KStream[K, V2],
+        joiner: Callable[[K, V, V2 | None], V3],
         windows: JoinWindows,
         joined: StreamJoined[Any, Any, Any] | None = None,
         *,
@@ -103,7 +165,17 @@ class JoinableStream(AbstractStream[K, V]):
     def left_join(
         self,
         other: KTable[K, V2],
-        joiner: Callable[..., V3],
+        joiner: Callable[[V, V2 | None], V3],
+        joined: Joined[Any, Any, Any] | None = None,
+        *,
+        name: Name = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KStream[K, V3]: ...
+    @overload
+    def left_join(
+        self,
+        other: KTable[K, V2],
+        joiner: Callable[[K, V, V2 | None], V3],
         joined: Joined[Any, Any, Any] | None = None,
         *,
         name: Name = None,
@@ -113,8 +185,38 @@ class JoinableStream(AbstractStream[K, V]):
     def left_join(
         self,
         other: GlobalKTable[K2, V2],
-        key_selector: Callable[..., K2 | None],
-        joiner: Callable[..., V3],
+        key_selector: Callable[[V], K2 | None],
+        joiner: Callable[[V, V2 | None], V3],
+        *,
+        name: Name = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KStream[K, V3]: ...
+    @overload
+    def left_join(
+        self,
+        other: GlobalKTable[K2, V2],
+        key_selector: Callable[[V], K2 | None],
+        joiner: Callable[[K, V, V2 | None], V3],
+        *,
+        name: Name = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KStream[K, V3]: ...
+    @overload
+    def left_join(
+        self,
+        other: GlobalKTable[K2, V2],
+        key_selector: Callable[[K, V], K2 | None],
+        joiner: Callable[[V, V2 | None], V3],
+        *,
+        name: Name = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KStream[K, V3]: ...
+    @overload
+    def left_join(
+        self,
+        other: GlobalKTable[K2, V2],
+        key_selector: Callable[[K, V], K2 | None],
+        joiner: Callable[[K, V, V2 | None], V3],
         *,
         name: Name = None,
         value: SerdeLike[V3] | None = None,
@@ -126,20 +228,31 @@ class JoinableStream(AbstractStream[K, V]):
         """
         return _joined(self, other, arguments, named, name, serde_of(value), left=True, right=False)
 
+    @overload
     def outer_join(
         self,
         other: KStream[K, V2],
-        joiner: Callable[..., V3],
+        joiner: Callable[[V | None, V2 | None], V3],
         windows: JoinWindows,
         joined: StreamJoined[Any, Any, Any] | None = None,
         *,
         name: Name = None,
         value: SerdeLike[V3] | None = None,
-    ) -> KStream[K, V3]:
+    ) -> KStream[K, V3]: ...
+    @overload
+    def outer_join(
+        self,
+        other: KStream[K, V2],
+        joiner: Callable[[K, V | None, V2 | None], V3],
+        windows: JoinWindows,
+        joined: StreamJoined[Any, Any, Any] | None = None,
+        *,
+        name: Name = None,
+        value: SerdeLike[V3] | None = None,
+    ) -> KStream[K, V3]: ...
+    def outer_join(self, other: Any, *arguments: Any, name: Name = None, value: Any = None, **named: Any) -> Any:
         """Every record of both streams; the value of the missing side is None."""
-        arguments = (joiner, windows, joined)
-        result: KStream[K, V3] = _joined(self, other, arguments, {}, name, serde_of(value), left=True, right=True)
-        return result
+        return _joined(self, other, arguments, named, name, serde_of(value), left=True, right=True)
 
     def repartitioned_for_join(self, prefix: str, key: Serde[Any], value: Serde[Any] | None) -> KStream[Any, Any]:
         """This stream behind a repartition topic; under the node's own name one topic serves several joins."""
