@@ -85,6 +85,16 @@ def test_a_topology_is_shown_in_the_words_of_kafka_and_for_programs():
     assert moldau("streams", "topology", "tests.cli.revenue:topology").out == shown.out
 
 
+def test_a_topology_is_drawn_into_a_file(tmp_path):
+    drawn = moldau("streams", "topology", PROGRAM, "--svg", str(tmp_path / "revenue.svg"))
+    assert drawn.out == ""
+    assert "revenue.svg: 1 sub-topologies" in drawn.err
+    assert (tmp_path / "revenue.svg").read_text().startswith("<svg ")
+    refused = moldau("streams", "topology", PROGRAM, "--svg", str(tmp_path / "no" / "x.svg"))
+    assert refused.code == 2
+    assert "x.svg cannot be written: No such file or directory" in refused.err
+
+
 @pytest.mark.parametrize(
     ("program", "complaint"),
     [

@@ -145,9 +145,20 @@ def _wait(app: Any, stopped: threading.Event) -> None:
         pass
 
 
-def show_topology(program: Program, /, *, output: Output = Output()) -> None:
-    """Print what a topology is made of, in the words of Kafka's Topology#describe. No cluster is asked."""
-    description = load_topology(program).describe()
+def show_topology(program: Program, /, *, svg: Path | None = None, output: Output = Output()) -> None:
+    """Print what a topology is made of, in the words of Kafka's Topology#describe. No cluster is asked.
+
+    Parameters
+    ----------
+    svg
+        Draw it into this file instead.
+    """
+    topology = load_topology(program)
+    description = topology.describe()
+    if svg is not None:
+        _write_picture(svg, topology.svg())
+        say(f"{svg}: {len(description.sub_topologies)} sub-topologies")
+        return
     if output.for_eyes:
         print(description, end="")
         return
@@ -169,6 +180,15 @@ def show_topology(program: Program, /, *, output: Output = Output()) -> None:
         for part in description.sub_topologies
     ]
     output.records(records, ())
+
+
+def _write_picture(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", "name a file in a folder that is there"
+        ) from error
 
 
 def describe_streams(application: str, /, *, connection: Connection = Connection(), output: Output = Output()) -> None:

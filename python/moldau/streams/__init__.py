@@ -42,6 +42,7 @@ from moldau.streams.processor import Processor, ProcessorContext, Record, ValueT
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.runtime import KafkaStreams, StreamsConfig
 from moldau.streams.serdes import Serde, Serdes, Windowed
+from moldau.streams.subject import Subject, SubjectError
 from moldau.streams.testing.driver import TopologyTestDriver
 from moldau.streams.testing.topics import TestInputTopic, TestOutputTopic, TestRecord
 from moldau.streams.topology.topology import Topology
@@ -77,6 +78,8 @@ __all__ = [
     "StreamsBuilder",
     "StreamsConfig",
     "StreamsError",
+    "Subject",
+    "SubjectError",
     "Suppressed",
     "TableJoined",
     "TestInputTopic",

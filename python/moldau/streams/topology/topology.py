@@ -29,6 +29,7 @@ from moldau.streams.topology.nodes import (
     TimestampExtractor,
     TopicChooser,
 )
+from moldau.streams.topology.picture import draw
 from moldau.streams.topology.subtopology import SubTopology
 
 
@@ -188,6 +189,14 @@ class Topology:
     def describe(self) -> TopologyDescription:
         """What was built, in the words of Kafka's `Topology#describe`; `str()` of it is Kafka's text."""
         return describe(self.sub_topologies(), self.global_stores.values())
+
+    def svg(self) -> str:
+        """What was built as a picture: sources, processors, stores and sinks of each sub-topology, as SVG."""
+        return draw(self.sub_topologies())
+
+    def _repr_svg_(self) -> str:
+        """The picture, for notebooks."""
+        return self.svg()
 
     def _add(self, node: Node) -> None:
         if node.name in self.nodes:
