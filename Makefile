@@ -32,8 +32,8 @@ $(VENV)/.built-$(PROFILE): $(VENV)/.installed $(RUST_SOURCES) pyproject.toml
 build: $(VENV)/.built-$(PROFILE) ## build the extension and install the package into .venv
 
 .PHONY: demo
-demo: build ## the guide's order pipeline, end to end, on an embedded node
-	$(VENV)/bin/moldau demo orders
+demo: build ## the guide's shop: PostgreSQL, change data capture, Streams, a lake; what comes out agrees to the cent
+	$(VENV)/bin/moldau demo shop
 
 .PHONY: test
 test: build ## everything that must pass: Rust, Python, real clients, faults; PYTEST_WORKERS=1 for one test after the other

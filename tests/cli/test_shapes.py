@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 from tests.cli.conftest import moldau
 
 import moldau as package
-from moldau.cli import NOUNS, VERBS
+from moldau.cli import DEMOS, NOUNS, VERBS
 from moldau.cli.shapes import SHAPES, complaint
 from moldau.registry.service import RegistryThread
 from moldau.registry.settings import RegistrySettings
@@ -158,7 +158,7 @@ def test_what_stands_in_log_files_has_its_shape(tmp_path):
 
 
 def test_every_command_that_prints_data_has_a_shape():
-    places = {**VERBS}
+    places = {**VERBS, **{f"demo {name}": place for name, place in DEMOS.items()}}
     for noun, (_text, verbs) in NOUNS.items():
         for verb, function in verbs.items():
             places[f"{noun} {verb}"] = function if ":" in function else f"moldau.cli.{noun}:{function}"

@@ -166,7 +166,7 @@ VERBS: Final = {
 }
 """Commands of one word."""
 
-DEMOS: Final = {"orders": "moldau.cli.demo:run_orders"}
+DEMOS: Final = {"shop": "moldau.cli.demo.shop:run_shop", "orders": "moldau.cli.demo:run_orders"}
 
 
 def build(chosen: str | None = None) -> App:

@@ -341,6 +341,15 @@ SHAPES: Final[dict[str, Shape]] = {
     ],
     "habits": [{"tool": TEXT, "command": TEXT}],
     "doctor": [{"check": TEXT, "state": TEXT, "finding": TEXT, "fix": TEXT_OR_NULL}],
+    "demo shop": {
+        "orders": INTEGER,
+        "seconds": "number",
+        "stages": [{"part": TEXT, "what": TEXT, "count": INTEGER}],
+        # Money is text: a number of JSON has no cents.
+        "revenue": {"*": TEXT},
+        "latency_ms": {"median": _NUMBER_OR_NULL, "p99": _NUMBER_OR_NULL},
+        "checks": [{"passed": BOOLEAN, "text": TEXT}],
+    },
     "profile list": [
         {"profile": TEXT, "bootstrap_servers": TEXT_OR_NULL, "registry": TEXT_OR_NULL, "current": BOOLEAN}
     ],
