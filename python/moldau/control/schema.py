@@ -27,6 +27,8 @@ from uuid import UUID
 from moldau.errors import MoldauError
 
 NEWEST: Final = 32767
+LONGEST_STRING: Final = 32767
+"""In bytes."""
 ZERO_UUID: Final = UUID(int=0)
 
 
@@ -131,7 +133,10 @@ UUID_: Final = WireType("uuid", _write_uuid, _read_uuid, ZERO_UUID)
 
 def _write_length(out: bytearray, length: int | None, flexible: bool, short: bool) -> None:
     if flexible:
-        write_unsigned_varint(out, 0 if length is None else length + 1)
+        if length is not None and length < 0x7F:
+            out.append(length + 1)
+        else:
+            write_unsigned_varint(out, 0 if length is None else length + 1)
     else:
         out += struct.pack(">h" if short else ">i", -1 if length is None else length)
 
@@ -152,8 +157,8 @@ def _read_length(reader: Reader, flexible: bool, short: bool, nullable: bool) ->
 
 def _write_string(out: bytearray, value: str | None, flexible: bool, version: int) -> None:
     raw = None if value is None else value.encode()
-    if raw is not None and len(raw) > 32767:
-        raise SchemaError(f"string of {len(raw)} bytes, the limit is 32767")
+    if raw is not None and len(raw) > LONGEST_STRING:
+        raise SchemaError(f"string of {len(raw)} bytes, the limit is {LONGEST_STRING}")
     _write_length(out, None if raw is None else len(raw), flexible, short=True)
     out += raw or b""
 
@@ -296,6 +301,9 @@ def _write_fields(out: bytearray, message: Message, version: int, flexible: bool
 
 
 def _write_tagged(out: bytearray, message: Message, version: int, tagged: Mapping[int, tuple[str, _Wire]]) -> None:
+    if not tagged:
+        out.append(0)
+        return
     differing = [(tag, name, spec) for tag, (name, spec) in tagged.items() if getattr(message, name) != spec.default]
     write_unsigned_varint(out, len(differing))
     for tag, name, spec in differing:

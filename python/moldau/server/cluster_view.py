@@ -13,7 +13,7 @@ from moldau._core import TopicPattern, xxh3_64
 from moldau.config import parse
 from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.access.authorizer import Client
-from moldau.control.groups.consumer.cluster import TopicFacts
+from moldau.control.groups.consumer.cluster import TopicFacts, topic_hash
 from moldau.control.metadata.effective import Configs, find_key
 from moldau.control.metadata.image import BROKER_RESOURCE, GROUP_RESOURCE, MetadataDelta, MetadataImage, Topic
 from moldau.server.access import EVERYTHING, Access, AccessControl
@@ -31,6 +31,8 @@ class ClusterView:
         self._access = access
         self._configs = configs
         self._numbers: dict[tuple[str, str], int] = {}
+        self._known: dict[UUID, TopicFacts] = {}
+        self._hashes: dict[UUID, int] = {}
         self.version = self.version_of_new_topics = -1
 
     def replayed(self, version: int) -> None:
@@ -39,6 +41,8 @@ class ClusterView:
 
     def changed(self, delta: MetadataDelta, version: int) -> None:
         """The image has changed; `version` is the offset of the last record that it has."""
+        self._known.clear()
+        self._hashes.clear()
         if delta.created_topics:
             self.version_of_new_topics = version
         if delta.created_topics or delta.changed_topics or delta.deleted_topics:
@@ -74,9 +78,21 @@ class ClusterView:
     def hash64(self, data: bytes) -> int:
         return xxh3_64(data)
 
+    def hash_of(self, topic: TopicFacts) -> int:
+        known = self._hashes.get(topic.id)
+        if known is None:
+            known = self._hashes[topic.id] = topic_hash(xxh3_64, topic)
+        return known
+
     def _facts(self, topic: Topic | None) -> TopicFacts | None:
         if topic is None:
             return None
+        facts = self._known.get(topic.id)
+        if facts is None:
+            facts = self._known[topic.id] = self._look_at(topic)
+        return facts
+
+    def _look_at(self, topic: Topic) -> TopicFacts:
         racks = tuple(self._racks(topic, index) for index in range(len(topic.partitions))) if self._has_racks else ()
         return TopicFacts(topic.name, topic.id, len(topic.partitions), racks)
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from moldau.control.groups.consumer.cluster import TopicFacts, metadata_hash
+from moldau.control.groups.consumer.cluster import TopicFacts, metadata_hash, topic_hash
 from moldau.control.metadata.image import GROUP_RESOURCE, TOPIC_RESOURCE, ConfigResource, MetadataDelta, Topic
 from moldau.server.cluster_view import ClusterView
 
@@ -54,6 +54,9 @@ def test_racks_are_part_of_the_hash(view):
         def __init__(self, *racks):
             self.racks = racks
 
+        def hash_of(self, topic):
+            return topic_hash(self.hash64, topic)
+
         def topic_named(self, name):
             return TopicFacts(name, ORDERS.id, 1, (self.racks,))
 
@@ -69,6 +72,19 @@ def test_versions_move_with_topics_only(view):
     assert (view.version, view.version_of_new_topics) == (12, 10)
     view.changed(MetadataDelta(created_topics=(ORDERS,)), 13)
     assert (view.version, view.version_of_new_topics) == (13, 13)
+
+
+def test_a_topic_that_has_grown_has_another_hash_and_racks_that_came_are_seen(view, image):
+    before = view.topic_named("orders"), metadata_hash(view, ["orders"])
+    image.topics["orders"] = image.topics_by_id[ORDERS.id] = Topic("orders", ORDERS.id, dict.fromkeys(range(4)))
+    view.changed(MetadataDelta(changed_topics=(image.topics["orders"],)), 11)
+    assert view.topic_named("orders").partition_count == view.topic_with(ORDERS.id).partition_count == 4
+    assert metadata_hash(view, ["orders"]) != before[1]
+    replicated = {0: SimpleNamespace(replicas=(1,))}
+    image.topics["orders"] = image.topics_by_id[ORDERS.id] = Topic("orders", ORDERS.id, replicated)
+    image.brokers[1].rack = "a"
+    view.changed(MetadataDelta(), 12)
+    assert view.topic_named("orders").racks == (("a",),)
 
 
 def test_a_group_has_its_own_setting_within_the_bounds_of_the_broker(view, image):

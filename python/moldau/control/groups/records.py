@@ -30,6 +30,7 @@ from moldau.control.schema import (
     BYTES,
     INT32,
     INT64,
+    LONGEST_STRING,
     STRING,
     UUID_,
     ZERO_UUID,
@@ -62,7 +63,6 @@ OFFSET_COMMIT_WITH_EXPIRY_VERSION: Final = 1
 
 _NO_EXPIRY: Final = -1
 _NULL_SINCE_EVER: Final = 0
-_SHORT_TEXT: Final = 32_767
 _TINY_TEXT: Final = 126
 """Its compact length is one byte."""
 
@@ -188,7 +188,11 @@ def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
 def _encode_usual_offset(record: OffsetRecord, value: OffsetCommitValue) -> tuple[bytes, bytes] | None:
     """What the schemas say, by hand, because every commit writes it; None for what is not as usual."""
     group, topic, metadata = record.group.encode(), record.topic.encode(), value.metadata.encode()
-    if value.expire_timestamp != _NO_EXPIRY or max(len(group), len(topic)) > _SHORT_TEXT or len(metadata) > _TINY_TEXT:
+    if (
+        value.expire_timestamp != _NO_EXPIRY
+        or max(len(group), len(topic)) > LONGEST_STRING
+        or len(metadata) > _TINY_TEXT
+    ):
         return None
     try:
         key = b"".join(

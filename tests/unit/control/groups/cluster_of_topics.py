@@ -4,7 +4,7 @@ import hashlib
 import re
 from uuid import UUID
 
-from moldau.control.groups.consumer.cluster import TopicFacts
+from moldau.control.groups.consumer.cluster import TopicFacts, topic_hash
 
 
 class ClusterOfTopics:
@@ -55,6 +55,9 @@ class ClusterOfTopics:
 
     def hash64(self, data):
         return int.from_bytes(hashlib.sha256(data).digest()[:8], "big", signed=True)
+
+    def hash_of(self, topic):
+        return topic_hash(self.hash64, topic)
 
     def session_timeout_ms(self, group_id):
         return self.session_timeout

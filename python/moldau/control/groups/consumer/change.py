@@ -55,7 +55,7 @@ class Change:
 
     def tell(self, before: ConsumerMember, after: ConsumerMember) -> bool:
         """Write what has changed about a member. True when it is subscribed to other names now."""
-        if after == before:
+        if after is before or after == before:
             return False
         self.turn.write(after.to_record(self.group_id))
         return after.topic_names != before.topic_names
@@ -117,7 +117,7 @@ class Change:
         topic_ids = self._ids(self.group.topics_of(member))
         goal = Goal(assignment_epoch, target, topic_ids, self.group.owner_of)
         moved = reconcile(member, goal, still_owned, subscription_changed=subscription_changed)
-        if moved != member:
+        if moved is not member and moved != member:
             self.turn.write(moved.to_current_record(self.group_id))
             if not moved.uses_classic_protocol:
                 self.watch.watch_revocation(self.turn, self.group_id, moved)

@@ -12,7 +12,7 @@ the other kind would rebalance every group once.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -62,6 +62,10 @@ class Cluster(Protocol):
         """XXH3, 64 bits, seed 0, as a signed number."""
         ...
 
+    def hash_of(self, topic: TopicFacts) -> int:
+        """`topic_hash` of a topic as it is now. Its cost is linear in the partitions, so it should be remembered."""
+        ...
+
     def session_timeout_ms(self, group_id: str) -> int: ...
     def heartbeat_interval_ms(self, group_id: str) -> int: ...
     def assignment_interval_ms(self, group_id: str) -> int: ...
@@ -70,11 +74,16 @@ class Cluster(Protocol):
 def metadata_hash(cluster: Cluster, topic_names: Iterable[str]) -> int:
     """The hash of those topics that exist; 0 when none does."""
     topics = (cluster.topic_named(name) for name in sorted(topic_names, key=_java_order))
-    hashes = [_topic_hash(cluster, topic) for topic in topics if topic is not None]
+    hashes = [cluster.hash_of(topic) for topic in topics if topic is not None]
     return cluster.hash64(struct.pack(f"<{len(hashes)}q", *hashes)) if hashes else 0
 
 
-def _topic_hash(cluster: Cluster, topic: TopicFacts) -> int:
+def topic_hash(hash64: Callable[[bytes], int], topic: TopicFacts) -> int:
+    """Kafka's hash of one topic.
+
+    Args:
+        hash64: XXH3, 64 bits, seed 0, as a signed number.
+    """
     # A version byte, the id as two longs, the name, the number of partitions, then number and racks of each.
     data = bytearray(b"\x00")
     data += topic.id.bytes[7::-1] + topic.id.bytes[:7:-1]
@@ -84,7 +93,7 @@ def _topic_hash(cluster: Cluster, topic: TopicFacts) -> int:
         data += struct.pack("<i", partition)
         for rack in sorted(topic.racks[partition] if topic.racks else (), key=_java_order):
             data += struct.pack("<i", len(rack.encode("utf-16-le")) // 2) + _java_string(rack)
-    return cluster.hash64(bytes(data))
+    return hash64(bytes(data))
 
 
 def _java_string(text: str) -> bytes:

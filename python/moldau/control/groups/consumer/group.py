@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -87,7 +87,7 @@ class ConsumerGroup:
                 self._replace(member_id, None)
             case r.MemberRecord(_, member_id, told):
                 assert told is not None
-                self._replace(member_id, self._member(member_id).told(told))
+                self._replace(member_id, (self.members.get(member_id) or ConsumerMember(member_id)).told(told))
             case r.TargetEpochRecord(_, target):
                 self.assignment_epoch = LEAVING if target is None else target.assignment_epoch
                 self.assignment_timestamp_ms = 0 if target is None else target.assignment_timestamp
@@ -100,11 +100,14 @@ class ConsumerGroup:
             case r.CurrentMemberRecord(_, member_id, None):
                 member = self.members.get(member_id)
                 if member is not None:
-                    gone = replace(member, member_epoch=LEAVING, previous_member_epoch=LEAVING)
-                    self._replace(member_id, replace(gone, assigned={}, pending_revocation={}))
+                    self._move(member, member.at(LEAVING, LEAVING, member.state, {}, {}))
             case r.CurrentMemberRecord(_, member_id, moved):
                 assert moved is not None
-                self._replace(member_id, self._member(member_id).moved(moved))
+                member = self.members.get(member_id)
+                if member is None:
+                    self._replace(member_id, ConsumerMember(member_id).moved(moved))
+                else:
+                    self._move(member, member.moved(moved))
             case r.RegularExpressionRecord(_, expression, None):
                 self.resolved.pop(expression, None)
             case r.RegularExpressionRecord(_, expression, found):
@@ -123,27 +126,36 @@ class ConsumerGroup:
         yield r.TopicMetadataRecord(self.group_id, None)
         yield r.GroupEpochRecord(self.group_id, None)
 
-    def _member(self, member_id: str) -> ConsumerMember:
-        return self.members.get(member_id) or ConsumerMember(member_id)
-
     def _replace(self, member_id: str, member: ConsumerMember | None) -> None:
         former = self.members.pop(member_id, None) if member is None else self.members.get(member_id)
         if former is not None:
             self._count(former, -1)
-            for topic_id, partition in _held(former):
-                owners = self._owners.get(topic_id, {})
-                if owners.get(partition) == member_id:
-                    del owners[partition]
+            self._release(former)
             if former.instance_id is not None and self._static.get(former.instance_id) == member_id:
                 del self._static[former.instance_id]
         if member is None:
             return
         self.members[member_id] = member
         self._count(member, 1)
-        for topic_id, partition in _held(member):
-            self._owners.setdefault(topic_id, {})[partition] = member_id
+        self._hold(member)
         if member.instance_id is not None:
             self._static[member.instance_id] = member_id
+
+    def _move(self, member: ConsumerMember, moved: ConsumerMember) -> None:
+        """A member has said nothing new, but is in another place."""
+        self._release(member)
+        self.members[member.member_id] = moved
+        self._hold(moved)
+
+    def _release(self, member: ConsumerMember) -> None:
+        for topic_id, partition in _held(member):
+            owners = self._owners.get(topic_id, {})
+            if owners.get(partition) == member.member_id:
+                del owners[partition]
+
+    def _hold(self, member: ConsumerMember) -> None:
+        for topic_id, partition in _held(member):
+            self._owners.setdefault(topic_id, {})[partition] = member.member_id
 
     def _count(self, member: ConsumerMember, by: int) -> None:
         _add(self._names, member.topic_names, by)

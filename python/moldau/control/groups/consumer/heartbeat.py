@@ -184,6 +184,8 @@ def take_place(change: Change, former: ConsumerMember, member_id: str) -> Consum
 
 def _told(member: ConsumerMember, request: ConsumerGroupHeartbeat) -> ConsumerMember:
     """The member with what this request says; what it does not say stays."""
+    if _says_nothing(member, request):
+        return member
     said: dict[str, object] = {
         "instance_id": request.instance_id,
         "rack_id": request.rack_id,
@@ -196,6 +198,19 @@ def _told(member: ConsumerMember, request: ConsumerGroupHeartbeat) -> ConsumerMe
     }
     changes = {name: value for name, value in said.items() if value is not None}
     return replace(member, classic=None, **changes)  # type: ignore[arg-type]
+
+
+def _says_nothing(member: ConsumerMember, request: ConsumerGroupHeartbeat) -> bool:
+    """Nearly every heartbeat."""
+    return (
+        request.topic_names is None
+        and request.rebalance_timeout_ms == UNSAID
+        and request.instance_id in (None, member.instance_id)
+        and request.rack_id is request.assignor is request.topic_regex is None
+        and member.classic is None
+        and request.client_id == member.client_id
+        and request.client_host == member.client_host
+    )
 
 
 def _check_room(group: ConsumerGroup, member_id: str, settings: GroupSettings) -> None:

@@ -117,11 +117,4 @@ class _Step:
         return partition in self.member.pending_revocation.get(topic_id, {})
 
     def _at(self, epoch: int, state: MemberState, assigned: Owned, revoked: Owned) -> ConsumerMember:
-        return replace(
-            self.member,
-            member_epoch=epoch,
-            previous_member_epoch=self.member.member_epoch,
-            state=state,
-            assigned=assigned,
-            pending_revocation=revoked,
-        )
+        return self.member.at(epoch, self.member.member_epoch, state, assigned, revoked)

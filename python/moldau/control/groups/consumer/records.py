@@ -24,6 +24,7 @@ from moldau.control.schema import (
     INT8,
     INT32,
     INT64,
+    LONGEST_STRING,
     STRING,
     UUID_,
     Message,
@@ -226,11 +227,22 @@ def key_of(record: ConsumerRecord) -> bytes:
     """The key of `record` after its leading int16."""
     match record:
         case MemberRecord() | TargetMemberRecord() | CurrentMemberRecord():
-            return encode(GroupAndNameKey(record.group, record.member_id), 0)
+            return _names(record.group, record.member_id)
         case RegularExpressionRecord():
-            return encode(GroupAndNameKey(record.group, record.expression), 0)
+            return _names(record.group, record.expression)
         case _:
-            return encode(GroupKey(record.group), 0)
+            return _names(record.group)
+
+
+def _names(*names: str) -> bytes:
+    """What `GroupKey` and `GroupAndNameKey` say, by hand: every heartbeat that changes something writes some."""
+    key = b""
+    for name in names:
+        text = name.encode()
+        if len(text) > LONGEST_STRING:
+            raise SchemaError(f"string of {len(text)} bytes, the limit is {LONGEST_STRING}")
+        key += len(text).to_bytes(2, "big") + text
+    return key
 
 
 def value_of(record: ConsumerRecord) -> bytes | None:

@@ -46,7 +46,9 @@ class Watch:
             timeout_ms = self._cluster.session_timeout_ms(group_id)
         deadline_ms = turn.steady_ms + timeout_ms
         sessions = self._sessions.setdefault(group_id, {})
-        session = sessions.setdefault(member.member_id, _Session(deadline_ms, timeout_ms))
+        session = sessions.get(member.member_id)
+        if session is None:
+            session = sessions[member.member_id] = _Session(deadline_ms, timeout_ms)
         session.deadline_ms, session.timeout_ms = deadline_ms, timeout_ms
         if session.timer_at_ms is None or session.timer_at_ms > deadline_ms:
             self._arm(turn, group_id, member.member_id, session)
