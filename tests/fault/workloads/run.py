@@ -101,6 +101,8 @@ class WorkloadRun:
     stuck: list[str] = field(default_factory=list)
     """Clients that hung in one call and were killed: each is an anomaly."""
     _clients: list[Client] = field(default_factory=list)
+    _lives: threading.Lock = field(default_factory=threading.Lock)
+    """Held by who starts a client again, or takes it out of `_clients` for good."""
     _watching: threading.Event = field(default_factory=threading.Event)
     _whole_since: float = 0.0
     """When the last fault was over; the end of time while one goes on."""
@@ -183,16 +185,20 @@ class WorkloadRun:
     def _start_again(self) -> None:
         """A client that was killed, is stuck, or was made useless by a fault comes again. The rest is a bug of ours."""
         while not self._watching.wait(0.05):
-            for client in self._clients:
-                status = client.process.poll()
-                if status is None and client.is_stuck(self._whole_since):
-                    self.stuck.append(f"{client.process_name} was stuck for {STUCK_S} s in one call")
-                    self._notes.note(self.stuck[-1])
-                    client.process.kill()
-                    client.process.wait()
-                elif status in (USELESS, -signal.SIGKILL):
-                    self._notes.note(f"{client.process_name} ended with {status}")
-                    client.start()
+            with self._lives:
+                for client in self._clients:
+                    self._see_to(client)
+
+    def _see_to(self, client: Client) -> None:
+        status = client.process.poll()
+        if status is None and client.is_stuck(self._whole_since):
+            self.stuck.append(f"{client.process_name} was stuck for {STUCK_S} s in one call")
+            self._notes.note(self.stuck[-1])
+            client.process.kill()
+            client.process.wait()
+        elif status in (USELESS, -signal.SIGKILL):
+            self._notes.note(f"{client.process_name} ended with {status}")
+            client.start()
 
     def _wait_until_all_have_begun(self) -> None:
         deadline = time.monotonic() + DRAINED_WITHIN_S
@@ -219,9 +225,10 @@ class WorkloadRun:
                 return
 
     def _leave(self, roles: set[str]) -> None:
-        """Ask the clients of `roles` to leave, and wait. One that ends otherwise meanwhile has left as well."""
-        leaving = [client for client in self._clients if client.task.role in roles and client.process.poll() is None]
-        self._clients = [client for client in self._clients if client not in leaving]
+        """Ask the clients of `roles` to leave, and wait. One that has ended otherwise has left as well."""
+        with self._lives:
+            leaving = [client for client in self._clients if client.task.role in roles]
+            self._clients = [client for client in self._clients if client not in leaving]
         for client in leaving:
             client.ask_to_leave()
         for client in leaving:
