@@ -4,15 +4,13 @@
     ecommerce-prod.public.customers  -> customers   by customer    join with orders     -> enriched-orders
     ecommerce-prod.public.inventory  -> inventory   by product
 
-`moldau streams run shop.py:topology --exactly-once` runs it. Records are Avro, their schemas in the registry at
-MOLDAU_REGISTRY_URL (http://localhost:8081 without it). Time is the shop's: when something was ordered, not when it
-came by.
+`moldau streams run shop.py:topology --exactly-once` runs it. Records are Avro; their schemas are the files beside this
+one, in the registry at MOLDAU_REGISTRY_URL (http://localhost:8081 without it). Time is the shop's: when something was
+ordered, not when it came by.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,8 +22,8 @@ from moldau.streams import (
     Materialized,
     Named,
     Produced,
-    Serdes,
     StreamsBuilder,
+    Subject,
     TimeWindows,
     Topology,
 )
@@ -128,31 +126,10 @@ class EnrichedOrder:
     event_ts: datetime
 
 
-MONEY = {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2}
-MOMENT = {"type": "long", "logicalType": "timestamp-millis"}
-
-
-def record(name: str, /, **fields: Any) -> str:
-    """The schema of a record."""
-    described = [{"name": field, "type": kind} for field, kind in fields.items()]
-    return json.dumps({"type": "record", "name": name, "namespace": "shop", "fields": described})
-
-
-ORDER = record(
-    "Order", order_id="long", customer_id="string", sku="string", amount=MONEY, status="string", event_ts=MOMENT
-)
-CUSTOMER = record("Customer", customer_id="string", name="string", city="string")
-STOCK = record("Stock", sku="string", stock="int", event_ts=MOMENT)
-ENRICHED = record(
-    "EnrichedOrder",
-    order_id="long",
-    customer_id="string",
-    name="string",
-    city="string",
-    amount=MONEY,
-    status="string",
-    event_ts=MOMENT,
-)
+ORDERS = Subject("orders-value", Order)
+CUSTOMERS = Subject("customers-value", Customer)
+INVENTORY = Subject("inventory-value", Stock)
+ENRICHED_ORDERS = Subject("enriched-orders-value", EnrichedOrder)
 
 
 def when_it_happened(timestamp: int, key: Any, change: Any, partition_time: int) -> int:
@@ -165,16 +142,13 @@ def moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def topology(registry: str | None = None) -> Topology:
+def topology() -> Topology:
     """All of it."""
-    url = registry or os.environ.get("MOLDAU_REGISTRY_URL", "http://localhost:8081")
     builder = StreamsBuilder()
-    unwrap(builder, url)
-    order_serde = Serdes.avro(Order, registry=url, schema=ORDER)
-    customer_serde = Serdes.avro(Customer, registry=url, schema=CUSTOMER)
+    unwrap(builder)
 
     # From here on it is the guide's.
-    orders = builder.stream("orders", Consumed.with_(key=str, value=order_serde))
+    orders = builder.stream("orders", Consumed.with_(key=str, value=ORDERS))
     branches = (
         orders.filter(lambda key, order: order.amount > 0)
         .split(Named.as_("orders-"))
@@ -195,7 +169,7 @@ def topology(registry: str | None = None) -> Topology:
     )
     hourly_revenue.to_stream().to("hourly-revenue")
 
-    customers = builder.table("customers", Consumed.with_(key=str, value=customer_serde), store="customers-store")
+    customers = builder.table("customers", Consumed.with_(key=str, value=CUSTOMERS), store="customers-store")
     enriched = orders.join(
         customers,
         lambda order, customer: EnrichedOrder(
@@ -208,18 +182,18 @@ def topology(registry: str | None = None) -> Topology:
             order.event_ts,
         ),
     )
-    enriched.to("enriched-orders", value=Serdes.avro(EnrichedOrder, registry=url, schema=ENRICHED))
+    enriched.to("enriched-orders", value=ENRICHED_ORDERS)
 
     orders.group_by_key().count(store="orders-per-customer")
     return builder.build()
 
 
-def unwrap(builder: StreamsBuilder, url: str) -> None:
+def unwrap(builder: StreamsBuilder) -> None:
     """Rows out of Debezium's envelopes, by the key that the rest of the shop thinks in."""
 
     def changes(table: str, kind: type[Any]) -> Any:
-        read = Serdes.avro(kind, registry=url)
-        consumed = Consumed.with_(key=bytes, value=read, timestamp_extractor=when_it_happened)
+        value = Subject(f"{PREFIX}.{table}-value", kind)
+        consumed = Consumed.with_(key=bytes, value=value, timestamp_extractor=when_it_happened)
         return builder.stream(f"{PREFIX}.{table}", consumed).filter(
             lambda key, change: change is not None and change.after
         )
@@ -236,13 +210,13 @@ def unwrap(builder: StreamsBuilder, url: str) -> None:
                 moment(change.after.event_ts),
             ),
         )
-    ).to("orders", Produced.with_(str, Serdes.avro(Order, registry=url, schema=ORDER)))
+    ).to("orders", Produced.with_(str, ORDERS))
     changes("customers", CustomerChange).map(
         lambda key, change: (change.after.id, Customer(change.after.id, change.after.name, change.after.city))
-    ).to("customers", Produced.with_(str, Serdes.avro(Customer, registry=url, schema=CUSTOMER)))
+    ).to("customers", Produced.with_(str, CUSTOMERS))
     changes("inventory", InventoryChange).map(
         lambda key, change: (
             change.after.sku,
             Stock(change.after.sku, change.after.stock, moment(change.after.event_ts)),
         )
-    ).to("inventory", Produced.with_(str, Serdes.avro(Stock, registry=url, schema=STOCK)))
+    ).to("inventory", Produced.with_(str, INVENTORY))

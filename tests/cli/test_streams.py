@@ -111,6 +111,17 @@ def test_a_program_without_a_topology_is_refused(program, complaint):
     assert complaint in ended.err
 
 
+@pytest.mark.parametrize("program", ["1 / 0\n", "def topology():\n    return 1 / 0\n", "import not_there\n"])
+def test_a_program_that_fails_is_said_with_its_line_and_is_no_bug_of_ours(tmp_path, program):
+    file = tmp_path / f"failing_{len(program)}.py"
+    file.write_text(program)
+    ended = moldau("streams", "topology", f"{file}:topology")
+    assert ended.code == 1
+    assert "cannot be loaded: " in ended.err
+    assert f"hint: it was raised in {file}:{program.count(chr(10))}\n" in ended.err
+    assert "bug" not in ended.err
+
+
 def test_an_application_that_cannot_start_says_why(servers, tmp_path):
     (tmp_path / "lost.py").write_text(
         "from moldau.streams import StreamsBuilder\n"

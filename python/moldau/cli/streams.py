@@ -45,7 +45,10 @@ def load_topology(program: str) -> Topology:
     if found is None:
         raise UsageError(f"there is no {name} in {place}")
     if callable(found) and not isinstance(found, StreamsBuilder | Topology):
-        found = found()
+        try:
+            found = found()
+        except Exception as error:
+            raise _of_the_program(program, error) from error
     if isinstance(found, StreamsBuilder):
         found = found.build()
     if not isinstance(found, Topology):
@@ -70,7 +73,19 @@ def _module(place: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
             raise UsageError(f"there is no module {place}", "run it where the module is, or name a file.py") from error
-        raise
+        raise _of_the_program(place, error) from error
+    except Exception as error:
+        raise _of_the_program(place, error) from error
+
+
+def _of_the_program(place: str, error: Exception) -> RefusedError:
+    """What a program raised while it was loaded, with the line that did it: no bug of ours."""
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return RefusedError(
+        f"{place} cannot be loaded: {type(error).__name__}: {error}", f"it was raised in {last.filename}:{last.lineno}"
+    )
 
 
 def run_streams(

@@ -6,7 +6,6 @@ and as JSON `dict`, `list`, a dataclass, a msgspec Struct, a TypedDict, a pydant
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
 from moldau.streams.serdes import primitive
@@ -95,22 +94,6 @@ class Serdes:
     def json(kind: type[T] | Any = Any) -> Serde[T]:
         """Values of a type as JSON; without one, whatever JSON says."""
         return json_serde(kind)
-
-    @staticmethod
-    def avro(
-        kind: type[T], *, registry: Any, schema: str | None = None, conf: Mapping[str, Any] | None = None
-    ) -> Serde[T]:
-        """Values as Avro, their schemas in a registry, as Confluent's serializers have them (`moldau[registry]`).
-
-        Args:
-            kind: what to make of a record: dict, a dataclass or a msgspec Struct. Fields that it lacks are left out.
-            registry: the registry's URL, or a `SchemaRegistryClient`.
-            schema: what values are written as; without it the serde only reads.
-            conf: settings of confluent-kafka's AvroSerializer.
-        """
-        from moldau.streams.registered import avro_serde
-
-        return avro_serde(kind, registry, schema, conf)
 
     @staticmethod
     def serde_from(serialize: Any, deserialize: Any) -> Serde[Any]:

@@ -65,7 +65,8 @@ class Child:
             raise RefusedError(f"{self.name} has ended by itself", self._hint())
 
     def _hint(self) -> str:
-        lines = [line for line in self._log.read_text().splitlines() if line.strip()]
+        said = self._log.read_text()
+        lines = [line for line in said[max(said.rfind("\nerror: "), 0) :].splitlines() if line.strip()]
         return "its last words were: " + ("\n".join(lines[-5:]) or "none")
 
     def stop(self) -> None:

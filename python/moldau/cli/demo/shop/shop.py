@@ -29,6 +29,7 @@ from moldau.cli.demo.shop.screen import Figures, Lines, Screen, Stage
 from moldau.cli.demo.shop.till import CUSTOMERS, PRODUCTS, Day, Till, customers, goods, orders
 from moldau.cli.demo.shop.watch import Change, EnrichedOrder, Lake, Order, Reader, Stores
 from moldau.cli.outcome import CommandError, RefusedError, TimedOutError
+from moldau.cli.registry_client import RegistryConnection
 
 FILES: Final = Path(__file__).parent / "files"
 """What a user runs by hand, in examples/shop."""
@@ -109,6 +110,7 @@ class Shop:
         self.tell("kafka", servers)
         self._create_topics()
         self.tell("registry", self.registry)
+        self._register_schemas()
         self.tell("connect", connect)
         self._create_connectors()
         streams = stack.enter_context(self._streams(servers))
@@ -165,6 +167,13 @@ class Shop:
         for future in made.values():
             self.connection.answer(future)
         self.tell("", f"{len(TOPICS)} topics: changes of a table in one partition, the rest in {PARTITIONS}")
+
+    def _register_schemas(self) -> None:
+        registry = replace(RegistryConnection(), registry=self.registry)
+        files = sorted(FILES.glob("*.avsc"))
+        for file in files:
+            registry.ask("POST", "subjects", f"{file.stem}-value", "versions", body={"schema": file.read_text()})
+        self.tell("", f"schemas of {', '.join(file.stem for file in files)}")
 
     def _create_connectors(self) -> None:
         """Give the files to Connect, with the addresses of this run."""
