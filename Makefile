@@ -43,6 +43,7 @@ test: build ## everything that must pass: Rust, Python, real clients, faults; PY
 
 .PHONY: test-long
 test-long: build ## what takes minutes to hours: a hundred kills, thousands of simulated schedules
+	tools/ensure-system.sh ceph
 	$(PYTHON) -m pytest -m slow
 
 .PHONY: package-test

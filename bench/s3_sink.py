@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.unit.connect.connectors.s3.lake import Context
 
 from moldau.connect.connectors.s3.formats.arrow import arrow_schema
 from moldau.connect.connectors.s3.sink import S3SinkTask
 from moldau.connect.data import Schema, SchemaBuilder, Struct, Timestamp
 from moldau.connect.records import SinkRecord
+from moldau.connect.runtime.sink_context import SinkContext
 
 ROWS = 500_000
 RUNS = 3
@@ -66,7 +66,9 @@ def rows() -> list[list[object]]:
 def by_the_sink(values: list[list[object]], folder: Path) -> float:
     records = [SinkRecord("orders", 0, None, None, SCHEMA, Struct.of(SCHEMA, row), at) for at, row in enumerate(values)]
     task = S3SinkTask()
-    task.initialize(Context())
+    context = SinkContext(dict, keeps_originals=False)
+    context.assigned.add(("orders", 0))
+    task.initialize(context)
     task.start({**SETTINGS, "store.url": folder.as_uri()})
     started = time.perf_counter()
     for at in range(0, ROWS, PUT_ROWS):

@@ -31,6 +31,11 @@ if ! command -v cc >/dev/null 2>&1 && ! apt_install gcc libc6-dev; then
     exit 1
 fi
 
+if [ "${1-}" = ceph ]; then # for tests that are marked slow
+    if ! command -v radosgw >/dev/null 2>&1 && ! apt_install --no-install-recommends ceph-mon ceph-osd radosgw ceph-common; then
+        echo "note: Ceph is not installed, its tests are skipped (Debian: ceph-mon ceph-osd radosgw ceph-common)" >&2
+    fi
+fi
 [ "${1-}" = test ] || exit 0
 if ! command -v kcat >/dev/null 2>&1 && ! apt_install kcat; then
     echo "note: kcat is not installed, its conformance tests are skipped (Debian and Ubuntu: apt-get install kcat)" >&2

@@ -326,7 +326,8 @@ class Herder:
 
         def matches(subject: Subject) -> bool:
             status = self.statuses.get(subject)
-            return not request.only_failed or (status is not None and status.state is State.FAILED)
+            # The leader marks what has failed before it asks for its restart: whoever does that may see the mark.
+            return not request.only_failed or (status is not None and status.state in (State.FAILED, State.RESTARTING))
 
         tasks = [task for task in state.task_ids(request.connector) if request.include_tasks and matches(task)]
         return matches(request.connector), tasks

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from moldau.connect.data import SchemaAndValue
 from moldau.connect.plugin import Converter, HeaderConverter
 from moldau.connect.plugins import java_name
 from moldau.connect.records import Headers, SinkRecord, SourceRecord
@@ -141,9 +142,37 @@ class FromBytes:
         self._converters = converters
         self._call = tolerance.call
         self._names = _names(converters)
+        self._to_key = converters.key.to_connect_data
+        self._to_value = converters.value.to_connect_data
 
     def convert(self, message: Any) -> SinkRecord:
         """Raises Skipped, ConnectError: as `Tolerance.call`."""
+        topic, given = message.topic(), message.headers()
+        try:
+            # Nearly always this goes well. Where it does not, it is done once more under the rules for errors.
+            read_key = self._to_key(topic, message.key(), given)
+            read_value = self._to_value(topic, message.value(), given)
+        except Exception:  # noqa: BLE001 - `_tolerated` meets it again
+            read_key, read_value = self._tolerated(message)
+        headers = None
+        if given:
+            call, name = self._call, self._names[2]
+            headers = call(self._headers, message, original=message, stage=Stage.HEADER_CONVERTER, class_name=name)
+        kind, timestamp = message.timestamp()
+        return SinkRecord(
+            topic,
+            message.partition(),
+            read_key.schema,
+            read_key.value,
+            read_value.schema,
+            read_value.value,
+            message.offset(),
+            timestamp if kind else None,
+            TIMESTAMP_TYPES[kind],
+            headers,
+        )
+
+    def _tolerated(self, message: Any) -> tuple[SchemaAndValue, SchemaAndValue]:
         converters, call, names = self._converters, self._call, self._names
         topic = message.topic()
         given = message.headers()
@@ -165,22 +194,7 @@ class FromBytes:
             stage=Stage.VALUE_CONVERTER,
             class_name=names[1],
         )
-        headers = Headers()
-        if given:
-            headers = call(self._headers, message, original=message, stage=Stage.HEADER_CONVERTER, class_name=names[2])
-        kind, timestamp = message.timestamp()
-        return SinkRecord(
-            topic,
-            message.partition(),
-            key.schema,
-            key.value,
-            value.schema,
-            value.value,
-            message.offset(),
-            timestamp=timestamp if kind else None,
-            timestamp_type=TIMESTAMP_TYPES[kind],
-            headers=headers,
-        )
+        return key, value
 
     def _headers(self, message: Any) -> Headers:
         headers = Headers()

@@ -88,6 +88,15 @@ def test_a_record_that_a_transform_refuses_ends_the_task_with_its_reason(connect
     assert "1 is odd" in connect.trace(name)
 
 
+def test_what_has_failed_is_begun_again_each_time_that_is_asked_for(connect, name):
+    connect.create(name, counter(name, **{"transforms": "odd", "transforms.odd.type": f"{OURS}:FailsOnOdd"}))
+    for _ in range(5):
+        connect.wait(name, tasks=["FAILED"])
+        marked = connect.ask("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")
+        assert [task["state"] for task in marked["tasks"]] == ["RESTARTING"]
+    connect.wait(name, tasks=["FAILED"])
+
+
 def test_a_tolerated_record_is_left_out_and_the_others_go_on(connect, name):
     odd = {"transforms": "odd", "transforms.odd.type": f"{OURS}:FailsOnOdd", "errors.tolerance": "all"}
     connect.create(name, counter(name, **odd))

@@ -86,7 +86,8 @@ def make_rotation(values: Mapping[str, Any]) -> Rotation:
         size_bytes=values["rotate.size.bytes"],
         compatibility=Compatibility.named(values["schema.compatibility"]),
         max_open_files=values["partitioner.max.open.files"],
-        max_files_scan=values["max.files.scan.limit"],
+        # Names are remembered for whoever must not replace what is there.
+        max_files_scan=values["max.files.scan.limit"] if never_replaces(values) else 0,
         tombstone_partition=values["tombstone.encoded.partition"] if writes_tombstones else None,
         topics_dir=values["topics.dir"],
         directory_delim=values["directory.delim"],

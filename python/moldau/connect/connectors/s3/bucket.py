@@ -85,7 +85,7 @@ class BucketStorage(Storage):
     def check(self) -> None:
         # Credentials that may write need not be allowed to list: a refusal is not yet an error, a wrong secret is.
         try:
-            self._call(lambda: obstore.list_with_delimiter(self.store, "moldau-looks-whether-the-bucket-is-there/"))
+            self.call(lambda: obstore.list_with_delimiter(self.store, "moldau-looks-whether-the-bucket-is-there/"))
         except AccessDeniedError:
             return
 
@@ -96,12 +96,13 @@ class BucketStorage(Storage):
 
     def exists(self, key: str) -> bool:
         try:
-            self._call(lambda: obstore.head(self.store, key))
+            self.call(lambda: obstore.head(self.store, key))
         except MissingError:
             return False
         return True
 
-    def _call(self, request: Callable[[], Returned]) -> Returned:
+    def call(self, request: Callable[[], Returned]) -> Returned:
+        """Ask the store; what it refuses is said as `store_error` says it."""
         try:
             return request()
         except (BaseError, OSError, ValueError) as error:
@@ -127,19 +128,19 @@ class BucketUpload(Upload):
                 return
             chunk, self._held = b"".join(self._held), None
         writer = self._writer = self._writer or self._open()
-        self._storage._call(lambda: writer.write(chunk))  # noqa: SLF001 - the other half of this class
+        self._storage.call(lambda: writer.write(chunk))
 
     def _commit(self) -> None:
         storage = self._storage
         if self._held is not None:
             content = b"".join(self._held)
-            storage._call(lambda: obstore.put(storage.store, self.key, content, mode="create"))  # noqa: SLF001
+            storage.call(lambda: obstore.put(storage.store, self.key, content, mode="create"))
             return
         # The last request of a multi-part upload cannot be made conditional through obstore: look just before it.
         if not self._replace and storage.exists(self.key):
             raise ObjectExistsError(f"s3://{storage.settings.name}/{self.key} is there already")
         writer = self._writer or self._open()
-        storage._call(writer.close)  # noqa: SLF001
+        storage.call(writer.close)
         self._writer = None
 
     def _abort(self) -> None:

@@ -8,7 +8,7 @@ your own subclasses `Partitioner`. Knows no clock: the time of the task is an ar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from moldau.connect.connectors.s3.joda import Pattern
 from moldau.connect.connectors.s3.timestamps import PartitionError, TimestampExtractor, WallclockTimestampExtractor
@@ -154,6 +154,10 @@ class TimeBasedPartitioner(Partitioner):
                 f"{type(self.timestamp_extractor).__name__} found no time in the record at offset "
                 f"{record.kafka_offset} of {record.topic}-{record.kafka_partition}"
             )
+        return self.encode_instant(instant)
+
+    def encode_instant(self, instant: int) -> str:
+        """Return the path of a time, in ms since 1970-01-01 UTC."""
         if not self._from_ms <= instant < self._until_ms:
             self._encode(instant)
         return self._encoded
@@ -209,6 +213,12 @@ class SchemaPartitioner(Partitioner):
 
     def generate_partitioned_path(self, topic: str, encoded_partition: str) -> str:
         return self.inner.generate_partitioned_path(topic, encoded_partition)
+
+
+def has_only_times(partitioner: Partitioner) -> TypeGuard[TimeBasedPartitioner]:
+    """Whether the path follows from a record's time alone: then who has the time need not ask for it again."""
+    known = TimeBasedPartitioner.encode_partition
+    return isinstance(partitioner, TimeBasedPartitioner) and type(partitioner).encode_partition is known
 
 
 def bucket_of(instant_ms: int, duration_ms: int, zone: Zone) -> int:

@@ -18,11 +18,12 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 
 from moldau.connect.connectors.s3.compatibility import Compatibility, Projector
 from moldau.connect.connectors.s3.formats.writer import RecordWriter
-from moldau.connect.connectors.s3.partitioners import Partitioner
+from moldau.connect.connectors.s3.partitioners import Partitioner, has_only_times
 from moldau.connect.connectors.s3.storage import ObjectExistsError
 from moldau.connect.connectors.s3.timestamps import TimestampExtractor
 from moldau.connect.connectors.s3.zones import Zone
@@ -32,6 +33,9 @@ from moldau.connect.plugin import ErrantRecordReporter, TopicPartition
 from moldau.connect.records import SinkRecord
 
 logger: Final = logging.getLogger("moldau.connect.s3")
+
+# Between two looks at the clock.
+LONGEST_RUN = 1000
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Files(Protocol):
 @dataclass
 class _OpenFile:
     name: str
+    topic: str
     start_offset: int
     writer: RecordWriter
     schema: Schema | None
@@ -99,6 +104,9 @@ class PartitionWriter:
         self._base_timestamp: int | None = None
         self._timestamp: int | None = None
         self._encoded: str | None = None
+        self._at_hand: _OpenFile | None = None
+        """The file that the last record went into, where the next one very likely belongs too."""
+        self._encode_instant = partitioner.encode_instant if has_only_times(partitioner) else None
         self._next_scheduled = 0
         self._first_offset: int | None = None
         """The first record since the last whole rotation: where to go back to after a failure."""
@@ -139,7 +147,8 @@ class PartitionWriter:
         while self._waiting:
             if clock_ms() > deadline_ms:
                 return
-            self._step(now)
+            if not self._write_run(now):
+                self._step(now)
         if self._count and self._time_reason(self._encoded or "", now):
             self._schedule(now)
             self._commit_files("a scheduled time")
@@ -164,6 +173,53 @@ class PartitionWriter:
             file.writer.close()
         self._open.clear()
         self._waiting.clear()
+        self._at_hand = None
+
+    # -- a run of records ----------------------------------------------------------------------------------------------
+
+    def _write_run(self, now: int) -> bool:
+        """Write what goes into the same file as the record before, and ends no file; whether there was any."""
+        file, rotation = self._at_hand, self._rotation
+        if file is None or not file.writer.takes_runs or rotation.size_bytes > 0 or self._is_scheduled(now):
+            return False
+        if self._extractor is not None and self._base_timestamp is None:
+            return False
+        # The record that ends the file by its number is for `_step`.
+        run = self._run_into(file, min(rotation.flush_size - self._count - 1, LONGEST_RUN), now)
+        if not run:
+            return False
+        try:
+            file.writer.write_run(run)
+        except DataError as error:
+            self._leave_out(run[-1], error)
+        for _ in run:
+            self._waiting.popleft()
+        self._next_offset = run[-1].original_kafka_offset + 1
+        self._count += len(run)
+        return True
+
+    def _run_into(self, file: _OpenFile, most: int, now: int) -> list[SinkRecord]:
+        schema, topic, encoded = file.schema, file.topic, self._encoded
+        extract = None if self._extractor is None else self._extractor.extract
+        encode_instant, encode = self._encode_instant, self._partitioner.encode_partition
+        base, interval_ms = self._base_timestamp, self._rotation.interval_ms
+        found: list[SinkRecord] = []
+        try:
+            for record in islice(self._waiting, max(most, 0)):
+                if record.value_schema is not schema or record.value is None or record.topic != topic:
+                    break
+                instant = None if extract is None else extract(record, now)
+                if interval_ms > 0 and base is not None and instant is not None and instant - base >= interval_ms:
+                    break
+                at_once = encode_instant is not None and instant is not None
+                if (encode_instant(instant) if at_once else encode(record, now)) != encoded:  # type: ignore[misc, arg-type]
+                    break
+                self._timestamp = instant if extract is not None else self._timestamp
+                found.append(record)
+        except DataError:
+            # It comes up again, and is dealt with, when that record is the next.
+            return found
+        return found
 
     # -- one record ----------------------------------------------------------------------------------------------------
 
@@ -179,10 +235,7 @@ class PartitionWriter:
             if reason is None:
                 self._write_record(record, encoded)
         except DataError as error:
-            if self._reporter is None:
-                raise
-            logger.warning("%s: the record at offset %s is left out: %s", self.partition, record.kafka_offset, error)
-            self._reporter.report(record, error)
+            self._leave_out(record, error)
             self._next_offset = record.original_kafka_offset + 1
             self._waiting.popleft()
             return
@@ -194,6 +247,12 @@ class PartitionWriter:
             self._commit_files("flush.size")
         elif 0 < self._rotation.size_bytes <= self._open[self._place(record, encoded)].writer.size_bytes:
             self._commit_files("rotate.size.bytes")
+
+    def _leave_out(self, record: SinkRecord, error: DataError) -> None:
+        if self._reporter is None:
+            raise error
+        logger.warning("%s: the record at offset %s is left out: %s", self.partition, record.kafka_offset, error)
+        self._reporter.report(record, error)
 
     def _encode(self, record: SinkRecord, now: int) -> str:
         if record.value is None and self._rotation.tombstone_partition is not None:
@@ -243,7 +302,7 @@ class PartitionWriter:
         projected = self._projector.project(record, current)
         if file is None:
             name = self._name(record, encoded)
-            file = _OpenFile(name, record.original_kafka_offset, self._files.open(name), current)
+            file = _OpenFile(name, record.topic, record.original_kafka_offset, self._files.open(name), current)
             try:
                 file.writer.write(projected)
             except BaseException:
@@ -252,6 +311,7 @@ class PartitionWriter:
             self._open[place] = file
         else:
             file.writer.write(projected)
+        self._at_hand = file
         self._encoded = encoded
         self._next_offset = record.original_kafka_offset + 1
         self._count += 1
@@ -276,6 +336,7 @@ class PartitionWriter:
     # -- the end of files ----------------------------------------------------------------------------------------------
 
     def _commit_files(self, reason: str) -> None:
+        self._at_hand = None
         for place, file in list(self._open.items()):
             try:
                 file.writer.commit()

@@ -114,11 +114,13 @@ class S3SinkTask(SinkTask):
     def put(self, records: Sequence[SinkRecord]) -> None:
         started = self._clock_ms()
         writers = self._writers
+        topic, partition, writer = "", -1, None
         for record in records:
-            key = TopicPartition(record.original_topic, record.original_kafka_partition)
-            writer = writers.get(key)
+            if record.original_kafka_partition != partition or record.original_topic != topic:
+                topic, partition = record.original_topic, record.original_kafka_partition
+                writer = writers.get(TopicPartition(topic, partition))
             if writer is None:
-                raise ConnectError(f"a record of {key} was given to a task that does not read it")
+                raise ConnectError(f"a record of {topic}-{partition} was given to a task that does not read it")
             if record.value is None and self._leaves_out(record):
                 writer.skip(record)
             else:

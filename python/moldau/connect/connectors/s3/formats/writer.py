@@ -5,6 +5,7 @@ A record has up to three objects: of its values, its keys and its headers (`View
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from moldau.connect.connectors.s3.storage import Upload
@@ -30,6 +31,9 @@ class View:
 class RecordWriter:
     """One object being written. Raises `DataError` for a record that does not fit, before it has written any of it."""
 
+    takes_runs = False
+    """Whether `write_run` may be called: it costs less than a `write` for each."""
+
     def __init__(self, upload: Upload) -> None:
         self.upload = upload
 
@@ -39,6 +43,10 @@ class RecordWriter:
         return self.upload.position
 
     def write(self, record: SinkRecord) -> None:
+        raise NotImplementedError
+
+    def write_run(self, records: Sequence[SinkRecord]) -> None:
+        """Write records that all have the schema object of the one before."""
         raise NotImplementedError
 
     def commit(self) -> None:
