@@ -50,16 +50,16 @@ def per_second(samples: Sequence[Sample]) -> float:
 
 
 def table(results: Results) -> str:
-    """All rows; the last column is how many times as much Moldau does in the same processor time."""
+    """All rows; the last column is how much Moldau does in the same time, with a cache where the peer has one."""
     lines = [
         "| row | guarantee | client | records/s of processor | records/s by the wall | peak MiB | Moldau does |",
         "| --- | --- | --- | --: | --: | --: | --: |",
     ]
     for (row, guarantee, name), samples in results.samples.items():
-        ours = results.samples.get((row, guarantee, "moldau"))
         rate = per_cpu_second(samples)
-        ratio = "" if ours is None or name == "moldau" else f"{per_cpu_second(ours) / rate:.2f} times"
         peer = PEERS[name]
+        ours = results.samples.get((row, guarantee, peer.beside))
+        ratio = "" if ours is None or name == peer.beside else f"{per_cpu_second(ours) / rate:.2f} times"
         title = peer.title + (f" (÷{peer.divisor})" if peer.divisor > 1 else "")
         memory = max(sample.resident_bytes for sample in samples) / 2**20
         lines.append(

@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 INSTALL_TIMEOUT_S = 900
 QUIX = "quixstreams==3.28.1"
-KAFKA_CACHE_BYTES = 10 * 1024 * 1024
+CACHE_BYTES = 10 * 1024 * 1024
 BOTH_GUARANTEES = ("at_least_once", "exactly_once_v2")
 
 
@@ -37,10 +37,12 @@ class Peer:
     guarantees: tuple[str, ...] = BOTH_GUARANTEES
     divisor: int = 1
     """It is given so many times fewer records, to be done in about the same time."""
+    beside: str = "moldau"
+    """The client of ours that it is held against."""
 
 
-def _moldau(arguments: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "bench.versus.streams.clients.moldau_streams", *arguments]
+def _moldau(cache_bytes: int, arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "bench.versus.streams.clients.moldau_streams", *arguments, str(cache_bytes)]
 
 
 def _kafka_streams(cache_bytes: int, arguments: Sequence[str]) -> list[str]:
@@ -77,18 +79,27 @@ def _run(arguments: list[str]) -> str:
 
 
 EVERY_ROW = ("stateless", "hourly-revenue", "many-keys", "enriched", "paid", "sessions")
-STATEFUL = EVERY_ROW[1:]
+UPDATED = ("hourly-revenue", "many-keys", "sessions")
+"""Rows in which a key is updated again and again."""
 
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("moldau", "Moldau", _moldau, EVERY_ROW),
+        Peer("moldau", "Moldau", partial(_moldau, 0), EVERY_ROW),
+        Peer(
+            "moldau-cached",
+            "Moldau, record cache of 10 MiB",
+            partial(_moldau, CACHE_BYTES),
+            UPDATED,
+            beside="moldau-cached",
+        ),
         Peer("kafka-streams", "Kafka Streams 4.3.1", partial(_kafka_streams, 0), EVERY_ROW),
         Peer(
             "kafka-streams-cached",
             "Kafka Streams 4.3.1, record cache of 10 MiB",
-            partial(_kafka_streams, KAFKA_CACHE_BYTES),
-            ("hourly-revenue", "many-keys", "sessions"),
+            partial(_kafka_streams, CACHE_BYTES),
+            UPDATED,
+            beside="moldau-cached",
         ),
         Peer("quix", "Quix Streams 3.28.1", partial(_python, QUIX, "quix_streams"), EVERY_ROW, divisor=4),
     )
@@ -97,4 +108,4 @@ PEERS = {
 
 def environment(peer: Peer) -> dict[str, str]:
     """The environment of a client: ours finds this checkout, the others nothing of it."""
-    return moldau_environment() if peer.command is _moldau else {**os.environ, "PYTHONPATH": ""}
+    return moldau_environment() if peer.name.startswith("moldau") else {**os.environ, "PYTHONPATH": ""}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from moldau.streams.operators.record_cache import RecordCaches
     from moldau.streams.punctuation import Punctuator
     from moldau.streams.state.contract import Store
 
@@ -26,6 +27,7 @@ class TaskContext:
 
     __slots__ = (
         "application_id",
+        "caches",
         "clock",
         "closed_windows",
         "closing",
@@ -57,6 +59,8 @@ class TaskContext:
         self.timestamp = -1
         self.dropped_records: Counter[tuple[str, str]] = Counter()
         self.punctuators: list[Punctuator] = []
+        self.caches: RecordCaches | None = None
+        """Where updates are merged between commits; None where every update goes downstream."""
         self.closing: list[Callable[[], None]] = []
         """What the processors of the task want to do when it is closed."""
         self.node_counts: Counter[str] | None = None

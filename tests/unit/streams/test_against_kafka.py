@@ -56,8 +56,8 @@ def test_kafka_was_given_the_steps_that_the_scenarios_have_now():
     assert asked == scenarios()
 
 
-def run(scenario: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
-    with TopologyTestDriver(build(scenario["topology"]), "app", emit_interval_ms=0) as driver:
+def run(scenario: dict[str, Any], *, caches: bool = False) -> tuple[list[dict[str, Any]], int]:
+    with TopologyTestDriver(build(scenario["topology"]), "app", emit_interval_ms=0, caches=caches) as driver:
         steps = []
         for step in scenario["inputs"]:
             if isinstance(step, int):

@@ -1,4 +1,4 @@
-"""Moldau's client."""
+"""Moldau's client; it takes one argument more: CACHE_BYTES."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ ROWS: dict[str, Callable[[Topics], None]] = {
 
 
 def main() -> None:
-    bootstrap, row, guarantee, suffix, folder = sys.argv[1:6]
+    bootstrap, row, guarantee, suffix, folder, cache_bytes = sys.argv[1:7]
     topics = Topics(suffix)
     ROWS[row](topics)
     app = KafkaStreams(
@@ -133,6 +133,7 @@ def main() -> None:
         bootstrap_servers=bootstrap,
         processing_guarantee=guarantee,
         state_dir=folder,
+        statestore_cache_max_bytes=int(cache_bytes),
         **({"commit_interval_ms": COMMIT_INTERVAL_MS} if guarantee == "at_least_once" else {}),
     )
     done = threading.Event()

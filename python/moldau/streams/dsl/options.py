@@ -191,11 +191,11 @@ class Materialized(Generic[K, V]):
         return replace(self, logged=True, log_config=dict(config or {}))
 
     def with_caching_disabled(self) -> Materialized[K, V]:
-        """Every update goes downstream; here it always does."""
+        """Every update goes downstream, whatever `statestore.cache.max.bytes` says."""
         return replace(self, cached=False)
 
     def with_caching_enabled(self) -> Materialized[K, V]:
-        """Updates between two commits may be merged; here they never are."""
+        """Updates between two commits are merged, if `statestore.cache.max.bytes` gives room for it."""
         return replace(self, cached=True)
 
     def with_retention(self, retention: Duration) -> Materialized[K, V]:
@@ -337,6 +337,7 @@ def key_value_spec(stored: Materialized[Any, Any], name: str) -> StoreSpec:
         stored.value,
         logged=stored.logged,
         in_memory=stored.in_memory,
+        cached=stored.cached,
         retention_ms=stored.history_retention_ms,
         log_config=stored.log_config,
     )

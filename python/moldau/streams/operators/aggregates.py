@@ -80,9 +80,9 @@ class StreamAggregate(TableOperator):
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
         initializer, aggregator, sends_old = self._initializer, self._aggregator, self.sends_old_values
-        store, dropped = node.task.store(self._store.name), node.dropped
+        dropped = node.dropped
+        store, forward = self.put_and_forward(node.task, forward)
         get, put = store.get, store.put
-        forward = self.after_put(store, forward)
         reads_twice = sends_old and may_change(self._store)
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
@@ -117,9 +117,9 @@ class TableAggregate(TableOperator):
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
         initializer, adder, subtractor = self._initializer, self._adder, self._subtractor
-        store, sends_old, name = node.task.store(self._store.name), self.sends_old_values, self._store.name
+        sends_old, name = self.sends_old_values, self._store.name
+        store, forward = self.put_and_forward(node.task, forward)
         get, put = store.get, store.put
-        forward = self.after_put(store, forward)
         reads_twice = sends_old and may_change(self._store)
 
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:

@@ -76,7 +76,8 @@ class SessionAggregate(TableOperator):
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
-        store, dropped, sends_old = node.task.store(self._store.name), node.dropped, self.sends_old_values
+        dropped, sends_old = node.dropped, self.sends_old_values
+        store, forward = self.put_and_forward(node.task, forward)
         gap, until_closed = self._gap, self.grace_ms
         initializer, aggregator, merger = self._initializer, self._aggregator, self._merger
         closing = WindowClosing(node, self._store.name, _bounds, find_in_sessions(store), forward)

@@ -44,15 +44,18 @@ class SlidingWindowAggregate(TableOperator):
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
-        return _Sliding(self, node, self._store, forward).process
+        store, forward = self.put_and_forward(node.task, forward)
+        return _Sliding(self, node, self._store, store, forward).process
 
 
 class _Sliding:
     """One task's work; the record in work is in attributes while it is taken through the windows."""
 
-    def __init__(self, operator: SlidingWindowAggregate, node: NodeContext, spec: StoreSpec, forward: Process) -> None:
+    def __init__(
+        self, operator: SlidingWindowAggregate, node: NodeContext, spec: StoreSpec, store: Any, forward: Process
+    ) -> None:
         self._node = node
-        self._store: Any = node.task.store(spec.name)
+        self._store = store
         self._apart = kept_apart(spec)
         self._forward = forward
         self._difference = operator.difference_ms

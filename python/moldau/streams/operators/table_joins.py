@@ -153,8 +153,8 @@ class TableJoin(TableOperator):
     def bind(self, node: NodeContext, forward: Process) -> Process:
         if self._store is None:
             return forward
-        store = node.task.store(self._store.name)
-        put, forward = store.put, self.after_put(store, forward)
+        store, forward = self.put_and_forward(node.task, forward)
+        put = store.put
 
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
             put(key, (change[0], timestamp))

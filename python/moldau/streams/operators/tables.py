@@ -14,6 +14,7 @@ from typing import Any
 from moldau.streams.context import TaskContext
 from moldau.streams.errors import StreamsError
 from moldau.streams.operators.contract import Getter, GetterAt, Headers, NodeContext, Process, View
+from moldau.streams.operators.record_cache import CACHED_KINDS
 from moldau.streams.processor import ProcessorContext, ValueTransformer, start
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -74,9 +75,18 @@ class TableOperator(ABC):
         assert self._store is not None
         return StoreView(self._store.name, self.versioned)
 
-    def after_put(self, store: Any, forward: Process) -> Process:
-        """`forward` as it is called after a put: a versioned store has the last word on whether it is the latest."""
-        return store.corrected(forward) if self.versioned else forward
+    def put_and_forward(self, task: TaskContext, forward: Process) -> tuple[Any, Process]:
+        """The store, and `forward` as it is called after a put.
+
+        A versioned store has the last word on whether an update is the latest. A cached one may hold it back.
+        """
+        assert self._store is not None
+        store = task.store(self._store.name)
+        if self.versioned:
+            return store, store.corrected(forward)
+        if task.caches is None or not self._store.cached or self._store.kind not in CACHED_KINDS:
+            return store, forward
+        return task.caches.over(self._store, store, forward, sends_old=self.sends_old_values)
 
     @abstractmethod
     def bind(self, node: NodeContext, forward: Process) -> Process:
@@ -114,9 +124,9 @@ class TableSource(TableOperator):
                     forward(key, (value, None, True), timestamp, headers)
 
             return process_unstored
-        store, sends_old = node.task.store(self.store.name), self.sends_old_values
+        sends_old = self.sends_old_values
+        store, forward = self.put_and_forward(node.task, forward)
         get, put = store.get, store.put
-        forward = self.after_put(store, forward)
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             if key is None:
@@ -159,12 +169,11 @@ class _Derived(TableOperator):
         return self._stored_process(node, forward) if self.stored else self._plain_process(node, forward)
 
     def _stored_process(self, node: NodeContext, forward: Process) -> Process:
-        assert self._store is not None
-        store, sends_old = node.task.store(self._store.name), self.sends_old_values
+        sends_old = self.sends_old_values
         computed = self.computing(node.task)
         skips = self.skips_nothing_to_nothing and not self._parent.versioned
+        store, forward = self.put_and_forward(node.task, forward)
         get, put = store.get, store.put
-        forward = self.after_put(store, forward)
 
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
             new = computed(key, change[0])

@@ -70,13 +70,14 @@ class TimeWindowAggregate(TableOperator):
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
-        store, dropped, sends_old = node.task.store(self._store.name), node.dropped, self.sends_old_values
-        fetch, put = store.fetch, store.put
+        dropped, sends_old = node.dropped, self.sends_old_values
         initializer, aggregator = self._initializer, self._aggregator
         starts_for, size, grace = self.windows.starts_for, self.windows.size_ms, self.windows.grace_ms
         late = None if self.late is None else node.children[self.late]
         if late is not None:
             forward = fan_out([child for name, child in node.children.items() if name != self.late])
+        store, forward = self.put_and_forward(node.task, forward)
+        fetch, put = store.fetch, store.put
         closing = WindowClosing(node, self._store.name, _bounds(self.windows), find_in_windows(store), forward)
         close = closing.emit_closed if self._emit_on_close else None
         reads_twice = sends_old and may_change(self._store)

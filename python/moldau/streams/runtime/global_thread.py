@@ -24,7 +24,7 @@ from moldau.streams.runtime.environment import Environment
 from moldau.streams.runtime.exception_handlers import Failure, Response
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.shared_store import SharedStore
-from moldau.streams.runtime.task_manager import ENTRY_BYTES
+from moldau.streams.runtime.task_manager import kept_entries
 from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import Store
 from moldau.streams.task import Task
@@ -82,8 +82,8 @@ class GlobalThread(threading.Thread):
         database = self._database
         if database is None:
             return SharedStore(open_in_memory(spec, context), self._lock)
-        cache = self._environment.settings.statestore_cache_max_bytes // ENTRY_BYTES
-        return SharedStore(opener(database, cache)(spec, context), self._lock)
+        kept = kept_entries(self._environment.settings)
+        return SharedStore(opener(database, kept)(spec, context), self._lock)
 
     def stop(self) -> None:
         """Make safe what was read, and end."""

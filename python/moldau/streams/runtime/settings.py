@@ -164,7 +164,7 @@ _TABLE: Final = {
         _Setting("repartition.purge.interval.ms", _ms(0), 30_000),
         _Setting("replication.factor", _number(-1), -1),
         _Setting("state.dir", _text),
-        _Setting("statestore.cache.max.bytes", _number(0), 10 * 1024 * 1024),
+        _Setting("statestore.cache.max.bytes", _number(0), 0),
         _Setting("task.timeout.ms", _ms(0), 300_000),
         _Setting(OPTIMIZATION, rules_of),
         _Setting("windowstore.changelog.additional.retention.ms", _ms(0), 86_400_000),

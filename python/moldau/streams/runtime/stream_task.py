@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from moldau.streams.context import EMIT_INTERVAL_MS, TaskContext
 from moldau.streams.errors import RecordError, TimestampError, UnwritableError
+from moldau.streams.operators.record_cache import CacheBudget, RecordCaches
 from moldau.streams.persistent import TaskDatabase
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.runtime.collector import ProductionError
@@ -34,7 +35,13 @@ logger: Final = logging.getLogger("moldau.streams")
 
 NO_HEADERS: Final = ()
 NO_IDLING: Final = -1
-NOT_OF_THE_RECORD: Final = (ProductionError, TaskMigratedError, TimestampError, UnwritableError)
+
+
+class HeldBackError(RecordError):
+    """An update that waited in a record cache cannot be processed; the record that made it was done with before."""
+
+
+NOT_OF_THE_RECORD: Final = (HeldBackError, ProductionError, TaskMigratedError, TimestampError, UnwritableError)
 """Errors of what was written before the record in work, and those that no handler of records decides."""
 
 
@@ -58,6 +65,8 @@ class TaskParts:
     counts_nodes: bool = False
     known_end: Callable[[str, int], int] = lambda *_: -1
     """The end of a partition as the client's last fetch saw it, -1 if it has not yet."""
+    cache: CacheBudget | None = None
+    """How much the thread's record caches may hold; None where every update goes downstream."""
 
 
 class Input:
@@ -115,6 +124,8 @@ class StreamTask:
         self.context.stores.update(parts.global_stores)
         if parts.counts_nodes:
             self.context.node_counts = Counter()
+        if parts.cache is not None:
+            self.context.caches = RecordCaches(self.context, parts.cache, self._handle_held_back)
         self.database = parts.database
         self._parts = parts
         specs: dict[str, StoreSpec] = {name: parts.topology.stores[name] for name in sub.stores}
@@ -140,6 +151,7 @@ class StreamTask:
         self._dirty = False
         self._run: Sequence[Message] = ()
         """The records that are in work."""
+        self._run_of = ""
         self.processed = 0
         self.record_age_ms: int | None = None
         """How old the latest record was when it had been worked on, ms; None before the first."""
@@ -264,7 +276,7 @@ class StreamTask:
         records = source.take_first(count)
         self.context.topic = source.topic
         self._dirty = True
-        self._run = records
+        self._run, self._run_of = records, source.topic
         if source.entry is None:
             self._take_through(records, source.feed)
             source.time = max(source.time, self.task.partition_times.get(self._topics[source.topic], -1))
@@ -340,27 +352,52 @@ class StreamTask:
 
     def _leave_out(self, error: UnwritableError) -> bool:
         """Whether to go on without what a sink cannot serialise: the handler is shown the record it was made from."""
-        message = next((one for one in self._run if one.offset() == self.context.offset), None)
+        run = self._run if self.context.topic == self._run_of else ()
+        message = next((one for one in run if one.offset() == self.context.offset), None)
         if message is None:
-            # Of a punctuator: there is no record to show.
+            # Of a punctuator, or of a record that was done with before: there is none to show.
             return False
         decision = self._parts.on_unwritable(self._failure(error, message))
         self.skipped += decision is Response.CONTINUE
         return decision is Response.CONTINUE
 
     def _handle_unreadable(self, error: BaseException, message: Message) -> None:
-        self._decide(self._parts.on_unreadable, "cannot be read", error, message)
+        failure = self._failure(error, message)
+        if not self._goes_on(self._parts.on_unreadable, failure):
+            raise RecordError("cannot be read", failure.topic, failure.partition, failure.offset) from error
 
     def _handle(self, error: Exception, message: Message) -> None:
-        self._decide(self._parts.on_unprocessable, "cannot be processed", error, message)
-
-    def _decide(self, handler: Handler, what: str, error: BaseException, message: Message) -> None:
         failure = self._failure(error, message)
+        if not self._goes_on(self._parts.on_unprocessable, failure):
+            raise RecordError("cannot be processed", failure.topic, failure.partition, failure.offset) from error
+
+    def _handle_held_back(self, error: Exception) -> None:
+        """The same for an update out of a record cache: there is no record to show, as in Kafka."""
+        if isinstance(error, NOT_OF_THE_RECORD):
+            raise error
+        context = self.context
+        assert context.topic is not None
+        failure = Failure(
+            error,
+            str(self.id),
+            context.topic,
+            self.id.partition,
+            context.offset,
+            None,
+            None,
+            context.timestamp,
+            NO_HEADERS,
+        )
+        if not self._goes_on(self._parts.on_unprocessable, failure):
+            raise HeldBackError("cannot be processed", failure.topic, failure.partition, failure.offset) from error
+
+    def _goes_on(self, handler: Handler, failure: Failure) -> bool:
         decision = handler(failure)
         self._parts.dead_letter(failure)
         if decision is Response.FAIL:
-            raise RecordError(what, failure.topic, failure.partition, failure.offset) from error
+            return False
         self.skipped += 1
+        return True
 
     def punctuate_wall_clock(self, now: int) -> None:
         """Run the wall-clock punctuators that are due."""
@@ -368,7 +405,12 @@ class StreamTask:
             self._dirty = True
 
     def flush(self, writers: dict[str, ChangelogWriter]) -> None:
-        """Hand out what changed in the stores; a store without a writer only forgets that it changed."""
+        """Send on what the record caches hold, then hand out what changed in the stores.
+
+        A store without a writer only forgets that it changed.
+        """
+        if self.context.caches is not None:
+            self.context.caches.flush()
         for name, store in self.stores.items():
             store.flush(writers.get(name, _nobody))
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from confluent_kafka import TopicPartition
 
+from moldau.streams.operators.record_cache import CacheBudget
 from moldau.streams.persistent import DatabaseInUseError, TaskDatabase, opener
 from moldau.streams.runtime.collector import RecordCollector
 from moldau.streams.runtime.environment import Environment, ThreadCounts
@@ -22,18 +23,25 @@ from moldau.streams.runtime.exception_handlers import Failure
 from moldau.streams.runtime.layout import TaskId
 from moldau.streams.runtime.offset_metadata import encode
 from moldau.streams.runtime.restorer import Changelog
-from moldau.streams.runtime.settings import DEBUG_METRICS
+from moldau.streams.runtime.settings import DEBUG_METRICS, StreamsSettings
 from moldau.streams.runtime.stream_task import Message, StreamTask, TaskParts
 from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import ChangelogWriter
 
 ENTRY_BYTES: Final = 200
 """What an entry of a cache is taken to weigh, with the objects around it."""
+KEPT_BYTES: Final = 10 * 1024 * 1024
+"""What a store on disk keeps in memory of what it has read and written, unless the record caches may hold more."""
 _LOOK_AGAIN_S: Final = 0.05
 
 logger: Final = logging.getLogger("moldau.streams")
 
 Partition = tuple[str, int]
+
+
+def kept_entries(settings: StreamsSettings) -> int:
+    """How many entries a store on disk keeps in memory beside those that changed."""
+    return max(KEPT_BYTES, settings.statestore_cache_max_bytes) // ENTRY_BYTES
 
 
 class TaskManager:
@@ -50,6 +58,9 @@ class TaskManager:
         self._collector = collector
         self._counts = counts
         self._known_end = known_end
+        settings = environment.settings
+        cache_entries = settings.statestore_cache_max_bytes // settings.num_stream_threads // ENTRY_BYTES
+        self._cache = CacheBudget(cache_entries) if cache_entries else None
         self.tasks: dict[TaskId, StreamTask] = {}
         self.suspended: dict[TaskId, StreamTask] = {}
         self._by_place: dict[Partition, StreamTask] = {}
@@ -80,9 +91,7 @@ class TaskManager:
             environment.topology,
             settings.application_id,
             environment.clock,
-            open_in_memory
-            if database is None
-            else opener(database, settings.statestore_cache_max_bytes // ENTRY_BYTES),
+            open_in_memory if database is None else opener(database, kept_entries(settings)),
             self._collector.emitter(environment.on_cluster),
             settings.deserialization_exception_handler,
             settings.processing_exception_handler,
@@ -94,6 +103,7 @@ class TaskManager:
             settings.emit_interval_ms,
             settings.metrics_recording_level == DEBUG_METRICS,
             self._known_end,
+            self._cache,
         )
         try:
             task = self.tasks[task_id] = StreamTask(task_id, sub, parts)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, Final, NoReturn, Self, TypeVar
 
 from moldau.streams.context import EMIT_INTERVAL_MS, TaskContext
 from moldau.streams.durations import Duration, milliseconds
 from moldau.streams.operators.contract import Header, Headers
+from moldau.streams.operators.record_cache import CacheBudget, RecordCaches
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.serdes import SerdeLike, serde_of
 from moldau.streams.serdes.primitive import STRING
@@ -25,6 +26,7 @@ from moldau.streams.topology.topology import Topology
 
 K = TypeVar("K")
 V = TypeVar("V")
+_CACHED_MAX: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class TopologyTestDriver:
     """Runs a topology; use it as a context manager, or call `close`.
 
     `wall_clock` is where simulated time begins, a datetime or ms since 1970. `changelogs` has what a real application
-    would have written to its changelog topics.
+    would have written to its changelog topics. With `caches` updates that one record makes of one key are merged, as
+    in an application whose `statestore.cache.max.bytes` is not 0: the driver commits after each record.
     """
 
     def __init__(
@@ -52,11 +55,14 @@ class TopologyTestDriver:
         wall_clock: datetime | int = 0,
         *,
         emit_interval_ms: int = EMIT_INTERVAL_MS,
+        caches: bool = False,
     ) -> None:
         self.topology = topology
         self.application_id = application_id
         self._now = int(wall_clock.timestamp() * 1000) if isinstance(wall_clock, datetime) else wall_clock
         self.context = TaskContext(application_id, "0_0", lambda: self._now, emit_interval_ms)
+        if caches:
+            self.context.caches = RecordCaches(self.context, CacheBudget(_CACHED_MAX), _raise)
         self._task = Task(
             topology.nodes.values(), topology.stores, context=self.context, open_store=open_in_memory, emit=self._emit
         )
@@ -185,6 +191,8 @@ class TopologyTestDriver:
             if spec.logged and topic is not None and store not in self.topology.source_changelogs:
                 self.changelogs.setdefault(topic, []).append((key, value, timestamp))
 
+        if self.context.caches is not None:
+            self.context.caches.flush()
         self._task.flush(write)
 
     def _open_pattern(self, topic: str) -> bool:
@@ -194,3 +202,7 @@ class TopologyTestDriver:
                 self._task.open_topic(source.name, topic)
                 return True
         return False
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error

@@ -86,7 +86,7 @@ class StoreSpec:
     `open_store` of the task decides which implementation serves it. `timestamped` and `window` hold pairs of value and
     timestamp, the others plain values; `join_window` keeps duplicates, `join_buffer` waits for partners, `suppress` for
     later updates,
-    `waiting` for time to pass. Times in ms.
+    `waiting` for time to pass. Of one that is `cached` updates may be merged between two commits. Times in ms.
     """
 
     name: str
@@ -96,6 +96,7 @@ class StoreSpec:
     other_value: Serde[Any] | None = None
     logged: bool = True
     in_memory: bool = False
+    cached: bool = False
     retention_ms: int | None = None
     window_size_ms: int | None = None
     emits_on_close: bool = False

@@ -2,7 +2,7 @@
 //
 // A scenario names a topology of Topologies.java and lists steps: a record into a topic, or a move of the wall clock.
 // For every step all that was produced is written down, internal topics and changelogs included, with bytes as
-// ISO-8859-1 text. Stores have no cache, so every update is there.
+// ISO-8859-1 text. Stores have no cache unless the scenario says so, so every update is there.
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -42,7 +42,7 @@ public final class Recorder {
         final Properties settings = new Properties();
         settings.put(StreamsConfig.APPLICATION_ID_CONFIG, "app");
         settings.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, "nowhere:1");
-        settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, "0");
+        settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, scenario.path("cache_bytes").asText("0"));
         settings.put(StreamsConfig.DEFAULT_KEY_SERDE_CLASS_CONFIG, "org.apache.kafka.common.serialization.Serdes$StringSerde");
         settings.put(StreamsConfig.DEFAULT_VALUE_SERDE_CLASS_CONFIG, "org.apache.kafka.common.serialization.Serdes$StringSerde");
         settings.put("__emit.interval.ms.kstreams.outer.join.spurious.results.fix__", "0");

@@ -1,0 +1,186 @@
+"""Updates of one key between two commits go downstream once: against Kafka Streams' caches, and by themselves.
+
+Kafka's driver commits after every record, so its recordings say what becomes of several updates by one record; the rest
+is said here with a budget and flushes of our own.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+from tests.unit.streams.scenarios import GOLDEN_CACHED, cached_scenarios
+from tests.unit.streams.test_against_kafka import _as_compared, run
+
+from moldau.streams import Grouped, Materialized, StreamsBuilder, TopologyTestDriver
+from moldau.streams.context import TaskContext
+from moldau.streams.operators.record_cache import CacheBudget, RecordCaches
+from moldau.streams.state import open_in_memory
+from moldau.streams.task import Task
+
+
+@cache
+def recorded() -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(gzip.decompress(GOLDEN_CACHED.read_bytes()))
+    return answer
+
+
+def test_kafka_was_asked_about_all_that_should_be_compared():
+    assert set(recorded()) == set(cached_scenarios())
+
+
+@pytest.mark.parametrize("name", list(cached_scenarios()))
+def test_a_topology_with_caches_writes_what_kafka_streams_writes(name: str):
+    topology, steps = cached_scenarios()[name]
+    produced, _ = run({"topology": topology, "inputs": steps}, caches=True)
+    for number, (step, expected) in enumerate(zip(produced, recorded()[name], strict=True)):
+        ours, kafkas = _as_compared(step), _as_compared(expected)
+        for topic in [topic for topic in ours if topic.endswith("-changelog")]:
+            # Kafka's caches do not tell the store of a row that never was there; ours writes it a tombstone.
+            ours[topic] = {
+                key: rest for key, rest in ours[topic].items() if rest[0] is not None or key in kafkas.get(topic, ())
+            }
+        ours = {topic: records for topic, records in ours.items() if records}
+        assert ours == kafkas, f"after step {number}: {steps[number]}"
+
+
+class Application:
+    """A task with caches, without a commit until one is asked for."""
+
+    def __init__(self, build_into: Any, entries: int = 1000) -> None:
+        builder = StreamsBuilder()
+        build_into(builder)
+        topology = builder.build()
+        self.written: list[tuple[str, Any, Any, int]] = []
+        self.context = TaskContext("app", "0_0", lambda: 0)
+        self.failures: list[Exception] = []
+        self.budget = CacheBudget(entries)
+        self.context.caches = RecordCaches(self.context, self.budget, self.failures.append)
+        self.task = Task(
+            topology.nodes.values(), topology.stores, context=self.context, open_store=open_in_memory, emit=self.emit
+        )
+        self._offset = 0
+
+    def emit(self, topic: str, key: Any, value: Any, timestamp: int, *rest: Any) -> None:
+        self.written.append((key.decode(), None if value is None else value.decode(), timestamp, self.context.offset))
+
+    def feed(self, *records: tuple[str, str | None, int]) -> Application:
+        self.context.topic = "in"
+        for key, value, timestamp in records:
+            self.context.offset = self._offset
+            self._offset += 1
+            self.task.feeds["in"](key.encode(), None if value is None else value.encode(), timestamp, ())
+        return self
+
+    def commit(self) -> list[tuple[str, Any, Any, int]]:
+        assert self.context.caches is not None
+        self.context.caches.flush()
+        self.task.flush(lambda *_: None)
+        taken, self.written = self.written, []
+        return taken
+
+
+def joined(builder: StreamsBuilder) -> None:
+    builder.stream("in", key=str, value=str).group_by_key().reduce(lambda one, other: one + other).to_stream().to("out")
+
+
+def table(builder: StreamsBuilder) -> None:
+    builder.table("in", key=str, value=str, store="rows").to_stream().to("out")
+
+
+def test_of_several_updates_of_a_key_the_last_goes_downstream_in_the_order_of_the_last_ones():
+    app = Application(joined).feed(("a", "1", 10), ("b", "2", 11), ("a", "3", 5))
+    assert app.written == []
+    assert app.commit() == [("b", "2", 11, 1), ("a", "13", 10, 2)]
+    assert app.commit() == []
+
+
+def test_a_row_that_came_and_went_between_two_commits_is_not_spoken_of():
+    app = Application(table).feed(("a", "1", 1), ("a", None, 2), ("b", "1", 3))
+    assert app.commit() == [("b", "1", 3, 2)]
+    assert app.feed(("b", "2", 4), ("b", None, 5)).commit() == [("b", None, 5, 4)]
+
+
+def test_the_old_value_is_that_of_the_last_commit():
+    changes: list[Any] = []
+
+    def built(builder: StreamsBuilder) -> None:
+        rows = builder.table("in", key=str, value=str, store="rows")
+        grouped = rows.group_by(lambda key, value: ("all", value), Grouped.with_(str, str))
+        grouped.aggregate(
+            lambda: "",
+            lambda _, value, held: changes.append(("add", value)) or held + value,
+            lambda _, value, held: changes.append(("take", value)) or held.replace(value, ""),
+            Materialized.with_(str, str).with_caching_disabled(),
+        ).to_stream().to("out")
+
+    class Rerouted(Application):
+        """What goes into the repartition topic comes back at once."""
+
+        def emit(self, topic: str, key: Any, value: Any, timestamp: int, *rest: Any) -> None:
+            if topic == "out":
+                super().emit(topic, key, value, timestamp, *rest)
+            else:
+                self.task.feeds[topic](key, value, timestamp, ())
+
+    app = Rerouted(built).feed(("k", "x", 1), ("k", "y", 2))
+    app.commit()
+    assert changes == [("add", "y")]
+    app.feed(("k", "z", 3), ("k", "w", 4)).commit()
+    assert changes[1:] == [("take", "y"), ("add", "w")]
+
+
+def test_a_cache_that_is_full_sends_on_what_it_holds():
+    app = Application(joined, entries=2).feed(("a", "1", 1), ("b", "1", 2))
+    assert app.written == []
+    app.feed(("a", "2", 3), ("c", "1", 4))
+    assert [one[0] for one in app.written] == ["b", "a", "c"]
+    assert app.budget.held == 0
+    assert app.commit()[3:] == []
+
+
+def test_a_key_that_can_be_changed_is_known_by_its_bytes():
+    def counted(builder: StreamsBuilder) -> None:
+        stream = builder.stream("in", key=dict, value=str)
+        stream.group_by_key().reduce(lambda one, other: one + other).to_stream().to("out", key=dict, value=str)
+
+    app = Application(counted).feed(('{"n":1}', "a", 1), ('{"n":2}', "b", 2), ('{"n":1}', "c", 3))
+    assert app.commit() == [('{"n":2}', "b", 2, 1), ('{"n":1}', "ac", 3, 2)]
+
+
+def test_a_table_can_be_left_out():
+    def built(builder: StreamsBuilder) -> None:
+        grouped = builder.stream("in", key=str, value=str).group_by_key()
+        stored = Materialized.with_(str, str).with_caching_disabled()
+        grouped.reduce(lambda one, other: one + other, stored).to_stream().to("out")
+
+    app = Application(built).feed(("a", "1", 1), ("a", "2", 2))
+    assert [one[1] for one in app.written] == ["1", "12"]
+
+
+def test_after_one_that_fails_behind_a_cache_the_others_go_on():
+    def failing(builder: StreamsBuilder) -> None:
+        def check(value: str) -> str:
+            if value == "bad":
+                raise ValueError(value)
+            return value
+
+        builder.table("in", key=str, value=str, store="rows").to_stream().map_values(check).to("out")
+
+    app = Application(failing).feed(("a", "1", 1), ("b", "bad", 2), ("c", "3", 3))
+    assert [one[0] for one in app.commit()] == ["a", "c"]
+    assert [str(one) for one in app.failures] == ["bad"]
+
+
+def test_the_driver_merges_what_one_record_did():
+    builder = StreamsBuilder()
+    words = builder.stream("in", key=str, value=str).flat_map_values(str.split)
+    words.group_by_key(value=str).count(store="words").to_stream().to("totals", value=int)
+    with TopologyTestDriver(builder.build(), caches=True) as driver:
+        totals = driver.create_output_topic("totals", value=int)
+        driver.create_input_topic("in").pipe_input("line", "a b a")
+        assert totals.read_key_values_to_list() == [("line", 3)]
+        assert driver.get_state_store("words").get("line")[0] == 3
