@@ -20,7 +20,7 @@ TOPIC = "shop.public.orders"
 
 @pytest.mark.timeout(400)
 def test_rows_reach_the_lake_once_over_kills_of_everything(tmp_path: Path):
-    run = Run(tmp_path / "run", seed=3, store="bucket")
+    run = Run(tmp_path / "run", seed=3, store="bucket", once=False)
     verdict = run.judged(0, ("kill worker", "kill postgres", "store busy", "kill node", "kill store"))
     assert not verdict.anomalies, f"{verdict.report()}\n{run.folder}"
     assert verdict.counts["changes committed"] > 200, verdict.report()
@@ -40,7 +40,7 @@ PLANTED = {
 )
 def test_a_bug_that_was_planted_in_the_workers_is_found_and_named(bug: str, tmp_path: Path):
     fault, anomaly = PLANTED[bug]
-    run = Run(tmp_path / "run", seed=7, bug=bug, store="bucket" if fault == "store busy" else "folder")
+    run = Run(tmp_path / "run", seed=7, bug=bug, store="bucket" if fault == "store busy" else "folder", once=False)
     verdict = run.judged(0, [fault] * (2 if bug == "commit-before-the-upload" else 6))
     assert anomaly in verdict.anomalies, f"{verdict.report()}\n{run.folder}"
 

@@ -28,16 +28,17 @@ def marathon(folder: Path, duration_s: float, seed: int, given: argparse.Namespa
     chance = random.Random(seed)
     until = time.monotonic() + duration_s
     done, counts, findings, runs = Counter[str](), Counter[str](), 0, 0
-    only, bug, store, faults = (None, None, None, []) if given is None else (
-        given.only, given.bug, given.store, given.fault
+    only, bug, store, faults, once = (None, None, None, [], None) if given is None else (
+        given.only, given.bug, given.store, given.fault, given.once
     )  # fmt: skip
     while runs == 0 or (only is None and time.monotonic() < until):
         number = chance.randrange(1 << 30) if only is None else only
-        run = Run(folder / f"run-{runs}", number, bug, store)
+        run = Run(folder / f"run-{runs}", number, bug, store, once=once)
         verdict = run.judged(RUN_S, faults)
         runs += 1
         done, counts = done + run.done, counts + verdict.counts
-        say(f"run with seed {number}: {verdict.report()}")
+        promise = "exactly" if run.once else "at least"
+        say(f"run with seed {number}, {promise} once: {verdict.report()}")
         if verdict.anomalies:
             findings += 1
             say(f"    {run.folder}")
@@ -55,6 +56,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="chosen by chance if not given, and printed")
     parser.add_argument("--only", type=int, default=None, help="the seed of one run")
     parser.add_argument("--store", choices=STORES, help="where the lake is; the seed chooses if it is not given")
+    parser.add_argument("--once", action=argparse.BooleanOptionalAction, help="whether the source is exactly once")
     parser.add_argument("--fault", action="append", default=[], help="may be given many times; all if not given")
     parser.add_argument("--bug", choices=sorted(BUGS), help="plant one, to see that it is found")
     given = parser.parse_args()

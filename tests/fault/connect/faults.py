@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable
 
-from tests.fault.connect.parts import SINK, SOURCE, Folder, Parts
+from tests.fault.connect.parts import SINK, SOURCE, Parts
 from tests.fault.connect.weather import StormyBucket
 
 Fault = Callable[[Parts, random.Random], None]
@@ -19,6 +20,14 @@ def kill_worker(parts: Parts, chance: random.Random) -> None:
     # Sometimes before the others know that it is gone, sometimes long after they have taken over.
     time.sleep(chance.choice((0, 0.2, 1, 5)))
     worker.start()
+
+
+def pause_worker(parts: Parts, chance: random.Random) -> None:
+    """Now and then for longer than its session: what it has polled it still wants to send when it goes on."""
+    worker = chance.choice(parts.workers)
+    worker.process.send_signal(signal.SIGSTOP)
+    time.sleep(chance.choice((0.5, 2, 6)))
+    worker.process.send_signal(signal.SIGCONT)
 
 
 def kill_both_workers(parts: Parts, chance: random.Random) -> None:
@@ -125,6 +134,7 @@ ALWAYS: dict[str, Fault] = {
     "kill everything": kill_everything,
     "restart connectors": restart_connectors,
 }
+OF_A_FENCED_SOURCE: dict[str, Fault] = {"pause worker": pause_worker}
 OF_A_BUCKET: dict[str, Fault] = {
     "cut connections to the store": cut_connections_to_the_store,
     "kill store": kill_store,
@@ -135,8 +145,9 @@ OF_A_BUCKET: dict[str, Fault] = {
 OF_A_FOLDER: dict[str, Fault] = {"full disk": fill_disk}
 
 
-def possible_faults(lake: StormyBucket | Folder) -> dict[str, Fault]:
-    """Those that this place for the lake can have."""
-    if isinstance(lake, StormyBucket):
-        return {**ALWAYS, **OF_A_BUCKET}
-    return {**ALWAYS, **(OF_A_FOLDER if lake.disk is not None else {})}
+def possible_faults(parts: Parts) -> dict[str, Fault]:
+    """Those that this place for the lake, and this source, can have."""
+    found = {**ALWAYS, **(OF_A_FENCED_SOURCE if parts.once else {})}
+    if isinstance(parts.lake, StormyBucket):
+        return {**found, **OF_A_BUCKET}
+    return {**found, **(OF_A_FOLDER if parts.lake.disk is not None else {})}

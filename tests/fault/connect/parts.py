@@ -36,7 +36,7 @@ CONTEXT.set_forkserver_preload(["__main__", *IMPORTED, "moldau.connect.service",
 class Worker:
     """A worker and the processes that it has had; its address stays."""
 
-    def __init__(self, bootstrap_servers: str, folder: Path, number: int, bug: str | None) -> None:
+    def __init__(self, bootstrap_servers: str, folder: Path, number: int, bug: str | None, *, once: bool) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.log = folder / f"worker-{number}.log"
         self.lives = 0
@@ -47,6 +47,7 @@ class Worker:
             "offset.storage.partitions": "5",
             "offset.flush.interval.ms": "300",
             "topic.creation.enable": "false",
+            "exactly.once.source.support": "enabled" if once else "disabled",
             **SESSION,
         }
         self.start()
@@ -94,10 +95,16 @@ class Folder:
 
 
 class Parts:
-    """All of them. `store` is one of `bucket` and `folder`; `bug` one of `tests.fault.connect.planted`."""
+    """All of them. `store` is one of `bucket` and `folder`; `bug` one of `tests.fault.connect.planted`.
 
-    def __init__(self, folder: Path, store: str, chance: random.Random, bug: str | None = None) -> None:
+    `once`: the source writes in transactions.
+    """
+
+    def __init__(
+        self, folder: Path, store: str, chance: random.Random, bug: str | None = None, *, once: bool = False
+    ) -> None:
         self.folder = folder
+        self.once = once
         self.chance = chance
         self._store, self._bug = store, bug
         self.workers: list[Worker] = []
@@ -121,7 +128,8 @@ class Parts:
                 create_topic(self.node.bootstrap_servers, topic, PARTITIONS)
             stack.callback(lambda: [worker.kill() for worker in self.workers])
             for number in range(WORKERS):
-                self.workers.append(Worker(self.node.bootstrap_servers, self.folder, number, self._bug))
+                servers = self.node.bootstrap_servers
+                self.workers.append(Worker(servers, self.folder, number, self._bug, once=self.once))
             self.wait_for_workers()
             yield
 
@@ -166,6 +174,7 @@ class Parts:
             "transforms.place.topic.field": "kafka_topic",
             "transforms.place.partition.field": "kafka_partition",
             "transforms.place.offset.field": "kafka_offset",
+            "consumer.override.isolation.level": "read_committed",
             **{f"consumer.override.{name}": value for name, value in SESSION.items()},
             **self._partitioner(),
             **self.lake.settings,

@@ -28,14 +28,19 @@ STORES = ("bucket", "folder")
 class Run:
     """See above. What is wrong is in `verdict` afterwards; its records, and the logs of all parts, are in `folder`."""
 
-    def __init__(self, folder: Path, seed: int, bug: str | None = None, store: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, seed: int, bug: str | None = None, store: str | None = None, *, once: bool | None = None
+    ) -> None:
         self.folder = folder
         self.seed = seed
         self.verdict = Verdict()
         self.done: Counter[str] = Counter()
         self._chance = random.Random(seed)
-        self._once = False
-        self._parts = Parts(folder, store or self._chance.choice(STORES), self._chance, bug)
+        place = self._chance.choice(STORES)
+        self.once = self._chance.random() < 0.5
+        if once is not None:
+            self.once = once
+        self._parts = Parts(folder, store or place, self._chance, bug, once=self.once)
         self._settled: dict[Place, int] = {}
         self._restarted: set[str] = set()
 
@@ -43,6 +48,7 @@ class Run:
         """Run it; `faults` (or any that there are) until `duration_s` is over, each of them at least once."""
         parts = self._parts
         with parts.standing():
+            self._note(f"seed {self.seed}, {'exactly' if self.once else 'at least'} once")
             make_shop(parts.postgres)
             self._reader = Reader(parts.node.bootstrap_servers)
             writers = [Writer(parts.postgres, number, self.seed + number) for number in range(1, WRITERS + 1)]
@@ -70,7 +76,7 @@ class Run:
     # Trouble.
 
     def _trouble(self, chosen: Sequence[str], duration_s: float) -> None:
-        possible = possible_faults(self._parts.lake)
+        possible = possible_faults(self._parts)
         until = time.monotonic() + duration_s
         order = [name for name in chosen if name in possible]
         for number in itertools.count():
@@ -158,7 +164,7 @@ class Run:
         self._rows = rows_of(self._parts.lake.objects())
         committed = committed_offsets(self._parts.node.bootstrap_servers)
         for each in (
-            judge_topics(self._changes, self._reader.events, once=self._once, settled=self._settled),
+            judge_topics(self._changes, self._reader.events, once=self.once, settled=self._settled),
             judge_lake(self._reader.events, self._rows, committed),
         ):
             self.verdict.counts += each.counts
