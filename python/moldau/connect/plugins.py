@@ -112,6 +112,14 @@ def _sided(module: str, *classes: str) -> tuple[Plugin, ...]:
 
 TABLE: Final = (
     *_of(Kind.SINK, f"{KAFKA}file.", "connectors.file", "FileStreamSinkConnector"),
+    *_of(Kind.SINK, "io.aiven.kafka.connect.http.", "connectors.http", "HttpSinkConnector"),
+    *_of(Kind.SINK, "io.confluent.connect.jdbc.", "connectors.jdbc.sink", "JdbcSinkConnector"),
+    *_of(
+        Kind.SINK,
+        "io.debezium.connector.jdbc.",
+        "connectors.jdbc.sink",
+        "JdbcSinkConnector=DebeziumJdbcSinkConnector",
+    ),
     *_of(Kind.SINK, "io.confluent.connect.s3.", "connectors.s3.sink", "S3SinkConnector"),
     *_of(Kind.SOURCE, f"{KAFKA}file.", "connectors.file", "FileStreamSourceConnector"),
     *_of(Kind.SOURCE, "io.debezium.connector.postgresql.", "connectors.postgres.source", "PostgresConnector"),

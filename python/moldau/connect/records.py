@@ -13,14 +13,28 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
-from moldau.connect.data import NULL, Date, Decimal, Schema, SchemaAndValue, Struct, Time, Timestamp, validate_value
+from moldau.connect.data import (
+    NULL,
+    Date,
+    Decimal,
+    Schema,
+    SchemaAndValue,
+    Struct,
+    Time,
+    Timestamp,
+    Type,
+    validate_value,
+)
 from moldau.connect.data.logical import scale_of
 
 NO_TIMESTAMP_TYPE = "NoTimestampType"
 CREATE_TIME = "CreateTime"
 LOG_APPEND_TIME = "LogAppendTime"
+
+
+INSIDES: Final[Mapping[Type, type]] = {Type.ARRAY: list, Type.MAP: dict}
 
 
 class Header(NamedTuple):
@@ -40,8 +54,11 @@ class Headers:
         self._headers = list(headers)
 
     def add(self, key: str, value: Any, schema: Schema | None = None) -> Self:
-        """Add a header behind the others. Raises `DataError` when the value does not fit the schema."""
-        if schema is not None:
+        """Add a header behind the others. Raises `DataError` when the value does not fit the schema.
+
+        What is in a list or a map is not looked at, as in Kafka: text that was read may have several types in one.
+        """
+        if schema is not None and not isinstance(value, INSIDES.get(schema.type, ())):
             validate_value(schema, value, f"the header {key!r}")
         self._headers.append(Header(key, value, schema))
         return self

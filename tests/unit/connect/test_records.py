@@ -5,6 +5,7 @@ import decimal
 import pytest
 
 from moldau.connect.data import Schema
+from moldau.connect.data.values import parse_string
 from moldau.connect.errors import DataError
 from moldau.connect.records import CREATE_TIME, Header, Headers, SinkRecord, SourceRecord
 
@@ -96,3 +97,9 @@ def test_a_header_must_fit_its_schema():
     schema = next(iter(decimals)).schema
     assert schema is not None
     assert schema.parameters == {"scale": "2"}
+
+
+def test_a_header_that_was_read_may_have_several_types_in_a_map():
+    found = parse_string('{"id":1001,"part":"moved"}')
+    header = sink().headers.add("__debezium.newkey", found.value, found.schema).last_with_name("__debezium.newkey")
+    assert header.value == {"id": 1001, "part": "moved"}

@@ -1,0 +1,1 @@
+"""Records into the tables of PostgreSQL, under the names of the JDBC sinks of Confluent and of Debezium."""
