@@ -21,6 +21,9 @@ Pairs = Annotated[
 Unset = Annotated[list[str] | None, Parameter(name="--unset", negative=(), help="A setting to take away.")]
 
 OUTCOME: Final = ("connector", "result")
+_CAUSED: Final = "The above exception was the direct cause of the following exception:"
+"""What Python writes between two exceptions, the cause first."""
+_SAYS_NOTHING: Final = "Tolerance exceeded in error handler"
 
 
 def list_connectors(*, connect: ConnectConnection = ConnectConnection(), output: Output = Output()) -> None:
@@ -67,14 +70,21 @@ def show_status(
     failed: dict[str, list[str]] = {}
     for record in records:
         if record["trace"]:
-            reason = record["trace"].rstrip() if trace else _end_of(record["trace"])
+            reason = record["trace"].rstrip() if trace else end_of(record["trace"])
             failed.setdefault(reason, []).append(record["part"])
     for reason, parts in failed.items():
         print(f"\n{', '.join(parts)} failed:\n{reason}")
 
 
-def _end_of(trace: str) -> str:
-    """The last exception of a trace and what it says: Python's trace ends with it, Java's ends with where it was."""
+def end_of(trace: str) -> str:
+    """The last exception of a trace and what it says; the one before where the last says only that there was one."""
+    ends = [_last_exception(part) for part in trace.split(_CAUSED) if part.strip()]
+    telling = [end for end in ends if not end.endswith(_SAYS_NOTHING)]
+    return (telling or ends or [""])[-1]
+
+
+def _last_exception(trace: str) -> str:
+    """Python's trace ends with it, Java's ends with where it was."""
     lines = [line for line in trace.splitlines() if line.strip()]
     last_place = max((number for number, line in enumerate(lines) if line[0].isspace()), default=-1)
     return "\n".join(lines[last_place + 1 :]) or [line for line in lines if not line[0].isspace()][-1]

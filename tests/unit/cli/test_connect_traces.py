@@ -2,7 +2,7 @@
 
 import pytest
 
-from moldau.cli.connect import _end_of
+from moldau.cli.connect import end_of
 
 PYTHON = """Traceback (most recent call last):
   File "a.py", line 1, in f
@@ -30,7 +30,12 @@ JAVA = (
         (PYTHON, "moldau.connect.errors.ConnectError: bucket 'lake': it is not there\nhint: make it"),
         (JAVA, "Caused by: java.io.IOException: disk"),
         ("one line", "one line"),
+        ("", ""),
+        (
+            PYTHON.replace("bucket 'lake': it is not there\nhint: make it", "Tolerance exceeded in error handler"),
+            "OSError: first",
+        ),
     ],
 )
 def test_of_a_trace_the_last_exception_is_shown(trace, end):
-    assert _end_of(trace) == end
+    assert end_of(trace) == end

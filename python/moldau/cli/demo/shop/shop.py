@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from moldau.cli.connect import end_of
 from moldau.cli.connect_client import ConnectConnection, read_connector
 from moldau.cli.connection import Connection
 from moldau.cli.demo.postgres import EmbeddedPostgres, embedded
@@ -266,8 +267,7 @@ class Shop:
             status = expanded["status"]
             for part in (status["connector"], *status["tasks"]):
                 if part["state"] == "FAILED":
-                    last = [line for line in part.get("trace", "").splitlines() if line.strip()][-1:]
-                    raise RefusedError(f"the connector {name} has failed: {''.join(last)}", self._where())
+                    raise RefusedError(f"{name} has failed: {end_of(part.get('trace', ''))}", self._where())
 
     def _where(self) -> str:
         return f"what its parts have said is in {self.folder}, if --folder keeps it"

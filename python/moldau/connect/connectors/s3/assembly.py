@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from moldau.connect.connectors.s3 import partitioners, settings, timestamps
@@ -25,6 +26,9 @@ from moldau.connect.converters.json import JsonConverter
 from moldau.connect.errors import ConfigError
 from moldau.connect.plugins import load, made
 
+ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Variables by which AWS's tools are sent to another store, the first that is set."""
+
 
 def make_storage(values: Mapping[str, Any]) -> Storage:
     """Open the folder or the bucket that settings name."""
@@ -38,7 +42,7 @@ def make_storage(values: Mapping[str, Any]) -> Storage:
         BucketSettings(
             name=values["s3.bucket.name"],
             region=values["s3.region"],
-            endpoint=values["store.url"] or None,
+            endpoint=values["store.url"] or next(filter(None, map(os.environ.get, ENDPOINTS)), None),
             path_style=values["s3.path.style.access.enabled"],
             access_key_id=values["aws.access.key.id"] or None,
             secret_access_key=secret.value or None,
