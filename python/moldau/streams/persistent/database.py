@@ -70,7 +70,10 @@ class Table:
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Set or remove a key with the next write."""
-        self._database.put(self._prefix + key, value)
+        if value is None:
+            self._database.batch.delete(self._prefix + key)
+        else:
+            self._database.batch.put(self._prefix + key, value)
 
     def delete_before(self, key: bytes) -> None:
         """Remove all keys before this one with the next write."""
@@ -129,13 +132,6 @@ class TaskDatabase:
         """The changelog offset after the last record that the store contains; None for a store that is new."""
         found = self.rocks.get(_OFFSET_OF + store.encode())
         return None if found is None else int(_OFFSET.unpack(found)[0])
-
-    def put(self, key: bytes, value: bytes | None) -> None:
-        """Set or remove a key with the next write."""
-        if value is None:
-            self.batch.delete(key)
-        else:
-            self.batch.put(key, value)
 
     def write(self, positions: Mapping[str, int]) -> None:
         """Write what was put since the last time, and with it how far the changelogs are contained."""

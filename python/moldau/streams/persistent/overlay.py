@@ -50,8 +50,11 @@ class Overlay(Generic[K, V]):
     def take_dirty(self) -> ItemsView[K, V | None]:
         """The same, which is then no longer dirty."""
         taken, self._changed = self._changed, {}
-        for key, entry in taken.items():
-            self.remember(key, entry)
+        if len(self._young) + len(taken) <= self._limit:
+            self._young.update(taken)
+        else:
+            for key, entry in taken.items():
+                self.remember(key, entry)
         return taken.items()
 
     def clear(self) -> None:

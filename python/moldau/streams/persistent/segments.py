@@ -23,7 +23,7 @@ class Segments:
 
     def __init__(self, table: Table, retention_ms: int, segment_ms: int) -> None:
         self._table = table
-        self._retention = retention_ms
+        self.retention_ms = retention_ms
         self._segment_ms = segment_ms
         self.read()
 
@@ -37,7 +37,7 @@ class Segments:
     @property
     def oldest(self) -> int:
         """The earliest moment whose entries are kept."""
-        return max(0, self.stream_time - self._retention + 1)
+        return max(0, self.stream_time - self.retention_ms + 1)
 
     @property
     def oldest_segment_start(self) -> int:
@@ -49,7 +49,7 @@ class Segments:
         if moment > self.stream_time:
             self.stream_time = moment
             return True
-        return moment > self.stream_time - self._retention
+        return moment > self.stream_time - self.retention_ms
 
     def place(self, moment: int, key: bytes) -> bytes:
         """The table's key for an entry of this moment."""

@@ -40,7 +40,8 @@ class DiskWindowStore:
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._expired = ExpiredEntries(spec, context, self._keys, self._values)
         self._cache: Overlay[tuple[Any, int], Any] = Overlay(cache_entries)
-        self._changed_starts: dict[Any, dict[int, None]] = {}
+        self._changed_starts: dict[Any, dict[int, None]] | None = None
+        """Per key the windows that changed, from the first time that the windows of a key were asked for."""
         self._removed_at: dict[tuple[Any, int], int] = {}
         self._as_is = self._values.kept_as_is
         self._key_of = None if self._keys.kept_as_is else self._keys.inward
@@ -51,10 +52,8 @@ class DiskWindowStore:
             self._expired.put_window(key, value, start, self.segments.oldest)
             return
         kept = key if self._key_of is None else self._key_of(key)
-        starts = self._changed_starts.get(kept)
-        if starts is None:
-            starts = self._changed_starts[kept] = {}
-        starts[start] = None
+        if self._changed_starts is not None:
+            self._changed_starts.setdefault(kept, {})[start] = None
         if value is None or value[0] is None:
             self._cache.put((kept, start), None)
             self._removed_at[kept, start] = self._context.timestamp
@@ -63,7 +62,8 @@ class DiskWindowStore:
 
     def fetch(self, key: Any, start: int) -> Any:
         """The entry of one window, or None."""
-        if start < self.segments.oldest:
+        segments = self.segments
+        if start <= segments.stream_time - segments.retention_ms:
             return None
         kept = key if self._key_of is None else self._key_of(key)
         entry = self._cache.get((kept, start), _MISSING)
@@ -106,19 +106,21 @@ class DiskWindowStore:
 
     def flush(self, write: ChangelogWriter) -> None:
         """Hand out the windows that changed, each once, and put the same into the database's next write."""
-        table = self.table
+        put, place, oldest = self.table.put, self.segments.place, self.segments.oldest
+        key_bytes, value_bytes = self._keys.as_bytes, self._values.as_bytes
         for (kept, start), entry in self._cache.take_dirty():
-            if start < self.segments.oldest and entry is None:
-                continue
-            key = self._keys.as_bytes(kept)
             if entry is None:
-                table.put(self.segments.place(start, window_key(key, start)), None)
-                write(window_key(key, start), None, self._removed_at[kept, start])
-            else:
-                value = self._values.as_bytes(entry[0])
-                table.put(self.segments.place(start, window_key(key, start)), timestamped_bytes(value, entry[1]))
-                write(window_key(key, start), value, entry[1])
-        self._changed_starts.clear()
+                if start >= oldest:
+                    key = window_key(key_bytes(kept), start)
+                    put(place(start, key), None)
+                    write(key, None, self._removed_at[kept, start])
+                continue
+            key = window_key(key_bytes(kept), start)
+            value, timestamp = value_bytes(entry[0]), entry[1]
+            put(place(start, key), timestamped_bytes(value, timestamp))
+            write(key, value, timestamp)
+        if self._changed_starts is not None:
+            self._changed_starts.clear()
         self._removed_at.clear()
         self._expired.flush(write)
         self.segments.note()
@@ -134,7 +136,7 @@ class DiskWindowStore:
     def close(self) -> None:
         """Forget what is in memory; what was committed stays on disk."""
         self._cache.clear()
-        self._changed_starts.clear()
+        self._changed_starts = None
         self._removed_at.clear()
 
     def _load(self, entry: Any) -> Any:
@@ -169,6 +171,10 @@ class DiskWindowStore:
                 other, start, _ = split_window_key(data[WIDTH:])
                 if other == plain:
                     found[start] = entry
+        if self._changed_starts is None:
+            self._changed_starts = {}
+            for (changed, start), _ in self._cache.dirty():
+                self._changed_starts.setdefault(changed, {})[start] = None
         for start in self._changed_starts.get(kept, ()):
             if oldest <= start <= start_to:
                 entry = self._cache.get((kept, start), None)

@@ -137,7 +137,14 @@ class RecordCollector:
 
     def changelog(self, topic: str, partition: int, headers: list[Header]) -> ChangelogWriter:
         """The function that a store's changes are written with."""
-        send, positions, place = self._send, self.changelog_positions, (topic, partition)
+        send, produce, positions, place = (
+            self._send,
+            self._producer.produce,
+            self.changelog_positions,
+            (topic, partition),
+        )
+        left_out = self._left_out.known
+        written: Any = headers or None
 
         def delivered(error: KafkaError | None, message: Any) -> None:
             if error is None:
@@ -147,7 +154,18 @@ class RecordCollector:
 
         def write(key: bytes, value: bytes | None, timestamp: int) -> None:
             # A changelog record without a time (nothing was processed yet) gets the time of the wall.
-            send(topic, value, key, partition, delivered, max(timestamp, 0), headers or None)
+            if timestamp < 0:
+                timestamp = 0
+            if not left_out:
+                try:
+                    produce(topic, value, key, partition, delivered, None, timestamp, written)
+                except (BufferError, KafkaException):
+                    # Once more on the way that waits, or asks the handler.
+                    pass
+                else:
+                    self.sent += 1
+                    return
+            send(topic, value, key, partition, delivered, timestamp, written)
 
         return write
 
