@@ -1,8 +1,10 @@
 """An application as a process of its own, so that it can be killed: counts per key under exactly-once.
 
-python -m tests.integration.streams.counting_process BOOTSTRAP SOURCE SINK APPLICATION_ID STATE_DIR in-memory|on-disk
+python -m tests.integration.streams.counting_process BOOTSTRAP SOURCE SINK APPLICATION_ID STATE_DIR in-memory|on-disk \
+    [MORE SETTINGS AS JSON]
 """
 
+import json
 import sys
 import threading
 
@@ -11,17 +13,20 @@ from tests.integration.streams.topologies import count_per_key
 from moldau.streams.runtime import KafkaStreams
 
 
-def main(bootstrap: str, source: str, sink: str, application_id: str, state_dir: str, where: str) -> None:
-    with KafkaStreams(
-        count_per_key(source, sink, in_memory=where == "in-memory"),
-        application_id=application_id,
-        bootstrap_servers=bootstrap,
-        processing_guarantee="exactly_once_v2",
-        commit_interval_ms=20,
-        state_dir=state_dir,
-        session_timeout_ms=6000,
-        heartbeat_interval_ms=500,
-    ) as app:
+def main(
+    bootstrap: str, source: str, sink: str, application_id: str, state_dir: str, where: str, more: str = "{}"
+) -> None:
+    settings = {
+        "application_id": application_id,
+        "bootstrap_servers": bootstrap,
+        "processing_guarantee": "exactly_once_v2",
+        "commit_interval_ms": 20,
+        "state_dir": state_dir,
+        "session_timeout_ms": 6000,
+        "heartbeat_interval_ms": 500,
+        **json.loads(more),
+    }
+    with KafkaStreams(count_per_key(source, sink, in_memory=where == "in-memory"), **settings) as app:
         app.wait_until_running()
         print("running", flush=True)
         threading.Event().wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import struct
 import subprocess
@@ -18,11 +19,11 @@ KILLS = 6
 RECORDS = 3000
 
 
-def spawn(cluster, source, sink, application_id, folder, where):
+def spawn(cluster, source, sink, application_id, folder, where, **more):
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "tests.integration.streams.counting_process", cluster.bootstrap),
-            *(source, sink, application_id, str(folder), where),
+            *(source, sink, application_id, str(folder), where, json.dumps(more)),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,

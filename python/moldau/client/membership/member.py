@@ -119,11 +119,19 @@ class GroupMember:
         """As what the group knows us, for confluent-kafka's `send_offsets_to_transaction`.
 
         It is what `Consumer.consumer_group_metadata()` gives: librdkafka's own bytes of generation, group and member.
+
+        Raises:
+            CommitRefusedError: we are not a member now, and offsets without one are nobody's.
         """
         membership, instance_id = self.membership, self.settings.group_instance_id
+        if membership.generation_id == NO_GENERATION:
+            raise self._no_member()
         parts = (self.settings.group_id.encode(), b"\0", membership.member_id.encode(), b"\0")
         instance = b"\1" if instance_id is None else b"\0" + instance_id.encode() + b"\0"
         return b"CGMDv2:" + struct.pack("=i", membership.generation_id) + b"".join(parts) + instance
+
+    def _no_member(self) -> CommitRefusedError:
+        return CommitRefusedError(f"group {self.settings.group_id}: we are no member, so nothing is ours to commit")
 
     @property
     def is_stable(self) -> bool:
@@ -240,9 +248,7 @@ class GroupMember:
             address, membership = self._machine.coordinator, self._machine.membership
         if membership.generation_id == NO_GENERATION:
             # The group would take it for a commit of somebody who needs no membership.
-            raise CommitRefusedError(
-                f"group {self.settings.group_id}: we are not a member, so nothing is ours to commit"
-            )
+            raise self._no_member()
         if address is None:
             return ErrorCode.COORDINATOR_NOT_AVAILABLE, []
         request = CommitOffsets(self.settings.group, membership.member_id, membership.generation_id, offsets)

@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 
 from confluent_kafka.admin import AdminClient
 
+from moldau.client.protocol.security import security_of
 from moldau.streams.errors import StreamsError
 from moldau.streams.persistent import is_on_disk
 from moldau.streams.runtime.directory import StateDirectory
@@ -137,6 +138,8 @@ class KafkaStreams:
 
     def _prepare(self) -> Environment:
         settings = self.settings
+        # Security that a member of the group does not know is an error here, not of a thread later.
+        security_of(settings.consumer(""))
         admin = AdminClient(settings.admin(f"{settings.client_id or settings.application_id}-admin"))
         existing = existing_topics(admin)
         layout = lay_out(
@@ -154,7 +157,9 @@ class KafkaStreams:
         if settings.application_server:
             self._queries = QueryServer(settings.application_id, settings.application_server)
             settings = replace(settings, application_server=self._queries.address)
-        return Environment(self.topology, layout, settings, self._directory.process_id, admin)
+        environment = Environment(self.topology, layout, settings, self._directory.process_id, admin)
+        environment.whereabouts.look_at_disk(settings.application_dir, layout)
+        return environment
 
     def _read_global_tables(self, environment: Environment) -> None:
         """Begin to read global tables and wait until they are there, or until the application is closed."""
@@ -270,16 +275,17 @@ class KafkaStreams:
         """Wait until the instance has ended; whether it has."""
         return self._machine.wait(lambda state: state.has_ended, timeout_s)
 
-    def store(self, name: str, timeout_s: float = QUERY_TIMEOUT_S) -> ReadOnlyStore:
+    def store(self, name: str, timeout_s: float = QUERY_TIMEOUT_S, *, stale: bool = False) -> ReadOnlyStore:
         """A store to ask, whichever instance has what is asked for.
 
         Other instances are found and answer if they have an `application.server`. A query waits `timeout_s` for a part
-        that is being moved and then raises `StoreNotAvailableError`.
+        that is being moved and then raises `StoreNotAvailableError`. With `stale` copies answer too, and stores that
+        are being restored: without a wait, and perhaps not with the latest. (KIP-535)
 
         Raises:
             StreamsError: the topology has no such store, or the application was not started.
         """
-        return ReadOnlyStore(name, self._router(), self._local().serdes(name), timeout_s)
+        return ReadOnlyStore(name, self._router(), self._local().serdes(name), timeout_s, stale=stale)
 
     @property
     def application_server(self) -> str | None:

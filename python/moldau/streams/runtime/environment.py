@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from moldau.streams.persistent import is_on_disk
 from moldau.streams.runtime.layout import Layout
 from moldau.streams.runtime.settings import StreamsSettings
+from moldau.streams.runtime.whereabouts import Whereabouts
 from moldau.streams.state.contract import Store
 from moldau.streams.topology.topology import Topology
 
@@ -34,6 +35,7 @@ class Environment:
     global_stores: dict[str, Store] = field(default_factory=dict)
     """The stores of global tables, for every task to look into; they are there before the first task is made."""
     clock: Callable[[], int] = wall_clock_ms
+    whereabouts: Whereabouts = field(default_factory=Whereabouts)
 
     def on_cluster(self, topic: str) -> str:
         """The cluster's name of a topic of the topology."""
@@ -44,10 +46,9 @@ class Environment:
         return any(is_on_disk(self.topology.stores[name]) for name in stores)
 
     def client_id(self, thread: int, role: str) -> str:
-        """A client's name, as Kafka Streams names it; a consumer's ends with where its instance answers queries."""
+        """A client's name, as Kafka Streams names it."""
         name = self.settings.client_id or f"{self.settings.application_id}-{self.process_id}"
-        server = self.settings.application_server
-        return f"{name}-StreamThread-{thread}-{role}" + (f"@{server}" if server and role == "consumer" else "")
+        return f"{name}-StreamThread-{thread}-{role}"
 
     @property
     def global_client_id(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 _VERSION: Final = 2
 _HEAD: Final = struct.Struct(">bq")
@@ -39,6 +39,23 @@ def decode(metadata: str | None) -> tuple[int, dict[str, int]]:
     except (ValueError, struct.error):
         return UNKNOWN_TIME, {}
     return (int(time), closed) if version in {1, _VERSION} else (UNKNOWN_TIME, {})
+
+
+def ended(metadata: str) -> str:
+    """As it is committed: with a zero behind it, as confluent-kafka commits it.
+
+    librdkafka copies metadata without ending it, and confluent-kafka reads on to the next zero, whatever is there.
+    """
+    return f"{metadata}\0"
+
+
+def metadata_of(committed: Any) -> str | None:
+    """What was committed beside an offset; None if confluent-kafka has read on into what is no text."""
+    try:
+        found: str | None = committed.metadata
+    except UnicodeDecodeError:
+        return None
+    return found
 
 
 def _closed(data: bytes) -> dict[str, int]:

@@ -2,8 +2,9 @@
 
 A query is made of bytes, so that it means the same in every instance: keys are serialised once, by whoever asks. A
 query for one key goes to the task that has the key's partition, one for many keys to all tasks; those of this instance
-are asked while their thread waits for records, those of others over HTTP. Who has what is read from the group: each
-member's client id ends with where its instance answers.
+are asked while their thread waits for records, those of others over HTTP. Who has what the leader of the group tells
+everybody with each division of the tasks. A query that may be `stale` is answered by copies and by what is being
+restored as well (KIP-535).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from confluent_kafka import KafkaException, murmur2
+from confluent_kafka import murmur2
 
 from moldau.streams.errors import StreamsError
+from moldau.streams.runtime.layout import TaskId
 from moldau.streams.serdes import Serde, Windowed, required
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from moldau.streams.runtime.thread import StreamThread
 
 _LOOK_AGAIN_S: Final = 0.1
-_DESCRIBE_TIMEOUT_S: Final = 10.0
 _ASKED: Final = frozenset({"key_value", "timestamped", "window"})
 
 Operation = Literal["get", "fetch", "range", "prefix", "all"]
@@ -43,6 +44,7 @@ class Query:
     to: bytes | None = None
     start: int = 0
     end: int = 2**63 - 1
+    stale: bool = False
 
     @property
     def is_for_one_key(self) -> bool:
@@ -118,7 +120,7 @@ class LocalTasks:
         found: dict[int, list[Entry]] = {}
         for thread in self._threads():
             with thread.gate.visit():
-                for task in thread.ready_tasks():
+                for task in thread.ready_tasks(stale=query.stale):
                     if task.id.sub_topology == sub.id and partition in {None, task.id.partition}:
                         entries = _answer(task.stores[query.store], query, serdes)
                         found[task.id.partition] = [_entry(key, value, serdes) for key, value in entries]
@@ -176,7 +178,7 @@ class Router:
         while True:
             found = dict(self._local.ask(query, one))
             missing = wanted - found.keys()
-            for server in self._owners(query.store, missing) if missing else ():
+            for server in self._owners(query, missing) if missing else ():
                 found.update(self._remote(server, query, one))
             missing = wanted - found.keys()
             if not missing:
@@ -189,26 +191,13 @@ class Router:
                 )
             time.sleep(_LOOK_AGAIN_S)
 
-    def _owners(self, store: str, partitions: set[int]) -> set[str]:
+    def _owners(self, query: Query, partitions: set[int]) -> set[str]:
         """Where the instances that have these partitions answer."""
-        sub = self._environment.layout.sub_topology_with(store)
-        application = self._environment.settings.application_id
-        own = self._environment.settings.application_server
-        try:
-            future = self._environment.admin.describe_consumer_groups([application])[application]
-            members = future.result(_DESCRIBE_TIMEOUT_S).members
-        except (KafkaException, TimeoutError):
-            return set()
-        return {
-            server
-            for member in members
-            if member.assignment is not None
-            and any(
-                one.topic in sub.topics and one.partition in partitions for one in member.assignment.topic_partitions
-            )
-            and (server := str(member.client_id).rpartition("@")[2]) != own
-            and "@" in str(member.client_id)
-        }
+        sub = self._environment.layout.sub_topology_with(query.store)
+        found = self._environment.whereabouts.hosts_with(
+            (TaskId(sub.id, partition) for partition in partitions), stale=query.stale
+        )
+        return found - {self._environment.settings.application_server}
 
 
 class ReadOnlyStore:
@@ -217,8 +206,11 @@ class ReadOnlyStore:
     Values of timestamped stores come without their timestamps, as in Kafka's plain queryable stores.
     """
 
-    def __init__(self, name: str, router: Router, serdes: StoreSerdes, timeout_s: float) -> None:
+    def __init__(
+        self, name: str, router: Router, serdes: StoreSerdes, timeout_s: float, *, stale: bool = False
+    ) -> None:
         self.name = name
+        self._stale = stale
         self._router = router
         self._serdes = serdes
         self._timeout_s = timeout_s
@@ -258,7 +250,7 @@ class ReadOnlyStore:
         return self._entries(self._ask("all", start=start, end=end))
 
     def _ask(self, operation: Operation, key: bytes | None = None, **more: Any) -> list[Entry]:
-        return self._router.ask(Query(self.name, operation, key, **more), self._timeout_s)
+        return self._router.ask(Query(self.name, operation, key, stale=self._stale, **more), self._timeout_s)
 
     def _entries(self, entries: list[Entry]) -> Iterator[tuple[Any, Any]]:
         read_key, read_value = self._serdes.key.deserialize, self._serdes.value.deserialize

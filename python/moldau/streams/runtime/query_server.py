@@ -5,6 +5,7 @@
     GET /streams/{app}/stores/{store}?from=&to=       every entry (of windows that start in the span)
     GET /streams/{app}/stores/{store}/{key}?from=&to= one key; a window store's windows that start in the span
 
+With `stale=true` copies answer as well, and what is being restored.
 Keys are text as the store's key type reads it: text as it is, numbers in digits, everything else as JSON. 503 says that
 a part of the store is on its way. Instances ask each other with POST to the same store, in bytes.
 """
@@ -168,10 +169,11 @@ class _Asked(msgspec.Struct):
 def _query(request: Request, serdes: StoreSerdes) -> Query:
     start, end = int(request.query_params.get("from", 0)), int(request.query_params.get("to", _MS_MAX))
     store, text = request.path_params["store"], request.path_params.get("key")
+    stale = request.query_params.get("stale") == "true"
     if text is None:
-        return Query(store, "all", start=start, end=end)
+        return Query(store, "all", start=start, end=end, stale=stale)
     key = serdes.key.serialize(_key(text, serdes))
-    return Query(store, "fetch" if serdes.windowed else "get", key, start=start, end=end)
+    return Query(store, "fetch" if serdes.windowed else "get", key, start=start, end=end, stale=stale)
 
 
 def _key(text: str, serdes: StoreSerdes) -> Any:

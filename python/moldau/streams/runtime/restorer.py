@@ -41,10 +41,14 @@ class Changelog:
     wipe: Callable[[], None] | None = None
     keep: Callable[[int], None] | None = None
     """Makes safe what was restored up to an offset; None for a store in memory."""
+    standby: bool = False
+    """Whether it is followed for ever, for a task that runs elsewhere."""
     limit: int | None = None
     """Where to stop before the topic's end: of an input topic, before what the task still has to work on."""
     end: int = -1
     next_offset: int = 0
+    kept: int = 0
+    """Up to where a copy was made safe."""
     restored: int = 0
     begun: float = field(default_factory=time.monotonic)
     told: float = field(default_factory=time.monotonic)
@@ -66,12 +70,19 @@ class Restorer:
 
     @property
     def is_busy(self) -> bool:
-        """Whether there is anything to restore."""
+        """Whether a task waits for its state."""
+        return bool(self.waiting_for())
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything is read, be it for a copy."""
         return bool(self._open)
 
     def waiting_for(self) -> set[TaskId]:
         """The tasks that cannot work yet."""
-        return {changelog.task for changelogs in self._open.values() for changelog in changelogs}
+        return {
+            changelog.task for changelogs in self._open.values() for changelog in changelogs if not changelog.standby
+        }
 
     def remaining(self) -> dict[str, int]:
         """Per task and store, as `0_1 counts`, how many offsets are still to be read."""
@@ -79,7 +90,40 @@ class Restorer:
             f"{changelog.task} {changelog.store_name}": max(changelog.end - changelog.next_offset, 0)
             for changelogs in self._open.values()
             for changelog in changelogs
+            if not changelog.standby
         }
+
+    def contained(self, task: TaskId) -> int:
+        """How many records of its changelogs a task has that is being restored or followed."""
+        return sum(
+            changelog.next_offset
+            for changelogs in self._open.values()
+            for changelog in changelogs
+            if changelog.task == task
+        )
+
+    def promote(self, task: TaskId) -> set[str]:
+        """What was followed is to be a task of our own, as soon as the rest is read; returns the stores it has."""
+        places = {place: one for place, ones in self._open.items() for one in ones if one.task == task}
+        if not places:
+            return set()
+        ends = ends_of(self._admin, places)
+        for place, changelog in places.items():
+            changelog.standby = False
+            changelog.end = ends[place]
+            changelog.begun = changelog.told = time.monotonic()
+            changelog.restored = 0
+            if changelog.next_offset >= changelog.end:
+                self._finish(place)
+        return {changelog.store_name for changelog in places.values()}
+
+    def keep_standbys(self) -> None:
+        """Make safe what was read for copies."""
+        for changelogs in self._open.values():
+            for changelog in changelogs:
+                if changelog.standby and changelog.keep is not None and changelog.next_offset != changelog.kept:
+                    changelog.kept = changelog.next_offset
+                    changelog.keep(changelog.next_offset)
 
     def add(self, changelogs: Iterable[Changelog]) -> None:
         """Begin to restore; where there is nothing newer than what the store has, nothing is read."""
@@ -94,7 +138,7 @@ class Restorer:
             if changelog.position is not None and changelog.position > changelog.end:
                 _start_over(changelog, "it contains more than there was")
             changelog.next_offset = changelog.position or 0
-            if changelog.end == 0 or changelog.next_offset >= changelog.end:
+            if not changelog.standby and changelog.next_offset >= changelog.end:
                 continue
             self._open.setdefault(changelog.place, []).append(changelog)
             start = OFFSET_BEGINNING if changelog.position is None else changelog.position
@@ -130,7 +174,7 @@ class Restorer:
                 logger.warning("restoring %s-%d: %s", *place, error.str())
             else:
                 raise RestoreError(f"changelog {place[0]}-{place[1]} cannot be read: {error.str()}")
-            if all(changelog.next_offset >= changelog.end for changelog in changelogs):
+            if all(not one.standby and one.next_offset >= one.end for one in changelogs):
                 self._finish(place)
         self._tell()
         return before - self.waiting_for()
@@ -138,7 +182,7 @@ class Restorer:
     def _take(self, changelogs: list[Changelog], message: Any) -> None:
         offset, key, value, timestamp = message.offset(), message.key(), message.value(), message.timestamp()[1]
         for changelog in changelogs:
-            if offset >= changelog.end:
+            if offset >= changelog.end and not changelog.standby:
                 changelog.next_offset = changelog.end
                 continue
             changelog.next_offset = offset + 1
@@ -175,7 +219,7 @@ class Restorer:
         now = time.monotonic()
         for changelogs in self._open.values():
             for changelog in changelogs:
-                if now - changelog.told >= _TELL_EVERY_S:
+                if now - changelog.told >= _TELL_EVERY_S and not changelog.standby:
                     changelog.told = now
                     logger.info(
                         "store %s of task %s: restoring, offset %d of %d, %d records/s",

@@ -1,5 +1,8 @@
 """One membership of a thread in its group, from joining to leaving: read, work, commit, again.
 
+The group is joined by a member of our own, which moves tasks; records are read by librdkafka, of what is assigned by
+hand. A rebalance stops only what it takes away: that is committed and closed, and the group is asked to divide again.
+
 Whatever goes wrong with the membership or with a transaction ends the session: its tasks are closed without a commit,
 their state is what it was at the last one, and the thread begins another. So there is one way back for all errors.
 
@@ -9,6 +12,7 @@ Tasks are touched only while the gate is held. It is open while the thread waits
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,14 +27,27 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from moldau.client.membership import (
+    Brokers,
+    Commit,
+    CommitRefusedError,
+    FencedMemberError,
+    GroupError,
+    GroupMember,
+    RebalanceInProgressError,
+)
+from moldau.errors import MoldauError
 from moldau.streams.errors import StreamsError
 from moldau.streams.runtime.collector import LeftOut, RecordCollector
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
-from moldau.streams.runtime.offset_metadata import decode
+from moldau.streams.runtime.layout import TaskId
+from moldau.streams.runtime.offset_metadata import decode, ended, metadata_of
 from moldau.streams.runtime.outcomes import TaskMigratedError, is_migration
 from moldau.streams.runtime.restorer import Restorer
 from moldau.streams.runtime.stream_task import Message, StreamTask
+from moldau.streams.runtime.subscription import Given
+from moldau.streams.runtime.task_listener import TaskListener, group_settings
 from moldau.streams.runtime.task_manager import TaskManager
 from moldau.streams.topology.nodes import SourceNode
 
@@ -39,6 +56,8 @@ logger: Final = logging.getLogger("moldau.streams")
 MICRO_BATCH: Final = 2000
 _ASK_TIMEOUT_S: Final = 30.0
 _RESTORE_WAIT_S: Final = 0.02
+_REBALANCE_WAIT_S: Final = 0.01
+"""How long to wait for records while the group has something to say soon."""
 
 Partition = tuple[str, int]
 
@@ -59,7 +78,6 @@ class Session:
         self._gate = gate
         self._counts = counts
         self._patience_s = settings.task_timeout_ms / 1000
-        instance = None if settings.group_instance_id is None else f"{settings.group_instance_id}-{index}"
         self._producer = confluent_kafka.Producer(
             {
                 **settings.producer(environment.client_id(index, "producer"), environment.transactional_id(index)),
@@ -74,19 +92,21 @@ class Session:
             patience_s=self._patience_s,
         )
         self.tasks = TaskManager(environment, self.collector, counts, self._known_end)
-        self._consumer = confluent_kafka.Consumer(settings.consumer(environment.client_id(index, "consumer"), instance))
+        native = settings.consumer(environment.client_id(index, "consumer"))
+        self._consumer = confluent_kafka.Consumer(native)
         self._restorer = Restorer(
             confluent_kafka.Consumer(settings.restore_consumer(environment.client_id(index, "restore-consumer"))),
             environment.admin,
         )
+        self._listener = TaskListener(environment, self.tasks, self._restorer, self._take)
+        self._brokers = Brokers(native)
+        self._group = group_settings(environment, native, index)
+        self._member: GroupMember | None = None
         self._resets = _offset_resets(environment)
-        self._leaving = False
-        self._callback_error: Exception | None = None
-        self._rebalanced = False
-        """Whether partitions were assigned while the records in work were read."""
         self._full: set[Partition] = set()
         self._next_commit = 0.0
         self._next_purge = 0.0
+        self._next_look = math.inf
         self._purging: list[Any] = []
         self.is_assigned = False
 
@@ -99,10 +119,11 @@ class Session:
         """What is still to be restored."""
         return self._restorer.remaining()
 
-    def ready_tasks(self) -> list[StreamTask]:
-        """The tasks that are assigned and restored."""
-        waiting = self._restorer.waiting_for()
-        return [task for task_id, task in self.tasks.tasks.items() if task_id not in waiting]
+    def ready_tasks(self, *, stale: bool) -> list[StreamTask]:
+        """The tasks that are assigned and restored; with `stale` also what is being restored, and copies."""
+        waiting = set() if stale else self._restorer.waiting_for()
+        ready = [task for task_id, task in self.tasks.tasks.items() if task_id not in waiting]
+        return [*self.tasks.standbys.values(), *ready] if stale else ready
 
     def run(self, stopping: Callable[[], bool], changed: Callable[[], None]) -> None:
         """Work until `stopping()`; `changed` is called when the session may have become, or ceased to be, running.
@@ -112,40 +133,48 @@ class Session:
         """
         if self._settings.exactly_once:
             self._patiently(self._producer.init_transactions)
-        self._consumer.subscribe(
-            self._environment.layout.input_topics,
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_lost,
-        )
+        self._member = GroupMember(self._brokers, self._group, self._listener)
         now = time.monotonic()
         self._next_commit = now + self._settings.commit_interval_ms / 1000
         self._next_purge = now + self._settings.repartition_purge_interval_ms / 1000
         was_running = False
         while not stopping():
-            messages = self._read()
-            if self._callback_error is not None:
-                raise self._callback_error
+            with self._gate:
+                self._take_part(self._member)
+            messages = self._read(self._member)
             with self._gate:
                 self._work(messages)
             if self.is_running != was_running:
                 was_running = self.is_running
                 changed()
 
-    def _read(self) -> list[Message]:
+    def _take_part(self, member: GroupMember) -> None:
+        """Do what the group wants, which is nearly always nothing. It does not wait."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = math.inf
+            member.rejoin("copies of state may have caught up")
+        try:
+            member.poll(0)
+        except FencedMemberError as error:
+            raise TaskMigratedError(str(error)) from error
+        except GroupError as error:
+            raise StreamsError(str(error)) from error
+
+    def _read(self, member: GroupMember) -> list[Message]:
         """What is there, without waiting for more; waits only if there is nothing at all."""
-        self._rebalanced = False
         messages = self._consumer.consume(MICRO_BATCH, 0)
         if not messages:
-            wait_s = 0.0 if self._restorer.is_busy else self._idle_s()
+            wait_s = 0.0 if self._restorer.is_busy else self._idle_s(member)
             first = self._consumer.poll(wait_s)
             if first is None:
                 return []
             messages = [first, *self._consumer.consume(MICRO_BATCH - 1, 0)]
         return messages
 
-    def _idle_s(self) -> float:
+    def _idle_s(self, member: GroupMember) -> float:
         wait = self._settings.poll_ms / 1000
+        if not member.is_stable:
+            return min(wait, _REBALANCE_WAIT_S)
         if self.tasks.needs_commit:
             wait = min(wait, max(0.0, self._next_commit - time.monotonic()))
         return wait
@@ -154,8 +183,8 @@ class Session:
         counts = self._counts
         counts.polls += 1
         self._judge(messages)
-        self.tasks.distribute(messages, rebalanced=self._rebalanced)
-        if self._restorer.is_busy:
+        self.tasks.distribute(messages)
+        if self._restorer.has_work:
             self._restore()
         started = time.monotonic()
         waiting = self._restorer.waiting_for()
@@ -175,6 +204,7 @@ class Session:
         self._hold_back()
         if ended >= self._next_commit:
             self.commit()
+            self._restorer.keep_standbys()
             for task in self.tasks.tasks.values():
                 task.note_ends()
             self._purge(ended)
@@ -197,9 +227,8 @@ class Session:
         return int(self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1])
 
     def _restore(self) -> None:
-        ready = self._restorer.step(
-            _RESTORE_WAIT_S if not self.tasks.tasks.keys() - self._restorer.waiting_for() else 0
-        )
+        waiting = self._restorer.waiting_for()
+        ready = self._restorer.step(_RESTORE_WAIT_S if waiting and not self.tasks.tasks.keys() - waiting else 0)
         self._counts.restored = self._restorer.records
         if ready:
             self._consumer.resume([TopicPartition(*place) for place in self._places(ready)])
@@ -224,9 +253,15 @@ class Session:
             for source in task.inputs.values()
         ]
 
-    def commit(self) -> None:
-        """Make everything up to here safe: changelogs, outputs, offsets, in one transaction under exactly-once."""
+    def commit(self, *, last: bool = False) -> None:
+        """Make everything up to here safe: changelogs, outputs, offsets, in one transaction under exactly-once.
+
+        While the next generation is on its way it waits, as in Kafka Streams: what is said in the name of this one may
+        be refused. The `last` commit is tried all the same.
+        """
         started = time.monotonic()
+        if self._member is None or (self._member.is_rebalancing and not last):
+            return
         self._next_commit = started + self._settings.commit_interval_ms / 1000
         if not self.tasks.needs_commit:
             return
@@ -234,36 +269,33 @@ class Session:
         offsets = self.tasks.flush()
         self.collector.flush()
         if self._settings.exactly_once:
-            self.collector.commit(offsets, self._consumer.consumer_group_metadata())
-        elif offsets and not self._commit_offsets(offsets):
+            self.collector.commit(offsets, self._name_in_the_group(self._member))
+        elif offsets and not self._commit_offsets(self._member, offsets):
             return
         self.tasks.committed()
         self._counts.commits += 1
         self._counts.commit_s += time.monotonic() - started
 
-    def _commit_offsets(self, offsets: list[TopicPartition]) -> bool:
+    def _name_in_the_group(self, member: GroupMember) -> bytes:
+        try:
+            return member.group_metadata()
+        except CommitRefusedError as error:
+            raise TaskMigratedError(str(error)) from error
+
+    def _commit_offsets(self, member: GroupMember, offsets: list[TopicPartition]) -> bool:
         """Commit without a transaction; False if the group has to be joined again first."""
-        deadline = time.monotonic() + self._patience_s
-        while True:
-            try:
-                done = self._consumer.commit(offsets=offsets, asynchronous=False)
-                # It raises what is said of all partitions, not what is said of one.
-                refused = next((one.error for one in done or () if one.error is not None), None)
-                if refused is not None:
-                    raise KafkaException(refused)
-            except KafkaException as error:
-                kafka_error = error.args[0]
-                if is_migration(kafka_error):
-                    raise TaskMigratedError(kafka_error.str()) from error
-                if kafka_error.code() == KafkaError.REBALANCE_IN_PROGRESS:
-                    # The group takes the partitions away; the commit of that moment has these offsets too.
-                    return False
-                if not _may_pass(kafka_error) or time.monotonic() > deadline:
-                    raise
-                logger.info("committing again: %s", kafka_error.str())
-                time.sleep(0.05)
-            else:
-                return True
+        try:
+            member.commit(
+                {(one.topic, one.partition): Commit(one.offset, ended(one.metadata or "")) for one in offsets},
+                self._patience_s,
+            )
+        except RebalanceInProgressError:
+            return False
+        except (CommitRefusedError, FencedMemberError) as error:
+            raise TaskMigratedError(str(error)) from error
+        except MoldauError as error:
+            raise StreamsError(str(error)) from error
+        return True
 
     def _purge(self, now: float) -> None:
         """Delete repartition records that were read by everybody who reads them."""
@@ -276,71 +308,62 @@ class Session:
         before = self.tasks.purgeable()
         self._purging = list(self._environment.admin.delete_records(before).values()) if before else []
 
-    # The group's callbacks: inside of `consume` and `poll`, so the gate is open.
-
-    def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        if self._leaving:
-            # An answer of the group that was on its way: a consumer that is closed answers no questions about it.
-            return
-        with self._gate:
-            self._guarded(lambda: self._assign(partitions))
-
-    def _on_revoke(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        with self._gate:
-            self._guarded(self._revoke)
-
-    def _on_lost(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        with self._gate:
-            self._guarded(self._lose)
-
-    def _guarded(self, call: Callable[[], None]) -> None:
-        """An error must not go through librdkafka: it is raised when the thread is back from there."""
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001 (raised again by `run`)
-            self._callback_error = self._callback_error or error
-
-    def _assign(self, partitions: list[TopicPartition]) -> None:
-        places = [(one.topic, one.partition) for one in partitions]
+    def _take(self, active: frozenset[TaskId], standby: frozenset[TaskId], given: Given) -> None:
+        """The group has divided its tasks: give up what is not ours any more, begin with what is."""
+        member = self._member
+        assert member is not None
         self._counts.rebalances += 1
-        self._rebalanced = True
-        made = self.tasks.assign(places)
-        started = self._starting_points(partitions)
-        for one in started:
-            task = next(
-                task
-                for task in self.tasks.tasks.values()
-                if one.topic in task.inputs and task.id.partition == one.partition
-            )
-            task.start_at(one.topic, one.offset, *decode(one.metadata))
-        self._consumer.assign(started)
-        # A partition that was paused when it went away is so still when it comes back.
-        self._consumer.resume(started)
-        self._full = set()
-        self._restorer.add(
-            changelog for task in self.tasks.tasks.values() if task in made for changelog in self.tasks.changelogs(task)
+        gone = self.tasks.tasks.keys() - active
+        if gone:
+            self._give_up(gone)
+            member.rejoin("tasks were given up for others")
+        for task_id in self.tasks.standbys.keys() - standby - active:
+            self._restorer.remove(task_id)
+            self.tasks.drop(task_id)
+        self._begin(sorted(active - self.tasks.tasks.keys()))
+        for task_id in sorted(standby - self.tasks.standbys.keys()):
+            self._restorer.add(self.tasks.changelogs(self.tasks.follow(task_id), standby=True))
+        self._next_look = (
+            time.monotonic() + self._settings.probing_rebalance_interval_ms / 1000 if given.look_again else math.inf
         )
-        paused = self._places(self._restorer.waiting_for())
-        if paused:
-            self._consumer.pause([TopicPartition(*place) for place in paused])
-        self.is_assigned = True
-        logger.info("tasks: %s", ", ".join(str(task) for task in self.tasks.tasks) or "none")
+        self.is_assigned = given.settled
+        names = ", ".join(str(task) for task in self.tasks.tasks) or "none"
+        copies = ", ".join(str(task) for task in self.tasks.standbys)
+        logger.info("tasks: %s%s", names, f"; copies of {copies}" if copies else "")
 
-    def _revoke(self) -> None:
-        self.is_assigned = False
+    def _give_up(self, gone: set[TaskId]) -> None:
+        """Commit what others will go on with, and close it."""
         self.commit()
-        for task_id in self._restorer.waiting_for():
+        if any(self.tasks.tasks[task_id].needs_commit for task_id in gone):
+            raise TaskMigratedError("tasks were taken away before they could be committed")
+        places = self._places(gone)
+        self._consumer.incremental_unassign([TopicPartition(*place) for place in places])
+        self._full -= set(places)
+        for task_id in gone:
             # Half restored is not restored: what comes back goes on from what is kept on disk.
             self._restorer.remove(task_id)
             self.tasks.drop(task_id)
-        self.tasks.suspend_all()
 
-    def _lose(self) -> None:
-        self.is_assigned = False
-        logger.warning(
-            "the tasks were given to others, without a word: they are closed as they were at the last commit"
-        )
-        raise TaskMigratedError("the partitions were lost")
+    def _begin(self, new: list[TaskId]) -> None:
+        """Take tasks over, where their last owner was; those whose state was followed need but the rest of it."""
+        if not new:
+            return
+        made = [self.tasks.take(task_id) for task_id in new]
+        started = self._starting_points([TopicPartition(*place) for place in self._places(set(new))])
+        by_place = {(topic, task.id.partition): task for task in made for topic in task.inputs}
+        for one in started:
+            by_place[one.topic, one.partition].start_at(one.topic, one.offset, *decode(metadata_of(one)))
+        for task in made:
+            followed = self._restorer.promote(task.id)
+            self._restorer.add(
+                changelog for changelog in self.tasks.changelogs(task) if changelog.store_name not in followed
+            )
+        self._consumer.incremental_assign(started)
+        # A partition that was paused when it went away is so still when it comes back.
+        self._consumer.resume(started)
+        paused = self._places(self._restorer.waiting_for() & set(new))
+        if paused:
+            self._consumer.pause([TopicPartition(*place) for place in paused])
 
     def _starting_points(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """The committed offsets, or where the source begins to read when there is none."""
@@ -382,15 +405,15 @@ class Session:
             with self._gate:
                 self._end_work(clean=clean)
         finally:
-            self._leaving = True
+            if self._member is not None:
+                self._member.close()
             self._restorer.close()
-            self._consumer.unsubscribe()
             self._consumer.close()
 
     def _end_work(self, *, clean: bool) -> None:
         try:
-            if clean and self.is_assigned:
-                self.commit()
+            if clean:
+                self.commit(last=True)
         finally:
             # Nothing is open after a commit that went well.
             self.collector.abort()

@@ -74,7 +74,7 @@ _OWN: Final = {
     "enable.idempotence": "it follows from processing.guarantee",
     "group.id": "it is the application.id",
     "isolation.level": "it follows from processing.guarantee",
-    "partition.assignment.strategy": "tasks are assigned by range, so that equal partitions stay together",
+    "partition.assignment.strategy": "tasks are assigned by where their state is",
     "transactional.id": "each thread has its own, made from the application.id",
 }
 
@@ -134,15 +134,10 @@ def _one_of(*words: str) -> Callable[[Any], str]:
     return read
 
 
-def _nothing_yet(value: Any) -> int:
-    if int(value) != 0:
-        raise ValueError("must be 0: range assignment has no place for standby tasks")
-    return 0
-
-
 _TABLE: Final = {
     setting.name: setting
     for setting in (
+        _Setting("acceptable.recovery.lag", _number(0), 10_000),
         _Setting("application.id", _text),
         _Setting("bootstrap.servers", _servers),
         _Setting("application.server", _text, ""),
@@ -154,10 +149,12 @@ _TABLE: Final = {
         _Setting("errors.dead.letter.queue.topic.name", _text),
         _Setting("group.instance.id", _text),
         _Setting("max.task.idle.ms", _ms(-1), 0),
+        _Setting("max.warmup.replicas", _number(1), 2),
         _Setting("metrics.recording.level", _one_of("INFO", DEBUG_METRICS), "INFO"),
-        _Setting("num.standby.replicas", _nothing_yet, 0),
+        _Setting("num.standby.replicas", _number(0), 0),
         _Setting("num.stream.threads", _number(1), 1),
         _Setting("poll.ms", _ms(0), 100),
+        _Setting("probing.rebalance.interval.ms", _ms(60_000), 600_000),
         _Setting("processing.exception.handler", handler_of, log_and_fail),
         _Setting("processing.guarantee", _one_of(AT_LEAST_ONCE, EXACTLY_ONCE_V2), AT_LEAST_ONCE),
         _Setting("production.exception.handler", handler_of, log_and_fail),
@@ -182,6 +179,7 @@ _OLD_NAMES: Final = {
 class StreamsConfig:
     """Kafka's constants for names and values, for those who bring a program along."""
 
+    ACCEPTABLE_RECOVERY_LAG_CONFIG = "acceptable.recovery.lag"
     APPLICATION_ID_CONFIG = "application.id"
     APPLICATION_SERVER_CONFIG = "application.server"
     AT_LEAST_ONCE = AT_LEAST_ONCE
@@ -193,9 +191,11 @@ class StreamsConfig:
     ERRORS_DEAD_LETTER_QUEUE_TOPIC_NAME_CONFIG = "errors.dead.letter.queue.topic.name"
     EXACTLY_ONCE_V2 = EXACTLY_ONCE_V2
     MAX_TASK_IDLE_MS_CONFIG = "max.task.idle.ms"
+    MAX_WARMUP_REPLICAS_CONFIG = "max.warmup.replicas"
     NUM_STANDBY_REPLICAS_CONFIG = "num.standby.replicas"
     NUM_STREAM_THREADS_CONFIG = "num.stream.threads"
     POLL_MS_CONFIG = "poll.ms"
+    PROBING_REBALANCE_INTERVAL_MS_CONFIG = "probing.rebalance.interval.ms"
     PROCESSING_EXCEPTION_HANDLER_CLASS_CONFIG = "processing.exception.handler"
     PROCESSING_GUARANTEE_CONFIG = "processing.guarantee"
     PRODUCTION_EXCEPTION_HANDLER_CLASS_CONFIG = "production.exception.handler"
@@ -214,6 +214,7 @@ class StreamsConfig:
 class StreamsSettings:
     """The settings of one application, read and checked; the fields have the names of the settings."""
 
+    acceptable_recovery_lag: int
     application_id: str
     bootstrap_servers: str
     application_server: str
@@ -225,10 +226,12 @@ class StreamsSettings:
     errors_dead_letter_queue_topic_name: str | None
     group_instance_id: str | None
     max_task_idle_ms: int
+    max_warmup_replicas: int
     metrics_recording_level: str
     num_standby_replicas: int
     num_stream_threads: int
     poll_ms: int
+    probing_rebalance_interval_ms: int
     processing_exception_handler: Handler
     processing_guarantee: str
     production_exception_handler: Handler
@@ -254,8 +257,8 @@ class StreamsSettings:
         """Where the state of this application is."""
         return Path(self.state_dir) / self.application_id
 
-    def consumer(self, client_id: str, instance_id: str | None) -> dict[str, Any]:
-        """What the consumer of a thread is made from."""
+    def consumer(self, client_id: str) -> dict[str, Any]:
+        """What the consumer of a thread is made from; it reads, and the thread's member is in the group for it."""
         own = {
             "client.id": client_id,
             "enable.auto.commit": False,
@@ -263,10 +266,7 @@ class StreamsSettings:
             "enable.partition.eof": True,
             "group.id": self.application_id,
             "isolation.level": "read_committed" if self.exactly_once else "read_uncommitted",
-            "partition.assignment.strategy": "range",
         }
-        if instance_id is not None:
-            own["group.instance.id"] = instance_id
         given = self._given(Role.CONSUMER, "consumer.", "main.consumer.")
         return {"auto.offset.reset": "earliest", **given, **own}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from moldau.streams.context import EMIT_INTERVAL_MS, TaskContext
@@ -106,13 +106,6 @@ class Input:
         taken, self.records = self.records, deque()
         return taken
 
-    def clear(self) -> None:
-        """Forget what was not processed."""
-        self.records.clear()
-        self.next_offset = self.position
-        self._head_time = None
-        self.read_to_the_end = False
-
 
 class StreamTask:
     """One partition of a sub-topology. Belongs to one thread."""
@@ -196,15 +189,10 @@ class StreamTask:
         for store, time in closed.items():
             self.context.closed_windows[store] = max(time, self.context.closed_windows.get(store, time))
 
-    def add(self, topic: str, messages: Sequence[Message], *, rebalanced: bool = False) -> None:
-        """Queue records of one input; after a rebalance without those that were fetched before it and came again.
-
-        At any other time an offset goes back only when the topic was made anew, or its reset policy has begun it anew.
-        """
+    def add(self, topic: str, messages: Sequence[Message]) -> None:
+        """Queue records of one input. An offset goes back only when the topic was made anew or is reset."""
         source = self.inputs[topic]
-        if rebalanced:
-            messages = list(_fresh(source, messages))
-        elif messages and messages[0].offset() < source.next_offset:
+        if messages and messages[0].offset() < source.next_offset:
             logger.warning(
                 "%s-%d goes on at offset %d, before %d: its records are not those that were there before",
                 topic,
@@ -424,11 +412,6 @@ class StreamTask:
         """Topic, next offset and partition time of each input that anything was processed of."""
         return [(source.topic, source.position, source.time) for source in self.inputs.values() if source.position >= 0]
 
-    def suspend(self) -> None:
-        """Forget what waits; it will be read again by whoever goes on."""
-        for source in self.inputs.values():
-            source.clear()
-
     def close(self) -> None:
         """Close the stores; nothing is flushed."""
         try:
@@ -436,15 +419,6 @@ class StreamTask:
         finally:
             if self.database is not None:
                 self.database.close()
-
-
-def _fresh(source: Input, messages: Sequence[Message]) -> Iterator[Message]:
-    """Those that were not queued or worked on before."""
-    following = source.next_offset
-    for message in messages:
-        if message.offset() >= following:
-            following = message.offset() + 1
-            yield message
 
 
 def _nobody(key: bytes, value: bytes | None, timestamp: int) -> None:

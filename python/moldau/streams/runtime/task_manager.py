@@ -1,15 +1,14 @@
-"""The tasks of one thread: made from what is assigned, fed, committed, given back.
+"""The tasks of one thread: made when they are given, fed, committed, closed when they are somebody else's.
 
-A rebalance of the range protocol takes all partitions away and gives some back. Tasks that were taken away cleanly are
-suspended with their state and go on at once when they come back; all others are closed. What is lost, not given, was
-somebody else's in between: it is closed without a commit.
+A rebalance touches only what it moves. Beside its tasks a thread keeps standbys: tasks with the same stores that read
+no input, whose changelogs are followed. One that is given the task itself goes on with what it has.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from moldau.streams.runtime.offset_metadata import encode
 from moldau.streams.runtime.restorer import Changelog
 from moldau.streams.runtime.settings import DEBUG_METRICS, StreamsSettings
 from moldau.streams.runtime.stream_task import Message, StreamTask, TaskParts
+from moldau.streams.runtime.whereabouts import contained_of
 from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import ChangelogWriter
 
@@ -62,25 +62,21 @@ class TaskManager:
         cache_entries = settings.statestore_cache_max_bytes // settings.num_stream_threads // ENTRY_BYTES
         self._cache = CacheBudget(cache_entries) if cache_entries else None
         self.tasks: dict[TaskId, StreamTask] = {}
-        self.suspended: dict[TaskId, StreamTask] = {}
+        self.standbys: dict[TaskId, StreamTask] = {}
         self._by_place: dict[Partition, StreamTask] = {}
         self._writers: dict[TaskId, dict[str, ChangelogWriter]] = {}
 
-    def assign(self, places: Iterable[Partition]) -> list[StreamTask]:
-        """Take what is assigned: tasks that were suspended go on, the others are made. Returns the ones made."""
-        wanted: dict[TaskId, list[Partition]] = {}
-        for topic, partition in places:
-            sub = self._environment.layout.sub_topology_of(topic)
-            wanted.setdefault(TaskId(sub.id, partition), []).append((topic, partition))
-        for task_id in list(self.suspended):
-            task = self.suspended.pop(task_id)
-            if task_id in wanted:
-                self.tasks[task_id] = task
-            else:
-                self._close(task)
-        made = [self._make(task_id) for task_id in sorted(wanted) if task_id not in self.tasks]
-        self._by_place = {place: self.tasks[task_id] for task_id, owned in wanted.items() for place in owned}
-        return made
+    def take(self, task_id: TaskId) -> StreamTask:
+        """Have this task from now on: the one whose state was followed, or a new one."""
+        task = self.standbys.pop(task_id, None) or self._make(task_id)
+        self.tasks[task_id] = task
+        self._by_place.update({(topic, task_id.partition): task for topic in task.inputs})
+        return task
+
+    def follow(self, task_id: TaskId) -> StreamTask:
+        """Keep a copy of the state of a task that runs elsewhere."""
+        task = self.standbys[task_id] = self._make(task_id)
+        return task
 
     def _make(self, task_id: TaskId) -> StreamTask:
         environment = self._environment
@@ -106,7 +102,7 @@ class TaskManager:
             self._cache,
         )
         try:
-            task = self.tasks[task_id] = StreamTask(task_id, sub, parts)
+            task = StreamTask(task_id, sub, parts)
         except BaseException:
             if database is not None:
                 database.close()
@@ -139,64 +135,56 @@ class TaskManager:
         if topic is not None:
             self._collector.dead_letter(topic, failure)
 
-    def changelogs(self, task: StreamTask) -> list[Changelog]:
-        """What a new task has to be restored from."""
+    def changelogs(self, task: StreamTask, *, standby: bool = False) -> list[Changelog]:
+        """What a new task has to be restored from; a copy leaves stores out that are restored from an input."""
         layout = self._environment.layout
         made = []
         for name, store in task.stores.items():
             topic = layout.source_changelogs.get(name) or layout.changelogs.get(name)
-            if topic is None:
+            if topic is None or (standby and name in layout.source_changelogs):
                 continue
-            changelog = Changelog(task.id, name, store, topic, task.id.partition, None)
+            changelog = Changelog(task.id, name, store, topic, task.id.partition, None, standby=standby)
             if name in layout.source_changelogs:
                 changelog.limit = max(task.inputs[topic].position, 0)
             table = getattr(store, "table", None)
             if task.database is not None and table is not None:
                 changelog.position = task.database.position(name)
-                changelog.keep = partial(_keep, task.database, name)
+                changelog.keep = partial(_keep, task.database, store)
                 changelog.wipe = partial(_wipe, task.database, store)
             made.append(changelog)
         return made
 
-    def suspend_all(self) -> None:
-        """Everything was committed and is taken away, perhaps to come back."""
-        for task in self.tasks.values():
-            task.suspend()
-        self.suspended.update(self.tasks)
-        self.tasks.clear()
-        self._by_place.clear()
-
     def drop(self, task_id: TaskId) -> None:
-        """Close one task that is not in a state to be kept."""
-        task = self.tasks.pop(task_id, None)
-        if task is not None:
-            self._close(task)
+        """Close a task, or a copy; what was not committed is gone."""
+        for kept in (self.tasks, self.standbys):
+            task = kept.pop(task_id, None)
+            if task is not None:
+                self._by_place = {place: one for place, one in self._by_place.items() if one is not task}
+                self._close(task)
 
     def close_all(self) -> None:
         """Close every task; what was not committed is gone."""
-        for task in [*self.tasks.values(), *self.suspended.values()]:
-            self._close(task)
-        self.tasks.clear()
-        self.suspended.clear()
-        self._by_place.clear()
+        for task_id in [*self.tasks, *self.standbys]:
+            self.drop(task_id)
 
     def _close(self, task: StreamTask) -> None:
         self._writers.pop(task.id, None)
         self._counts.tasks_closed += 1
+        # What is on disk stays in this process and makes it the first choice for the task.
+        layout, database = self._environment.layout, task.database
+        left = None if database is None else contained_of(database, task.stores, layout)
         task.close()
+        self._environment.whereabouts.note(task.id, left)
 
-    def distribute(self, messages: list[Message], *, rebalanced: bool) -> None:
-        """Put records into the queues of their tasks, and note which inputs were read to their end.
-
-        `rebalanced` says that some of them may have been fetched before partitions were assigned, and come once more.
-        """
+    def distribute(self, messages: list[Message]) -> None:
+        """Put records into the queues of their tasks, and note which inputs were read to their end."""
         by_place: dict[Partition, list[Message]] = {}
         for message in messages:
             place = message.topic(), message.partition()
             if message.error() is not None:
                 task = self._by_place.get(place)
                 if task is not None:
-                    task.add(place[0], by_place.pop(place, ()), rebalanced=rebalanced)
+                    task.add(place[0], by_place.pop(place, ()))
                     task.at_end(place[0])
                 continue
             run = by_place.get(place)
@@ -208,7 +196,7 @@ class TaskManager:
             task = self._by_place.get(place)
             # What was fetched before a rebalance may come after it.
             if task is not None:
-                task.add(place[0], run, rebalanced=rebalanced)
+                task.add(place[0], run)
 
     def full_inputs(self) -> set[Partition]:
         """Inputs with more records waiting than may wait: they wait for the task's other inputs."""
@@ -267,8 +255,10 @@ class TaskManager:
         ]
 
 
-def _keep(database: TaskDatabase, store: str, offset: int) -> None:
-    database.write({store: offset})
+def _keep(database: TaskDatabase, store: Any, offset: int) -> None:
+    """Make safe what was restored. What queries have read of it meanwhile is not true any more."""
+    database.write({store.name: offset})
+    store.close()
 
 
 def _wipe(database: TaskDatabase, store: Any) -> None:

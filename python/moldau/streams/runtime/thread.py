@@ -51,10 +51,10 @@ class StreamThread(threading.Thread):
         session = self._session
         return {} if session is None else {str(task_id): task for task_id, task in dict(session.tasks.tasks).items()}
 
-    def ready_tasks(self) -> list[StreamTask]:
-        """The tasks that are restored and at work; to be used inside of `gate.visit()`."""
+    def ready_tasks(self, *, stale: bool = False) -> list[StreamTask]:
+        """The tasks that are restored and at work, with `stale` all whose stores are here; inside of `gate.visit()`."""
         session = self._session
-        return [] if session is None else session.ready_tasks()
+        return [] if session is None else session.ready_tasks(stale=stale)
 
     def restoring(self) -> dict[str, int]:
         """What is still to be restored; to be used inside of `gate.visit()`."""

@@ -7,16 +7,22 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
+from moldau.client.membership import CommitRefusedError, FencedMemberError, GroupError, RebalanceInProgressError
+from moldau.errors import ErrorCode
 from moldau.streams import Materialized, StreamsBuilder
+from moldau.streams.errors import StreamsError
 from moldau.streams.persistent import TaskDatabase
 from moldau.streams.runtime.collector import LeftOut
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
-from moldau.streams.runtime.layout import LayoutOptions, lay_out
+from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
+from moldau.streams.runtime.outcomes import TaskMigratedError
 from moldau.streams.runtime.session import Session
 from moldau.streams.runtime.settings import load
+from moldau.streams.runtime.subscription import Given
+from moldau.streams.runtime.whereabouts import Whereabouts
 
 INPUT = ("in", 0)
 
@@ -27,25 +33,14 @@ class FakeConsumer:
     def __init__(self, config):
         self.paused = set()
         self.messages = []
-        self.committed_offsets = []
-        self.refusals = []
 
     def committed(self, partitions, timeout):
         return [TopicPartition(one.topic, one.partition, 0) for one in partitions]
 
-    def commit(self, offsets, asynchronous):
-        if self.refusals:
-            refusal = self.refusals.pop()
-            if isinstance(refusal, Exception):
-                raise refusal
-            return [SimpleNamespace(error=None), SimpleNamespace(error=refusal)]
-        self.committed_offsets.append([(one.topic, one.offset) for one in offsets])
-        return []
-
-    def assign(self, partitions):
+    def incremental_assign(self, partitions):
         pass
 
-    incremental_assign = incremental_unassign = assign
+    incremental_unassign = incremental_assign
 
     def pause(self, partitions):
         self.paused |= {(one.topic, one.partition) for one in partitions}
@@ -60,10 +55,29 @@ class FakeConsumer:
         taken, self.messages = self.messages, []
         return taken
 
-    def unsubscribe(self):
+    def close(self):
         pass
 
-    close = unsubscribe
+
+class FakeMember:
+    """A member in a stable group of one."""
+
+    def __init__(self):
+        self.is_rebalancing = False
+        self.committed = []
+        self.refusals = []
+        self.reasons = []
+
+    def commit(self, offsets, timeout_s):
+        if self.refusals:
+            raise self.refusals.pop()
+        self.committed.append([(topic, one.offset) for (topic, _), one in offsets.items()])
+
+    def rejoin(self, reason):
+        self.reasons.append(reason)
+
+    def close(self):
+        pass
 
 
 class FakeProducer:
@@ -125,26 +139,36 @@ def session(admin, tmp_path, monkeypatch):
     settings = load({"application.id": "app", "bootstrap.servers": "nowhere:9092", "state.dir": str(tmp_path)})
     environment = Environment(topology, lay_out(topology, {"in": 1}, LayoutOptions("app")), settings, "process", admin)
     made = Session(environment, 1, Gate(), ThreadCounts(), LeftOut())
+    made._member = FakeMember()
     yield made
     made.close(clean=False)
 
 
-def assign(session):
-    session._on_assign(session._consumer, [TopicPartition(*INPUT)])
+TASK = TaskId(0, 0)
+
+
+def assign(session, *, standby=False):
+    active, copies = (frozenset(), frozenset({TASK})) if standby else (frozenset({TASK}), frozenset())
+    session._take(active, copies, Given([], [], {}))
 
 
 def revoke(session):
-    session._on_revoke(session._consumer, [TopicPartition(*INPUT)])
+    session._take(frozenset(), frozenset(), Given([], [], {}))
 
 
-def test_a_rebalance_while_state_is_restored_keeps_what_came_so_far(session, admin, tmp_path):
+def changelog(session, *offsets):
+    session._restorer._consumer.messages = [
+        Record("app-counts-changelog", offset, b"a", b"\0" * 7 + bytes([offset])) for offset in offsets
+    ]
+    session._restore()
+
+
+def test_a_task_that_is_taken_away_while_it_is_restored_keeps_what_came_so_far(session, admin, tmp_path):
     admin.end = 4
     assign(session)
-    session._restorer._consumer.messages = [Record("app-counts-changelog", 0, b"a", b"\0" * 7 + b"\1")]
-    session._restore()
+    changelog(session, 0)
     assert session._consumer.paused == {INPUT}
     revoke(session)
-    assert session._callback_error is None
     database = TaskDatabase(tmp_path / "app" / "0_0" / "rocksdb")
     assert database.position("counts") == 1
     database.close()
@@ -153,14 +177,94 @@ def test_a_rebalance_while_state_is_restored_keeps_what_came_so_far(session, adm
 def test_a_partition_that_was_paused_when_it_went_away_is_read_when_it_comes_back(session, admin):
     admin.end = 4
     assign(session)
-    session._restorer._consumer.messages = [Record("app-counts-changelog", 0, b"a", b"\0" * 7 + b"\1")]
-    session._restore()
+    changelog(session, 0)
     revoke(session)
     # Nothing is left to be restored, so nothing that is read to its end will resume it.
     admin.end = 1
     assign(session)
     assert session.is_running
     assert not session._consumer.paused
+
+
+def test_what_is_taken_away_is_committed_and_the_group_is_asked_to_divide_again(session):
+    work(session)
+    revoke(session)
+    assert session._member.committed == [[("in", 1)]]
+    assert len(session._member.reasons) == 1
+    assert not session.tasks.tasks
+
+
+def test_what_stays_is_not_touched_by_a_rebalance(session):
+    work(session)
+    (task,) = session.tasks.tasks.values()
+    assign(session)
+    assert list(session.tasks.tasks.values()) == [task]
+    assert task.needs_commit
+    assert not session._member.reasons
+
+
+def test_a_copy_that_is_given_the_task_goes_on_with_what_it_has(session, admin):
+    admin.end = 1
+    assign(session, standby=True)
+    # It follows beyond what was the end when it began.
+    changelog(session, 0, 1, 2)
+    (copy,) = session.tasks.standbys.values()
+    assert session.is_running
+    assert not session.ready_tasks(stale=False)
+    assert session.ready_tasks(stale=True) == [copy]
+    admin.end = 5
+    assign(session)
+    assert session.tasks.tasks == {TASK: copy}
+    assert not session.is_running
+    assert session._consumer.paused == {INPUT}
+    changelog(session, 3, 4)
+    assert session.is_running
+    assert copy.stores["counts"].get("a")[0] == 4
+    assert not session._consumer.paused
+    assert session._counts.restored == 5
+
+
+def test_what_a_query_has_read_of_a_copy_is_not_what_the_task_goes_on_with(session, admin):
+    admin.end = 1
+    assign(session, standby=True)
+    (copy,) = session.tasks.standbys.values()
+    assert copy.stores["counts"].get("a") is None
+    changelog(session, 0, 1)
+    session._restorer.keep_standbys()
+    assert copy.stores["counts"].get("a")[0] == 1
+    changelog(session, 2)
+    admin.end = 3
+    assign(session)
+    assert copy.stores["counts"].get("a")[0] == 2
+
+
+def test_a_copy_that_has_everything_goes_on_at_once(session, admin):
+    admin.end = 3
+    assign(session, standby=True)
+    changelog(session, 0, 1, 2)
+    assign(session)
+    assert session.is_running
+    assert not session._restorer.has_work
+
+
+def test_a_copy_that_is_not_wanted_any_more_is_closed_and_kept_on_disk(session, admin, tmp_path):
+    admin.end = 3
+    assign(session, standby=True)
+    changelog(session, 0, 1)
+    revoke(session)
+    assert not session.tasks.standbys
+    assert not session._restorer.has_work
+    assert session._environment.whereabouts.positions() == {TASK: 2}
+
+
+def test_what_earlier_runs_left_on_disk_is_known_before_the_first_task(session, admin, tmp_path):
+    admin.end = 3
+    assign(session, standby=True)
+    changelog(session, 0, 1)
+    revoke(session)
+    found = Whereabouts()
+    found.look_at_disk(tmp_path / "app", session._environment.layout)
+    assert found.positions() == {TASK: 2}
 
 
 def work(session):
@@ -170,27 +274,44 @@ def work(session):
     assert session.tasks.needs_commit
 
 
-def test_offsets_that_are_refused_in_a_rebalance_are_committed_with_it(session):
+def test_nothing_is_committed_while_the_next_generation_is_on_its_way(session):
     work(session)
-    session._consumer.refusals = [KafkaException(KafkaError(KafkaError.REBALANCE_IN_PROGRESS))]
+    session._member.is_rebalancing = True
     session.commit()
-    assert session._consumer.committed_offsets == []
-    revoke(session)
-    assert session._consumer.committed_offsets == [[("in", 1)]]
+    assert session._member.committed == []
+    session._member.is_rebalancing = False
+    session.commit()
+    assert session._member.committed == [[("in", 1)]]
 
 
-def test_an_offset_that_is_refused_among_others_is_an_error(session):
+def test_offsets_that_are_refused_in_a_rebalance_are_committed_later(session):
     work(session)
-    session._consumer.refusals = [KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
-    with pytest.raises(KafkaException):
+    session._member.refusals = [RebalanceInProgressError("not now")]
+    session.commit()
+    assert session._member.committed == []
+    assert session.tasks.needs_commit
+    session.commit()
+    assert session._member.committed == [[("in", 1)]]
+
+
+def test_a_task_that_cannot_be_committed_before_it_goes_ends_the_session(session):
+    work(session)
+    session._member.refusals = [RebalanceInProgressError("not now")]
+    with pytest.raises(TaskMigratedError):
+        revoke(session)
+
+
+@pytest.mark.parametrize("refusal", [CommitRefusedError("gone"), FencedMemberError("fenced")])
+def test_a_commit_of_somebody_who_is_no_member_any_more_ends_the_session(session, refusal):
+    work(session)
+    session._member.refusals = [refusal]
+    with pytest.raises(TaskMigratedError):
+        session.commit()
+
+
+def test_offsets_that_are_refused_for_good_are_an_error(session):
+    work(session)
+    session._member.refusals = [GroupError("not authorised", ErrorCode.TOPIC_AUTHORIZATION_FAILED)]
+    with pytest.raises(StreamsError, match="not authorised"):
         session.commit()
     assert session.tasks.needs_commit
-
-
-def test_an_assignment_that_comes_while_the_session_closes_asks_the_cluster_nothing(session, monkeypatch):
-    asked = []
-    monkeypatch.setattr(session._consumer, "committed", lambda *_args, **_more: asked.append(1))
-    monkeypatch.setattr(session._consumer, "close", lambda: assign(session))
-    session.close(clean=True)
-    assert not asked
-    assert session._callback_error is None

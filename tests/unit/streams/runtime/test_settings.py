@@ -40,7 +40,7 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
                 "processing.guarantee": "exactly_once",
                 "enable.auto.commit": True,
                 "consumer.group.id": "mine",
-                "num.standby.replicas": 1,
+                "num.standby.replicas": -1,
                 "processing.exception.handler": "LogAndGoOn",
             }
         )
@@ -50,7 +50,7 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
     assert "processing.guarantee: must be at_least_once or exactly_once_v2, not 'exactly_once'" in text
     assert "enable.auto.commit: is not for you to set: offsets are committed by the application" in text
     assert "consumer.group.id: is not for you to set: it is the application.id" in text
-    assert "num.standby.replicas: must be 0" in text
+    assert "num.standby.replicas: must be" in text
     assert "application.id: must be given" in text
     assert "processing.exception.handler: there is no handler 'LogAndGoOn': give a function, or one of" in text
 
@@ -68,7 +68,7 @@ def test_what_is_for_clients_goes_to_those_who_read_it():
             "topic.min.insync.replicas": 2,
         }
     )
-    main, restore = settings.consumer("c", None), settings.restore_consumer("r")
+    main, restore = settings.consumer("c"), settings.restore_consumer("r")
     producer, admin = settings.producer("p", "t"), settings.admin("a")
     assert (main["auto.offset.reset"], main["fetch.min.bytes"], restore["fetch.min.bytes"]) == ("latest", 9, 7)
     assert "linger.ms" not in main
@@ -82,6 +82,6 @@ def test_exactly_once_is_transactions_on_one_side_and_committed_reads_on_the_oth
     settings = load({**GIVEN, "processing.guarantee": "exactly_once_v2"})
     assert settings.producer("p", "app-1")["transactional.id"] == "app-1"
     assert settings.producer("p", "app-1")["transaction.timeout.ms"] == 10_000
-    assert settings.consumer("c", None)["isolation.level"] == "read_committed"
+    assert settings.consumer("c")["isolation.level"] == "read_committed"
     assert settings.restore_consumer("r")["isolation.level"] == "read_committed"
     assert "transactional.id" not in load(GIVEN).producer("p", "app-1")

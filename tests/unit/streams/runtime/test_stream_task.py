@@ -116,24 +116,6 @@ def test_the_order_is_that_of_the_extracted_times():
     assert out == ["3", "4", "1", "2"]
 
 
-def test_what_was_fetched_before_a_rebalance_and_again_after_it_is_worked_on_once(caplog):
-    task, out = task_of(["a"])
-    task.start_at("a", 2, -1, {})
-    task.add("a", [*records(1, 2, 3), *records(3, 4, start=2)], rebalanced=True)
-    task.process(0)
-    assert out == ["3", "4"]
-    assert task.positions() == [("a", 4, 4)]
-    assert not caplog.text
-
-
-def test_a_suspended_task_forgets_what_it_did_not_work_on():
-    task, _ = task_of(["a", "b"])
-    task.add("a", records(1))
-    task.suspend()
-    assert task.buffered == 0
-    assert not task.needs_commit
-
-
 @pytest.mark.parametrize("partition_time", [-1, 77])
 def test_stream_time_goes_on_where_the_last_owner_was(partition_time):
     task, _ = task_of(["a"])
