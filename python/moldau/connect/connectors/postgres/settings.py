@@ -13,11 +13,12 @@ from moldau.connect.connectors.postgres.columns import ColumnRules
 from moldau.connect.connectors.postgres.connection import Server
 from moldau.connect.connectors.postgres.events import EventSettings
 from moldau.connect.connectors.postgres.filters import Predicate, TableFilter, any_of, included, split_list
-from moldau.connect.connectors.postgres.naming import Topics, adjuster, field_adjuster
+from moldau.connect.connectors.postgres.naming import Topics
 from moldau.connect.connectors.postgres.properties import default_of
 from moldau.connect.connectors.postgres.table import Shape
 from moldau.connect.connectors.postgres.types import Modes
 from moldau.connect.errors import ConfigError
+from moldau.connect.name_adjustment import adjuster, field_adjuster
 
 _KEY_COLUMNS = re.compile(r"^\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*$")
 # What libpq calls the settings under `database.`.

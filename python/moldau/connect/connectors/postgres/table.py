@@ -14,7 +14,7 @@ from moldau.connect.connectors.postgres import source_info
 from moldau.connect.connectors.postgres.catalog import Column, Table, TableId, TypeInfo, Types
 from moldau.connect.connectors.postgres.columns import ColumnRules, is_characters
 from moldau.connect.connectors.postgres.defaults import default_value
-from moldau.connect.connectors.postgres.naming import Adjust, Topics
+from moldau.connect.connectors.postgres.naming import Topics
 from moldau.connect.connectors.postgres.pgoutput import UNCHANGED, RawRow
 from moldau.connect.connectors.postgres.source_types import source_type_parameters
 from moldau.connect.connectors.postgres.text import Parse
@@ -25,6 +25,7 @@ from moldau.connect.connectors.postgres.types import (
 )
 from moldau.connect.data import Schema, SchemaBuilder, Struct
 from moldau.connect.errors import DataError
+from moldau.connect.name_adjustment import Adjust
 
 ENVELOPE_VERSION: Final = 2
 # Overhead that `varchar(n)` and `char(n)` count into their modifier (manual, pg_attribute.atttypmod).

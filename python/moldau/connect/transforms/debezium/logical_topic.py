@@ -13,9 +13,9 @@ from typing import Any, Final
 from moldau.connect.config_def import ConfigDef, Importance, invalid
 from moldau.connect.config_def import Type as Kind
 from moldau.connect.config_validators import NonEmptyString
-from moldau.connect.connectors.postgres.naming import adjuster
 from moldau.connect.data import Schema, SchemaBuilder, Struct
 from moldau.connect.java_regex import JavaRegexError, JavaRegexValidator, Replacement, compile_java
+from moldau.connect.name_adjustment import adjuster
 from moldau.connect.records import ConnectRecord
 from moldau.connect.transforms.debezium.base import ENVELOPE, DebeziumTransformation, OneOf, is_envelope, row_of, word
 
