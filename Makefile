@@ -60,8 +60,8 @@ test-guide-transactions: build ## the guide's transactional programs under KILLS
 	$(PYTHON) -m tests.fault.guide_transactions --kills $(or $(KILLS),1000) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test-faults-connect
-test-faults-connect: build ## CDC into a lake under kill -9 for DURATION seconds (300), from SEED or a new one
-	$(PYTHON) -m tests.fault.connect --duration $(or $(DURATION),300) $(if $(SEED),--seed $(SEED))
+test-faults-connect: build ## CDC into a lake under kill -9 for DURATION seconds (300), from SEED or a new one; EXACTLY_ONCE=1 for such runs alone
+	$(PYTHON) -m tests.fault.connect --duration $(or $(DURATION),300) $(if $(SEED),--seed $(SEED)) $(if $(EXACTLY_ONCE),--once)
 
 .PHONY: suite-franz-go suite-librdkafka suite-librdkafka-consumer suite-confluent-kafka-python
 suite-franz-go: build ## franz-go's own tests against a node (2 minutes; part of `make test`)

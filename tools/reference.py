@@ -63,7 +63,40 @@ def pages() -> dict[str, str]:
         "metrics.md": metrics(),
         "registry-api.md": registry_api(),
         "connect-transforms.md": connect_transforms(),
+        "connect-worker.md": connect_worker(),
     }
+
+
+WORKER_PAGE = """\
+# Settings of a Connect worker
+
+{generated}
+The names are Kafka Connect's; they stand in the properties file of `moldau connect run worker.properties`, or behind
+`-X`. What they are for stands in [the guide](../guides/connect.md).
+
+{table}
+
+What stands below {prefixes} is handed on: to the converters, to the clients of connectors (and of the worker itself),
+to the config providers, to the topics that the worker creates. `security.*`, `sasl.*`, `ssl.*` hold for all clients.
+Settings of Kafka's workers that are not here are accepted and have no effect; one that looks like a typing mistake is
+named in a warning, with the nearest one.
+"""
+
+
+def connect_worker() -> str:
+    """What a worker can be told."""
+    from moldau.connect.runtime.settings import HANDED_ON, SETTINGS
+
+    rows = (
+        (f"`{each.name}`", each.kind.__name__, "" if each.default is None else f"`{each.default}`", each.doc)
+        for each in SETTINGS
+    )
+    prefixes = [f"`{each}`" for each in HANDED_ON]
+    return WORKER_PAGE.format(
+        generated=GENERATED,
+        table=table(("setting", "type", "default", "what it is"), rows),
+        prefixes=", ".join(prefixes[:-1]) + f" and {prefixes[-1]}",
+    )
 
 
 def connect_transforms() -> str:

@@ -10,6 +10,7 @@ import random
 from pathlib import Path
 
 import pytest
+from tests.fault.connect.numbers import JUNK, judge_numbers
 from tests.fault.connect.planted import BUGS
 from tests.fault.connect.run import Run
 from tests.fault.connect.shop import Change
@@ -27,7 +28,18 @@ def test_rows_reach_the_lake_once_over_kills_of_everything(tmp_path: Path):
     assert verdict.counts["rows in the lake"] > 100, verdict.report()
 
 
+@pytest.mark.timeout(600)
+def test_each_record_of_sources_in_transactions_is_there_once_over_kills_of_everything(tmp_path: Path):
+    run = Run(tmp_path / "run", seed=12, store="folder", once=True)
+    faults = ("kill worker", "kill node", "kill both workers", "kill postgres", "kill worker", "kill everything")
+    verdict = run.judged(0, faults)
+    assert not verdict.anomalies, f"{verdict.report()}\n{run.folder}"
+    assert verdict.counts["changes committed"] > 200, verdict.report()
+    assert verdict.counts["numbers"] > 1000, verdict.report()
+
+
 PLANTED = {
+    "keep-offsets-behind-the-transaction": ("kill both workers", "number twice"),
     "commit-before-the-upload": ("kill both workers", "lost offset"),
     "keep-offsets-of-what-is-on-its-way": ("kill node and workers", "skipped change"),
     "begin-again-at-the-open-file": ("store busy", "offset twice"),
@@ -40,7 +52,8 @@ PLANTED = {
 )
 def test_a_bug_that_was_planted_in_the_workers_is_found_and_named(bug: str, tmp_path: Path):
     fault, anomaly = PLANTED[bug]
-    run = Run(tmp_path / "run", seed=7, bug=bug, store="bucket" if fault == "store busy" else "folder", once=False)
+    store = "bucket" if fault == "store busy" else "folder"
+    run = Run(tmp_path / "run", seed=7, bug=bug, store=store, once=bug == "keep-offsets-behind-the-transaction")
     verdict = run.judged(0, [fault] * (2 if bug == "commit-before-the-upload" else 6))
     assert anomaly in verdict.anomalies, f"{verdict.report()}\n{run.folder}"
 
@@ -57,6 +70,27 @@ def test_rows_reach_the_lake_for_as_long_as_is_asked(tmp_path: Path):
 
 
 # The verdict.
+
+IN_ORDER = [("0-0", "0"), ("0-1", "1"), ("0-2", "2"), ("0-3", "3"), ("0-4", "4"), ("0-0", "5")]
+STORED = [{"partition": {"task": "0"}, "offset": {"n": 5}}]
+
+
+@pytest.mark.parametrize(
+    ("records", "found"),
+    [
+        (IN_ORDER, []),
+        ([*IN_ORDER[1:5], IN_ORDER[0], IN_ORDER[5]], []),
+        ([*IN_ORDER, ("0-0", "5")], ["number twice"]),
+        ([*IN_ORDER[1:5], IN_ORDER[5], IN_ORDER[0]], ["numbers out of order", "numbers out of order"]),
+        (IN_ORDER[:5], ["lost number"]),
+        ([*IN_ORDER, ("0-1", "6")], ["number without its offset"]),
+        ([*IN_ORDER, ("0-1", JUNK)], ["aborted record"]),
+        ([], ["lost number"]),
+    ],
+)
+def test_numbers_are_judged_by_what_is_stored(records: list[tuple[str, str]], found: list[str]):
+    anomalies = judge_numbers(records, STORED).anomalies
+    assert [name for name, cases in anomalies.items() for _ in cases] == found
 
 
 def changes(*ops: str, key: int = 1) -> list[Change]:

@@ -91,15 +91,22 @@ def run_worker(given: dict[str, str], connectors: Sequence[dict[str, str | None]
             say(f"offsets  {settings['offset.storage.file.filename']}; nothing is shared with other workers")
         say("stop     Ctrl-C")
 
-    # A record is a dozen small objects that live for one batch: with Python's thresholds the collector looks through
-    # them several times in each batch, and finds nothing.
-    gc.set_threshold(COLLECT_AFTER, 20, 50)
+    let_batches_pass()
     try:
         run(settings, connectors, ready)
     except (HttpAddressError, ConfigError) as error:
         raise RefusedError(str(error)) from error
     except ConnectError as error:
         raise (RefusedError if connectors else NoConnectionError)(str(error)) from error
+
+
+def let_batches_pass() -> None:
+    """Have the collector look less often.
+
+    A record is a dozen small objects that live for one batch: with Python's thresholds it looks through them several
+    times in each batch, and finds nothing.
+    """
+    gc.set_threshold(COLLECT_AFTER, 20, 50)
 
 
 def _knock(servers: str) -> None:
@@ -125,6 +132,7 @@ class ConnectBeside:
 
         listeners = f"http://{self._host}:{self._port}"
         settings = WorkerSettings({"bootstrap.servers": bootstrap_servers, "listeners": listeners})
+        let_batches_pass()
         self._worker = ConnectThread(settings)
         self._worker.start_soon()
         self._starting = threading.Thread(target=self._announce, args=(self._worker, then), daemon=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import signal
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from moldau.client import AdminClient
@@ -33,7 +31,7 @@ from moldau.connect.runtime.stores import (
     TopicStatusStore,
 )
 from moldau.connect.runtime.worker import Worker
-from moldau.http import HttpServer
+from moldau.http import HttpServer, Ready, ServiceThread, run_until_a_signal
 
 logger: Final = logging.getLogger("moldau.connect")
 
@@ -165,26 +163,13 @@ def advertised(settings: WorkerSettings, url: str) -> str:
     return f"{host}:{settings['rest.advertised.port'] or parts.port}"
 
 
-def run(settings: WorkerSettings, connectors: Sequence[ConnectorConfig], ready: Callable[[str], None]) -> None:
+def run(settings: WorkerSettings, connectors: Sequence[ConnectorConfig], ready: Ready) -> None:
     """Run in the foreground until SIGTERM or SIGINT. Raises what `ConnectWorker.start` raises."""
-    asyncio.run(_until_a_signal(settings, connectors, ready))
-
-
-async def _until_a_signal(
-    settings: WorkerSettings, connectors: Sequence[ConnectorConfig], ready: Callable[[str], None]
-) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for which in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(which, stop.set)
-    await serve(settings, connectors, stop, ready)
+    run_until_a_signal(partial(serve, settings, connectors), ready)
 
 
 async def serve(
-    settings: WorkerSettings,
-    connectors: Sequence[ConnectorConfig],
-    stop: asyncio.Event,
-    ready: Callable[[str], None],
+    settings: WorkerSettings, connectors: Sequence[ConnectorConfig], stop: asyncio.Event, ready: Ready
 ) -> None:
     """Run until `stop` is set; `ready` is called with the URL once requests are answered."""
     worker = ConnectWorker(settings, connectors)
@@ -204,69 +189,11 @@ async def serve(
         await worker.stop()
 
 
-class ConnectThread:
-    """A worker with an event loop of its own, for a program that has something else to do."""
+class ConnectThread(ServiceThread):
+    """A worker with an event loop of its own, for a program that has something else to do.
+
+    `start` raises what `ConnectWorker.start` raises.
+    """
 
     def __init__(self, settings: WorkerSettings, connectors: Sequence[ConnectorConfig] = ()) -> None:
-        self._settings = settings
-        self._connectors = connectors
-        self._thread = threading.Thread(target=self._run, name="moldau-connect", daemon=True)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._started = threading.Event()
-        self._closed = False
-        self._error: BaseException | None = None
-        self.url = ""
-
-    def start(self) -> str:
-        """Return the URL when requests are answered. Raises what `ConnectWorker.start` raises."""
-        self.start_soon()
-        return self.wait()
-
-    def start_soon(self) -> None:
-        """Return at once; `wait` says how it went."""
-        self._thread.start()
-
-    def wait(self) -> str:
-        """Return the URL when requests are answered. Raises what `ConnectWorker.start` raises."""
-        self._started.wait()
-        if self._error is not None:
-            raise self._error
-        return self.url
-
-    def close(self) -> None:
-        """Stop, also in the middle of the start; returns when everything is closed."""
-        # The flag first: a thread that has no loop yet sees it once it has one.
-        self._closed = True
-        if self._loop is not None and self._stop is not None:
-            # The loop may be closed by now: it failed, or was stopped before.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except BaseException as error:  # noqa: BLE001 (whatever it is, it belongs to whoever waits in `start`)
-            self._error = error
-        finally:
-            self._started.set()
-
-    async def _main(self) -> None:
-        stop = asyncio.Event()
-        self._stop, self._loop = stop, asyncio.get_running_loop()
-        if self._closed:
-            stop.set()
-
-        def ready(url: str) -> None:
-            self.url = url
-            self._started.set()
-
-        await serve(self._settings, self._connectors, stop, ready)
+        super().__init__(partial(serve, settings, connectors), "moldau-connect")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Self
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from moldau.http import HttpServer
+from moldau.http import HttpServer, Ready, ServiceThread, run_until_a_signal
 from moldau.registry.errors import LeaderGoneError, forwarding_failed
 from moldau.registry.registry import Registry
 from moldau.registry.rest.app import FORWARDED, Answer, Asked, RegistryApp
@@ -89,23 +86,15 @@ class RegistryServer:
         return Answer(answer.status_code, answer.content, content_type.encode() if content_type else None)
 
 
-def run(settings: RegistrySettings, ready: Callable[[str], None]) -> None:
+def run(settings: RegistrySettings, ready: Ready) -> None:
     """Run in the foreground until SIGTERM or SIGINT.
 
     Raises what `RegistryServer.start` raises.
     """
-    asyncio.run(_until_a_signal(settings, ready))
+    run_until_a_signal(partial(serve, settings), ready)
 
 
-async def _until_a_signal(settings: RegistrySettings, ready: Callable[[str], None]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for which in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(which, stop.set)
-    await serve(settings, stop, ready)
-
-
-async def serve(settings: RegistrySettings, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
+async def serve(settings: RegistrySettings, stop: asyncio.Event, ready: Ready) -> None:
     """Run until `stop` is set; `ready` is called with the URL once requests are answered."""
     server = RegistryServer(settings)
     await server.start()
@@ -116,68 +105,11 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event, ready: Callable
         await server.stop()
 
 
-class RegistryThread:
-    """A registry with an event loop of its own, for a program that has something else to do."""
+class RegistryThread(ServiceThread):
+    """A registry with an event loop of its own, for a program that has something else to do.
+
+    `start` raises what `RegistryServer.start` raises.
+    """
 
     def __init__(self, settings: RegistrySettings) -> None:
-        self._settings = settings
-        self._thread = threading.Thread(target=self._run, name="moldau-registry", daemon=True)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._started = threading.Event()
-        self._closed = False
-        self._error: BaseException | None = None
-        self.url = ""
-
-    def start(self) -> str:
-        """Return the URL when requests are answered. Raises what `RegistryServer.start` raises."""
-        self.start_soon()
-        return self.wait()
-
-    def start_soon(self) -> None:
-        """Return at once; `wait` says how it went."""
-        self._thread.start()
-
-    def wait(self) -> str:
-        """Return the URL when requests are answered. Raises what `RegistryServer.start` raises."""
-        self._started.wait()
-        if self._error is not None:
-            raise self._error
-        return self.url
-
-    def close(self) -> None:
-        """Stop, also in the middle of the start; returns when everything is closed."""
-        # The flag first: a thread that has no loop yet sees it once it has one.
-        self._closed = True
-        if self._loop is not None and self._stop is not None:
-            # The loop may be closed by now: it failed, or was stopped before.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except BaseException as error:  # noqa: BLE001 (whatever it is, it belongs to whoever waits in `start`)
-            self._error = error
-        finally:
-            self._started.set()
-
-    async def _main(self) -> None:
-        stop = asyncio.Event()
-        self._stop, self._loop = stop, asyncio.get_running_loop()
-        if self._closed:
-            stop.set()
-
-        def ready(url: str) -> None:
-            self.url = url
-            self._started.set()
-
-        await serve(self._settings, stop, ready)
+        super().__init__(partial(serve, settings), "moldau-registry")

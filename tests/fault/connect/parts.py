@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 from bench.versus import peers
 from bench.versus.broker_process import free_port
+from tests.fault.connect import numbers
 from tests.fault.connect.shop import DATABASE, TABLES
 from tests.fault.connect.weather import StormyBucket
 from tests.fault.records import create_topic
@@ -97,7 +98,7 @@ class Folder:
 class Parts:
     """All of them. `store` is one of `bucket` and `folder`; `bug` one of `tests.fault.connect.planted`.
 
-    `once`: the source writes in transactions.
+    `once`: sources write in transactions, and beside the database there is one of numbers.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Parts:
             )
             stack.callback(lambda: self.node.is_running() and self.node.kill())
             self.node.start()
-            for topic in TOPICS:
+            for topic in (*TOPICS, *([numbers.TOPIC] if self.once else [])):
                 create_topic(self.node.bootstrap_servers, topic, PARTITIONS)
             stack.callback(lambda: [worker.kill() for worker in self.workers])
             for number in range(WORKERS):
@@ -160,6 +161,8 @@ class Parts:
             **self.postgres.connector_settings(DATABASE),
         }
         self.create(SOURCE, source)
+        if self.once:
+            self.create(numbers.NAME, self._numbers())
         form = self.chance.choice(("parquet.Parquet", "json.Json", "avro.Avro"))
         self.sink_settings = {
             "connector.class": "io.confluent.connect.s3.S3SinkConnector",
@@ -180,6 +183,18 @@ class Parts:
             **self.lake.settings,
         }
         self.create(SINK, self.sink_settings)
+
+    def _numbers(self) -> dict[str, str]:
+        text = "org.apache.kafka.connect.storage.StringConverter"
+        return {
+            "connector.class": "tests.fault.connect.numbers:Numbers",
+            "tasks.max": str(numbers.TASKS),
+            "exactly.once.support": "required",
+            "key.converter": text,
+            "value.converter": text,
+            **self.chance.choice(numbers.BOUNDARIES),
+            **self.chance.choice(({}, {"offsets.storage.topic": "offsets-of-numbers"})),
+        }
 
     def _partitioner(self) -> dict[str, str]:
         storage = "io.confluent.connect.storage.partitioner"

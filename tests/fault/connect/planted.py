@@ -46,7 +46,24 @@ def begin_again_at_the_open_file() -> None:
     PartitionWriter.restart_offset = restart_offset
 
 
+def keep_offsets_behind_the_transaction() -> None:
+    """Exactly once: the offsets are written when the transaction of the records is committed, not in it."""
+    from moldau.connect.runtime.exactly_once_task import ExactlyOnceSourceTask
+
+    commit = ExactlyOnceSourceTask._commit
+
+    def commit_records_first(self: Any) -> None:
+        entries = list(self._offsets.values())
+        self._offsets.clear()
+        commit(self)
+        if entries:
+            self.parts.offsets.put(self.id.connector, entries)
+
+    ExactlyOnceSourceTask._commit = commit_records_first
+
+
 BUGS = {
+    "keep-offsets-behind-the-transaction": keep_offsets_behind_the_transaction,
     "commit-before-the-upload": commit_before_the_upload,
     "keep-offsets-of-what-is-on-its-way": keep_offsets_of_what_is_on_its_way,
     "begin-again-at-the-open-file": begin_again_at_the_open_file,

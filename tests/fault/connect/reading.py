@@ -12,6 +12,7 @@ import fastavro
 import pyarrow.parquet as pq
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
+from tests.fault.connect.numbers import TOPIC
 from tests.fault.connect.parts import PARTITIONS, SINK, TOPICS
 from tests.fault.connect.verdict import TOMBSTONE, Event, Place, Row
 from tests.fault.records import PATIENT
@@ -62,6 +63,25 @@ class Reader:
 
     def close(self) -> None:
         self._consumer.close()
+
+
+def numbers_in(bootstrap_servers: str) -> list[tuple[str, str]]:
+    """Keys and values of the numbers that are committed, those of a partition in their order."""
+    settings = {"bootstrap.servers": bootstrap_servers, "group.id": "judge", "isolation.level": "read_committed"}
+    consumer = Consumer({**settings, "enable.partition.eof": True, **PATIENT})
+    consumer.assign([TopicPartition(TOPIC, number, 0) for number in range(PARTITIONS)])
+    found: list[tuple[str, str]] = []
+    ended: set[int] = set()
+    deadline = time.monotonic() + 60
+    while len(ended) < PARTITIONS:
+        assert time.monotonic() < deadline, f"{TOPIC} was not read to its end"
+        for message in consumer.consume(5000, 0.2):
+            if message.error() is not None:
+                ended.add(message.partition())
+            else:
+                found.append((message.key().decode(), message.value().decode()))
+    consumer.close()
+    return found
 
 
 def event_of(message: Message) -> Event:

@@ -11,17 +11,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import KafkaException
+from tests.fault.connect import numbers
 from tests.fault.connect.faults import possible_faults
 from tests.fault.connect.parts import SINK, SOURCE, Parts
-from tests.fault.connect.reading import Reader, committed_offsets, rows_of
+from tests.fault.connect.reading import Reader, committed_offsets, numbers_in, rows_of
 from tests.fault.connect.shop import Writer, committed_changes, make_shop
 from tests.fault.connect.verdict import TOMBSTONE, Place, Verdict, judge_lake, judge_topics
 
 WRITERS = 3
 PEACE_WITHIN_S = 120
 PAUSE_S = (0, 0.5, 2, 5)
+FENCED = "another one has taken over the work of task"
 STORES = ("bucket", "folder")
 
 
@@ -42,6 +45,7 @@ class Run:
             self.once = once
         self._parts = Parts(folder, store or place, self._chance, bug, once=self.once)
         self._settled: dict[Place, int] = {}
+        self._stored_numbers: list[dict[str, Any]] = []
         self._restarted: set[str] = set()
 
     def judged(self, duration_s: float, faults: Sequence[str] = ()) -> Verdict:
@@ -104,13 +108,17 @@ class Run:
             if (status := worker.process.poll()) is not None:
                 self.verdict.found("worker ended", f"{worker.url} ended with {status}: see {worker.log}")
                 worker.start()
-        for connector in (SOURCE, SINK):
+        for connector in (SOURCE, SINK, *([numbers.NAME] if self.once else [])):
             status = self._parts.ask("GET", f"/connectors/{connector}/status")
             if status is None:
                 continue
             for part in (status["connector"], *status["tasks"]):
                 if part["state"] == "FAILED" and part["trace"] not in self._restarted:
                     self._restarted.add(part["trace"])
+                    if FENCED in part["trace"]:
+                        # Of a worker that was stopped while another one took over: so it has to be.
+                        self.verdict.counts["tasks shut out"] += 1
+                        continue
                     self.verdict.found("failed task", f"{connector}: {part['trace'].strip().splitlines()[-1]}")
                     self._note(part["trace"])
             if any(part["state"] == "FAILED" for part in (status["connector"], *status["tasks"])):
@@ -145,8 +153,19 @@ class Run:
         while (waiting := self._most_waiting()) >= int(self._parts.sink_settings["flush.size"]):
             assert time.monotonic() < deadline, f"the sink has not written {waiting} records of a partition"
             self._pass(0.3)
+        if self.once:
+            self._stop_counting()
         for wrong in self._parts.stop_workers():
             self.verdict.found("worker ended", wrong)
+
+    def _stop_counting(self) -> None:
+        deadline = time.monotonic() + PEACE_WITHIN_S
+        place = f"/connectors/{numbers.NAME}"
+        self._parts.ask("PUT", f"{place}/stop")
+        while (self._parts.ask("GET", f"{place}/status") or {}).get("tasks") != []:
+            assert time.monotonic() < deadline, "the tasks of the numbers do not stop"
+            self._pass(0.1)
+        self._stored_numbers = self._parts.ask("GET", f"{place}/offsets")["offsets"]
 
     def _most_waiting(self) -> int:
         """Records of a partition that are not committed by the sink: so many are in open files, or on their way."""
@@ -163,10 +182,14 @@ class Run:
         self._changes = committed_changes(self._parts.postgres)
         self._rows = rows_of(self._parts.lake.objects())
         committed = committed_offsets(self._parts.node.bootstrap_servers)
-        for each in (
+        verdicts = [
             judge_topics(self._changes, self._reader.events, once=self.once, settled=self._settled),
             judge_lake(self._reader.events, self._rows, committed),
-        ):
+        ]
+        if self.once:
+            found = numbers_in(self._parts.node.bootstrap_servers)
+            verdicts.append(numbers.judge_numbers(found, self._stored_numbers))
+        for each in verdicts:
             self.verdict.counts += each.counts
             for name, cases in each.anomalies.items():
                 self.verdict.anomalies[name] += cases

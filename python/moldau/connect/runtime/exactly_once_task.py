@@ -21,7 +21,7 @@ from confluent_kafka import KafkaError, KafkaException
 from moldau.connect.errors import ConnectError
 from moldau.connect.records import SourceRecord
 from moldau.connect.runtime.fenced_writer import patiently
-from moldau.connect.runtime.fencing import Gate
+from moldau.connect.runtime.fencing import Gate, TakenOverError
 from moldau.connect.runtime.names import TargetState, TaskId
 from moldau.connect.runtime.offsets import Entry
 from moldau.connect.runtime.pipeline import Outgoing
@@ -91,7 +91,7 @@ class ExactlyOnceSourceTask(SourceTaskRunner):
             if self.stopping:
                 return False
             raise ConnectError(f"task {self.id} cannot begin to write in transactions: {_text(error)}") from error
-        self._gate.still_holds(self.id, self._generation)
+        self._gate.still_holds(self.id, self._generation, lambda: self.stopping)
         return not self.stopping
 
     def _begin(self) -> None:
@@ -232,7 +232,7 @@ class ExactlyOnceSourceTask(SourceTaskRunner):
                     "offset commit interval (if using interval-based transaction boundaries), or use the 'poll' "
                     "transaction boundary (if the connector is not already configured to use it)."
                 )
-            return ConnectError(
+            return TakenOverError(
                 f"{doing}: another one has taken over the work of task {self.id}, which writes no more; nothing of its "
                 f"last transaction is seen by readers of committed records ({reason.str()})"
             )

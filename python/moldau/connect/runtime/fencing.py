@@ -32,13 +32,17 @@ FenceProducers = Callable[[str, Config, int], None]
 """Take over the transactional ids of a connector's first so many tasks: its name, its configuration, how many."""
 
 
+class TakenOverError(ConnectError):
+    """Another one has taken the transactional id of a task: what this one writes counts no more."""
+
+
 class Gate(Protocol):
     """What a task has to pass."""
 
     def let_in(self, task: TaskId, generation: int, given_up: Callable[[], bool]) -> None:
         """Before it takes its transactional id. Raises ConnectError."""
 
-    def still_holds(self, task: TaskId, generation: int) -> None:
+    def still_holds(self, task: TaskId, generation: int, given_up: Callable[[], bool]) -> None:
         """After it has. Raises ConnectError."""
 
 
@@ -71,9 +75,11 @@ class Fencing:
                 logger.info("task %s waits for a round of fencing: %s", task, error)
             time.sleep(LOOK_AGAIN_S)
 
-    def still_holds(self, task: TaskId, generation: int) -> None:
+    def still_holds(self, task: TaskId, generation: int, given_up: Callable[[], bool]) -> None:
         """See that there is no newer set of tasks, and that the task is this worker's. Raises ConnectError."""
-        self._configs.refresh()
+        self._configs.refresh(given_up)
+        if given_up():
+            return
         state = self._configs.snapshot()
         if state.generations.get(task.connector) != generation:
             raise ConnectError(
@@ -91,6 +97,7 @@ class Fencing:
         if not self._membership.leads:
             raise ElsewhereError("Only the leader may perform zombie fencing.", self._membership.leader_url)
         with self._locks.setdefault(name, threading.Lock()):
+            self._configs.lead()
             self._configs.refresh()
             state = self._configs.snapshot()
             if name not in state.connectors:

@@ -27,7 +27,7 @@ from moldau.connect.errors import ConnectError
 from moldau.connect.runtime import session_keys
 from moldau.connect.runtime.config_provider import with_variables_of
 from moldau.connect.runtime.config_records import Change, Config, ConfigState, Event, RestartRequest
-from moldau.connect.runtime.fencing import Fencing
+from moldau.connect.runtime.fencing import Fencing, TakenOverError
 from moldau.connect.runtime.leader_requests import LeaderRequests
 from moldau.connect.runtime.membership import Membership
 from moldau.connect.runtime.names import ConnectorType, State, TargetState, TaskId
@@ -150,6 +150,10 @@ class Herder:
         self._serve_requests()
         state = self.configs.snapshot()
         if self.membership.settle(state):
+            if self.membership.leads:
+                self.configs.lead()
+            else:
+                self.configs.follow()
             self._renew_key(state)
             self._restart_as_asked(state)
             self._make_it_so(state)
@@ -364,16 +368,22 @@ class Herder:
         self._say(task, State.PAUSED, version=version)
 
     def on_failure(self, task: TaskId, error: BaseException) -> None:
+        if isinstance(error, TakenOverError) and self._is_elsewhere(task):
+            # Who has it says what it is.
+            return
         self._say(task, State.FAILED, error=error, version=self.worker.version_of_task(task))
 
     def on_shutdown(self, task: TaskId) -> None:
         self._say_unassigned(task)
 
     def _say_unassigned(self, subject: Subject) -> None:
-        """Unless another worker has taken it over and says so already."""
-        status = self.statuses.get(subject)
-        if status is None or status.worker_id == self.worker_id:
+        if not self._is_elsewhere(subject):
             self._say(subject, State.UNASSIGNED)
+
+    def _is_elsewhere(self, subject: Subject) -> bool:
+        """Whether another worker has taken it over, and says so already."""
+        status = self.statuses.get(subject)
+        return status is not None and status.worker_id != self.worker_id
 
     def _say(
         self, subject: Subject, state: State, *, error: BaseException | None = None, version: str | None = None

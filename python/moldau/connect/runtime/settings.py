@@ -81,7 +81,7 @@ _CLIENT_NAMES: Final = (
     "metadata.max.age.ms",
     "connections.max.idle.ms",
 )
-_OPEN_PREFIXES: Final = (
+HANDED_ON: Final = (
     "key.converter.",
     "value.converter.",
     "header.converter.",
@@ -92,6 +92,10 @@ _OPEN_PREFIXES: Final = (
     "config.storage.",
     "offset.storage.",
     "status.storage.",
+)
+"""What stands below these is for others to read."""
+_OPEN_PREFIXES: Final = (
+    *HANDED_ON,
     "internal.",
     "listeners.",
     "rest.",

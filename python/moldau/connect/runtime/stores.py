@@ -69,8 +69,14 @@ class ConfigStore:
     def stop(self) -> None:
         """Close the clients, if there are any."""
 
-    def refresh(self) -> None:
-        """Return when everything is in the snapshot that was written until now, by whomever."""
+    def refresh(self, given_up: Callable[[], bool] | None = None) -> None:
+        """Return when everything is in the snapshot that was written until now, by whomever, or nobody waits for it."""
+
+    def lead(self) -> None:
+        """This worker leads: nobody writes as the leader who did before. Cheap when that is so already."""
+
+    def follow(self) -> None:
+        """This worker does not lead."""
 
     def snapshot(self) -> ConfigState:
         """What is known, unchanged by what comes."""
@@ -154,9 +160,22 @@ class TopicConfigStore(ConfigStore):
             self._writer.relinquish()
         self._log.stop()
 
-    def refresh(self) -> None:
+    def refresh(self, given_up: Callable[[], bool] | None = None) -> None:
         """Read to the end."""
-        self._log.read_to_end()
+        self._log.read_to_end(given_up=given_up)
+
+    def lead(self) -> None:
+        """Claim to be the only one, which ends what one before has left open. Raises ConnectError."""
+        if self._writer is not None:
+            with self._leading:
+                if self._writer.claim():
+                    self._log.read_to_end()
+
+    def follow(self) -> None:
+        """Claim it anew when this worker leads again."""
+        if self._writer is not None:
+            with self._leading:
+                self._writer.relinquish()
 
     def _open(self) -> None:
         self._log.start()
@@ -167,9 +186,9 @@ class TopicConfigStore(ConfigStore):
 
     def _append_as_leader(self, records: Records) -> None:
         with self._leading:
-            if callable(records):
-                self._log.read_to_end()
             if self._writer is None:
+                if callable(records):
+                    self._log.read_to_end()
                 super()._append_as_leader(records)
                 return
             try:
@@ -180,7 +199,7 @@ class TopicConfigStore(ConfigStore):
             self._log.read_to_end()
 
     def _write_fenced(self, writer: FencedWriter, records: Records) -> None:
-        if writer.claim():
+        if writer.claim() or callable(records):
             self._log.read_to_end()
         pairs = records(self.snapshot()) if callable(records) else records
         if pairs:

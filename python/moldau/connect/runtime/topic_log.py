@@ -75,9 +75,8 @@ class TopicLog:
             ConnectError: the cluster does not answer, or not in time.
         """
         make_sure_of(self.topic, self._clients.admin)
-        # It asks for the end with what is in open transactions: what such a one commits belongs to what there is.
-        self._watcher = Consumer({**self._consumer_settings(), "isolation.level": "read_uncommitted"})
-        partitions = self._watcher.list_topics(self.topic.name, ASK_TIMEOUT_S).topics[self.topic.name].partitions
+        watcher = Consumer(self._consumer_settings())
+        partitions = watcher.list_topics(self.topic.name, ASK_TIMEOUT_S).topics[self.topic.name].partitions
         if self.topic.single_partition and len(partitions) != 1:
             raise ConfigError(
                 f"Topic '{self.topic.name}' supplied via the '{self.topic.setting}' property is required to have a "
@@ -86,7 +85,15 @@ class TopicLog:
             )
         self._positions = dict.fromkeys(partitions, 0)
         self._reader.start()
-        self.read_to_end()
+        # A transaction that somebody left open who was killed holds up nobody's start: what it may still commit is
+        # waited for by whoever needs it.
+        ends = self._ends(watcher, time.monotonic() + ASK_TIMEOUT_S)
+        watcher.close()
+        if ends is None:
+            raise ConnectError(f"cannot see where {self.topic.name} ends: the cluster does not answer")
+        self._wait_for(ends, time.monotonic() + ASK_TIMEOUT_S)
+        # From here on it asks for the end with what is in open transactions.
+        self._watcher = Consumer({**self._consumer_settings(), "isolation.level": "read_uncommitted"})
 
     def stop(self) -> None:
         """Stop reading and writing; what is on its way has a few seconds."""
@@ -111,33 +118,36 @@ class TopicLog:
         Raises:
             ConnectError: the cluster does not answer, or not in time.
         """
+        assert self._watcher is not None
         deadline = time.monotonic() + timeout_s
-        ends = self._ends(deadline)
+        ends = self._ends(self._watcher, deadline)
         while ends is None and given_up is not None and not given_up():
-            ends = self._ends(time.monotonic() + timeout_s)
+            ends = self._ends(self._watcher, time.monotonic() + timeout_s)
         if ends is None:
             if given_up is not None:
                 return
             raise ConnectError(f"cannot see where {self.topic.name} ends: the cluster does not answer")
+        self._wait_for(ends, deadline, given_up)
+
+    def _wait_for(self, ends: dict[int, int], deadline: float, given_up: Callable[[], bool] | None = None) -> None:
         with self._changed:
             while any(self._positions[partition] < end for partition, end in ends.items()):
                 if self._failure is not None:
                     raise ConnectError(f"{self.topic.name} is not read any more: {self._failure}") from self._failure
                 left = deadline - time.monotonic() if given_up is None else POLL_S
                 if left <= 0 or self._closing.is_set():
-                    raise ConnectError(f"{self.topic.name} was not read to its end within {timeout_s:g} s")
+                    raise ConnectError(f"{self.topic.name} was not read to its end in time")
                 if given_up is not None and given_up():
                     return
                 self._changed.wait(left)
 
-    def _ends(self, deadline: float) -> dict[int, int] | None:
+    def _ends(self, watcher: Consumer, deadline: float) -> dict[int, int] | None:
         """Where the partitions end; None when the cluster does not say."""
-        assert self._watcher is not None
         ends: dict[int, int] = {}
         for partition in self._positions:
             place = TopicPartition(self.topic.name, partition)
             try:
-                marks = self._watcher.get_watermark_offsets(place, timeout=max(deadline - time.monotonic(), 1))
+                marks = watcher.get_watermark_offsets(place, timeout=max(deadline - time.monotonic(), 1))
             except KafkaException as error:
                 logger.info("cannot see where %s ends: %s", self.topic.name, error.args[0].str())
                 return None

@@ -1,9 +1,10 @@
 """Which group creates a topic, with how many partitions and which settings (KIP-158)."""
 
 import pytest
+from confluent_kafka import KafkaError
 
 from moldau.connect.errors import ConfigError
-from moldau.connect.runtime.topic_creation import groups_of
+from moldau.connect.runtime.topic_creation import groups_of, why_not_sent
 
 DEFAULT = {"topic.creation.default.replication.factor": "1", "topic.creation.default.partitions": "3"}
 
@@ -52,3 +53,15 @@ def test_the_first_group_that_includes_and_does_not_exclude_a_topic_takes_it():
 def test_a_group_that_cannot_be_used_is_named(change, told):
     with pytest.raises(ConfigError, match=told):
         groups_of({**DEFAULT, **change})
+
+
+@pytest.mark.parametrize("code", [KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART])
+def test_a_topic_that_is_not_there_names_the_settings_that_create_it(code):
+    said = why_not_sent(KafkaError(code))
+
+    assert "topic.creation.default.partitions" in said
+    assert "topic.creation.default.replication.factor" in said
+
+
+def test_another_refusal_is_said_as_it_is():
+    assert why_not_sent(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large")) == "too large"
