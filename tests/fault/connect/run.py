@@ -28,6 +28,19 @@ FENCED = "another one has taken over the work of task"
 STORES = ("bucket", "folder")
 
 
+class _Patience:
+    """Lasts as long as something moves, and `PEACE_WITHIN_S` longer."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._deadline = 0.0
+
+    def lasts(self, figure: int) -> bool:
+        if figure != self._last:
+            self._last, self._deadline = figure, time.monotonic() + PEACE_WITHIN_S
+        return time.monotonic() < self._deadline
+
+
 class Run:
     """See above. What is wrong is in `verdict` afterwards; its records, and the logs of all parts, are in `folder`."""
 
@@ -142,16 +155,16 @@ class Run:
     def _end_in_peace(self) -> None:
         """Until every change is in its topic, and of each partition less than a file is not in the lake."""
         changes = committed_changes(self._parts.postgres)
-        deadline = time.monotonic() + PEACE_WITHIN_S
-        while time.monotonic() < deadline:
+        patience = _Patience()
+        while patience.lasts(len(self._reader.events)):
             self._pass(0.3)
             self._reader.read_to_the_end()
             if "lost change" not in judge_topics(changes, self._reader.events).anomalies:
                 break
-        self._note("everything has arrived, or time is over")
-        deadline = time.monotonic() + PEACE_WITHIN_S
+        self._note("everything has arrived, or nothing comes any more")
+        patience = _Patience()
         while (waiting := self._most_waiting()) >= int(self._parts.sink_settings["flush.size"]):
-            assert time.monotonic() < deadline, f"the sink has not written {waiting} records of a partition"
+            assert patience.lasts(waiting), f"the sink does not write {waiting} records of a partition"
             self._pass(0.3)
         if self.once:
             self._stop_counting()
