@@ -11,7 +11,7 @@ from tests.integration.streams.cluster import eventually
 from tests.integration.streams.topologies import HOUR_MS, T0, count_per_key, hourly_revenue
 
 from moldau.observe.streams import ALL as STREAMS
-from moldau.streams import StreamsError, Windowed
+from moldau.streams import Materialized, SessionWindows, StreamsBuilder, StreamsError, Windowed
 from moldau.streams.runtime.queries import StoreNotAvailableError
 
 
@@ -29,7 +29,7 @@ def two_instances(cluster, topology, application_id, **settings):
         owned = [
             {task for thread in app.metrics()["threads"].values() for task in thread["tasks"]} for app in instances
         ]
-        return all(owned) and len(set.union(*owned)) == 4
+        return all(owned) and len(set.union(*owned)) == 4 * len(topology.sub_topologies())
 
     eventually(shared)
     for app in instances:
@@ -78,6 +78,56 @@ def test_hourly_revenue_is_asked_of_the_instance_that_does_not_have_the_key(clus
         assert (entry["value"], entry["window_start"]) == (2.5, T0 + HOUR_MS)
         listed = httpx.get(f"http://{app.application_server}/streams/asked-revenue-app/stores").json()
         assert listed == {"stores": ["hourly-revenue-store"]}
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_sessions_and_versions_are_asked_of_either_instance(cluster, in_memory):
+    name = f"visits-{in_memory}".lower()
+    cluster.create(4, name, f"{name}-prices", f"{name}-out")
+    topology = visits_and_prices(name, in_memory=in_memory)
+    instances = two_instances(cluster, topology, f"{name}-app")
+    people = [f"p{i}" for i in range(8)]
+    times = [T0, T0 + 30_000, T0 + 600_000]
+    cluster.write(name, [(person.encode(), b"x", time) for time in times for person in people])
+    prices = [(b"1.0", T0), (b"2.0", T0 + 1000)]
+    cluster.write(f"{name}-prices", [(person.encode(), price, time) for price, time in prices for person in people])
+    last = Windowed("p1", T0 + 600_000, T0 + 600_000)
+    first = Windowed("p1", T0, T0 + 30_000)
+    for app in instances:
+        visits, history = app.store("visits"), app.store("prices")
+        eventually(lambda visits=visits: len(list(visits.all())) == 2 * len(people))
+        eventually(lambda history=history: dict(history.all()) == dict.fromkeys(people, 2.0))
+        assert visits.fetch("p1") == [(first, 2), (last, 1)]
+        assert visits.fetch("p1", T0 + 10, T0 + 20) == [(first, 2)]
+        assert visits.find_sessions("p1", T0 + 30_001, T0 + 600_000) == [(last, 1)]
+        assert (visits.fetch_session("p1", T0, T0 + 30_000), visits.fetch_session("p1", T0, T0)) == (2, None)
+        assert dict(visits.fetch_all(T0 + 40_000, T0 + HOUR_MS)) == {
+            Windowed(person, T0 + 600_000, T0 + 600_000): 1 for person in people
+        }
+        assert [history.get("p1", as_of) for as_of in (T0 - 1, T0, T0 + 999, T0 + 1000)] == [None, 1.0, 1.0, 2.0]
+        url = f"http://{app.application_server}/streams/{name}-app/stores"
+        assert httpx.get(f"{url}/visits/p1", params={"from": T0 + 40_000}).json()["entries"] == [
+            {"key": "p1", "value": 1, "window_start": T0 + 600_000, "window_end": T0 + 600_000}
+        ]
+        assert httpx.get(f"{url}/prices/p1", params={"as_of": T0 + 5}).json()["entries"] == [
+            {"key": "p1", "value": 1.0, "timestamp": T0}
+        ]
+        assert httpx.get(f"{url}/visits/p1", params={"as_of": T0}).status_code == 400
+        with pytest.raises(StreamsError, match="store visits does not know what was true before\nhint: "):
+            visits.get("p1", as_of=T0)
+
+
+def visits_and_prices(name, *, in_memory):
+    """Sessions of one topic, versions of another's rows."""
+    kind = "in_memory" if in_memory else "rocksdb"
+    builder = StreamsBuilder()
+    grouped = builder.stream(name, value=str).group_by_key()
+    visits = Materialized.as_("visits").with_retention("1d").with_store_type(kind)
+    grouped.windowed_by(SessionWindows.of_inactivity_gap_with_no_grace("1m")).count(visits)
+    history = Materialized.as_("prices").with_history_retention("1d").with_store_type(kind)
+    prices = builder.stream(f"{name}-prices", value=str).map_values(float, value=float)
+    prices.to_table(history).to(f"{name}-out")
+    return builder.build()
 
 
 def test_a_part_that_nobody_has_is_said_and_found_again_when_somebody_does(cluster):

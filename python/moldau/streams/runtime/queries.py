@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from moldau.streams.runtime.thread import StreamThread
 
 _LOOK_AGAIN_S: Final = 0.1
-_ASKED: Final = frozenset({"key_value", "timestamped", "window"})
+_ASKED: Final = frozenset({"key_value", "session", "timestamped", "versioned", "window"})
+_MS_MAX: Final = 2**63 - 1
 
 Operation = Literal["get", "fetch", "range", "prefix", "all"]
 
@@ -36,15 +37,20 @@ class StoreNotAvailableError(StreamsError):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked: `get` and `fetch` one key (the windows that start from `start` to `end`), the others many."""
+    """What is asked: `get` and `fetch` one key, the others many.
+
+    `start` and `end` (ms) are when windows start, or the time that sessions have a part in; `as_of` asks a versioned
+    store what was true then.
+    """
 
     store: str
     operation: Operation
     key: bytes | None = None
     to: bytes | None = None
     start: int = 0
-    end: int = 2**63 - 1
+    end: int = _MS_MAX
     stale: bool = False
+    as_of: int | None = None
 
     @property
     def is_for_one_key(self) -> bool:
@@ -65,12 +71,21 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class StoreSerdes:
-    """How a store's keys and values are written, and whether they have windows and timestamps."""
+    """How a store's keys and values are written, and of which kind it is."""
 
     key: Serde[Any]
     value: Serde[Any]
-    windowed: bool
-    timestamped: bool
+    kind: str
+
+    @property
+    def windowed(self) -> bool:
+        """Whether keys have windows, or sessions."""
+        return self.kind in {"session", "window"}
+
+    @property
+    def timestamped(self) -> bool:
+        """Whether values come with a timestamp."""
+        return self.kind in {"timestamped", "versioned", "window"}
 
 
 class LocalTasks:
@@ -93,8 +108,7 @@ class LocalTasks:
         return StoreSerdes(
             required(spec.key, place, "key"),
             required(spec.value, place, "value"),
-            spec.kind == "window",
-            spec.kind != "key_value",
+            spec.kind,
         )
 
     def stores(self) -> list[str]:
@@ -131,19 +145,29 @@ def _answer(store: Any, query: Query, serdes: StoreSerdes) -> Iterator[tuple[Any
     """The store's own keys and values."""
     key = None if query.key is None else serdes.key.deserialize(query.key)
     if query.operation == "get":
-        value = store.get(key)
+        value = store.get(key) if query.as_of is None else store.get_at(key, query.as_of)
         return iter([] if value is None else [(key, value)])
     if query.operation == "fetch":
-        windows = store.fetch_range(key, query.start, query.end)
-        return ((Windowed(key, start, -1), value) for start, value in windows)
+        return _windows_of(key, store, query, serdes)
     if query.operation == "all":
-        found: Iterator[tuple[Any, Any]] = (
-            store.fetch_all(query.start, query.end) if hasattr(store, "fetch_all") else store.all()
-        )
-        return found
+        return _everything(store, query, serdes)
     if query.operation == "prefix":
         return iter(store.prefix_scan(query.key))
     return iter(store.range(key, None if query.to is None else serdes.key.deserialize(query.to)))
+
+
+def _windows_of(key: Any, store: Any, query: Query, serdes: StoreSerdes) -> Iterator[tuple[Any, Any]]:
+    if serdes.kind == "session":
+        return iter(store.find_sessions(key, query.start, query.end))
+    windows = store.fetch_range(key, query.start, query.end)
+    return ((Windowed(key, start, -1), value) for start, value in windows)
+
+
+def _everything(store: Any, query: Query, serdes: StoreSerdes) -> Iterator[tuple[Any, Any]]:
+    if serdes.kind == "session":
+        sessions = store.find_all_sessions(query.start, _MS_MAX)
+        return ((session, value) for session, value in sessions if session.start <= query.end)
+    return iter(store.fetch_all(query.start, query.end) if serdes.kind == "window" else store.all())
 
 
 def _entry(key: Any, value: Any, serdes: StoreSerdes) -> Entry:
@@ -215,20 +239,41 @@ class ReadOnlyStore:
         self._serdes = serdes
         self._timeout_s = timeout_s
 
-    def get(self, key: Any) -> Any:
-        """What a key has, or None."""
-        found = self._ask("get", self._serdes.key.serialize(key))
+    def get(self, key: Any, as_of: int | None = None) -> Any:
+        """What a key has, or None; with `as_of` (ms) what it had then, of a versioned store."""
+        if as_of is not None and self._serdes.kind != "versioned":
+            raise StreamsError(
+                f"store {self.name} does not know what was true before\n"
+                "hint: Materialized.as_(...).with_history_retention(...) makes it keep versions"
+            )
+        found = self._ask("get", self._serdes.key.serialize(key), as_of=as_of)
         return self._serdes.value.deserialize(found[0].value) if found else None
 
-    def fetch(self, key: Any, start: int, end: int | None = None) -> Any:
+    def fetch(self, key: Any, start: int | None = None, end: int | None = None) -> Any:
         """The value of the window that starts then, or None; with `end`, a list of (start, value) of the windows that
         start in that span, both ends included, ms.
+
+        Of a session store a list of (session, value), by their ends: those that have a part in the span, or all.
         """
+        if self._serdes.kind == "session":
+            return self.find_sessions(key, start or 0, _MS_MAX if end is None else end)
+        if start is None:
+            raise TypeError(f"store {self.name} has windows: fetch(key, start), or fetch(key, start, end)")
         found = self._ask("fetch", self._serdes.key.serialize(key), start=start, end=start if end is None else end)
         windows = [(entry.start, self._serdes.value.deserialize(entry.value)) for entry in found]
         if end is not None:
             return windows
         return windows[0][1] if windows else None
+
+    def find_sessions(self, key: Any, earliest_end: int, latest_start: int) -> list[tuple[Windowed[Any], Any]]:
+        """The sessions of a key that end and start within these bounds (ms), by their ends."""
+        key_bytes = self._serdes.key.serialize(key)
+        return list(self._entries(self._ask("fetch", key_bytes, start=earliest_end, end=latest_start)))
+
+    def fetch_session(self, key: Any, start: int, end: int) -> Any:
+        """The value of the session with exactly these bounds (ms), or None."""
+        sessions = self.find_sessions(key, end, start)
+        return next((value for session, value in sessions if (session.start, session.end) == (start, end)), None)
 
     def range(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
         """Entries between two keys, both included, partition by partition; None is open."""
@@ -246,7 +291,7 @@ class ReadOnlyStore:
         return self._entries(self._ask("all"))
 
     def fetch_all(self, start: int, end: int) -> Iterator[tuple[Any, Any]]:
-        """The windows of all keys that start in a span, both ends included, ms."""
+        """The windows of all keys that start in a span, both ends included, ms; sessions that have a part in it."""
         return self._entries(self._ask("all", start=start, end=end))
 
     def _ask(self, operation: Operation, key: bytes | None = None, **more: Any) -> list[Entry]:

@@ -2,8 +2,9 @@
 
     GET /metrics                                      what the instance has done, for Prometheus
     GET /streams/{app}/stores                         the stores there are
-    GET /streams/{app}/stores/{store}?from=&to=       every entry (of windows that start in the span)
-    GET /streams/{app}/stores/{store}/{key}?from=&to= one key; a window store's windows that start in the span
+    GET /streams/{app}/stores/{store}?from=&to=       every entry (of windows that start, sessions that are in the span)
+    GET /streams/{app}/stores/{store}/{key}?from=&to= one key; a window store's windows that start in the span, sessions
+    GET /streams/{app}/stores/{store}/{key}?as_of=    one key of a versioned store, as it was then
 
 With `stale=true` copies answer as well, and what is being restored.
 Keys are text as the store's key type reads it: text as it is, numbers in digits, everything else as JSON. 503 says that
@@ -173,6 +174,10 @@ def _query(request: Request, serdes: StoreSerdes) -> Query:
     if text is None:
         return Query(store, "all", start=start, end=end, stale=stale)
     key = serdes.key.serialize(_key(text, serdes))
+    if "as_of" in request.query_params:
+        if serdes.kind != "versioned":
+            raise ValueError(f"as_of: store {store} is of kind {serdes.kind} and keeps no versions")
+        return Query(store, "get", key, as_of=int(request.query_params["as_of"]), stale=stale)
     return Query(store, "fetch" if serdes.windowed else "get", key, start=start, end=end, stale=stale)
 
 

@@ -257,6 +257,8 @@ class TaskManager:
 
 def _keep(database: TaskDatabase, store: Any, offset: int) -> None:
     """Make safe what was restored. What queries have read of it meanwhile is not true any more."""
+    if hasattr(store, "settle"):
+        store.settle()
     database.write({store.name: offset})
     store.close()
 
@@ -265,3 +267,5 @@ def _wipe(database: TaskDatabase, store: Any) -> None:
     database.forget(store.name, store.table)
     if hasattr(store, "segments"):
         store.segments.read()
+    elif hasattr(store, "read_again"):
+        store.read_again()

@@ -1,4 +1,4 @@
-"""Versioned stores in memory: every version of a row as long as the history, for joins that ask what was true then.
+"""Versioned stores: every version of a row as long as the history, for joins that ask what was true then.
 
 A version is true from its timestamp to that of the next; a tombstone is a version too. What is older than the history
 is neither taken nor given back, except the latest version, which never goes. (`RocksDBVersionedStore`, KIP-889)
@@ -7,6 +7,7 @@ is neither taken nor given back, except the latest version, which never goes. (`
 from __future__ import annotations
 
 import bisect
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,10 +27,11 @@ def _time(version: tuple[int, Any]) -> int:
     return version[0]
 
 
-class MemoryVersionedStore:
+class VersionedStore(ABC):
     """`(value, timestamp)` per key and time; `outcome` is what became of the last put.
 
     True for the latest version of its row, False for one that is older than another, None for one that was too old.
+    Where rows are kept is for the two kinds to say.
     """
 
     def __init__(self, spec: StoreSpec, context: TaskContext) -> None:
@@ -41,11 +43,24 @@ class MemoryVersionedStore:
         self._key_serde = required(spec.key, f"store {spec.name}", "key")
         self._keys = Codec(self._key_serde)
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
-        self._rows: dict[Any, Versions] = {}
         self._dirty: dict[tuple[Any, int], Any] = {}
-        self._ended: deque[tuple[int, Any]] = deque()
-        """When versions ended, and of which rows: what is to be forgotten once that is before the history."""
         self._stream_time = -1
+
+    @abstractmethod
+    def _row(self, kept: Any) -> Versions | None:
+        """The versions of a row, None if there is none."""
+
+    @abstractmethod
+    def _keep_row(self, kept: Any, versions: Versions) -> None:
+        """A row that has changed."""
+
+    @abstractmethod
+    def _version_ends(self, timestamp: int, kept: Any) -> None:
+        """Something of this row is to be forgotten once that time is before the history."""
+
+    @abstractmethod
+    def _rows_between(self, low: bytes | None, high: bytes | None) -> Iterator[tuple[Any, Versions]]:
+        """The rows from one key's bytes to another's, both included, by the bytes of keys; None is open."""
 
     def put(self, key: Any, pair: ValueAndTimestamp[Any] | None) -> None:
         """Add a version, or a tombstone at the time of the record in work for None; one that is too old is dropped."""
@@ -68,12 +83,12 @@ class MemoryVersionedStore:
 
     def get(self, key: Any) -> ValueAndTimestamp[Any] | None:
         """The latest version, or None for a row that is not there."""
-        versions = self._rows.get(self._keys.inward(key))
+        versions = self._row(self._keys.inward(key))
         return None if versions is None else self._pair(versions[-1])
 
     def get_at(self, key: Any, as_of: int) -> ValueAndTimestamp[Any] | None:
         """The version that was true at a time (ms), None for none and for times before the history."""
-        versions = self._rows.get(self._keys.inward(key))
+        versions = self._row(self._keys.inward(key))
         if versions is None:
             return None
         if versions[-1][0] <= as_of:
@@ -91,14 +106,10 @@ class MemoryVersionedStore:
         """The latest versions from one key to another, both included, by the bytes of keys; None is open."""
         serialize = self._key_serde.serialize
         low, high = None if start is None else serialize(start), None if end is None else serialize(end)
-        for data, kept in sorted((self._keys.as_bytes(kept), kept) for kept in self._rows):
-            pair = self._pair(self._rows[kept][-1])
-            if pair is not None and (low is None or low <= data) and (high is None or data <= high):
+        for kept, versions in self._rows_between(low, high):
+            pair = self._pair(versions[-1])
+            if pair is not None:
                 yield self._keys.outward(kept), pair
-
-    def approximate_num_entries(self) -> int:
-        """How many rows there are, deleted ones included that still have a history."""
-        return len(self._rows)
 
     def corrected(self, forward: Callable[..., None]) -> Callable[..., None]:
         """`forward` for the changes of puts: one that was too old goes no further, one that is late says so."""
@@ -123,40 +134,76 @@ class MemoryVersionedStore:
             self._insert(self._keys.from_bytes(key), timestamp, held)
 
     def close(self) -> None:
-        """Forget everything."""
-        self._rows.clear()
+        """Forget what is in memory."""
         self._dirty.clear()
-        self._ended.clear()
 
     def _insert(self, kept: Any, timestamp: int, held: Any) -> bool:
         if timestamp > self._stream_time:
             self._stream_time = timestamp
-        self._forget()
-        versions = self._rows.setdefault(kept, [])
+        versions = self._row(kept) or []
         if versions or held is None:
-            self._ended.append((timestamp, kept))
-        if not versions or timestamp > versions[-1][0]:
-            versions.append((timestamp, held))
-            return True
+            self._version_ends(timestamp, kept)
         place = bisect.bisect_left(versions, timestamp, key=_time)
-        if versions[place][0] == timestamp:
+        if place < len(versions) and versions[place][0] == timestamp:
             versions[place] = timestamp, held
         else:
             versions.insert(place, (timestamp, held))
+        self._keep_row(kept, versions)
         return place == len(versions) - 1
 
-    def _forget(self) -> None:
-        """Drop what nobody can ask for any more: versions that ended before the history, rows that are long deleted."""
-        oldest = self._stream_time - self._history
-        while self._ended and self._ended[0][0] < oldest:
-            kept = self._ended.popleft()[1]
-            versions = self._rows.get(kept)
-            if not versions:
-                continue
-            del versions[: max(0, bisect.bisect_right(versions, oldest, key=_time) - 1)]
-            if len(versions) == 1 and versions[0][1] is None and versions[0][0] < oldest:
-                del self._rows[kept]
+    @property
+    def _oldest(self) -> int:
+        return self._stream_time - self._history
+
+    def _shorten(self, versions: Versions) -> bool:
+        """Drop what nobody can ask for any more, versions that ended before the history; whether the row is left.
+
+        A row that was deleted before the history is not.
+        """
+        oldest = self._oldest
+        del versions[: max(0, bisect.bisect_right(versions, oldest, key=_time) - 1)]
+        return not (len(versions) == 1 and versions[0][1] is None and versions[0][0] < oldest)
 
     def _pair(self, version: tuple[int, Any]) -> ValueAndTimestamp[Any] | None:
         timestamp, held = version
         return None if held is None else (self._values.outward(held), timestamp)
+
+
+class MemoryVersionedStore(VersionedStore):
+    """All rows in a dict."""
+
+    def __init__(self, spec: StoreSpec, context: TaskContext) -> None:
+        super().__init__(spec, context)
+        self._rows: dict[Any, Versions] = {}
+        self._ended: deque[tuple[int, Any]] = deque()
+
+    def approximate_num_entries(self) -> int:
+        """How many rows there are, deleted ones included that still have a history."""
+        return len(self._rows)
+
+    def close(self) -> None:
+        """Forget everything."""
+        super().close()
+        self._rows.clear()
+        self._ended.clear()
+
+    def _row(self, kept: Any) -> Versions | None:
+        return self._rows.get(kept)
+
+    def _keep_row(self, kept: Any, versions: Versions) -> None:
+        self._rows[kept] = versions
+
+    def _version_ends(self, timestamp: int, kept: Any) -> None:
+        self._ended.append((timestamp, kept))
+        while self._ended[0][0] < self._oldest:
+            old = self._ended.popleft()[1]
+            versions = self._rows.get(old)
+            if versions and not self._shorten(versions):
+                del self._rows[old]
+            if not self._ended:
+                return
+
+    def _rows_between(self, low: bytes | None, high: bytes | None) -> Iterator[tuple[Any, Versions]]:
+        for data, kept in sorted((self._keys.as_bytes(kept), kept) for kept in self._rows):
+            if (low is None or low <= data) and (high is None or data <= high):
+                yield kept, self._rows[kept]
