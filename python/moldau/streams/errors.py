@@ -48,3 +48,13 @@ class UnwritableError(StreamsError):
         )
         self.topic = topic
         self.node = node
+
+
+class CallbackExitError(StreamsError):
+    """A callback called `sys.exit()`, or raised something else that is no error, in a thread of the application."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(
+            f"a callback has ended its thread with {cause!r}\n"
+            "hint: raise an error that says what is wrong, or end the application where it was started: app.close()"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import struct
+import sys
 
 import pytest
 from confluent_kafka import Producer
@@ -13,6 +14,7 @@ from tests.integration.streams.cluster import committed, eventually
 from tests.integration.streams.topologies import T0, count_per_key, doubled
 
 from moldau.streams.dsl.builder import StreamsBuilder
+from moldau.streams.errors import CallbackExitError
 from moldau.streams.runtime import Response, State, UncaughtResponse
 
 
@@ -83,6 +85,27 @@ def test_a_callback_that_raises_is_handled_by_its_own_handler(cluster):
     with cluster.app(refuses_two("raising", "raising-out"), "raising-app", processing_exception_handler=decide):
         eventually(lambda: len(cluster.read("raising-out")) == 2)
     assert seen == [("raising", 1, "two is not allowed")]
+
+
+@pytest.mark.parametrize("end", [lambda _: sys.exit(3), lambda _: interrupted()], ids=["exit", "interrupt"])
+def test_a_callback_that_would_end_the_process_ends_the_instance_and_says_so(cluster, end, request):
+    name = f"ends-{request.node.callspec.id}"
+    cluster.create(1, name, f"{name}-out")
+    cluster.write(name, [(b"a", b"x", T0)])
+    builder = StreamsBuilder()
+    builder.stream(name, value=str).map_values(end, value=str).to(f"{name}-out")
+    app = cluster.app(
+        builder.build(), f"{name}-app", processing_exception_handler="LogAndContinueProcessingExceptionHandler"
+    ).start()
+    assert app.wait_until_stopped(30)
+    assert app.state is State.ERROR
+    assert isinstance(app.failure, CallbackExitError)
+    assert isinstance(app.failure.__cause__, SystemExit | KeyboardInterrupt)
+    assert (name, 0) not in committed(cluster, f"{name}-app")
+
+
+def interrupted():
+    raise KeyboardInterrupt
 
 
 def test_a_thread_that_fails_can_be_replaced(cluster):

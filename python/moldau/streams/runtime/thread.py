@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from moldau.streams.errors import CallbackExitError
 from moldau.streams.runtime.collector import LeftOut
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
@@ -73,6 +74,9 @@ class StreamThread(threading.Thread):
                 self._one_session()
         except Exception as error:  # noqa: BLE001 (the application's handler decides about it)
             failure = error
+        except BaseException as error:  # noqa: BLE001 (as above: in a thread it would end nothing else)
+            failure = CallbackExitError(error)
+            failure.__cause__ = error
         finally:
             self._set_running(running=False)
             self._ended(self, failure)
