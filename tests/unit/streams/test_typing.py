@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# mypy reads the whole package once.
+pytestmark = pytest.mark.timeout(300)
+
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = {
     "a dataclass": """
