@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 
@@ -57,6 +58,8 @@ def keep_offsets_behind_the_transaction() -> None:
         self._offsets.clear()
         commit(self)
         if entries:
+            # Long enough for a kill to fall in between.
+            time.sleep(0.3)
             self.parts.offsets.put(self.id.connector, entries)
 
     ExactlyOnceSourceTask._commit = commit_records_first
