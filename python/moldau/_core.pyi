@@ -1,7 +1,8 @@
 """The compiled heart: logs on disk, sockets, and the requests that never take the GIL.
 
-Only `moldau.server`, and `moldau.client.serdes` for Avro, import this module. One `Core` is one node, opened in two
-steps so that the metadata log can say which partitions exist before they are loaded:
+Only `moldau.server`, `moldau.client.serdes` for Avro and `moldau.connect` for rows of PostgreSQL import this module.
+One `Core` is one node, opened in two steps so that the metadata log can say which partitions exist before they are
+loaded:
 
     core = Core(directories, durable=True, recovery_threads=2)    # locks the directories
     core.open_metadata_log(settings, now_ms)                      # __cluster_metadata-0, alone
@@ -45,6 +46,8 @@ __all__ = [
     "AvroDecoder",
     "AvroEncoder",
     "AvroError",
+    "ChangeStream",
+    "ChangeTable",
     "Core",
     "CoreError",
     "Leases",
@@ -109,6 +112,77 @@ class AvroEncoder:
 
         Raises:
             AvroError: the value is none of the schema's.
+        """
+
+@final
+class ChangeTable:
+    """How rows of a PostgreSQL table become the keys and values of records; for use by any thread.
+
+    A program is a list of parts: `("literal", bytes)`, `("column", index, kernel, present, null, unchanged)`,
+    `("fact", name, present, absent)`, `("before", present, absent)` and `("after", present, absent)`. `present` stands
+    before what is there, the others are what stands for something that is not. A kernel is a pair of its name and a
+    number, or a function from a text to bytes.
+    """
+
+    def __new__(
+        cls,
+        columns: int,
+        formats: tuple[str, str],
+        key: Sequence[tuple[Any, ...]] | None,
+        row: Sequence[tuple[Any, ...]],
+        value: Sequence[tuple[Any, ...]],
+        key_columns: Sequence[int],
+        *,
+        tombstones: bool,
+    ) -> ChangeTable:
+        """Take the programs. `formats` are "json" or "avro", of keys and of values.
+
+        Raises:
+            ValueError: a format, part, kernel or fact is unknown.
+        """
+    def rows(
+        self,
+        lines: Sequence[bytes],
+        position: tuple[int, int, int, int, int | None, int, int],
+        now_ns: int,
+        xmin: int | None,
+        mark: str,
+    ) -> list[dict[str, bytes | None]]:
+        """Records of a snapshot for lines of COPY, up to the first that is not as usual."""
+
+@final
+class ChangeStream:
+    """Runs of messages of a replication stream (`pgoutput`, protocol version 1)."""
+
+    def __new__(cls) -> ChangeStream: ...
+    def put(self, oid: int, table: ChangeTable | None) -> None:
+        """Rows of this relation go through `table`; with None they are passed over."""
+    def remove(self, oid: int) -> None:
+        """A run ends in front of rows of this relation."""
+    def run(
+        self,
+        messages: list[bytes],
+        start: int,
+        position: tuple[int, int, int, int, int | None, int, int],
+        now_ns: int,
+        xmin: int | None,
+        origin: tuple[str, int] | None,
+    ) -> tuple[
+        int,
+        tuple[int, int, int, int, int | None, int, int],
+        tuple[int, int, int, int, int | None, int, int] | None,
+        bool | None,
+        int,
+        dict[int, list[dict[str, bytes | None]]],
+    ]:
+        """Go through messages from the place `start` on, up to the first that is not as usual.
+
+        A position is: lsn, the one wholly handed on, the end of the last transaction, events at lsn, transaction, its
+        time in microseconds, and the kind of the message.
+
+        Returns:
+            How many messages, the position behind them, that of the last event, whether a transaction is under way (if
+            one has begun or ended), the number of records, and the records by relation.
         """
 
 @final

@@ -5,6 +5,7 @@
 
 mod access;
 mod avro;
+mod change;
 mod cleaner;
 mod compression;
 mod core;
@@ -35,6 +36,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("AvroError", avro::exception_type(module.py())?)?;
     module.add_class::<avro::AvroDecoder>()?;
     module.add_class::<avro::AvroEncoder>()?;
+    module.add_class::<change::ChangeStream>()?;
+    module.add_class::<change::ChangeTable>()?;
     module.add_class::<core::Core>()?;
     module.add_class::<leases::Leases>()?;
     module.add_class::<message::MessageCodec>()?;

@@ -34,11 +34,14 @@ import abc
 import enum
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from moldau.connect.config_def import ConfigDef, ConfigValue
 from moldau.connect.data import Schema, SchemaAndValue
 from moldau.connect.records import ConnectRecord, Header, SinkRecord, SourceRecord
+
+if TYPE_CHECKING:
+    from moldau.connect.ready import DirectConverters
 
 Record = TypeVar("Record", bound=ConnectRecord)
 
@@ -115,6 +118,9 @@ class SourceTaskContext(Protocol):
 
     def transaction_context(self) -> TransactionContext | None:
         """None unless the connector says where transactions end."""
+
+    def direct_converters(self) -> DirectConverters | None:
+        """The converters, when the source may write what they would (`moldau.connect.ready`); Moldau's own."""
 
 
 class SinkTaskContext(Protocol):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from moldau.connect.connectors.postgres.source import PostgresConnector
 from moldau.connect.connectors.postgres.task import PostgresSourceTask
+from moldau.connect.ready import DirectConverters, ReadyRecords, stretches_of
 from moldau.connect.records import SourceRecord
 
 PATIENCE_S = 30
@@ -27,17 +28,28 @@ class Offsets:
 
 
 class Context:
-    def __init__(self, offsets: Offsets) -> None:
+    def __init__(self, offsets: Offsets, direct: DirectConverters | None = None) -> None:
         self._offsets = offsets
+        self._direct = direct
 
     def offset_storage_reader(self) -> Offsets:
         return self._offsets
+
+    def direct_converters(self) -> DirectConverters | None:
+        return self._direct
 
 
 class Source:
     """Runs a task. `records` are all that came; `acknowledge` says whether each is stored at once."""
 
-    def __init__(self, props: Mapping[str, str], offsets: Offsets | None = None, *, acknowledge: bool = True) -> None:
+    def __init__(
+        self,
+        props: Mapping[str, str],
+        offsets: Offsets | None = None,
+        *,
+        acknowledge: bool = True,
+        direct: DirectConverters | None = None,
+    ) -> None:
         self.offsets = offsets or Offsets()
         self.acknowledge = acknowledge
         self.records: list[SourceRecord] = []
@@ -45,20 +57,32 @@ class Source:
         connector.start(props)
         (self.props,) = connector.task_configs(4)
         self.task = PostgresSourceTask()
-        self.task.initialize(Context(self.offsets))
+        self.task.initialize(Context(self.offsets, direct))
         self.task.start(self.props)
 
     def poll(self) -> list[SourceRecord]:
-        polled = list(self.task.poll() or ())
+        found = self.task.poll() or ()
+        polled = list(found)
         self.records += polled
+        for part in stretches_of(found):
+            if isinstance(part, ReadyRecords):
+                self.look(part)
         if self.acknowledge:
-            self.store(polled)
+            self.store(found)
         return polled
 
-    def store(self, records: list[SourceRecord]) -> None:
-        for record in records:
-            self.task.commit_record(record, None)
-            self.offsets.stored = dict(record.source_offset)
+    def look(self, ready: ReadyRecords) -> None:
+        """At what came the short way."""
+
+    def store(self, records: Sequence[SourceRecord]) -> None:
+        for part in stretches_of(records):
+            if isinstance(part, ReadyRecords):
+                part.arrived()
+                self.offsets.stored = dict(part.source_offset)
+                continue
+            for record in part:
+                self.task.commit_record(record, None)
+                self.offsets.stored = dict(record.source_offset)
         self.task.commit()
 
     def until(self, done: Callable[[SourceRecord], bool]) -> list[SourceRecord]:

@@ -15,7 +15,7 @@ from moldau.connect.connectors.postgres.errors import (
     SlotLostError,
 )
 from moldau.connect.connectors.postgres.pgoutput import UNCHANGED
-from moldau.connect.connectors.postgres.replication import ReplicationStream, create_slot, drop_slot, find_slot
+from moldau.connect.connectors.postgres.replication import ReplicationStream, create_slot, drop_slot, find_slot, split
 
 PATIENCE_S = 30
 
@@ -49,7 +49,7 @@ def read_until(stream, kind, count=1):
     while seen < count:
         assert time.monotonic() < deadline, f"only {found}"
         for wal in stream.receive(1000, 1.0):
-            message = pgoutput.decode(wal.payload)
+            message = pgoutput.decode(split(wal)[1])
             found.append(message)
             seen += isinstance(message, kind)
     return found

@@ -10,6 +10,7 @@ from tests.integration.connect.source_task import PATIENCE_S, Offsets, Source, a
 from tests.postgres_under_test import postgres_under_test
 
 from moldau.connect.connectors.postgres.errors import PostgresError, SlotLostError
+from moldau.connect.connectors.postgres.replication import split
 from moldau.connect.connectors.postgres.source import PostgresConnector
 from moldau.connect.errors import ConfigError, DataError
 from moldau.connect.transforms.debezium.event_router import EventRouter
@@ -196,7 +197,7 @@ def test_a_catalog_that_is_away_while_changes_are_read_costs_none_of_them(postgr
 
         def receive_all_and_lose_the_catalog(limit, timeout_s):
             messages = []
-            while sum(payload[:1] == b"C" for _, payload in messages) < 2:
+            while sum(split(wal)[1][:1] == b"C" for wal in messages) < 2:
                 messages += receive(limit, timeout_s)
             (pid,) = source.task._connection.execute("SELECT pg_backend_pid()").fetchone()
             postgres.execute(f"SELECT pg_terminate_backend({pid}, 10000)")

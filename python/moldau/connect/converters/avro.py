@@ -6,8 +6,10 @@ Moldau's compiled codec, and `avro_values` carries structs over to it and back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
+
+import msgspec
 
 from moldau.client.serdes import AvroDecoder, AvroEncoder
 from moldau.client.serdes.framing import is_bare_bytes
@@ -18,6 +20,7 @@ from moldau.connect.converters.avro_to_connect import AvroReading
 from moldau.connect.converters.avro_values import reader_of, writer_of
 from moldau.connect.converters.registry import Declared, Decode, Encode, Registered, RegistryConverter
 from moldau.connect.converters.registry_settings import check_refused, registry_config
+from moldau.connect.converters.rendering import Rendering
 from moldau.connect.data import Decimal, Schema
 
 # name, default, the attribute of AvroSettings, doc
@@ -75,6 +78,25 @@ class AvroConverter(RegistryConverter):
             return schema, lambda data, start: data[start:]
         codec, read = AvroDecoder(reading.codec_schema()).decode, reader_of(schema, self._avro)
         return schema, lambda data, start: read(codec(data, start))
+
+    def rendering(self, topic: str, schema: Schema) -> Rendering | None:
+        """How values are written (`ready.RenderingConverter`); None when the registry's schema is another."""
+        registered = self._registered_for(topic, schema)
+        if self._forget_at is not None or registered.text != self._declared(schema).text:
+            return None
+        prefix = b"\0" + registered.id.to_bytes(4, "big")
+
+        def branch(each: Schema) -> bytes:
+            node = msgspec.json.decode(avro_schema(each, self._avro))
+            # The number of a union's branch, as Avro writes numbers: there are two.
+            return bytes((2 * (1 - node.index("null")),)) if isinstance(node, list) else b""
+
+        def write(each: Schema) -> Callable[[Any], bytes]:
+            way = writer_of(each, self._avro)
+            codec = AvroEncoder(AvroReading(avro_schema(each, self._avro), [], self._avro).codec_schema()).encode
+            return lambda value: codec(way(value), b"")
+
+        return Rendering("avro", prefix, b"", b"", b"", lambda _: b"", branch, write)
 
     def _name_in(self, registered: Registered, place: bytes = b"") -> str:
         return self._reading(registered).root_name()

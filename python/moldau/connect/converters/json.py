@@ -19,7 +19,8 @@ from moldau.connect.config_validators import CaseInsensitiveValidString
 from moldau.connect.converters.both import ConverterOfBoth
 from moldau.connect.converters.json_schemas import from_json_schema, to_json_schema
 from moldau.connect.converters.json_values import Reader, Writer, plain, reader_of, writer_of
-from moldau.connect.data import NULL, Schema, SchemaAndValue
+from moldau.connect.converters.rendering import Rendering
+from moldau.connect.data import NULL, Field, Schema, SchemaAndValue
 from moldau.connect.errors import DataError
 from moldau.connect.records import Header
 
@@ -133,6 +134,21 @@ class JsonConverter(ConverterOfBoth):
         except (msgspec.MsgspecError, TypeError, ValueError) as error:
             raise DataError(f"a value for {topic} cannot be written as JSON: {error}") from error
         return head + payload + b"}" if self._with_schemas else payload
+
+    def rendering(self, topic: str, schema: Schema) -> Rendering:
+        """How values of a schema are written (`ready.RenderingConverter`)."""
+        head, _ = self._writer(schema)
+        encode = self._encode
+
+        def name(field: Field) -> bytes:
+            return (b"," if field.index else b"") + encode(field.name) + b":"
+
+        def write(each: Schema) -> Callable[[Any], bytes]:
+            way = writer_of(each, numeric=self._numeric, replace_null=self._replace_null)
+            return lambda value: encode(way(value))
+
+        around = (head, b"}") if self._with_schemas else (b"", b"")
+        return Rendering("json", *around, b"{", b"}", name, lambda _: b"", write, not self._numeric)
 
     def to_connect_data(
         self, topic: str, data: bytes | None, headers: Iterable[tuple[str, bytes | None]] | None = None

@@ -167,8 +167,7 @@ class RegistryConverter(Converter):
             self._client.clear_latest_caches()
 
     def _new_encoder(self, topic: str, schema: Schema | None) -> Callable[[Any], bytes]:
-        declared = self._declared(schema)
-        registered = self._registered(self._subject(topic, declared.name), declared, schema)
+        registered = self._registered_for(topic, schema)
         try:
             encode = self._encoder(schema, registered)
         except (ValueError, TypeError, KeyError) as error:
@@ -176,6 +175,10 @@ class RegistryConverter(Converter):
         prefix = b"\0" + registered.id.to_bytes(4, "big")
         _keep(self._encoders, (topic, schema), lambda value: encode(value, prefix), self._most)
         return self._encoders[topic, schema]
+
+    def _registered_for(self, topic: str, schema: Schema | None) -> Registered:
+        declared = self._declared(schema)
+        return self._registered(self._subject(topic, declared.name), declared, schema)
 
     def _registered(self, subject: str, declared: Declared, schema: Schema | None) -> Registered:
         from confluent_kafka.schema_registry import Schema as RegistrySchema

@@ -22,7 +22,7 @@ from moldau.connect.runtime.fencing import Gate
 from moldau.connect.runtime.names import TargetState, TaskId
 from moldau.connect.runtime.offset_changes import OFFSET, PARTITION, TOPIC, committed_offsets
 from moldau.connect.runtime.offsets import Entry, OffsetStore, TopicOffsetStore
-from moldau.connect.runtime.pipeline import Converters, Step, Transforms
+from moldau.connect.runtime.pipeline import Converters, Step, Transforms, direct_converters
 from moldau.connect.runtime.settings import WorkerSettings, with_prefix
 from moldau.connect.runtime.sink_context import ErrantRecords, SinkContext
 from moldau.connect.runtime.sink_task import SinkParts, WorkerSinkTask
@@ -122,14 +122,19 @@ class Assembly:
         tolerance = self._tolerance(config, self._log_reporters(task_id, config))
         groups = groups_of(config) if settings["topic.creation.enable"] else []
         offsets = self.offsets_for(config)
-        transactions = None if boundary is None else boundary.context
+        converters = self._converters(config)
+        transforms = self._transforms(config, tolerance)
+        transactions, direct = None, direct_converters(converters, transforms, tolerance)
+        if boundary is not None:
+            # Records and offsets of a transaction are written one by one.
+            transactions, direct = boundary.context, None
         return SourceParts(
             task=task,
             config=task_config,
-            context=RunningSourceTaskContext(offsets, task_id.connector, task_config, transactions),
+            context=RunningSourceTaskContext(offsets, task_id.connector, task_config, transactions, direct),
             producer=producer,
-            converters=self._converters(config),
-            transforms=self._transforms(config, tolerance),
+            converters=converters,
+            transforms=transforms,
             tolerance=tolerance,
             offsets=offsets,
             topics=TopicCreation(groups, self.admin_settings(config)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from moldau.connect.ready import DirectConverters
 from moldau.connect.runtime.connector import ConnectorListener, WorkerConnector
 from moldau.connect.runtime.connector_offsets import ConnectorOffsets, OffsetReader
 from moldau.connect.runtime.transaction_boundaries import ConnectorTransactionContext
@@ -43,11 +44,13 @@ class RunningSourceTaskContext:
         connector: str,
         config: Mapping[str, str],
         transactions: ConnectorTransactionContext | None = None,
+        direct: DirectConverters | None = None,
     ) -> None:
         self.given_up: Callable[[], bool] = lambda: False
         """Whether the task was stopped, and waits for no offset any more."""
         self._config = config
         self._transactions = transactions
+        self._direct = direct
 
         def fresh() -> None:
             offsets.refresh(lambda: self.given_up())  # noqa: PLW0108 (set later)
@@ -65,3 +68,7 @@ class RunningSourceTaskContext:
     def transaction_context(self) -> ConnectorTransactionContext | None:
         """None: the worker decides where transactions end."""
         return self._transactions
+
+    def direct_converters(self) -> DirectConverters | None:
+        """The converters, when no transform stands before them and no failure is tolerated."""
+        return self._direct

@@ -13,6 +13,7 @@ from typing import Any
 from moldau.connect.data import SchemaAndValue
 from moldau.connect.plugin import Converter, HeaderConverter
 from moldau.connect.plugins import java_name
+from moldau.connect.ready import DirectConverters
 from moldau.connect.records import Headers, SinkRecord, SourceRecord
 from moldau.connect.runtime.tolerance import Stage, Tolerance
 
@@ -62,6 +63,9 @@ class Transforms:
                 return None
         return record
 
+    def __len__(self) -> int:
+        return len(self._steps)
+
     def close(self) -> None:
         """Close the steps."""
         for step in self._steps:
@@ -82,6 +86,13 @@ class Converters:
             close = getattr(each, "close", None)
             if close is not None:
                 close()
+
+
+def direct_converters(converters: Converters, transforms: Transforms, tolerance: Tolerance) -> DirectConverters | None:
+    """What a source may write with itself: nothing when a step or a report of a failure needs the records."""
+    if transforms or tolerance.tolerate_all or tolerance.reporters:
+        return None
+    return DirectConverters.of(converters.key, converters.value, converters.header)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ has arrived, in order. So a connector that polls for minutes does not hold up wh
 from __future__ import annotations
 
 import abc
+import itertools
 import logging
 import threading
 import time
@@ -23,6 +24,7 @@ from moldau.client import Producer
 from moldau.connect.errors import ConnectError, RetriableError
 from moldau.connect.plugin import RecordMetadata, SourceTask
 from moldau.connect.plugins import java_name
+from moldau.connect.ready import ReadyRecords, stretches_of
 from moldau.connect.records import SourceRecord
 from moldau.connect.runtime.connector_offsets import ConnectorOffsets
 from moldau.connect.runtime.contexts import RunningSourceTaskContext
@@ -58,6 +60,27 @@ class SourceParts:
     flush_interval_s: float = 60.0
     flush_timeout_s: float = 5.0
     transaction_timeout_ms: int = 60_000
+
+
+class _Report:
+    """What happened to the records of a stretch; called for each, by whatever thread polls the producer."""
+
+    __slots__ = ("_arrived", "_last", "_ready", "_submitted", "_task")
+
+    def __init__(self, task: WorkerSourceTask, ready: ReadyRecords, submitted: Submitted) -> None:
+        self._task = task
+        self._ready = ready
+        self._submitted = submitted
+        # Two threads may count at once: `next` is one step of the interpreter.
+        self._arrived = itertools.count(1)
+        self._last = ready.size
+
+    def __call__(self, error: KafkaError | None, message: Any) -> None:
+        if error is not None:
+            self._task.cannot_send(error)
+        elif next(self._arrived) == self._last:
+            self._submitted.acknowledge()
+            self._ready.arrived()
 
 
 class SourceTaskRunner(WorkerTask):
@@ -116,12 +139,20 @@ class SourceTaskRunner(WorkerTask):
                 self._going_on()
                 self.say_running()
             records = self._poll()
-            if records:
-                for record in records:
-                    if self.stopping and self.cancelled:
-                        return
-                    self._send(record)
+            for part in stretches_of(records or ()):
+                if isinstance(part, ReadyRecords):
+                    self._send_ready(part)
+                elif not self._send_each(part):
+                    return
             self._batch_sent()
+
+    def _send_each(self, records: Sequence[SourceRecord]) -> bool:
+        """False when nobody waits for them any more."""
+        for record in records:
+            if self.stopping and self.cancelled:
+                return False
+            self._send(record)
+        return True
 
     def _poll(self) -> Sequence[SourceRecord] | None:
         try:
@@ -130,6 +161,12 @@ class SourceTaskRunner(WorkerTask):
             logger.warning("the task %s could not be polled; it is polled again: %s", self.id, error)
             self._stopping.wait(DELIVERY_POLL_S)
             return None
+
+    def _make_sure_of(self, topic: str) -> None:
+        if topic not in self._known_topics:
+            self.parts.topics.make_sure_of(topic)
+            self._known_topics.add(topic)
+            self.parts.uses_topic(topic)
 
     def _send(self, original: SourceRecord) -> None:
         try:
@@ -141,10 +178,7 @@ class SourceTaskRunner(WorkerTask):
         except Skipped:
             self._leave_out(original)
             return
-        if outgoing.topic not in self._known_topics:
-            self.parts.topics.make_sure_of(outgoing.topic)
-            self._known_topics.add(outgoing.topic)
-            self.parts.uses_topic(outgoing.topic)
+        self._make_sure_of(outgoing.topic)
         self._dispatch(original, outgoing)
 
     def _produce(self, outgoing: Outgoing, report: Report) -> None:
@@ -207,6 +241,10 @@ class SourceTaskRunner(WorkerTask):
     def _dispatch(self, original: SourceRecord, outgoing: Outgoing) -> None:
         """Send a record."""
 
+    def _send_ready(self, ready: ReadyRecords) -> None:
+        """Send what the source has written itself; only one that was offered the converters does."""
+        raise NotImplementedError
+
     @abc.abstractmethod
     def _leave_out(self, original: SourceRecord) -> None:
         """A record that is not sent, on purpose."""
@@ -258,6 +296,47 @@ class WorkerSourceTask(SourceTaskRunner):
         if not failed:
             self._raise_send_failure()
 
+    def _send_ready(self, ready: ReadyRecords) -> None:
+        submitted = self._submitted.submit(ready.source_partition, ready.source_offset)
+        report = _Report(self, ready, submitted)
+        for topic, messages in ready.messages.items():
+            self._make_sure_of(topic)
+            headers = ready.headers.get(topic)
+            if headers:
+                self._produce_each(topic, messages, headers, report)
+            else:
+                self._produce_all(topic, messages, report)
+        ready.sent()
+
+    def _produce_all(self, topic: str, messages: list[dict[str, Any]], report: _Report) -> None:
+        while messages:
+            self.parts.producer.produce_batch(topic, messages, on_delivery=report)
+            # Behind the first that found no room, none did.
+            messages = [message for message in messages if "_error" in message]
+            for message in messages:
+                error = message.pop("_error")
+                if error.code() != KafkaError._QUEUE_FULL:  # noqa: SLF001
+                    self.cannot_send(error)
+            self._raise_send_failure()
+            if messages:
+                self.parts.producer.poll(QUEUE_FULL_POLL_S)
+
+    def _produce_each(
+        self, topic: str, messages: list[dict[str, Any]], headers: list[tuple[str, str | bytes | None]], report: _Report
+    ) -> None:
+        produce = self.parts.producer.produce
+        for message in messages:
+            while True:
+                try:
+                    produce(topic, message["value"], message.get("key"), -1, on_delivery=report, headers=headers)
+                    break
+                except BufferError:
+                    self.parts.producer.poll(QUEUE_FULL_POLL_S)
+                    self._raise_send_failure()
+                except KafkaException as error:
+                    self.cannot_send(error.args[0])
+                    self._raise_send_failure()
+
     def _leave_out(self, original: SourceRecord) -> None:
         self._tell_committed(original, None)
 
@@ -270,16 +349,19 @@ class WorkerSourceTask(SourceTaskRunner):
         self._tell_committed(original, message)
 
     def _not_sent(self, original: SourceRecord, submitted: Submitted, error: KafkaError) -> None:
-        cause = KafkaException(error)
         if self.parts.tolerance.tolerate_all:
             for reporter in self.parts.tolerance.reporters:
-                reporter.report(Failure(original, Stage.KAFKA_PRODUCE, self._class_name, cause))
+                reporter.report(Failure(original, Stage.KAFKA_PRODUCE, self._class_name, KafkaException(error)))
             submitted.acknowledge()
             self._tell_committed(original, None)
             return
+        self.cannot_send(error)
+
+    def cannot_send(self, error: KafkaError) -> None:
+        """The task ends: a record did not arrive and will not."""
         if self._send_failure is None:
             failure = ConnectError(f"Unrecoverable exception from producer send callback: {why_not_sent(error)}")
-            failure.__cause__ = cause
+            failure.__cause__ = KafkaException(error)
             self._send_failure = failure
 
     def _raise_send_failure(self) -> None:

@@ -9,19 +9,25 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
+from typing import Protocol
 
-from moldau.connect.connectors.postgres.events import ChangeRecord
+
+class Outstanding(Protocol):
+    """A record, or a stretch of them, on its way. `confirm_lsn` may be confirmed once it has arrived."""
+
+    acknowledged: bool
+    confirm_lsn: int
 
 
 class Acknowledged:
     """Called from the task's thread and from the one that brings acknowledgements."""
 
     def __init__(self) -> None:
-        self._outstanding: deque[ChangeRecord | int] = deque()
+        self._outstanding: deque[Outstanding | int] = deque()
         self._lock = threading.Lock()
         self._lsn = 0
 
-    def sent(self, records: Iterable[ChangeRecord]) -> None:
+    def sent(self, records: Iterable[Outstanding]) -> None:
         with self._lock:
             self._outstanding.extend(records)
 
@@ -36,7 +42,7 @@ class Acknowledged:
             else:
                 self._outstanding.append(lsn)
 
-    def arrived(self, record: ChangeRecord) -> None:
+    def arrived(self, record: Outstanding) -> None:
         with self._lock:
             record.acknowledged = True
             outstanding = self._outstanding

@@ -29,7 +29,7 @@ OLD_KEY: Final = "__debezium.oldkey"
 _CONTEXT: Final = "__debezium.context."
 _PLACES: Final = {field.name: field.index for field in source_info.SCHEMA.fields}
 _TS_MS, _TS_US, _TS_NS = _PLACES["ts_ms"], _PLACES["ts_us"], _PLACES["ts_ns"]
-_SNAPSHOT, _SEQUENCE, _DB = _PLACES["snapshot"], _PLACES["sequence"], _PLACES["db"]
+_SNAPSHOT, _SEQUENCE = _PLACES["snapshot"], _PLACES["sequence"]
 _SCHEMA, _TABLE = _PLACES["schema"], _PLACES["table"]
 _TX_ID, _LSN, _XMIN = _PLACES["txId"], _PLACES["lsn"], _PLACES["xmin"]
 _ORIGIN, _ORIGIN_LSN = _PLACES["origin"], _PLACES["origin_lsn"]
@@ -71,19 +71,26 @@ class EventSettings:
 class Events:
     """Makes records; `add` appends them to `out`. One position is shared by the events of a message."""
 
-    def __init__(self, settings: EventSettings) -> None:
-        self._settings = settings
-        self._partition = {"server": settings.prefix}
+    def __init__(self, settings: EventSettings, clock: Callable[[], int] = time.time_ns) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.partition = {"server": settings.prefix}
         self._skipped = settings.skipped
-        self._context = [
+        self.context = [
             Header(_CONTEXT + name, value, Schema.STRING_SCHEMA) for name, value in settings.extended_headers
         ]
         self._source_template: list[Any] = [None] * len(source_info.SCHEMA.fields)
-        self._source_template[:3] = [source_info.DEBEZIUM_VERSION, source_info.CONNECTOR, settings.prefix]
-        self._source_template[_DB] = settings.database
+        for name, value in source_info.constants(settings.prefix, settings.database).items():
+            self._source_template[_PLACES[name]] = value
         self.out: list[ChangeRecord] = []
         self.xmin: int | None = None
         self.origin: tuple[str, int] | None = None
+
+    def again(self, now_ns: int, origin: tuple[str, int] | None) -> Events:
+        """One that makes the same events as this one did at another time."""
+        events = Events(self.settings, lambda: now_ns)
+        events.xmin, events.origin = self.xmin, origin
+        return events
 
     def source(self, position: Position, schema: str, table: str, mark: str = "false") -> Struct:
         """The source block. Most of it is the same for all events: what is not is put into a copy."""
@@ -126,10 +133,10 @@ class Events:
         before = None if old is None else table.row(old)
         after = None if new is None else table.row(new)
         source = self.source(position, table.id.schema, table.id.name, mark)
-        now = time.time_ns()
+        now = self.clock()
         envelope = [before, after, source, block, op, now // 1_000_000, now // 1000, now]
         value = Struct.of(table.envelope_schema, envelope)
-        headers = [*headers, *self._context] if headers else self._context
+        headers = [*headers, *self.context] if headers else self.context
         self.add(table.topic, table.key_schema, key, table.envelope_schema, value, offset, position, headers)
 
     def update(self, table: TableSchema, old: RawRow | None, new: RawRow, position: Position, step: Step) -> None:
@@ -175,33 +182,33 @@ class Events:
         last: bool = True,
     ) -> None:
         """A `d`, and its tombstone; `last` unless more records of the same change follow."""
-        tombstones = self._settings.tombstones
+        tombstones = self.settings.tombstones
         before = not_yet(offset) if tombstones or not last else offset
         self.row("d", table, old, None, position, before, headers=headers, block=block)
         if tombstones:
-            headers = [*headers, *self._context]
+            headers = [*headers, *self.context]
             self.add(table.topic, table.key_schema, key, None, None, offset if last else before, position, headers)
 
     def truncate(self, table: TableSchema, position: Position, offset: dict[str, Any], block: Struct | None) -> None:
         source = self.source(position, table.id.schema, table.id.name)
-        now = time.time_ns()
+        now = self.clock()
         value = Struct.of(table.envelope_schema, [None, None, source, block, "t", now // 1_000_000, now // 1000, now])
-        self.add(table.topic, None, None, table.envelope_schema, value, offset, position, self._context)
+        self.add(table.topic, None, None, table.envelope_schema, value, offset, position, self.context)
 
     def message(
         self, message: LogicalMessage, position: Position, offset: dict[str, Any], block: Struct | None
     ) -> None:
         key = Struct.of(source_info.MESSAGE_KEY_SCHEMA, [message.prefix])
         content = Struct.of(source_info.MESSAGE_BLOCK_SCHEMA, [message.prefix, message.content])
-        value = ["m", time.time_ns() // 1_000_000, self.source(position, "", ""), block, content]
+        value = ["m", self.clock() // 1_000_000, self.source(position, "", ""), block, content]
         schema = source_info.MESSAGE_SCHEMA
-        topic = self._settings.topics.messages
+        topic = self.settings.topics.messages
         self.add(topic, source_info.MESSAGE_KEY_SCHEMA, key, schema, Struct.of(schema, value), offset, position)
 
     def heartbeat(self, position: Position, offset: dict[str, Any]) -> None:
-        key = Struct.of(source_info.HEARTBEAT_KEY_SCHEMA, [self._settings.prefix])
-        value = Struct.of(source_info.HEARTBEAT_SCHEMA, [time.time_ns() // 1_000_000])
-        topic, schema = self._settings.topics.heartbeat, source_info.HEARTBEAT_SCHEMA
+        key = Struct.of(source_info.HEARTBEAT_KEY_SCHEMA, [self.settings.prefix])
+        value = Struct.of(source_info.HEARTBEAT_SCHEMA, [self.clock() // 1_000_000])
+        topic, schema = self.settings.topics.heartbeat, source_info.HEARTBEAT_SCHEMA
         self.add(topic, source_info.HEARTBEAT_KEY_SCHEMA, key, schema, value, offset, position)
 
     def add(
@@ -224,7 +231,7 @@ class Events:
         record.value = value
         record.timestamp = None
         record.raw_headers = Headers(headers) if headers else None
-        record.source_partition = self._partition
+        record.source_partition = self.partition
         record.source_offset = offset
         record.acknowledged = False
         record.confirm_lsn = position.commit_lsn

@@ -71,7 +71,7 @@ class Incremental:
         self._events = events
         self._position = position
         self._captured = captured
-        self._signal_table = signal_table
+        self.signal_table = signal_table
         self._chunk_rows = chunk_rows
         self._delete_marks = delete_marks
         self._queue: deque[Work] = deque()
@@ -88,7 +88,7 @@ class Incremental:
 
     def on_row(self, kind: str, table: TableSchema, old: RawRow | None, new: RawRow | None) -> None:
         """Every change of the stream, before it is handed on."""
-        if table.id == self._signal_table:
+        if table.id == self.signal_table:
             if kind == "INSERT" and new is not None:
                 signal = read_signal(new)
                 if signal is not None:
@@ -97,6 +97,11 @@ class Incremental:
             for row in (old, new):
                 if row is not None:
                     self._window.pop(self._key(row, table), None)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether changes are compared with a chunk that was read."""
+        return self._open
 
     @staticmethod
     def _key(row: RawRow, table: TableSchema) -> tuple[Any, ...]:
@@ -230,10 +235,10 @@ class Incremental:
         return [part.decode() for part in found[0][0] if isinstance(part, bytes)] if found else None
 
     def _mark(self, suffix: str, kind: str) -> None:
-        table = f"{identifier(self._signal_table.schema)}.{identifier(self._signal_table.name)}"
+        table = f"{identifier(self.signal_table.schema)}.{identifier(self.signal_table.name)}"
         told = json.dumps({f"{suffix}WindowTimestamp": time.time_ns() // 1_000_000})
         values = ", ".join(map(literal, (f"{self._chunk_id}-{suffix}", kind, told)))
-        doing = f"writing a mark into the signal table {self._signal_table}"
+        doing = f"writing a mark into the signal table {self.signal_table}"
         if suffix == "close" and self._delete_marks:
             opened = literal(f"{self._chunk_id}-open")
             run(self._connection, f"DELETE FROM {table} WHERE id = {opened}", doing)  # noqa: S608

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import psycopg
 
@@ -67,9 +67,13 @@ class NewSlot(NamedTuple):
     snapshot: str
 
 
-class WalMessage(NamedTuple):
-    lsn: int
-    payload: bytes
+# A piece of WAL as it arrives: a header, in which its position stands, and a message of pgoutput.
+WalMessage: TypeAlias = bytes
+
+
+def split(wal: WalMessage) -> tuple[int, bytes]:
+    """The position and the message."""
+    return _WAL_START(wal, 1)[0], wal[_HEADER:]
 
 
 def find_slot(connection: Connection, name: str) -> Slot | None:
@@ -195,9 +199,9 @@ class ReplicationStream:
 
     def _take(self, messages: list[WalMessage], limit: int, bytes_max: int) -> int:
         """Moves what libpq has read into `messages`; the number of bytes."""
-        get, size = self._pgconn.get_copy_data, 0
-        unpack = _WAL_START
-        while len(messages) < limit and size < bytes_max:
+        get, size, add = self._pgconn.get_copy_data, 0, messages.append
+        left = limit - len(messages)
+        while left > 0 and size < bytes_max:
             try:
                 length, view = get(1)
             except psycopg.Error as error:
@@ -206,14 +210,13 @@ class ReplicationStream:
                 if length == -1:
                     self._ended()
                 if not self._more():
-                    return size
+                    break
                 continue
             data = bytes(view)
             if data[0] == 0x77:  # w: a piece of WAL
-                lsn = unpack(data, 1)[0]
-                messages.append(WalMessage(lsn, data[_HEADER:]))
+                add(data)
                 size += length
-                self.received_lsn = max(self.received_lsn, lsn)
+                left -= 1
             elif data[0] == 0x6B and len(data) == 18:  # k: a keepalive
                 wal_end, _, reply = _KEEPALIVE.unpack_from(data, 1)
                 self.server_lsn = max(self.server_lsn, wal_end)
@@ -223,6 +226,8 @@ class ReplicationStream:
                     self._send_status()
             else:
                 raise pgoutput.PgOutputError(f"{self._doing}: a message of the unknown kind {data[:1]!r}")
+        if size:
+            self.received_lsn = max(self.received_lsn, _WAL_START(messages[-1], 1)[0])
         return size
 
     def _more(self) -> bool:

@@ -13,6 +13,12 @@ from moldau.connect.data import Schema, SchemaBuilder
 DEBEZIUM_VERSION: Final = "3.6.1.Final"
 CONNECTOR: Final = "postgresql"
 
+
+def constants(prefix: str, database: str) -> dict[str, str]:
+    """What the source block of all events of a connector says."""
+    return {"version": DEBEZIUM_VERSION, "connector": CONNECTOR, "name": prefix, "db": database}
+
+
 _SNAPSHOT_MARK: Final = (
     SchemaBuilder.string()
     .name("io.debezium.data.Enum")

@@ -6,22 +6,28 @@ The state is the position (`offsets.Position`) and what is outstanding at Kafka 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from moldau.connect.connectors.postgres import pgoutput
 from moldau.connect.connectors.postgres.acknowledged import Acknowledged
+from moldau.connect.connectors.postgres.direct import Direct, ReadyRun, Run
 from moldau.connect.connectors.postgres.events import ChangeRecord, Events, Step, left_out
 from moldau.connect.connectors.postgres.filters import Predicate
 from moldau.connect.connectors.postgres.offsets import Position, Resume
 from moldau.connect.connectors.postgres.pgoutput import RawRow
-from moldau.connect.connectors.postgres.replication import ReplicationStream, WalMessage
+from moldau.connect.connectors.postgres.replication import ReplicationStream, WalMessage, split
 from moldau.connect.connectors.postgres.table import StaleEnumError, TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
 from moldau.connect.data import Struct
 from moldau.connect.errors import DataError
+from moldau.connect.ready import Stretches
+from moldau.connect.records import SourceRecord
+
+# What came of messages: records made one by one, a run of ready ones, or where a transaction ended.
+_Item: TypeAlias = "list[ChangeRecord] | ReadyRun | int"
 
 
 class _Still:
@@ -37,7 +43,10 @@ class _Still:
 
 
 class Streaming:
-    """Reads a stream. `on_row` sees every change of a captured table before it becomes records (signals, windows)."""
+    """Reads a stream. `on_row` sees every change of a captured table before it becomes records (signals, windows).
+
+    With `direct`, runs of messages go its short way while `watching` does not say that somebody looks at each row.
+    """
 
     def __init__(
         self,
@@ -53,6 +62,8 @@ class Streaming:
         message_wanted: Predicate = lambda _: True,
         failure_mode: str = "fail",
         on_row: Callable[[str, TableSchema, RawRow | None, RawRow | None], None] | None = None,
+        direct: Direct | None = None,
+        watching: Callable[[], bool] = lambda: False,
     ) -> None:
         self.position = position
         self._stream = stream
@@ -65,6 +76,8 @@ class Streaming:
         self._message_wanted = message_wanted
         self._failure_mode = failure_mode
         self._on_row = on_row
+        self._direct = direct
+        self._watching = watching
         self._in_transaction = False
         self._skip_transaction = False
         self._ended: list[tuple[int, int]] = []
@@ -75,14 +88,14 @@ class Streaming:
             pgoutput.Delete: self._delete,
             pgoutput.Begin: self._begin,
             pgoutput.Commit: self._commit,
-            pgoutput.Relation: lambda relation, _: self._tables.announce(relation),
+            pgoutput.Relation: self._relation,
             pgoutput.Truncate: self._truncate,
             pgoutput.LogicalMessage: self._message,
             pgoutput.Origin: self._origin,
             pgoutput.TypeName: lambda _type, _lsn: None,
         }
 
-    def read(self, limit: int, timeout_s: float) -> list[ChangeRecord]:
+    def read(self, limit: int, timeout_s: float) -> Sequence[SourceRecord]:
         """Records of up to `limit` messages; empty when none came within `timeout_s`. Raises `PostgresError`."""
         messages = self._stream.receive(limit, timeout_s)
         if not messages:
@@ -92,32 +105,91 @@ class Streaming:
             return []
         return self.take(messages)
 
-    def take(self, messages: list[WalMessage]) -> list[ChangeRecord]:
+    def take(self, messages: list[WalMessage]) -> Sequence[SourceRecord]:
         """Records of messages. All of them or, when that raises, none: then the position is what it was."""
         before = dataclasses.replace(self.position)
-        handlers, decode = self._handlers, pgoutput.decode
+        items: list[_Item] = []
         try:
-            for lsn, payload in messages:
-                message = decode(payload)
-                handlers[message.__class__](message, lsn)
+            self._go_through(messages, items)
         except BaseException:
             # A look into the catalog may meet a connection that is gone; the server sends these messages again.
             self.position.go_back_to(before)
             self._events.take()
             self._ended = []
             raise
-        return self._hand_on()
+        parts = self._hand_on(items)
+        return parts[0] if len(parts) == 1 else Stretches(parts)
 
-    def _hand_on(self) -> list[ChangeRecord]:
-        """Says which records are on their way, and where between them transactions end."""
+    def _go_through(self, messages: list[WalMessage], items: list[_Item]) -> None:
+        place, count = 0, len(messages)
+        if self._direct is not None:
+            self._direct.try_again()
+        while place < count:
+            run = None
+            if self._direct is not None and self._usual():
+                run = self._direct.run(messages, place, self.position)
+            if run is None:
+                self._one(messages[place])
+                place += 1
+                continue
+            items += self._singles()
+            items += self._ready(run, messages[place : place + run.messages])
+            place += run.messages
+        items += self._singles()
+
+    def _singles(self) -> Iterator[_Item]:
+        """Records that were made one by one, and where between them transactions end."""
         records, done = self._events.take(), 0
         for count, end_lsn in self._ended:
-            self._acknowledged.sent(records[done:count])
-            self._acknowledged.passed(end_lsn)
+            yield records[done:count]
+            yield end_lsn
             done = count
-        self._acknowledged.sent(records[done:])
+        yield records[done:]
         self._ended = []
-        return records
+
+    def _hand_on(self, items: list[_Item]) -> list[Sequence[SourceRecord]]:
+        """Says what is on its way, and how far the stream has come between."""
+        parts: list[Sequence[SourceRecord]] = []
+        for item in items:
+            if isinstance(item, int):
+                self._acknowledged.passed(item)
+                continue
+            if not item:
+                continue
+            self._acknowledged.sent([item] if isinstance(item, ReadyRun) else item)
+            if parts and isinstance(item, list) and isinstance(parts[-1], list):
+                parts[-1] += item
+            else:
+                parts.append(item)
+        return parts
+
+    def _one(self, wal: WalMessage) -> None:
+        lsn, payload = split(wal)
+        message = pgoutput.decode(payload)
+        self._handlers[message.__class__](message, lsn)
+
+    def _usual(self) -> bool:
+        """Whether nothing depends on single events now."""
+        return not (self._resume.waiting or self._skip_transaction or self._transactions.enabled or self._watching())
+
+    def _ready(self, run: Run, messages: list[WalMessage]) -> Iterator[_Item]:
+        if run.in_transaction is not None:
+            self._in_transaction = run.in_transaction
+        if run.last_event is not None:
+            again = partial(self._again, messages, run, self._tables.as_now())
+            offset, confirm_lsn = run.last_event.to_map(), run.last_event.commit_lsn
+            yield ReadyRun(run, self._events.partition, offset, confirm_lsn, self._acknowledged, again)
+        if self.position.commit_lsn != run.began.commit_lsn:
+            yield self.position.commit_lsn
+
+    def _again(self, messages: list[WalMessage], run: Run, tables: Tables) -> Sequence[ChangeRecord]:
+        """The records of a run, made as those of single messages are."""
+        events = self._events.again(run.now_ns, run.origin)
+        position, acknowledged = dataclasses.replace(run.began), Acknowledged()
+        streaming = Streaming(self._stream, tables, events, self._transactions, position, Resume(None), acknowledged)
+        for wal in messages:
+            streaming._one(wal)
+        return events.take()
 
     def _begin(self, message: pgoutput.Begin, lsn: int) -> None:
         position = self.position
@@ -144,6 +216,14 @@ class Streaming:
             self._transactions.end(position)
         # Behind the records of the transaction: confirmed when they are.
         self._ended.append((len(self._events.out), message.end_lsn))
+
+    def _relation(self, message: pgoutput.Relation, lsn: int) -> None:
+        self._tables.announce(message)
+        self._announce(message.oid)
+
+    def _announce(self, oid: int) -> None:
+        if self._direct is not None:
+            self._direct.announce(oid, self._tables.get(oid))
 
     def _origin(self, message: pgoutput.Origin, lsn: int) -> None:
         self._events.origin = (message.name, message.lsn)
@@ -190,6 +270,7 @@ class Streaming:
         except StaleEnumError:
             del self._events.out[before:]
             self._emit(kind, self._tables.refresh_enums(oid), old, new, offset)
+            self._announce(oid)
         except DataError as error:
             del self._events.out[before:]
             left_out(self._failure_mode, error)

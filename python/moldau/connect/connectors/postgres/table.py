@@ -19,6 +19,7 @@ from moldau.connect.connectors.postgres.pgoutput import UNCHANGED, RawRow
 from moldau.connect.connectors.postgres.source_types import source_type_parameters
 from moldau.connect.connectors.postgres.text import Parse
 from moldau.connect.connectors.postgres.types import (
+    Kernel,
     Modes,
     column_type,
     placeholder,
@@ -37,13 +38,17 @@ class StaleEnumError(DataError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """One column of a struct: where it stands in the raw row, and what its text, absence and omission become."""
+class ColumnPart:
+    """One column of a struct: where it stands in the raw row, and what its text, absence and omission become.
+
+    `kernel` names the compiled twin of `convert`, where it has one.
+    """
 
     index: int
     convert: Parse
     null: Any
     unchanged: Any
+    kernel: Kernel | None
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,13 @@ class TableSchema:
         name = shape.adjust(self.topic)
         parts, fields = self._columns(table, types, shape)
         self.value_schema = self._struct(f"{name}.Value", fields, shape, table.comment).optional().build()
-        self._parts = parts
-        self._key_parts, key_fields = self._key(table, types, shape, shape.custom_key(table.id) or ())
+        self.parts = parts
+        self.key_parts, key_fields = self._key(table, types, shape, shape.custom_key(table.id) or ())
         if not key_fields:
-            self._key_parts, key_fields = self._key(table, types, shape, table.key)
+            self.key_parts, key_fields = self._key(table, types, shape, table.key)
         self.key_schema = self._struct(f"{name}.Key", key_fields, shape, None).build() if key_fields else None
         self.envelope_schema = envelope_schema(f"{name}.Envelope", self.value_schema)
-        self.key_indexes = tuple(part.index for part in self._key_parts)
+        self.key_indexes = tuple(part.index for part in self.key_parts)
 
     @staticmethod
     def _struct(name: str, fields: list[tuple[str, Schema]], shape: Shape, comment: str | None) -> SchemaBuilder:
@@ -92,7 +97,7 @@ class TableSchema:
             builder = builder.field(shape.adjust_field(field), schema)
         return builder
 
-    def _columns(self, table: Table, types: Types, shape: Shape) -> tuple[list[_Part], list[tuple[str, Schema]]]:
+    def _columns(self, table: Table, types: Types, shape: Shape) -> tuple[list[ColumnPart], list[tuple[str, Schema]]]:
         parts, fields = [], []
         for index, column in enumerate(table.columns):
             if not shape.rules.is_included(table.id, column.name):
@@ -105,7 +110,7 @@ class TableSchema:
 
     def _key(
         self, table: Table, types: Types, shape: Shape, names: Sequence[str]
-    ) -> tuple[list[_Part], list[tuple[str, Schema]]]:
+    ) -> tuple[list[ColumnPart], list[tuple[str, Schema]]]:
         parts, fields = [], []
         places = {column.name: index for index, column in enumerate(table.columns)}
         for name in names:
@@ -119,7 +124,7 @@ class TableSchema:
 
     def _part(
         self, table: Table, index: int, column: Column, types: Types, shape: Shape, *, masked: bool
-    ) -> tuple[_Part, Schema] | None:
+    ) -> tuple[ColumnPart, Schema] | None:
         kind = column_type(types, column.type_oid, column.modifier, shape.modes)
         if kind is None:
             return None
@@ -143,15 +148,16 @@ class TableSchema:
             if default is not None:
                 builder = builder.default_value(default)
         schema = builder.build()
-        convert = kind.convert(schema)
+        convert, kernel = kind.convert(schema), kind.kernel
         if info.kind == "e":
-            convert = self._label_of(info)
+            # Only what knows the labels sees that one is new.
+            convert, kernel = self._label_of(info), None
         null = None if column.nullable else kind.zero(schema)
         unchanged = placeholder(schema, shape.modes)
         if change is not None:
             null, unchanged = change[0](null), change[0](unchanged)
-            convert = _changed(convert, change[0])
-        return _Part(index, convert, null, unchanged), schema
+            convert, kernel = _changed(convert, change[0]), None
+        return ColumnPart(index, convert, null, unchanged, kernel), schema
 
     def _label_of(self, info: TypeInfo) -> Parse:
         labels = {label.encode(): label for label in info.labels}
@@ -171,14 +177,14 @@ class TableSchema:
 
     def row(self, raw: RawRow) -> Struct:
         """A row's struct. Raises `DataError` for a text that is not one of its column's type."""
-        return Struct.of(self.value_schema, self._values(self._parts, raw))
+        return Struct.of(self.value_schema, self._values(self.parts, raw))
 
     def key(self, raw: RawRow) -> Struct | None:
         if self.key_schema is None:
             return None
-        return Struct.of(self.key_schema, self._values(self._key_parts, raw))
+        return Struct.of(self.key_schema, self._values(self.key_parts, raw))
 
-    def _values(self, parts: list[_Part], raw: RawRow) -> list[Any]:
+    def _values(self, parts: list[ColumnPart], raw: RawRow) -> list[Any]:
         values: list[Any] = []
         add = values.append
         try:

@@ -33,14 +33,24 @@ class Tables:
         """The shape of the rows that follow under this OID."""
         table = TableId(relation.schema, relation.table)
         if not self._captured(table):
-            self._by_oid[relation.oid] = (relation, None)
+            self._set(relation, None)
             return
         found = self._as_told(relation, read_table(self._connection, table))
         known = self._by_oid.get(relation.oid)
         if known is not None and known[1] is not None and known[1].table == found:
-            self._by_oid[relation.oid] = (relation, known[1])
+            self._set(relation, known[1])
         else:
-            self._by_oid[relation.oid] = (relation, self._made(found))
+            self._set(relation, self._made(found))
+
+    def _set(self, relation: Relation, schema: TableSchema | None) -> None:
+        # Never changed in place: whoever holds what was known (`as_now`) goes on seeing that.
+        self._by_oid = {**self._by_oid, relation.oid: (relation, schema)}
+
+    def as_now(self) -> Tables:
+        """What is known now, whatever is told later."""
+        tables = Tables(self._connection, self._types, self._shape, self._captured)
+        tables._by_oid = self._by_oid
+        return tables
 
     @staticmethod
     def _as_told(relation: Relation, found: Table | None) -> Table:
@@ -77,5 +87,5 @@ class Tables:
         for enum in schema.enum_oids:
             self._types.refresh(enum)
         made = self._made(schema.table)
-        self._by_oid[oid] = (relation, made)
+        self._set(relation, made)
         return made

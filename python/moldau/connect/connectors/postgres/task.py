@@ -17,6 +17,7 @@ from moldau.connect.connectors.postgres import catalog, preparation, source_info
 from moldau.connect.connectors.postgres.acknowledged import Acknowledged
 from moldau.connect.connectors.postgres.catalog import TableId, Types
 from moldau.connect.connectors.postgres.connection import Connection, rows, run
+from moldau.connect.connectors.postgres.direct import Direct
 from moldau.connect.connectors.postgres.errors import PostgresError
 from moldau.connect.connectors.postgres.events import ChangeRecord, Events
 from moldau.connect.connectors.postgres.incremental import Incremental
@@ -35,6 +36,7 @@ from moldau.connect.connectors.postgres.streaming import Streaming
 from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
 from moldau.connect.plugin import RecordMetadata, SourceTask
+from moldau.connect.ready import Stretches, stretches_of
 from moldau.connect.records import SourceRecord
 
 _LOG = logging.getLogger(__name__)
@@ -196,7 +198,7 @@ class PostgresSourceTask(SourceTask):
             self._failures = 0 if records else self._failures
             return records or None
 
-    def _read(self) -> list[ChangeRecord]:
+    def _read(self) -> Sequence[SourceRecord]:
         wait_s = self._settings.number("poll.interval.ms") / 1000
         if self._next_try:
             if self._stopping.wait(min(wait_s, max(0.0, self._next_try - time.monotonic()))):
@@ -216,13 +218,14 @@ class PostgresSourceTask(SourceTask):
             self._incremental.step()
         records = self._streaming.read(self._settings.number("max.batch.size"), wait_s)
         try:
-            return records + self._beats()
+            beats = self._beats()
         except PostgresError as error:
             if not error.retriable:
                 raise
             # What was read counts as handed on.
             self._lost(error)
             return records
+        return Stretches([*stretches_of(records), beats]) if beats else records
 
     def _read_snapshot(self, snapshot: Snapshot, wait_s: float) -> list[ChangeRecord]:
         records = snapshot.read(wait_s)
@@ -261,8 +264,21 @@ class PostgresSourceTask(SourceTask):
             message_wanted=settings.message_wanted,
             failure_mode=settings.choice("event.processing.failure.handling.mode"),
             on_row=None if self._incremental is None else self._incremental.on_row,
+            direct=self._direct(),
+            watching=self._watching,
         )
         _LOG.info("Streaming from the slot %s", self._slot_name)
+
+    def _direct(self) -> Direct | None:
+        """The short way of changes, when the worker and the settings allow it."""
+        offered = Direct.converters_for(self.context.direct_converters(), self._events)
+        if offered is None:
+            return None
+        signal_table = None if self._incremental is None else self._incremental.signal_table
+        return Direct(offered, self._events, lambda table: table.id == signal_table)
+
+    def _watching(self) -> bool:
+        return self._incremental is not None and self._incremental.is_open
 
     def _prepared_incremental(self, position: Position) -> Incremental | None:
         """Signals and incremental snapshots, when there is a signal table and its channel is enabled."""

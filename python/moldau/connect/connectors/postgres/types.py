@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from moldau.connect.connectors.postgres import semantic, text
 from moldau.connect.connectors.postgres.catalog import TypeInfo, Types
@@ -19,6 +20,13 @@ from moldau.connect.data import Schema, SchemaBuilder, Struct, Type
 
 NO_MODIFIER: Final = -1
 UNBOUNDED: Final = 2_147_483_647
+
+
+# The name of a compiled kernel and its number: digits, or microseconds of a unit.
+Kernel: TypeAlias = tuple[str, int]
+TEXT: Final[Kernel] = ("text", 0)
+INTEGER: Final[Kernel] = ("integer", 0)
+DOUBLE: Final[Kernel] = ("double", 0)
 
 
 @dataclass(frozen=True)
@@ -40,11 +48,13 @@ class ColumnType:
     """`schema()` makes a new builder, `convert(schema)` the function from text to value for a built schema.
 
     `zero(schema)` is what a NOT NULL column holds when the server sends nothing for it, as in the old key of a row.
+    `kernel` names the compiled twin of `convert`, where there is one (`compiled.py`).
     """
 
     schema: Callable[[], SchemaBuilder]
     convert: Callable[[Schema], text.Parse]
     zero: Callable[[Schema], Any] = field(default=lambda schema: ZEROS.get(schema.type))
+    kernel: Kernel | None = None
 
 
 ZEROS: Final[dict[Type, Any]] = {
@@ -61,21 +71,25 @@ ZEROS: Final[dict[Type, Any]] = {
 }
 
 
-def _plain(schema: Callable[[], SchemaBuilder], parse: text.Parse, zero: Any = None) -> ColumnType:
+def _plain(
+    schema: Callable[[], SchemaBuilder], parse: text.Parse, zero: Any = None, kernel: Kernel | None = None
+) -> ColumnType:
+    if kernel is None and parse is text.string:
+        kernel = TEXT
     if zero is None:
-        return ColumnType(schema, lambda _: parse)
-    return ColumnType(schema, lambda _: parse, lambda _: zero)
+        return ColumnType(schema, lambda _: parse, kernel=kernel)
+    return ColumnType(schema, lambda _: parse, lambda _: zero, kernel)
 
 
 _STRING = _plain(SchemaBuilder.string, text.string)
 _SIMPLE: Final[dict[str, ColumnType]] = {
-    "bool": _plain(SchemaBuilder.boolean, text.boolean),
-    "int2": _plain(SchemaBuilder.int16, int),
-    "int4": _plain(SchemaBuilder.int32, int),
-    "int8": _plain(SchemaBuilder.int64, int),
-    "oid": _plain(SchemaBuilder.int64, int),
+    "bool": _plain(SchemaBuilder.boolean, text.boolean, kernel=("boolean", 0)),
+    "int2": _plain(SchemaBuilder.int16, int, kernel=INTEGER),
+    "int4": _plain(SchemaBuilder.int32, int, kernel=INTEGER),
+    "int8": _plain(SchemaBuilder.int64, int, kernel=INTEGER),
+    "oid": _plain(SchemaBuilder.int64, int, kernel=INTEGER),
     "float4": _plain(SchemaBuilder.float32, float),
-    "float8": _plain(SchemaBuilder.float64, float),
+    "float8": _plain(SchemaBuilder.float64, float, kernel=DOUBLE),
     "json": _plain(semantic.json, text.string),
     "jsonb": _plain(semantic.json, text.string),
     "xml": _plain(lambda: semantic.text("Xml"), text.string),
@@ -134,14 +148,15 @@ def _bytes_schema(mode: str) -> Callable[[], SchemaBuilder]:
 
 
 def _bytea(modifier: int, modes: Modes) -> ColumnType:
-    return _plain(_bytes_schema(modes.binary), text.bytea_as(modes.binary))
+    kernel = ("bytes", 0) if modes.binary == "bytes" else None
+    return _plain(_bytes_schema(modes.binary), text.bytea_as(modes.binary), kernel=kernel)
 
 
 def _bits(modifier: int, modes: Modes) -> ColumnType:
     """bit(n): one bit is a boolean, more are `Bits`; the modifier is the length."""
     length = UNBOUNDED if modifier == NO_MODIFIER else modifier
     if length == 1:
-        return _plain(SchemaBuilder.boolean, text.bit)
+        return _plain(SchemaBuilder.boolean, text.bit, kernel=("bit", 0))
     return _plain(lambda: semantic.bits(length), text.bits)
 
 
@@ -156,7 +171,7 @@ def numeric_shape(modifier: int) -> tuple[int, int] | None:
 def _numeric(modifier: int, modes: Modes) -> ColumnType:
     shape = numeric_shape(modifier)
     if modes.decimal == "double":
-        return _plain(SchemaBuilder.float64, float)
+        return _plain(SchemaBuilder.float64, float, kernel=DOUBLE)
     if modes.decimal == "string":
         return _plain(SchemaBuilder.string, text.string, "0")
     if shape is None:
@@ -167,7 +182,8 @@ def _numeric(modifier: int, modes: Modes) -> ColumnType:
         )
     precision, scale = shape
     parse = _exact if scale >= 0 else _exact_with(scale)
-    return _plain(lambda: semantic.decimal(scale, precision), parse, Decimal(0).scaleb(-scale))
+    kernel = ("decimal", scale) if scale >= 0 else None
+    return _plain(lambda: semantic.decimal(scale, precision), parse, Decimal(0).scaleb(-scale), kernel)
 
 
 def _exact(raw: bytes) -> Decimal | None:
@@ -205,7 +221,7 @@ def _date(modifier: int, modes: Modes) -> ColumnType:
         return _plain(lambda: semantic.time_type("IsoDate"), text.iso_date, "1970-01-01Z")
     if modes.time == "connect":
         return _plain(lambda: semantic.connect_time("Date"), _connect_date, dt.date(1970, 1, 1))
-    return _plain(lambda: semantic.time_type("Date"), text.date_days)
+    return _plain(lambda: semantic.time_type("Date"), text.date_days, kernel=("days", 0))
 
 
 def _connect_date(raw: bytes) -> dt.date:
@@ -228,8 +244,9 @@ def _time(modifier: int, modes: Modes) -> ColumnType:
     if modes.time == "nanoseconds":
         return _plain(lambda: semantic.time_type("NanoTime"), lambda raw: text.clock_us(raw) * _THOUSANDTH)
     if modes.time == "adaptive" and digits_of(modifier) <= 3:
-        return _plain(lambda: semantic.time_type("Time"), lambda raw: text.clock_us(raw) // _THOUSANDTH)
-    return _plain(lambda: semantic.time_type("MicroTime"), text.clock_us)
+        kernel = ("clock", _THOUSANDTH)
+        return _plain(lambda: semantic.time_type("Time"), lambda raw: text.clock_us(raw) // _THOUSANDTH, None, kernel)
+    return _plain(lambda: semantic.time_type("MicroTime"), text.clock_us, kernel=("clock", 1))
 
 
 def _iso_time(raw: bytes) -> str:
@@ -252,8 +269,10 @@ def _timestamp(modifier: int, modes: Modes) -> ColumnType:
         return _plain(lambda: semantic.time_type("NanoTimestamp"), _nanoseconds)
     adaptive = modes.time in ("adaptive", "adaptive_time_microseconds")
     if adaptive and digits_of(modifier) <= 3:
-        return _plain(lambda: semantic.time_type("Timestamp"), lambda raw: text.timestamp_us(raw) // _THOUSANDTH)
-    return _plain(lambda: semantic.time_type("MicroTimestamp"), text.timestamp_us)
+        kernel = ("timestamp", _THOUSANDTH)
+        schema = partial(semantic.time_type, "Timestamp")
+        return _plain(schema, lambda raw: text.timestamp_us(raw) // _THOUSANDTH, None, kernel)
+    return _plain(lambda: semantic.time_type("MicroTimestamp"), text.timestamp_us, kernel=("timestamp", 1))
 
 
 def _nanoseconds(raw: bytes) -> int:
@@ -266,8 +285,10 @@ def _connect_moment(raw: bytes) -> dt.datetime:
 
 
 def _timestamptz(modifier: int, modes: Modes) -> ColumnType:
-    parse = text.zoned_timestamp(digits_of(modifier))
-    return _plain(lambda: semantic.time_type("ZonedTimestamp"), parse, parse(b"1970-01-01 00:00:00+00"))
+    digits = digits_of(modifier)
+    parse = text.zoned_timestamp(digits)
+    zero = parse(b"1970-01-01 00:00:00+00")
+    return _plain(lambda: semantic.time_type("ZonedTimestamp"), parse, zero, ("zoned", digits))
 
 
 def _interval(modifier: int, modes: Modes) -> ColumnType:
