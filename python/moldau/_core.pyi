@@ -140,15 +140,6 @@ class ChangeTable:
         Raises:
             ValueError: a format, part, kernel or fact is unknown.
         """
-    def rows(
-        self,
-        lines: Sequence[bytes],
-        position: tuple[int, int, int, int, int | None, int, int],
-        now_ns: int,
-        xmin: int | None,
-        mark: str,
-    ) -> list[dict[str, bytes | None]]:
-        """Records of a snapshot for lines of COPY, up to the first that is not as usual."""
 
 @final
 class ChangeStream:

@@ -1,6 +1,6 @@
-//! Rows as PostgreSQL sends them: tuples of the replication stream, and lines of COPY.
+//! Rows as PostgreSQL sends them: tuples of the replication stream.
 //!
-//! Sources: the manual's "Logical Replication Message Formats" (`TupleData`) and "COPY", "Text Format".
+//! Source: the manual's "Logical Replication Message Formats" (`TupleData`).
 
 use crate::{Unusual, Usual};
 
@@ -87,59 +87,6 @@ pub fn tuple<'data>(data: &mut Bytes<'data>, columns: usize) -> Usual<Row<'data>
     Ok(row)
 }
 
-/// The columns of a line of COPY, its newline included. `plain` holds the line without escapes when it has some.
-pub fn copy_line<'data>(line: &'data [u8], plain: &'data mut Vec<u8>, columns: usize) -> Usual<Row<'data>> {
-    let (b'\n', line) = line.split_last().ok_or(Unusual)? else {
-        return Err(Unusual);
-    };
-    let mut row = Vec::with_capacity(columns);
-    if !line.contains(&b'\\') {
-        row.extend(line.split(|byte| *byte == b'\t').map(Column::Text));
-        return if row.len() == columns { Ok(row) } else { Err(Unusual) };
-    }
-    let mut ends = Vec::with_capacity(columns);
-    plain.clear();
-    for field in line.split(|byte| *byte == b'\t') {
-        if field == b"\\N" {
-            ends.push(None);
-            continue;
-        }
-        unescape(field, plain)?;
-        ends.push(Some(plain.len()));
-    }
-    if ends.len() != columns {
-        return Err(Unusual);
-    }
-    let mut start = 0;
-    for end in ends {
-        row.push(match end {
-            None => Column::Null,
-            Some(end) => Column::Text(&plain[std::mem::replace(&mut start, end)..end]),
-        });
-    }
-    Ok(row)
-}
-
-fn unescape(field: &[u8], plain: &mut Vec<u8>) -> Usual<()> {
-    let mut bytes = field.iter();
-    while let Some(&byte) = bytes.next() {
-        if byte != b'\\' {
-            plain.push(byte);
-            continue;
-        }
-        plain.push(match *bytes.next().ok_or(Unusual)? {
-            b'b' => 8,
-            b'f' => 12,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'v' => 11,
-            other => other,
-        });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,25 +110,5 @@ mod tests {
     fn a_tuple_with_another_count_of_columns_is_unusual() {
         assert_eq!(tuple(&mut Bytes::new(b"\0\x02nn"), 3), Err(Unusual));
         assert_eq!(tuple(&mut Bytes::new(b"\xff\xffnn"), 2), Err(Unusual));
-    }
-
-    #[test]
-    fn a_line_of_copy_gives_up_its_escapes() {
-        let mut plain = Vec::new();
-        let row = copy_line(b"1\ta\\tb\\\\\t\\N\t\n", &mut plain, 4);
-        let expected = vec![
-            Column::Text(b"1"),
-            Column::Text(b"a\tb\\"),
-            Column::Null,
-            Column::Text(b""),
-        ];
-        assert_eq!(row, Ok(expected));
-    }
-
-    #[test]
-    fn a_line_that_ends_in_an_escape_is_unusual() {
-        assert_eq!(copy_line(b"1\\\n", &mut Vec::new(), 1), Err(Unusual));
-        assert_eq!(copy_line(b"1", &mut Vec::new(), 1), Err(Unusual));
-        assert_eq!(copy_line(b"", &mut Vec::new(), 1), Err(Unusual));
     }
 }

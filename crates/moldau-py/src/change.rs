@@ -5,10 +5,9 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use moldau_change::program::Reading;
-use moldau_change::row::copy_line;
 use moldau_change::stream::{Relation, Surroundings};
 use moldau_change::table::{Given, Record, Table};
-use moldau_change::{Fact, Facts, Format, Kernel, Part, Position, Program, Stream, Unusual, Usual};
+use moldau_change::{Fact, Format, Kernel, Part, Position, Program, Stream, Unusual, Usual};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -209,45 +208,6 @@ impl ChangeTable {
             given: Arc::new(Functions(functions)),
         };
         Ok(ChangeTable { table: Arc::new(table) })
-    }
-
-    /// Lines of COPY as records of a snapshot.
-    fn rows<'py>(
-        &self,
-        py: Python<'py>,
-        lines: Vec<Bound<'py, PyBytes>>,
-        position: PositionTuple,
-        now_ns: i64,
-        xmin: Option<i64>,
-        mark: &str,
-    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        let position = position_of(position);
-        let facts = Facts {
-            commit_us: position.commit_us,
-            now_ns,
-            commit_lsn: position.commit_lsn,
-            lsn: position.lsn,
-            xid: position.xid,
-            xmin,
-            origin: None,
-            operation: b'r',
-            mark,
-        };
-        let (table, lines) = (&self.table, slices(&lines));
-        let records = py.detach(|| {
-            let mut records = Vec::with_capacity(lines.len());
-            let mut plain = Vec::new();
-            for line in lines {
-                let made =
-                    copy_line(line, &mut plain, table.columns).and_then(|row| table.record(None, Some(&row), &facts));
-                match made {
-                    Ok(record) => records.push(record),
-                    Err(Unusual) => break,
-                }
-            }
-            records
-        });
-        records.iter().map(|record| message_of(py, record)).collect()
     }
 }
 
