@@ -43,7 +43,6 @@ class OffsetStore(Protocol):
 
     def get(self, connector: str, partition: Place) -> Offset | None: ...
     def all_of(self, connector: str) -> list[tuple[Place, Offset]]: ...
-    def connectors(self) -> set[str]: ...
     def put(self, connector: str, entries: Iterable[Entry], timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Return when the offsets are kept. Raises ConnectError when it is not known whether they are."""
 
@@ -100,13 +99,6 @@ class OffsetState:
             entries = list(self._known.get(connector, {}).values())
         return [(partition, offset) for _, partition, offset in entries if offset is not None]
 
-    def connectors(self) -> set[str]:
-        """The connectors that have an offset."""
-        with self._lock:
-            return {
-                name for name, known in self._known.items() if any(entry[2] is not None for entry in known.values())
-            }
-
     def records(self, connector: str, entries: Iterable[Entry]) -> list[Pair]:
         """The records that keep these offsets."""
         with self._lock:
@@ -147,10 +139,6 @@ class TopicOffsetStore:
         """All partitions of a connector."""
         return self.state.all_of(connector)
 
-    def connectors(self) -> set[str]:
-        """The connectors that have an offset."""
-        return self.state.connectors()
-
     def put(self, connector: str, entries: Iterable[Entry], timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Write, and return when it is acknowledged."""
         self._log.write(self.state.records(connector, entries), timeout_s)
@@ -184,10 +172,6 @@ class FileOffsetStore:
     def all_of(self, connector: str) -> list[tuple[Place, Offset]]:
         """All partitions of a connector."""
         return self._state.all_of(connector)
-
-    def connectors(self) -> set[str]:
-        """The connectors that have an offset."""
-        return self._state.connectors()
 
     def put(self, connector: str, entries: Iterable[Entry], timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Write the file anew."""

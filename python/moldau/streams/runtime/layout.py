@@ -240,7 +240,7 @@ def _copartition(topology: Topology, counts: dict[str, int]) -> None:
 
 
 def _check_widths(layouts: Iterable[SubTopologyLayout]) -> None:
-    """Range assignment keeps partition n of several topics together only if all have equally many."""
+    """A key would have a state in the task of one topic's partition and another one in that of the other's."""
     for sub in layouts:
         if sub.stores and len(set(sub.partitions.values())) > 1:
             raise CopartitionError(dict(sub.partitions))
