@@ -3,8 +3,8 @@
     with connection.channel() as channel:
         answer = channel.ask("describe_quorum", lambda api: api.DescribeQuorumRequest(topics=(...)))
 
-kio writes the request and reads the answer, in the newest version that it and the broker both know. One question at a
-time over one plain or TLS connection; SASL only as PLAIN. Nothing is allocated from a length before it was checked.
+kio writes the request, in the newest version that it and the broker both know; `moldau.wire`, which trusts no length,
+reads the answer. One question at a time over one plain or TLS connection; SASL only as PLAIN.
 """
 
 from __future__ import annotations
@@ -179,14 +179,14 @@ def _response_class(name: str, version: int) -> Any:
 
 def _decode(response_class: Any, body: bytes) -> Any:
     """The answer behind its header. Tagged fields of the header are what nobody uses yet: their count, 0."""
-    from kio.serial import entity_reader
-    from kio.serial.errors import SerialError
+    from moldau.wire.codec import message_codec
 
+    # A header of version 1 has tagged fields behind the correlation id.
+    behind_header = body[1:] if response_class.__header_schema__.__version__ == 1 else body
+    codec = message_codec(response_class.__api_key__, response_class.__version__, "response")
     try:
-        # A header of version 1 has tagged fields behind the correlation id.
-        offset = 1 if response_class.__header_schema__.__version__ == 1 else 0
-        answer, _read = entity_reader(response_class)(body, offset)
-    except (SerialError, ValueError, OverflowError, IndexError, struct.error) as error:
+        answer = codec.decode(behind_header)
+    except ValueError as error:
         raise RefusedError(f"this is no answer of a Kafka broker: {error}") from error
     return answer
 
