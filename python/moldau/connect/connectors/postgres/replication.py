@@ -136,7 +136,8 @@ class ReplicationStream:
         self.received_lsn = start_lsn
         # The end of the server's WAL as it last said: what is behind is lag.
         self.server_lsn = start_lsn
-        self._confirmed_lsn = start_lsn
+        # Where it starts is what was handed on, after a reconnect: only `confirm` says what is safe. 0 says nothing.
+        self._confirmed_lsn = 0
         self._status_interval_s = status_interval_s
         self._clock = clock
         self._lock = threading.Lock()
@@ -262,10 +263,6 @@ class ReplicationStream:
                 return
             self._confirmed_lsn = lsn
             self._send_status()
-
-    @property
-    def confirmed_lsn(self) -> int:
-        return self._confirmed_lsn
 
     def _send_status(self) -> None:
         """Standby status update; the caller holds the lock."""
