@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,38 @@ def test_a_key_alone_is_a_column(database):
     with sink(database, auto_create="true", pk_fields="who", **settings) as to:
         to.put("t", ROW, row(1, "a"), key_schema=Schema.STRING_SCHEMA, keys=["x"])
     assert database.ask("SELECT who, id, note FROM t") == [("x", 1, "a")]
+
+
+def test_tasks_that_create_the_same_table_at_once_both_write(database):
+    def write(first):
+        with sink(database, auto_create="true") as to:
+            together.wait(30)
+            to.put("orders", ROW, *(row(number) for number in range(first, first + 50)))
+
+    together = threading.Barrier(6)
+    with ThreadPoolExecutor(6) as tasks:
+        for each in [tasks.submit(write, 50 * task) for task in range(6)]:
+            each.result(60)
+    assert database.ask("SELECT count(*), count(DISTINCT id) FROM orders") == [(300, 300)]
+
+
+def test_a_schema_that_is_all_key_and_a_wider_one_meet_in_one_put(database):
+    narrow = SchemaBuilder.struct().field("id", Schema.INT32_SCHEMA).build()
+    settings = {name.replace(".", "_"): value for name, value in UPSERT.items()}
+    with sink(database, auto_create="true", auto_evolve="true", **settings) as to:
+        first = [to.record("t", narrow, Struct(narrow, id=each)) for each in (1, 2)]
+        to.task.put([*first, to.record("t", ROW, row(1, "a"))])
+    assert database.ask("SELECT id, note FROM t ORDER BY id") == [(1, "a"), (2, None)]
+
+
+def test_keys_that_are_one_for_the_column_are_written_in_their_order(database):
+    database.ask("CREATE TABLE t (id numeric(4,0) PRIMARY KEY, note text)")
+    schema = SchemaBuilder.struct().field("id", Schema.FLOAT64_SCHEMA).field("note", Schema.STRING_SCHEMA).build()
+    settings = {name.replace(".", "_"): value for name, value in UPSERT.items()}
+    with sink(database, **settings) as to:
+        rows = ((1.1, "a"), (2.0, "b"), (1.2, "c"))
+        to.put("t", schema, *(Struct(schema, id=number, note=note) for number, note in rows))
+    assert database.ask("SELECT id::int, note FROM t ORDER BY id") == [(1, "c"), (2, "b")]
 
 
 def test_columns_are_added_when_that_is_wanted(database):
@@ -317,9 +351,10 @@ def test_a_table_and_its_copy_are_equal_row_for_row(postgres, name, modes):
         assert postgres.execute(f"SELECT count(*) FROM {target}", dbname=name) == [(271,)]
 
 
-def test_a_value_that_did_not_come_stays_as_it_is(database):
+@pytest.mark.parametrize("big", [Schema.OPTIONAL_STRING_SCHEMA, Schema.STRING_SCHEMA], ids=["nullable", "not null"])
+def test_a_value_that_did_not_come_stays_as_it_is(database, big):
     after = SchemaBuilder.struct().name("Value").field("id", Schema.INT32_SCHEMA)
-    after = after.field("big", Schema.OPTIONAL_STRING_SCHEMA).field("n", Schema.INT32_SCHEMA).optional().build()
+    after = after.field("big", big).field("n", Schema.INT32_SCHEMA).optional().build()
     envelope = (
         SchemaBuilder.struct().field("before", after).field("after", after).field("op", Schema.STRING_SCHEMA).build()
     )

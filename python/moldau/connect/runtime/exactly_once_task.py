@@ -25,7 +25,7 @@ from moldau.connect.runtime.fencing import Gate, TakenOverError
 from moldau.connect.runtime.names import TargetState, TaskId
 from moldau.connect.runtime.offsets import Entry
 from moldau.connect.runtime.pipeline import Outgoing
-from moldau.connect.runtime.source_task import SourceParts, SourceTaskRunner
+from moldau.connect.runtime.source_task import PURGED, SourceParts, SourceTaskRunner
 from moldau.connect.runtime.submitted import place_of
 from moldau.connect.runtime.task import TaskListener
 from moldau.connect.runtime.topic_creation import why_not_sent
@@ -132,7 +132,7 @@ class ExactlyOnceSourceTask(SourceTaskRunner):
         def report(error: KafkaError | None, message: Any) -> None:
             if error is None:
                 sent.message = message
-            elif self._failure is None and error.code() not in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):  # noqa: SLF001
+            elif self._failure is None and error.code() not in PURGED:
                 self._failure = error
 
         try:

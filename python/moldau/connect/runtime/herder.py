@@ -143,8 +143,10 @@ class Herder:
                 self._stopping.wait(RETRY_S)
             self._wake.wait(IDLE_S)
             self._wake.clear()
-        self._drain()
-        self.worker.stop_everything()
+        try:
+            self._drain()
+        finally:
+            self.worker.stop_everything()
 
     def _turn(self) -> None:
         self._serve_requests()
@@ -175,7 +177,10 @@ class Herder:
 
     def _drain(self) -> None:
         while not self._requests.empty():
-            self._requests.get_nowait()[1].set_exception(RefusedError("Worker is shutting down"))
+            future = self._requests.get_nowait()[1]
+            # Whoever asked may have given up.
+            if future.set_running_or_notify_cancel():
+                future.set_exception(RefusedError("Worker is shutting down"))
 
     def do(self, action: Callable[[], T]) -> T:
         """Have the herder's thread do something, and return what it returns. Raises what it raises."""

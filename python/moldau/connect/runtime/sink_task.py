@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -176,7 +176,12 @@ class WorkerSinkTask(WorkerTask):
 
     def _seek(self, place: Place, offset: int) -> None:
         self.parts.consumer.seek(TopicPartition(*place, offset))
-        self._batch = [each for each in self._batch if (each.topic, each.kafka_partition) != place]
+        self._drop_from_batch([place])
+
+    def _drop_from_batch(self, places: Collection[Place]) -> None:
+        # A transform may have given the record another topic: where it was read counts.
+        read = ((each, (each.original_topic, each.original_kafka_partition)) for each in self._batch)
+        self._batch = [record for record, place in read if place not in places]
 
     def _take(self, messages: Iterable[Any]) -> None:
         parts, consumed, batch = self.parts, self._consumed, self._batch
@@ -340,4 +345,4 @@ class WorkerSinkTask(WorkerTask):
                 for place in mine:
                     for offsets in (self._current, self._consumed, self._committed):
                         offsets.pop(place, None)
-                self._batch = [each for each in self._batch if (each.topic, each.kafka_partition) not in mine]
+                self._drop_from_batch(mine)

@@ -39,6 +39,8 @@ logger: Final = logging.getLogger("moldau.connect.task")
 
 Report = Callable[[KafkaError | None, Any], None]
 
+PURGED: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001 (there is no other name)
+"""What a record is told that the producer gave up at its end."""
 DELIVERY_POLL_S: Final = 0.1
 QUEUE_FULL_POLL_S: Final = 0.05
 
@@ -349,6 +351,9 @@ class WorkerSourceTask(SourceTaskRunner):
         self._tell_committed(original, message)
 
     def _not_sent(self, original: SourceRecord, submitted: Submitted, error: KafkaError) -> None:
+        if error.code() in PURGED:
+            # The task ends before it was sent: it comes again after the restart, and nobody may call it done.
+            return
         if self.parts.tolerance.tolerate_all:
             for reporter in self.parts.tolerance.reporters:
                 reporter.report(Failure(original, Stage.KAFKA_PRODUCE, self._class_name, KafkaException(error)))
@@ -371,6 +376,14 @@ class WorkerSourceTask(SourceTaskRunner):
     # The second thread, and the end.
 
     def _deliver(self) -> None:
+        try:
+            self._deliver_until_the_end()
+        except Exception as error:
+            logger.exception("task %s takes in no acknowledgements any more", self.id)
+            if self._send_failure is None:
+                self._send_failure = ConnectError(f"acknowledgements are not taken in any more: {error}")
+
+    def _deliver_until_the_end(self) -> None:
         next_flush = time.monotonic() + self.parts.flush_interval_s
         while not self._deliveries_end.is_set():
             self.parts.producer.poll(DELIVERY_POLL_S)
@@ -388,7 +401,7 @@ class WorkerSourceTask(SourceTaskRunner):
             if entries:
                 try:
                     self.parts.offsets.put(self.id.connector, entries, self.parts.flush_timeout_s)
-                except ConnectError as error:
+                except (ConnectError, KafkaException) as error:
                     logger.warning("the offsets of task %s were not kept, they are tried again: %s", self.id, error)
                     self._submitted.give_back(taken)
                     return False

@@ -19,6 +19,8 @@ class Batch:
         self.shape = shape
         self._keyed = keyed
         self._rows: dict[Hashable, Row] = {}
+        self.has_writes = False
+        """Whether a row is in it that is not a key to be gone: then `shape` tells its columns."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -32,6 +34,7 @@ class Batch:
                 before if value is MISSING else value for before, value in zip(earlier.values, row.values, strict=True)
             ]
         row.earlier = earlier
+        self.has_writes |= row.values is not None
         self._rows[key] = row
 
     def rows(self) -> list[Row]:

@@ -212,7 +212,7 @@ class _Put:
             # A key that is to be gone has no other columns.
             if batch.shape.keys != shape.keys:
                 return True
-            if row.values is not None and batch.shape.values != shape.values and batch.shape.values:
+            if row.values is not None and batch.has_writes and batch.shape.values != shape.values:
                 return True
         return not self._keyed and len(batch) > 0 and batch.last_is_delete() != (row.values is None)
 
@@ -224,5 +224,10 @@ class _Put:
 
     def _write(self, table: str) -> None:
         batch = self._waiting.pop(table, None)
-        if batch is not None:
+        if batch is None:
+            return
+        try:
             self._writer.write(batch)
+        except DataError as error:
+            # It is about the columns of the batch, not about the record that happens to be at hand.
+            raise ConnectError(str(error)) from error

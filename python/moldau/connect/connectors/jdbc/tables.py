@@ -140,7 +140,10 @@ def _alike(table: Table, missing: Iterable[Field]) -> str:
 
 
 def _run(connection: Connection, statement: str) -> None:
+    """Create or grow a table, which another task may do at the same time: then what it did counts."""
     try:
-        connection.execute(statement.encode())
-    except psycopg.errors.DuplicateTable:
+        with connection.transaction():
+            connection.execute(statement.encode())
+    except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+        # IF NOT EXISTS looks before the other one commits, and stumbles over the catalog's own indexes after it.
         return

@@ -71,7 +71,7 @@ class Writer:
         for places, part in _by_missing([row for row in rows if row.values is not None]).items():
             shape, some = _without(batch.shape, places, part)
             table = self._tables.prepared(self.connection, batch.table, batch.shape)
-            self._write_part(table, shape, some, self._put)
+            self._write_part(table, shape, some, self._put_part if places else self._put)
 
     def _write_part(
         self, table: Table, shape: Shape, rows: Sequence[Row], write: Callable[[Table, Shape, list[list[Any]]], None]
@@ -97,6 +97,10 @@ class Writer:
             with self.connection.transaction():
                 write(content)
             return
+        except psycopg.errors.CardinalityViolation:
+            # Keys that differ here are one for the column (citext, numeric with a scale): one after the other, then.
+            if len(rows) == 1:
+                raise
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(rows) == 1:
                 self._report(rows[0], _explained(error, table, self._settings))
@@ -109,6 +113,21 @@ class Writer:
         self._refuse(row.record, error)
         if row.earlier is not None:
             self._instead.append(row.earlier)
+
+    def _put_part(self, table: Table, shape: Shape, content: list[list[Any]]) -> None:
+        """Rows of which a column did not come: where they are, they are updated, as the column may not be null."""
+        if self._settings.insert_mode != "upsert":
+            self._put(table, shape, content)
+            return
+        names = [field.name for field in (*shape.keys, *shape.values)]
+        columns = ", ".join(map(identifier, names))
+        stage = self._filled(table, tuple(names), columns, content)
+        same = " AND ".join(f"t.{name} = s.{name}" for name in (identifier(field.name) for field in shape.keys))
+        changes = [f"{name} = s.{name}" for name in (identifier(field.name) for field in shape.values)]
+        if changes:
+            self._run(f"UPDATE {table.sql} t SET {', '.join(changes)} FROM {stage} s WHERE {same}")  # noqa: S608 (names are quoted)
+        self._run(f"DELETE FROM {stage} s USING {table.sql} t WHERE {same}")  # noqa: S608 (names are quoted)
+        self._run(f"INSERT INTO {table.sql} ({columns}) SELECT {columns} FROM {stage}")  # noqa: S608 (names are quoted)
 
     def _put(self, table: Table, shape: Shape, content: list[list[Any]]) -> None:
         names = [field.name for field in (*shape.keys, *shape.values)]

@@ -12,7 +12,7 @@ from moldau.connect.connectors.s3.formats.arrow import arrow_schema, columns
 from moldau.connect.connectors.s3.formats.writer import Format, RecordWriter, View
 from moldau.connect.connectors.s3.storage import Upload
 from moldau.connect.data import Schema
-from moldau.connect.errors import ConfigError, DataError
+from moldau.connect.errors import ConfigError, ConnectError, DataError
 from moldau.connect.records import SinkRecord
 
 # The extensions of parquet-java's `CompressionCodecName`.
@@ -147,7 +147,15 @@ class _Table:
     def _convert(self) -> None:
         if not self._rows:
             return
-        batch = pa.RecordBatch.from_arrays(self._arrays(), schema=self._schema)
+        try:
+            arrays = self._arrays()
+        except DataError as error:
+            # Others of the lot were taken long ago: whoever asks now could only leave out the wrong one.
+            raise ConnectError(
+                f"{error}\nhint: it is in a lot of Parquet already and cannot be reported by itself; a transform "
+                "before it (Filter, Cast) can keep it away"
+            ) from error
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         # Lots follow from the records alone, so the same records make the same file after a restart.
         each = max(batch.nbytes // len(self._rows), 1)
         self._lot_rows = max(min(self._lot_bytes // each, MOST_LOT_ROWS), 1)
