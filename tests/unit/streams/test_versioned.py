@@ -68,6 +68,16 @@ def test_a_changelog_gives_the_versions_back(puts: list[Any]):
     assert list(restored.all()) == list(kept.all())
 
 
+def test_a_version_that_was_dropped_does_not_take_the_place_of_one_that_was_kept():
+    one, again = store(), store()
+    one.put("A", ("kept", 100))
+    one.put("B", ("later", 200))
+    one.put("A", ("too late", 100))
+    for record in flushed(one):
+        again.restore(*record)
+    assert one.get("A") == again.get("A") == ("kept", 100)
+
+
 def test_rows_that_are_long_deleted_take_no_memory():
     kept = store()
     for number in range(1000):

@@ -160,8 +160,12 @@ def _token_source(settings: Mapping[str, Any]) -> Callable[[], tuple[str, Mappin
     config = str(settings.get("sasl.oauthbearer.config") or "")
 
     def token() -> tuple[str, Mapping[str, str]]:
-        given = callback(config)
-        return str(given[0]), dict(given[3]) if len(given) > 3 and given[3] else {}
+        try:
+            given = callback(config)
+            return str(given[0]), dict(given[3]) if len(given) > 3 and given[3] else {}
+        except Exception as error:
+            # As librdkafka has it: whoever gives tokens may be back in a moment.
+            raise ConnectionLostError(f"oauth_cb gave no token: {error!r}") from error
 
     return token
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from moldau.streams.context import TaskContext
@@ -26,6 +27,9 @@ _AFTER_ROWS: Final = b"\x03"
 _TIMESTAMP: Final = struct.Struct(">q")
 _VERSION: Final = struct.Struct(">qi")
 _MISSING: Final = object()
+
+FORGOTTEN_AT_ONCE: Final = 10_000
+"""A record far ahead ends the history of all rows together; they need not all be in memory for it."""
 
 
 class DiskVersionedStore(VersionedStore):
@@ -88,7 +92,8 @@ class DiskVersionedStore(VersionedStore):
 
     def _forget(self) -> None:
         """Shorten the rows of which something ended before the history. What ended since the last write waits."""
-        ended = [data for data, _ in self.table.scan(_ENDS, _ENDS + _TIMESTAMP.pack(self._oldest))]
+        found = self.table.scan(_ENDS, _ENDS + _TIMESTAMP.pack(self._oldest))
+        ended = [data for data, _ in islice(found, FORGOTTEN_AT_ONCE)]
         for data in ended:
             self.table.put(data, None)
             kept = self._keys.from_bytes(data[1 + _TIMESTAMP.size :])

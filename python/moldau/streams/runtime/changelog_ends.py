@@ -30,3 +30,5 @@ def ends_of(admin: AdminClient, places: Iterable[Partition]) -> dict[Partition, 
         }
     except KafkaException as error:
         raise RestoreError(f"the ends of topics cannot be found: {error.args[0].str()}") from error
+    except TimeoutError as error:
+        raise RestoreError(f"the ends of topics cannot be found: no answer within {_ASK_TIMEOUT_S:g} s") from error

@@ -257,10 +257,11 @@ class Session:
         """Make everything up to here safe: changelogs, outputs, offsets, in one transaction under exactly-once.
 
         While the next generation is on its way it waits, as in Kafka Streams: what is said in the name of this one may
-        be refused. The `last` commit is tried all the same.
+        be refused. The `last` commit is tried all the same, and so is one without which the cluster would soon end the
+        transaction.
         """
         started = time.monotonic()
-        if self._member is None or (self._member.is_rebalancing and not last):
+        if self._member is None or (self._member.is_rebalancing and not last and not self._is_overdue(started)):
             return
         self._next_commit = started + self._settings.commit_interval_ms / 1000
         if not self.tasks.needs_commit:
@@ -275,6 +276,10 @@ class Session:
         self.tasks.committed()
         self._counts.commits += 1
         self._counts.commit_s += time.monotonic() - started
+
+    def _is_overdue(self, now: float) -> bool:
+        settings = self._settings
+        return settings.exactly_once and now > self._next_commit + settings.transaction_timeout_ms / 2000
 
     def _name_in_the_group(self, member: GroupMember) -> bytes:
         try:

@@ -290,6 +290,12 @@ class StreamsSettings:
             "isolation.level": "read_committed" if self.exactly_once else "read_uncommitted",
         }
 
+    @property
+    def transaction_timeout_ms(self) -> int:
+        """After this time the cluster ends a transaction for us."""
+        given = self._given(Role.PRODUCER, "producer.").get("transaction.timeout.ms")
+        return EOS_TRANSACTION_TIMEOUT_MS if given is None else int(given)
+
     def producer(self, client_id: str, transactional_id: str) -> dict[str, Any]:
         """What the producer of a thread is made from."""
         made = {
@@ -301,7 +307,7 @@ class StreamsSettings:
             "enable.idempotence": True,
         }
         if self.exactly_once:
-            made.setdefault("transaction.timeout.ms", EOS_TRANSACTION_TIMEOUT_MS)
+            made["transaction.timeout.ms"] = self.transaction_timeout_ms
             # librdkafka waits for ever in send_offsets_to_transaction when it begins again from the first addresses.
             made.setdefault("metadata.recovery.strategy", "none")
             made["transactional.id"] = transactional_id

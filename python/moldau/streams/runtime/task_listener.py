@@ -31,6 +31,9 @@ from moldau.streams.runtime.task_manager import TaskManager
 
 logger: Final = logging.getLogger("moldau.streams")
 
+UNKNOWN_END: Final = 1 << 40
+"""The end of a changelog that the cluster has not told: nobody is near it."""
+
 
 def group_settings(environment: Environment, native: Mapping[str, Any], index: int) -> GroupSettings:
     """What the member of a thread is; `native` are the settings of its consumer, by librdkafka's names."""
@@ -138,9 +141,9 @@ class TaskListener:
         try:
             ends = ends_of(self._environment.admin, places) if places else {}
         except RestoreError as error:
-            # Without them everybody counts as caught up, so tasks stay where they are.
+            # Nobody but who runs a task counts as caught up then, so tasks stay where they are.
             logger.warning("tasks are divided without a look at their state: %s", error)
-            ends = dict.fromkeys(places, 0)
+            ends = dict.fromkeys(places, UNKNOWN_END)
         return {
             TaskId(sub.id, partition): sum(ends[topic, partition] for topic in topics[sub.id])
             if topics[sub.id]

@@ -67,12 +67,13 @@ class VersionedStore(ABC):
         value, timestamp = (None, self._context.timestamp) if pair is None else pair
         kept = self._keys.inward(key)
         held = None if value is None else self._values.inward(value)
-        # Kafka logs also what it does not keep.
-        self._dirty[kept, timestamp] = held
+        # Kafka logs also what it does not keep; here it must not take the place of what was kept since the last flush.
         if timestamp < self._stream_time - self._history:
+            self._dirty.setdefault((kept, timestamp), held)
             self._context.dropped(self.name, "the version is older than the history")
             self.outcome = None
             return
+        self._dirty[kept, timestamp] = held
         self.outcome = self._insert(kept, timestamp, held)
 
     def delete(self, key: Any) -> Any:
