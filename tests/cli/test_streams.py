@@ -134,9 +134,9 @@ def test_an_application_that_cannot_start_says_why(servers, tmp_path):
 
 
 def test_settings_that_cannot_be_used_are_all_said(servers):
-    ended = moldau("streams", "run", PROGRAM, "-c", "num.standby.replicas=3", "-c", "no.such=1", servers=servers)
+    ended = moldau("streams", "run", PROGRAM, "-c", "num.standby.replicas=-1", "-c", "no.such=1", servers=servers)
     assert ended.code == 1
-    assert "num.standby.replicas: must be 0" in ended.err
+    assert "num.standby.replicas: must be a whole number of at least 0, not '-1'" in ended.err
     assert "no.such: there is no such setting" in ended.err
 
 

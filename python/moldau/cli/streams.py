@@ -21,6 +21,8 @@ from moldau.cli.places import end_offsets
 from moldau.cli.serve import LogLines
 
 if TYPE_CHECKING:
+    from confluent_kafka.admin import ConsumerGroupDescription
+
     from moldau.streams import Topology
 
 SUFFIXES: Final = ("-changelog", "-repartition")
@@ -206,6 +208,32 @@ def _write_picture(path: Path, text: str) -> None:
         ) from error
 
 
+def _endpoints(connection: Connection, description: ConsumerGroupDescription) -> dict[str, str]:
+    """Where members answer queries, by member id: they tell it to their leader, and the coordinator tells it to us."""
+    from moldau.cli.protocol import require_no_error
+    from moldau.streams.runtime.subscription import VersionError, read_subscription
+
+    coordinator = description.coordinator
+    address = (coordinator.host, coordinator.port) if coordinator is not None else None
+    with connection.channel(address) as channel:
+        answer = channel.ask(
+            "describe_groups",
+            lambda api: api.DescribeGroupsRequest(groups=(description.group_id,), include_authorized_operations=False),
+        )
+    (group,) = answer.groups
+    require_no_error(group)
+    found = {}
+    for member in group.members:
+        try:
+            endpoint = read_subscription(bytes(member.member_metadata)).endpoint
+        except VersionError:
+            # It is on its way into the group, or no instance of ours.
+            continue
+        if endpoint is not None:
+            found[str(member.member_id)] = endpoint
+    return found
+
+
 def describe_streams(application: str, /, *, connection: Connection = Connection(), output: Output = Output()) -> None:
     """Show an application: its threads and where they answer, its internal topics, how far behind its inputs are.
 
@@ -219,12 +247,13 @@ def describe_streams(application: str, /, *, connection: Connection = Connection
     committed = committed_offsets(admin, connection, application)
     ends = end_offsets(admin, connection, committed.keys())
     topics = connection.carry_out(lambda: admin.list_topics(timeout=connection.timeout_s)).topics
+    endpoints = _endpoints(connection, description)
     members = [
         {
-            "client_id": str(member.client_id).partition("@")[0],
+            "client_id": member.client_id,
             "host": member.host,
             "instance_id": member.group_instance_id or None,
-            "http": str(member.client_id).partition("@")[2] or None,
+            "http": endpoints.get(str(member.member_id)),
             "partitions": len(member.assignment.topic_partitions) if member.assignment is not None else 0,
         }
         for member in description.members
