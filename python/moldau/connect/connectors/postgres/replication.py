@@ -40,6 +40,7 @@ _KEEPALIVE: Final = Struct(">qqB")
 _STATUS: Final = Struct(">cqqqqB")
 # So many bytes at once, or one message that is larger: what a batch of messages may hold in memory.
 RECEIVE_BYTES_MAX: Final = 8 << 20
+RELEASED_WITHIN_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,10 @@ def create_slot(replication: Connection, name: str, *, failover: bool = False, t
 
 
 def drop_slot(connection: Connection, name: str) -> None:
+    """Drops it. Whoever read from it may be gone before the server has noticed: for that it waits a moment."""
+    deadline = time.monotonic() + RELEASED_WITHIN_S
+    while (slot := find_slot(connection, name)) is not None and slot.active and time.monotonic() < deadline:
+        time.sleep(0.05)
     rows(connection, "SELECT pg_drop_replication_slot(%s)", (name,), f"dropping the replication slot {name!r}")
 
 
