@@ -179,14 +179,24 @@ def embedded(
     folder.chmod(0o755)
     try:
         if os.geteuid() == 0 and not _open_to_all(binaries):
-            shutil.copytree(binaries.parent, folder / "programs", symlinks=True)
-            binaries = folder / "programs" / "bin"
+            binaries = copied(binaries, folder / "programs")
         with kind(folder / "server", binaries, settings) as server:
             server.create()
             server.start()
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def copied(binaries: Path, folder: Path) -> Path:
+    """The programs copied into `folder`; returns where they are then. A wheel's look for its libraries beside it."""
+    installed = binaries.parent
+    package = installed.parent
+    shutil.copytree(installed, folder / package.name / installed.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    return folder / package.name / installed.name / binaries.name
 
 
 def _open_to_all(folder: Path) -> bool:
