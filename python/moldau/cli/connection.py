@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from confluent_kafka import Consumer, KafkaError, Producer
-    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 
     from moldau.cli.protocol import Channel
 
@@ -104,6 +104,11 @@ class Connection:
         if protocol.startswith("sasl"):
             log_in(channel, settings)
         return channel
+
+    def coordinator_channel(self, description: ConsumerGroupDescription) -> Channel:
+        """The same to the coordinator of a group that was described."""
+        coordinator = description.coordinator
+        return self.channel(None if coordinator is None else (coordinator.host, coordinator.port))
 
     def settings(self) -> dict[str, str]:
         """What `-X` and the profile say."""

@@ -40,9 +40,7 @@ def epochs_of(connection: Connection, description: ConsumerGroupDescription) -> 
     """
     from moldau.cli.protocol import require_no_error
 
-    coordinator = description.coordinator
-    address = (coordinator.host, coordinator.port) if coordinator is not None else None
-    with connection.channel(address) as channel:
+    with connection.coordinator_channel(description) as channel:
         answer = channel.ask(
             "consumer_group_describe",
             lambda api: api.ConsumerGroupDescribeRequest(

@@ -162,11 +162,10 @@ def delete_offsets(
     from moldau.cli.protocol import error_of, require_no_error
 
     admin = connection.admin()
-    coordinator = describe(admin, connection, group).coordinator
+    description = describe(admin, connection, group)
     places = partitions_of(admin, connection, topic)
     confirm(f"forget the offsets of {group} in {', '.join(topic)}", yes=yes)
-    address = (coordinator.host, coordinator.port) if coordinator is not None else None
-    with connection.channel(address) as channel:
+    with connection.coordinator_channel(description) as channel:
         answer = channel.ask("offset_delete", lambda api: _offset_delete(api, group, places))
     require_no_error(answer)
     records: list[dict[str, Any]] = []

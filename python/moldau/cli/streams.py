@@ -213,9 +213,7 @@ def _endpoints(connection: Connection, description: ConsumerGroupDescription) ->
     from moldau.cli.protocol import require_no_error
     from moldau.streams.runtime.subscription import VersionError, read_subscription
 
-    coordinator = description.coordinator
-    address = (coordinator.host, coordinator.port) if coordinator is not None else None
-    with connection.channel(address) as channel:
+    with connection.coordinator_channel(description) as channel:
         answer = channel.ask(
             "describe_groups",
             lambda api: api.DescribeGroupsRequest(groups=(description.group_id,), include_authorized_operations=False),

@@ -12,12 +12,13 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import polars as pl
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from tests.moto_under_test import moto_under_test
 from tests.postgres_under_test import PASSWORD, USER
 
 from moldau.cli.connect_client import parse_commented
@@ -37,16 +38,8 @@ def wait_for(look, said=lambda: "it did not come"):
 
 @pytest.fixture(scope="module")
 def s3():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    with urlopen(Request(f"{url}/my-data-lake", method="PUT"), timeout=30) as answer:
-        assert answer.status == 200
-    yield url
-    server.stop()
+    with moto_under_test("my-data-lake") as url:
+        yield url
 
 
 class Node:

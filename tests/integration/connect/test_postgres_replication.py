@@ -55,6 +55,13 @@ def read_until(stream, kind, count=1):
     return found
 
 
+def wait_until_free(connection, name):
+    deadline = time.monotonic() + PATIENCE_S
+    while find_slot(connection, name).active:
+        assert time.monotonic() < deadline, f"{name} is still in use"
+        time.sleep(0.02)
+
+
 def wait_until_confirmed(connection, name, lsn):
     deadline = time.monotonic() + PATIENCE_S
     while (confirmed := find_slot(connection, name).confirmed_lsn) != lsn:
@@ -119,7 +126,8 @@ def test_the_server_forgets_only_what_was_confirmed(postgres, database, name):
         ) as stream:
             postgres.execute("INSERT INTO t VALUES (3)", dbname=database)
             read_until(stream, pgoutput.Commit)
-            time.sleep(0.2)  # for some reports of the stream
+        # Its last report is read by the time at which the server lets the slot go.
+        wait_until_free(connection, name)
         assert find_slot(connection, name).confirmed_lsn == commits[0].end_lsn
         with contextlib.closing(ReplicationStream(server, name, "p", 0)) as stream:
             again = [m for m in read_until(stream, pgoutput.Insert, 2) if isinstance(m, pgoutput.Insert)]

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import obstore
 import polars as pl
 import pytest
+from tests.moto_under_test import moto_under_test
 from tests.unit.connect.connectors.s3.lake import TIMED, Context, structured, version
 
 from moldau.connect.connectors.s3.bucket import BucketSettings, BucketStorage
@@ -24,16 +25,8 @@ PARQUET = "io.confluent.connect.s3.format.parquet.ParquetFormat"
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    with urlopen(Request(f"{url}/lake", method="PUT"), timeout=30) as answer:
-        assert answer.status == 200
-    yield url
-    server.stop()
+    with moto_under_test("lake") as url:
+        yield url
 
 
 def storage(endpoint: str, **changes: Any) -> BucketStorage:

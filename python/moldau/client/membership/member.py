@@ -145,12 +145,6 @@ class GroupMember:
         with self._changed:
             return self._machine.is_rebalancing
 
-    @property
-    def has_news(self) -> bool:
-        """Whether `poll` has something to do at once."""
-        with self._changed:
-            return bool(self._machine.news) or self._machine.wanted is not None
-
     def poll(self, timeout_s: float) -> bool:
         """Take part: call the listener for what has happened and what is wanted, waiting up to `timeout_s` for it.
 

@@ -13,13 +13,13 @@ import msgspec
 
 from moldau.client.serdes import AvroDecoder, AvroEncoder
 from moldau.client.serdes.framing import is_bare_bytes
-from moldau.connect.config_def import ConfigDef, Importance, Type
+from moldau.connect.config_def import ConfigDef, Type
 from moldau.connect.converters.avro_from_connect import avro_schema, record_name
 from moldau.connect.converters.avro_names import AvroSettings
 from moldau.connect.converters.avro_to_connect import AvroReading
 from moldau.connect.converters.avro_values import reader_of, writer_of
 from moldau.connect.converters.registry import Declared, Decode, Encode, Registered, RegistryConverter
-from moldau.connect.converters.registry_settings import check_refused, registry_config
+from moldau.connect.converters.registry_settings import check_refused, data_settings, registry_config
 from moldau.connect.converters.rendering import Rendering
 from moldau.connect.data import Decimal, Schema
 
@@ -35,26 +35,17 @@ DATA: Final = (
 REFUSED: Final = (("discard.type.doc.default", Type.BOOLEAN, False, "Confluent has deprecated it"),)
 
 
-def _config() -> ConfigDef:
-    more = ConfigDef()
-    for name, default, _, doc in DATA:
-        more.define(name, Type.BOOLEAN, default, None, Importance.MEDIUM, doc)
-    for name, kind, only, why in REFUSED:
-        more.define(name, kind, only, None, Importance.LOW, f"Only {only!r}: {why}.")
-    return registry_config(more=more)
-
-
 class AvroConverter(RegistryConverter):
     """See the module."""
 
     FORMAT = "AVRO"
     LANGUAGE = "Avro"
-    CONFIG: ClassVar[ConfigDef] = _config()
+    CONFIG: ClassVar[ConfigDef] = registry_config(DATA, REFUSED)
 
     def configure(self, configs: Mapping[str, Any], is_key: bool = False) -> None:
         super().configure(configs, is_key)
         check_refused(self._settings, REFUSED)
-        self._avro = AvroSettings(**{attribute: self._settings[name] for name, _, attribute, _ in DATA})
+        self._avro = AvroSettings(**data_settings(self._settings, DATA))
 
     def _declared(self, schema: Schema | None) -> Declared:
         return Declared(avro_schema(schema, self._avro), record_name(schema, self._avro))

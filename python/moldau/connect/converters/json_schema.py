@@ -19,7 +19,7 @@ from moldau.connect.converters.json_schema_to_connect import JsonSchemaReading
 from moldau.connect.converters.json_schema_values import reader_of, writer_of
 from moldau.connect.converters.json_values import has_decimal
 from moldau.connect.converters.registry import Declared, Decode, Encode, Registered, RegistryConverter
-from moldau.connect.converters.registry_settings import check_refused, registry_config
+from moldau.connect.converters.registry_settings import check_refused, data_settings, registry_config
 from moldau.connect.data import Schema
 from moldau.connect.errors import DataError
 
@@ -42,11 +42,8 @@ REFUSED: Final = (
 )
 
 
-def _config() -> ConfigDef:
-    more = ConfigDef()
-    for name, default, _, doc in DATA:
-        more.define(name, Type.BOOLEAN, default, None, Importance.MEDIUM, doc)
-    more.define(
+def _decimal_format() -> ConfigDef:
+    return ConfigDef().define(
         "decimal.format",
         Type.STRING,
         "BASE64",
@@ -54,9 +51,6 @@ def _config() -> ConfigDef:
         Importance.LOW,
         "How decimals are written: BASE64 of their bytes, or NUMERIC.",
     )
-    for name, kind, only, why in REFUSED:
-        more.define(name, kind, only, None, Importance.LOW, f"Only {only!r}: {why}.")
-    return registry_config(more=more)
 
 
 class JsonSchemaConverter(RegistryConverter):
@@ -64,14 +58,14 @@ class JsonSchemaConverter(RegistryConverter):
 
     FORMAT = "JSON"
     LANGUAGE = "JSON with a schema"
-    CONFIG: ClassVar[ConfigDef] = _config()
+    CONFIG: ClassVar[ConfigDef] = registry_config(DATA, REFUSED, more=_decimal_format())
 
     def configure(self, configs: Mapping[str, Any], is_key: bool = False) -> None:
         super().configure(configs, is_key)
         check_refused(self._settings, REFUSED)
         self._json = JsonSchemaSettings(
             numeric=self._settings["decimal.format"].upper() == "NUMERIC",
-            **{attribute: self._settings[name] for name, _, attribute, _ in DATA},
+            **data_settings(self._settings, DATA),
         )
 
     def _declared(self, schema: Schema | None) -> Declared:

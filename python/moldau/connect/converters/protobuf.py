@@ -17,13 +17,13 @@ from google.protobuf.message import DecodeError, EncodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from moldau.client.serdes.protobuf_files import linked, message_at, message_indexes, named_messages, written_indexes
-from moldau.connect.config_def import ConfigDef, Importance, Type
+from moldau.connect.config_def import ConfigDef, Type
 from moldau.connect.converters.protobuf_from_connect import file_of, text_of
 from moldau.connect.converters.protobuf_names import ProtobufSettings
 from moldau.connect.converters.protobuf_to_connect import ProtobufReading
 from moldau.connect.converters.protobuf_values import reader_of, writer_of
 from moldau.connect.converters.registry import Declared, Decode, Encode, Registered, RegistryConverter
-from moldau.connect.converters.registry_settings import check_refused, registry_config
+from moldau.connect.converters.registry_settings import check_refused, data_settings, registry_config
 from moldau.connect.data import Schema
 from moldau.connect.errors import DataError
 
@@ -67,27 +67,18 @@ REFUSED: Final = (
 )
 
 
-def _config() -> ConfigDef:
-    more = ConfigDef()
-    for name, default, _, doc in DATA:
-        more.define(name, Type.BOOLEAN, default, None, Importance.MEDIUM, doc)
-    for name, kind, only, why in REFUSED:
-        more.define(name, kind, only, None, Importance.LOW, f"Only {only!r}: {why}.")
-    return registry_config(more=more)
-
-
 class ProtobufConverter(RegistryConverter):
     """See the module."""
 
     FORMAT = "PROTOBUF"
     LANGUAGE = "Protobuf"
-    CONFIG: ClassVar[ConfigDef] = _config()
+    CONFIG: ClassVar[ConfigDef] = registry_config(DATA, REFUSED)
     FORM = "serialized"
 
     def configure(self, configs: Mapping[str, Any], is_key: bool = False) -> None:
         super().configure(configs, is_key)
         check_refused(self._settings, REFUSED)
-        self._protobuf = ProtobufSettings(**{attribute: self._settings[name] for name, _, attribute, _ in DATA})
+        self._protobuf = ProtobufSettings(**data_settings(self._settings, DATA))
 
     def _declared(self, schema: Schema | None) -> Declared:
         file, name = file_of(schema, self._protobuf)

@@ -72,21 +72,39 @@ REFUSED: Final = (
 MINIMA: Final = {"schemas.cache.config": 1, "max.retries": 0, "retries.wait.ms": 0, "http.read.timeout.ms": 1}
 
 
-def registry_config(*, more: ConfigDef | None = None) -> ConfigDef:
-    """The settings of a converter: those of asking the registry, and `more`."""
+Data = tuple[tuple[str, bool, str, str], ...]
+"""What a converter may do with its data: name, default, the attribute of its own settings, doc."""
+Refused = tuple[tuple[str, Type, Any, str], ...]
+"""As `REFUSED`."""
+
+
+def registry_config(data: Data, refused: Refused, *, more: ConfigDef | None = None) -> ConfigDef:
+    """The settings of a converter: those of asking the registry, its own, what it refuses, and `more`."""
     config = ConfigDef()
     for name, kind, default, doc in ASKING:
         importance = Importance.HIGH if name == "schema.registry.url" else Importance.MEDIUM
         validator = Range(MINIMA[name]) if name in MINIMA else None
         config.define(name, kind, default, validator, importance, doc)
-    for name, kind, only, why in REFUSED:
-        config.define(name, kind, only, None, Importance.LOW, f"Only {only!r}: {why}.")
+    _refuse(config, REFUSED)
+    for name, default, _, doc in data:
+        config.define(name, Type.BOOLEAN, default, None, Importance.MEDIUM, doc)
     for key in more.keys.values() if more is not None else ():
         config.add(key)
+    _refuse(config, refused)
     return config
 
 
-def check_refused(settings: Mapping[str, Any], refused: tuple[tuple[str, Type, Any, str], ...] = REFUSED) -> None:
+def _refuse(config: ConfigDef, refused: Refused) -> None:
+    for name, kind, only, why in refused:
+        config.define(name, kind, only, None, Importance.LOW, f"Only {only!r}: {why}.")
+
+
+def data_settings(settings: Mapping[str, Any], data: Data) -> dict[str, bool]:
+    """What is set, by the attributes of the converter's own settings."""
+    return {attribute: settings[name] for name, _, attribute, _ in data}
+
+
+def check_refused(settings: Mapping[str, Any], refused: Refused = REFUSED) -> None:
     """Raises `ConfigError` for a setting that is understood and not supported."""
     for name, kind, only, why in refused:
         value = settings[name]

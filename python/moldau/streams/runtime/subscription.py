@@ -88,12 +88,7 @@ def write_subscription(topics: Iterable[str], subscription: Subscription) -> byt
 def read_subscription(data: bytes) -> Subscription:
     """What a member brings; raises VersionError if it is written in another way."""
     try:
-        (count,) = struct.unpack_from(">i", data, 2)
-        at = 6
-        for _ in range(count):
-            (length,) = struct.unpack_from(">h", data, at)
-            at += 2 + max(length, 0)
-        return _user_data(data, at, Subscription)
+        return _user_data(data, Subscription, with_partitions=False)
     except (struct.error, msgspec.DecodeError) as error:
         raise VersionError(f"an instance of the application says something that cannot be read: {error}") from error
 
@@ -112,19 +107,21 @@ def read_assignment(data: bytes) -> Given:
     if not data:
         return Given([], [], {})
     try:
-        (count,) = struct.unpack_from(">i", data, 2)
-        at = 6
-        for _ in range(count):
-            (length,) = struct.unpack_from(">h", data, at)
-            at += 2 + max(length, 0)
-            (numbers,) = struct.unpack_from(">i", data, at)
-            at += 4 + 4 * max(numbers, 0)
-        return _user_data(data, at, Given)
+        return _user_data(data, Given, with_partitions=True)
     except (struct.error, msgspec.DecodeError) as error:
         raise VersionError(f"the leader of the application says something that cannot be read: {error}") from error
 
 
-def _user_data(data: bytes, at: int, kind: type[T]) -> T:
+def _user_data(data: bytes, kind: type[T], *, with_partitions: bool) -> T:
+    """What stands behind the topics: each a name and, in an assignment, its partitions."""
+    (count,) = struct.unpack_from(">i", data, 2)
+    at = 6
+    for _ in range(count):
+        (length,) = struct.unpack_from(">h", data, at)
+        at += 2 + max(length, 0)
+        if with_partitions:
+            (numbers,) = struct.unpack_from(">i", data, at)
+            at += 4 + 4 * max(numbers, 0)
     (length,) = struct.unpack_from(">i", data, at)
     found = msgspec.json.decode(data[at + 4 : at + 4 + max(length, 0)], type=kind)
     if found.version > VERSION:

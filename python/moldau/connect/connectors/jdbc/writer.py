@@ -122,11 +122,8 @@ class Writer:
         names = [field.name for field in (*shape.keys, *shape.values)]
         columns = ", ".join(map(identifier, names))
         stage = self._filled(table, tuple(names), columns, content)
-        same = " AND ".join(f"t.{name} = s.{name}" for name in (identifier(field.name) for field in shape.keys))
-        changes = [f"{name} = s.{name}" for name in (identifier(field.name) for field in shape.values)]
-        if changes:
-            self._run(f"UPDATE {table.sql} t SET {', '.join(changes)} FROM {stage} s WHERE {same}")  # noqa: S608 (names are quoted)
-        self._run(f"DELETE FROM {stage} s USING {table.sql} t WHERE {same}")  # noqa: S608 (names are quoted)
+        self._update(table, shape, stage)
+        self._run(f"DELETE FROM {stage} s USING {table.sql} t WHERE {_same(shape)}")  # noqa: S608 (names are quoted)
         self._run(f"INSERT INTO {table.sql} ({columns}) SELECT {columns} FROM {stage}")  # noqa: S608 (names are quoted)
 
     def _put(self, table: Table, shape: Shape, content: list[list[Any]]) -> None:
@@ -137,14 +134,11 @@ class Writer:
             self._copy(table.sql, columns, content)
             return
         stage = self._filled(table, tuple(names), columns, content)
+        if mode == "update":
+            self._update(table, shape, stage)
+            return
         keys = [identifier(field.name) for field in shape.keys]
         values = [identifier(field.name) for field in shape.values]
-        if mode == "update":
-            if values:
-                changes = ", ".join(f"{name} = s.{name}" for name in values)
-                same = " AND ".join(f"t.{name} = s.{name}" for name in keys)
-                self._run(f"UPDATE {table.sql} t SET {changes} FROM {stage} s WHERE {same}")  # noqa: S608 (names are quoted)
-            return
         changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in values)
         action = f"UPDATE SET {changes}" if values else "NOTHING"
         source = f"SELECT {columns} FROM {stage}"  # noqa: S608 (names are quoted)
@@ -153,8 +147,12 @@ class Writer:
     def _delete(self, table: Table, shape: Shape, content: list[list[Any]]) -> None:
         names = tuple(field.name for field in shape.keys)
         stage = self._filled(table, names, ", ".join(map(identifier, names)), content)
-        same = " AND ".join(f"t.{name} = s.{name}" for name in map(identifier, names))
-        self._run(f"DELETE FROM {table.sql} t USING {stage} s WHERE {same}")  # noqa: S608 (names are quoted)
+        self._run(f"DELETE FROM {table.sql} t USING {stage} s WHERE {_same(shape)}")  # noqa: S608 (names are quoted)
+
+    def _update(self, table: Table, shape: Shape, stage: str) -> None:
+        changes = ", ".join(f"{name} = s.{name}" for name in (identifier(field.name) for field in shape.values))
+        if changes:
+            self._run(f"UPDATE {table.sql} t SET {changes} FROM {stage} s WHERE {_same(shape)}")  # noqa: S608 (names are quoted)
 
     def _stage(self, table: Table, names: tuple[str, ...]) -> str:
         """The table of the session that has these columns, made when it is not there."""
@@ -184,6 +182,11 @@ class Writer:
 
     def _run(self, statement: str) -> None:
         self.connection.execute(statement.encode())
+
+
+def _same(shape: Shape) -> str:
+    """The condition that a row of the table and one of the stage have the same key."""
+    return " AND ".join(f"t.{name} = s.{name}" for name in (identifier(field.name) for field in shape.keys))
 
 
 def _converted(row: Row, fields: Sequence[Field], converts: Sequence[Convert | None]) -> list[Any]:
