@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 
@@ -21,6 +22,10 @@ def tasks_of(app):
 
 def sum_of(app, name):
     return sum(thread[name] for thread in app.metrics()["threads"].values())
+
+
+def copies_of(app):
+    return {task for thread in app._threads if thread._session for task in list(thread._session.tasks.standbys)}
 
 
 def shared(*apps, tasks):
@@ -118,7 +123,12 @@ def test_an_instance_that_is_far_behind_warms_up_before_it_gets_a_task(cluster):
     cluster.create(2, "warm", "warm-out")
     cluster.write("warm", [(f"k{i}".encode(), b"x", T0) for i in range(2000)])
     topology = count_per_key("warm", "warm-out")
-    settings = {"acceptable_recovery_lag": 10, "max_warmup_replicas": 1, "commit_interval_ms": 20}
+    settings = {
+        "acceptable_recovery_lag": 10,
+        "max_warmup_replicas": 1,
+        "commit_interval_ms": 20,
+        "session_timeout_ms": 30_000,
+    }
     first = cluster.app(topology, "warm-app", "a", **settings).start().wait_until_running()
     eventually(lambda: end_of(cluster, "warm-app-counts-changelog") >= 2000)
     second = cluster.app(topology, "warm-app", "b", **settings).start()
@@ -130,16 +140,21 @@ def test_an_instance_that_is_far_behind_warms_up_before_it_gets_a_task(cluster):
         except StoreNotAvailableError:
             return 0
 
+    copies = eventually(lambda: copies_of(second))
+    records = Counter(message.partition() for message in cluster.read("warm-app-counts-changelog"))
+    eventually(lambda: sum_of(second, "restored") == sum(records[task.partition] for task in copies))
     # Its copy is of one task: of the whole store it can say nothing alone, of the keys of that task all.
-    eventually(lambda: sum_of(second, "restored") > 500)
+    assert len(copies) == 1
     assert copied() == 0
     assert len(tasks_of(first)) == 2
     assert not tasks_of(second)
     # What `probing.rebalance.interval.ms` does after its time.
     thread = next(iter(first._threads))
+    eventually(lambda: thread._session._next_look < math.inf)
     thread._session._next_look = 0.0
     eventually(lambda: shared(first, second, tasks=2))
-    assert sum_of(second, "restored") < 1500
+    second.wait_until_running()
+    assert sum_of(second, "restored") == sum(records[task.partition] for task in copies)
 
 
 def test_static_instances_that_are_started_again_find_their_tasks_and_move_none(cluster):

@@ -37,6 +37,12 @@ class Group:
             if name not in self.members:
                 self.members[name] = MemberState(name, process)
 
+    def forget(self):
+        """What a group has whose stores are in memory: of each process what its members run and follow."""
+        for process, disk in self.disks.items():
+            kept = {task for one in self.members.values() if one.process == process for task in one.standby}
+            self.disks[process] = {task: end for task, end in disk.items() if task in kept}
+
     def leave(self, process):
         for name in [name for name, member in self.members.items() if member.process == process]:
             member = self.members.pop(name)
@@ -115,13 +121,13 @@ def balanced(group):
 
 
 @st.composite
-def groups(draw):
+def groups(draw, threads=3):
     ids = [TaskId(sub, part) for sub in range(draw(st.integers(1, 3))) for part in range(draw(st.integers(1, 6)))]
     with_state = draw(st.lists(st.booleans(), min_size=3, max_size=3))
     ends = {task: draw(st.sampled_from([0, 50, 100_000])) if with_state[task.sub_topology] else None for task in ids}
     group = Group(ends, draw(OPTIONS))
     for number in range(draw(st.integers(1, 4))):
-        group.join(f"p{number}", draw(st.integers(1, 3)))
+        group.join(f"p{number}", draw(st.integers(1, threads)))
     return group
 
 
@@ -204,6 +210,25 @@ def test_who_comes_back_with_its_state_gets_its_tasks_back_and_the_others_keep_t
     assert all(after[name] >= before[name] for name in before if name not in threads)
 
 
+@given(groups(threads=1))
+@settings(max_examples=200, deadline=None)
+def test_with_stores_in_memory_no_process_gets_a_task_of_which_it_does_not_have_nearly_everything(group):
+    group.settle()
+    group.join("new", 1)
+    for _ in range(4 * len(group.tasks) + 10):
+        group.forget()
+        before = {member.member_id: member for member in group.states()}
+        owned = {task for member in before.values() for task in member.owned}
+        given_now = group.rebalance()
+        for name, running in given_now.active.items():
+            for task in running - before[name].owned - owned:
+                end = group.tasks[task]
+                assert end is None or end - before[name].positions.get(task, 0) <= group.options.acceptable_recovery_lag
+        if not given_now.moving and not given_now.warming:
+            return
+    raise AssertionError("it never comes to rest")
+
+
 def test_a_task_goes_on_where_its_state_is_while_the_next_process_catches_up():
     tasks = {TaskId(0, part): 100_000 for part in range(4)}
     owner = MemberState("a", "a", frozenset(tasks), frozenset(), dict.fromkeys(tasks, RUNNING), 1)
@@ -223,6 +248,55 @@ def test_the_copy_takes_over_when_the_owner_is_gone():
     copy = MemberState("b", "b", frozenset(), frozenset(tasks), dict.fromkeys(tasks, 99_990))
     others = [MemberState(name, name) for name in "ac"]
     assert assign([*others, copy], tasks, Options()).active["b"] == frozenset(tasks)
+
+
+def test_a_copy_is_kept_while_its_task_moves_until_the_owner_has_given_it_up():
+    tasks = {TaskId(0, part): 1000 for part in range(2)}
+    owner = MemberState("a", "a", frozenset(tasks), frozenset(), dict.fromkeys(tasks, RUNNING), 1)
+    copy = MemberState("b", "b", frozenset(), frozenset({TaskId(0, 1)}), {TaskId(0, 1): 1000}, 1)
+    moving = assign([owner, copy], tasks, Options(acceptable_recovery_lag=10))
+    assert moving.moving == {TaskId(0, 1)}
+    assert moving.standby == {"a": frozenset(), "b": frozenset({TaskId(0, 1)})}
+    given_up = MemberState("a", "a", moving.active["a"], frozenset(), {TaskId(0, 0): RUNNING}, 2)
+    kept = MemberState("b", "b", moving.active["b"], moving.standby["b"], {TaskId(0, 1): 1000}, 2)
+    then = assign([given_up, kept], tasks, Options(acceptable_recovery_lag=10))
+    assert then.active == {"a": frozenset({TaskId(0, 0)}), "b": frozenset({TaskId(0, 1)})}
+    assert then.standby == {"a": frozenset(), "b": frozenset()}
+
+
+def test_of_the_threads_of_a_process_the_one_with_the_copy_gets_the_task():
+    tasks = {TaskId(0, part): 1000 for part in range(4)}
+    runs, copies = [TaskId(0, 0), TaskId(0, 1)], [TaskId(0, 2), TaskId(0, 3)]
+    positions = dict.fromkeys(runs, RUNNING) | dict.fromkeys(copies, 1000)
+    # What a thread runs stays with it, though it has a copy of what comes before that too.
+    members = [
+        MemberState("b-0", "b", frozenset(runs[1:]), frozenset(copies[:1]), positions, 1),
+        MemberState("b-1", "b", frozenset(runs[:1]), frozenset(copies[1:]), positions, 1),
+    ]
+    given_all = assign(members, tasks, Options(acceptable_recovery_lag=10))
+    assert not given_all.moving
+    assert given_all.active == {name.member_id: name.owned | name.standby for name in members}
+
+
+def test_the_copies_of_a_process_go_to_its_threads_with_room_for_the_tasks():
+    tasks = {TaskId(0, part): 1000 for part in range(4)}
+    runs = [TaskId(0, part) for part in range(1, 4)]
+    owner = MemberState("a", "a", frozenset(runs), frozenset(), dict.fromkeys(runs, RUNNING), 1)
+    busy = MemberState("b-0", "b", frozenset({TaskId(0, 0)}), frozenset(), {TaskId(0, 0): RUNNING}, 1)
+    warming = assign(
+        [owner, busy, MemberState("b-1", "b", generation=1)],
+        tasks,
+        Options(acceptable_recovery_lag=10, max_warmup_replicas=1),
+    )
+    assert len(warming.standby["b-1"]) == 1
+    assert not warming.standby["b-0"]
+
+
+def test_a_task_without_state_that_moves_has_no_copy():
+    tasks = {TaskId(0, part): None for part in range(2)}
+    moving = assign([MemberState("a", "a", frozenset(tasks), generation=1), MemberState("b", "b")], tasks, Options())
+    assert moving.moving
+    assert not any(moving.standby.values())
 
 
 def test_few_tasks_are_spread_over_the_processes_and_not_given_to_the_first():

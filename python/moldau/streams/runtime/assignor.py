@@ -69,22 +69,38 @@ def assign(members: Sequence[MemberState], tasks: Mapping[TaskId, int | None], o
     by_member_active: dict[str, set[TaskId]] = {member.member_id: set() for member in members}
     by_member_standby: dict[str, set[TaskId]] = {member.member_id: set() for member in members}
     for process in processes.values():
-        _over_threads(process, process.of(active), "owned", by_member_active)
+        _over_threads(process, process.of(active), ("owned", "standby"), by_member_active)
         copies = sorted(task for task, names in standby.items() if process.name in names)
-        _over_threads(process, copies, "standby", by_member_standby)
-    owners = _owners(members)
-    moving = set()
-    for member_id, given in by_member_active.items():
-        for task in sorted(given):
-            if owners.get(task, member_id) != member_id:
-                given.discard(task)
-                moving.add(task)
+        _over_threads(process, copies, ("standby",), by_member_standby, by_member_active)
+    moving = _hold_back(processes, _owners(members), tasks, by_member_active, by_member_standby)
     return Assignment(
         {member: frozenset(given) for member, given in by_member_active.items()},
         {member: frozenset(given) for member, given in by_member_standby.items()},
         frozenset(warm_ups),
         frozenset(moving),
     )
+
+
+def _hold_back(
+    processes: Mapping[str, _Process],
+    owners: Mapping[TaskId, str],
+    tasks: Mapping[TaskId, int | None],
+    active: Mapping[str, set[TaskId]],
+    standby: Mapping[str, set[TaskId]],
+) -> set[TaskId]:
+    """Leave out what somebody else still runs. The member that gets it next keeps, or begins, a copy until then: one in
+    memory would be gone otherwise, just when it is wanted. (Kafka's `StreamsPartitionAssignor.buildStandbyTaskMap`)
+    """
+    moving = set()
+    for process in processes.values():
+        for member in process.members:
+            given = active[member.member_id]
+            held_back = {task for task in given if owners.get(task, member.member_id) != member.member_id}
+            given -= held_back
+            moving |= held_back
+            # From one thread of a process to another there is no copy beside the original.
+            standby[member.member_id] |= {task for task in held_back - process.owned if tasks[task] is not None}
+    return moving
 
 
 class _Process:
@@ -234,17 +250,38 @@ def _standbys(
     return standby
 
 
-def _over_threads(process: _Process, given: Sequence[TaskId], kept: str, by_member: dict[str, set[TaskId]]) -> None:
-    """Give a process's tasks to its threads: each keeps what it has, up to its share."""
+def _over_threads(
+    process: _Process,
+    given: Sequence[TaskId],
+    kept: Sequence[str],
+    by_member: Mapping[str, set[TaskId]],
+    beside: Mapping[str, set[TaskId]] | None = None,
+) -> None:
+    """Give a process's tasks to its threads: each keeps what it has, up to its share. What it has is what it has of the
+    first of `kept`, then of the next; between equals the one with less of what is `beside` gets more.
+    """
     share, rest = divmod(len(given), process.threads)
-    waiting = []
-    mine = [by_member[member.member_id] for member in process.members]
-    for task in given:
-        holder = next((index for index, member in enumerate(process.members) if task in getattr(member, kept)), None)
-        if holder is not None and (len(mine[holder]) < share or (rest and len(mine[holder]) == share)):
-            rest -= len(mine[holder]) == share
-            mine[holder].add(task)
-        else:
-            waiting.append(task)
+    waiting = list(given)
+    names = [member.member_id for member in process.members]
+    mine = [by_member[name] for name in names]
+    others = [len(beside[name]) if beside else 0 for name in names]
+    for what in kept:
+        unheld = []
+        for task in waiting:
+            holder = next((index for index, one in enumerate(process.members) if task in getattr(one, what)), None)
+            if holder is not None and (len(mine[holder]) < share or (rest and len(mine[holder]) == share)):
+                rest -= len(mine[holder]) == share
+                mine[holder].add(task)
+            else:
+                unheld.append(task)
+        waiting = unheld
     for task in waiting:
-        min(mine, key=lambda tasks: (len(tasks), sum(one.sub_topology == task.sub_topology for one in tasks))).add(task)
+        chosen = min(
+            range(process.threads),
+            key=lambda index: (
+                len(mine[index]),
+                others[index],
+                sum(one.sub_topology == task.sub_topology for one in mine[index]),
+            ),
+        )
+        mine[chosen].add(task)
