@@ -4,7 +4,7 @@ What error sends it where is taken from the Java client and librdkafka. It never
 request that it has given up on goes down with its connection.
 """
 
-from tests.simulation.group_member import TOPIC
+from tests.simulation.group_member import TOKENS, TOPIC
 from tests.simulation.scheduler import TIMED_OUT, Wait
 
 from moldau.control.groups.requests import ConsumerGroupHeartbeat, OffsetCommit, OffsetToCommit
@@ -82,6 +82,7 @@ class ConsumerProtocolMember:
             topic_regex=expression if whole else None,
             assignor=self.assignor if whole else None,
             owned=() if joins else None if owned == self.said and not whole else owned,
+            token=next(TOKENS),
         )
 
     def _adopt(self, response):

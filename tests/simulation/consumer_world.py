@@ -126,6 +126,7 @@ def check_one_protocol(machine):
 
 class ConsumerWorld(World):
     commits_keep_sessions = False
+    gather_ms = (0, 5, 2_000)
 
     def __init__(self, seed):
         super().__init__(seed, MixedJudge(), one_at_a_time=True)

@@ -8,7 +8,7 @@ from tests.unit.control.groups.leases_of_members import LeasesOfMembers
 
 from moldau.control.groups.coordinator import GroupCoordinator
 from moldau.control.groups.records import decode_record, encode_record
-from moldau.control.groups.requests import JoinGroup, Loaded, SyncGroup
+from moldau.control.groups.requests import ConsumerGroupHeartbeat, JoinGroup, Loaded, SyncGroup
 from moldau.control.machine import PARKED, AppendFailed, CancelTimer, Reply, ScheduleTimer
 from moldau.errors import ErrorCode
 
@@ -80,7 +80,7 @@ class CoordinatorNode:
         decision = self.machine.decide(request, self.scheduler.now())
         self.judge.decided(self, request, decision)
         if decision.response is PARKED:
-            assert isinstance(request, JoinGroup | SyncGroup), f"{request} was parked"
+            assert isinstance(request, JoinGroup | SyncGroup | ConsumerGroupHeartbeat), f"{request} was parked"
             assert request.token not in self.parked, f"token {request.token} is parked twice"
             self.parked[request.token] = answer
         if decision.records:

@@ -20,6 +20,8 @@ PEACE_MS = 420_000
 class World:
     commits_keep_sessions = True
     """So it is in a classic group; a consumer group wants heartbeats, from classic members too."""
+    gather_ms = (0,)
+    """How long the first members of a consumer group wait for each other; the seed chooses."""
 
     def __init__(self, seed, judge=None, *, one_at_a_time=False):
         self.scheduler = Scheduler(seed)
@@ -33,6 +35,7 @@ class World:
             max_size=self.random.choice([1_000, 1_000, 3]),
             offsets_retention_check_interval_ms=60_000,
             new_member_join_timeout_ms=self.random.choice([20_000, 300_000]),
+            consumer_gather_ms=self.gather_ms[seed % len(self.gather_ms)],
         )
         self.node = CoordinatorNode(
             self.scheduler,

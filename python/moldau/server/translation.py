@@ -28,6 +28,10 @@ from moldau.server.core_types import (
 from moldau.server.handlers import Route
 from moldau.wire.layout import FLEXIBLE_SINCE
 
+GATHER_MS: Final = 5
+"""How long the first member of a consumer group waits for others that start with it: nobody notices, and it is enough
+for members of one process, and for whatever is in the queue of a busy node."""
+
 
 def log_settings(values: Mapping[str, Value]) -> LogSettings:
     """Every topic key's value, as the log wants it."""
@@ -92,6 +96,7 @@ def group_settings(configs: Configs) -> GroupSettings:
         offsets_retention_ms=integer("offsets.retention.minutes") * 60_000,
         offsets_retention_check_interval_ms=integer("offsets.retention.check.interval.ms"),
         consumer_max_size=integer("group.consumer.max.size"),
+        consumer_gather_ms=GATHER_MS,
         consumer_assignors=tuple(assignors),
         consumer_may_upgrade=migration in ("upgrade", "bidirectional"),
         consumer_may_downgrade=migration in ("downgrade", "bidirectional"),

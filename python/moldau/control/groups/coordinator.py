@@ -498,7 +498,7 @@ class GroupCoordinator:
         """Undo what was decided ahead of the log, and say so to those who wait for it."""
         request, error = failed.request, coordinator_error(failed.error)
         if self._is_of_a_consumer_group(failed):
-            self.consumer_groups.append_failed(turn, request)
+            self.consumer_groups.append_failed(turn, failed, error)
             return refuse(request, error)
         turn.effects.extend(
             effect

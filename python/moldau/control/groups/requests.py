@@ -95,6 +95,8 @@ class ConsumerGroupHeartbeat:
     """From version 1 the member brings its own id."""
     client: Client | None = None
     """Who asks, where topics are hidden from some; None sees all."""
+    token: Token | None = None
+    """With one the first members of a group may have to wait for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +268,21 @@ class ConsumerSessionExpired:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinsGathered:
+    """The first members of a consumer group have waited for each other long enough."""
+
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinsAlone:
+    """A member that has waited for others to join with, and joins without them."""
+
+    group_id: str
+    request: ConsumerGroupHeartbeat
+
+
+@dataclass(frozen=True, slots=True)
 class RevocationTimedOut:
     """A member was told to give up partitions in this epoch, and had its rebalance timeout to do so."""
 
@@ -319,6 +336,8 @@ TimerEvent = (
     | SyncTimedOut
     | AssignmentStored
     | ConsumerSessionExpired
+    | JoinsGathered
+    | JoinsAlone
     | RevocationTimedOut
     | ClassicMemberTimedOut
     | ExpressionsToResolve

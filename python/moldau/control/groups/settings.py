@@ -21,6 +21,8 @@ class GroupSettings:
     """How long a JoinGroup of a member that has no member id yet may be parked (Kafka: fixed, 5 minutes)."""
 
     consumer_max_size: int = 2**31 - 1
+    consumer_gather_ms: int = 0
+    """How long the first member of an empty group waits for others, as long as assignments have a distance at all."""
     consumer_assignors: tuple[str, ...] = ("uniform", "range")
     """What members may ask for; the first is for those who do not."""
     consumer_may_upgrade: bool = True

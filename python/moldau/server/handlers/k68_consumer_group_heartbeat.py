@@ -14,6 +14,7 @@ from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.consumer.heartbeat import check_request
 from moldau.control.groups.requests import ConsumerGroupHeartbeat
 from moldau.control.groups.responses import ConsumerGroupHeartbeatResponse
+from moldau.control.machine import Token
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.durations import milliseconds
 from moldau.server.handlers import Api, RequestContext
@@ -43,11 +44,12 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
         owned=None if owned is None else tuple((topic.topic_id, tuple(topic.partitions)) for topic in owned),
         chooses_member_id=context.api_version >= 1,
         client=context.access.client if context.access.is_limited else None,
+        token=Token(context.token),
     )
     if shell.groups.partition_count == 0:
         # Kafka looks at a request before it looks for a coordinator; so does a coordinator of ours, where there is one.
         check_request(heartbeat, group_settings(shell.configs))
-    response: ConsumerGroupHeartbeatResponse = await shell.groups.run(heartbeat.group_id, heartbeat)
+    response: ConsumerGroupHeartbeatResponse = await shell.groups.run(heartbeat.group_id, heartbeat, context.token)
     return {
         "error_code": response.error,
         "error_message": response.error_message,

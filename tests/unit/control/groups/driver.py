@@ -90,7 +90,7 @@ class Driver:
 
     def restarted(self, **settings):
         """Another node on the same log, some time later."""
-        other = Driver(self.log, self.cluster, **settings)
+        other = type(self)(self.log, self.cluster, **settings)
         other.now_ms, other.clock_ahead_ms = self.now_ms, self.clock_ahead_ms
         return other.load()
 

@@ -143,6 +143,37 @@ def test_a_consumer_at_rest_in_a_group_at_rest_is_answered_without_the_machine(d
     rests(driver, *driver.settled(driver.member("a"), driver.member("b", "static")))
 
 
+def test_the_answer_that_brings_a_member_to_rest_is_the_last_that_takes_the_machine(driver, leases):
+    a, b = driver.member("a"), driver.member("b")
+    a.beat(), a.beat()
+    assert b.beat().assignment
+    before = leases.answered
+    assert (b.beat(owned=None).error, leases.answered) == (OK, before + 1)
+
+
+def test_a_member_that_moves_leaves_those_at_rest_their_leases(driver, leases):
+    a, b, c = driver.settled(driver.member("a"), driver.member("b"), driver.member("c", topic_names=("other",)))
+    rests(driver, a, b, c)
+    driver.cluster.create("other", 1)
+    for _ in range(3):
+        a.beat(), b.beat()
+    before = leases.answered
+    a.beat(owned=None)
+    assert leases.answered == before + 1
+    assert c.beat(owned=None).assignment, "the new topic is for the one who is subscribed to it"
+    before = leases.answered
+    a.beat(owned=None), b.beat(owned=None)
+    assert leases.answered == before + 2
+
+
+def test_a_member_whose_answer_is_at_rest_by_a_log_that_was_just_loaded_has_no_lease_yet(driver):
+    (a,) = driver.settled(driver.member("a"))
+    other = driver.restarted()
+    assert not other.leases.held
+    a.driver = other
+    rests(other, a)
+
+
 def test_what_a_consumer_at_rest_says_that_it_owns_changes_nothing(driver):
     (a,) = driver.settled(driver.member("a"))
     rests(driver, a)
@@ -169,9 +200,10 @@ def test_a_member_that_joins_is_told_to_the_others_with_their_next_heartbeat(dri
 def test_a_consumer_that_waits_for_partitions_of_another_is_asked_about_at_each_heartbeat(driver, leases):
     (a,) = driver.settled(driver.member("a"))
     b = driver.member("b")
+    before = leases.answered
     for _ in range(3):
         assert not b.beat(owned=None).assignment
-    assert leases.answered == 0
+    assert leases.answered == before
     a.beat(owned=None)
     a.beat()
     assert len(b.beat(owned=None).assignment[0][1]) == 2

@@ -12,6 +12,7 @@ Source: GroupMetadataManager of Apache Kafka 4.3 (consumerGroupHeartbeat and wha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -89,14 +90,27 @@ class Change:
             return group.assignment_epoch, former_target
         members = {each: known for each, known in group.members.items() if former is None or each != former.member_id}
         members[member.member_id] = member
-        specs = self._specs(members, {member.member_id: former_target})
-        assigned = ASSIGNORS[self._assignor(former, member)](specs, self._partition_counts(specs))
+        assigned = self._assign(epoch, members, {member.member_id: former_target})
+        return epoch, assigned.get(member.member_id, {})
+
+    def first_targets(self, epoch: int, members: Mapping[str, ConsumerMember]) -> tuple[int, Mapping[str, Partitions]]:
+        """The assignment epoch, and the targets in it of members who are the first of a group that has none."""
+        if not self._may_assign():
+            return self.group.assignment_epoch, {}
+        return epoch, self._assign(epoch, members, {})
+
+    def _assign(
+        self, epoch: int, members: Mapping[str, ConsumerMember], targets: Mapping[str, Partitions]
+    ) -> Mapping[str, Partitions]:
+        """Who shall own what when these are the members; `targets` is what those have that the group has not heard."""
+        specs = self._specs(members, targets)
+        assigned = ASSIGNORS[self._assignor(members)](specs, self._partition_counts(specs))
         for member_id in specs:
             target = assigned.get(member_id, {})
-            if target != group.target.get(member_id):
+            if target != self.group.target.get(member_id):
                 self.turn.write(target_record(self.group_id, member_id, target))
         self.turn.write(TargetEpochRecord(self.group_id, TargetEpochValue(epoch, self.turn.wall_ms)))
-        return epoch, assigned.get(member.member_id, {})
+        return assigned
 
     def step(
         self,
@@ -164,12 +178,8 @@ class Change:
         # An assignment from the future: the clock has been set back, and nobody shall wait until it is there again.
         return last_ms == 0 or not 0 <= self.turn.wall_ms - last_ms < interval_ms
 
-    def _assignor(self, former: ConsumerMember | None, member: ConsumerMember) -> str:
-        counts = dict(self.group.preferred_assignors)
-        for each, by in ((former, -1), (member, 1)):
-            if each is not None and each.assignor:
-                counts[each.assignor] = counts.get(each.assignor, 0) + by
-        wanted = {name: count for name, count in counts.items() if count > 0 and name in ASSIGNORS}
+    def _assignor(self, members: Mapping[str, ConsumerMember]) -> str:
+        wanted = Counter(each.assignor for each in members.values() if each.assignor and each.assignor in ASSIGNORS)
         return max(wanted, key=lambda name: (wanted[name], name), default=self.turn.settings.consumer_assignors[0])
 
     def _specs(self, members: Mapping[str, ConsumerMember], targets: Mapping[str, Partitions]) -> dict[str, MemberSpec]:

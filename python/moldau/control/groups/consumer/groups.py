@@ -10,18 +10,26 @@ and the member that is told so comes again.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from moldau.control.groups.classic.group import ClassicGroup
 from moldau.control.groups.consumer import classic_members
 from moldau.control.groups.consumer.change import Change
-from moldau.control.groups.consumer.cluster import Cluster
+from moldau.control.groups.consumer.cluster import Cluster, metadata_hash
 from moldau.control.groups.consumer.expressions import resolve_expressions
+from moldau.control.groups.consumer.gathering import TOGETHER_MAX, Gathering, join_together, may_wait
 from moldau.control.groups.consumer.group import ConsumerGroup
 from moldau.control.groups.consumer.heartbeat import check_request, heartbeat, leave
 from moldau.control.groups.consumer.member import JOINING, LEAVING, LEAVING_FOR_A_WHILE, ConsumerMember
 from moldau.control.groups.consumer.migration import downgrade, may_downgrade, send_back, upgrade
-from moldau.control.groups.consumer.records import ConsumerRecord, GroupEpochRecord, TopicMetadataRecord
+from moldau.control.groups.consumer.records import (
+    ConsumerRecord,
+    CurrentMemberRecord,
+    GroupEpochRecord,
+    TargetMemberRecord,
+    TopicMetadataRecord,
+)
 from moldau.control.groups.consumer.watch import Watch
 from moldau.control.groups.leases import Leases
 from moldau.control.groups.others import OtherGroups
@@ -35,6 +43,8 @@ from moldau.control.groups.requests import (
     ExpressionsToResolve,
     Heartbeat,
     JoinGroup,
+    JoinsAlone,
+    JoinsGathered,
     LeaveGroup,
     RevocationTimedOut,
     SyncGroup,
@@ -49,6 +59,7 @@ from moldau.control.groups.responses import (
     ListedGroup,
 )
 from moldau.control.groups.turn import Turn
+from moldau.control.machine import PARKED, AppendFailed, Parked, Reply, ScheduleTimer
 from moldau.errors import ApiError, ErrorCode
 
 CONSUMER = "Consumer"
@@ -72,6 +83,8 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
         self._others = others
         self._groups: dict[str, ConsumerGroup] = {}
         self._watch = Watch(cluster)
+        self._gathering = Gathering()
+        self._is_loaded = False
         self._become_classic: dict[str, ClassicGroup] = {}
 
     def __getitem__(self, group_id: str) -> ConsumerGroup:
@@ -93,8 +106,16 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
                 return
             group = self._groups[record.group] = ConsumerGroup(record.group)
         group.apply(record)
-        self._watch.seen(record.group, self._leases.end(record.group))
-        if isinstance(record, GroupEpochRecord) and record.value is None:
+        match record:
+            case TargetMemberRecord() | CurrentMemberRecord():
+                # Where a member is, and where it shall come to, is its own affair: who is at rest goes on to be.
+                self._end_leases(record.group, record.member_id)
+            case _:
+                self._end_leases(record.group)
+        if isinstance(record, CurrentMemberRecord) and record.value is not None:
+            # With its next heartbeat it would be told that nothing has changed since.
+            self._grant(group, group.members[record.member_id])
+        elif isinstance(record, GroupEpochRecord) and record.value is None:
             del self._groups[record.group]
 
     def take_classic(self, group_id: str) -> ClassicGroup | None:
@@ -103,19 +124,27 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
 
     def start(self, turn: Turn) -> None:
         """Everything is applied: give the members that were found their sessions back."""
+        self._is_loaded = True
         for group_id, group in self._groups.items():
             self._watch.begin_anew(turn, group_id, group)
 
-    def append_failed(self, turn: Turn, request: object) -> None:
-        """Nothing of the decision about `request` has happened."""
+    def append_failed(self, turn: Turn, failed: AppendFailed, error: ErrorCode) -> None:
+        """Nothing of that decision has happened: those who wait for it are told `error`."""
+        request = failed.request
         group_id = getattr(request, "group_id", None)
         if group_id is not None:
             self._become_classic.pop(group_id, None)
             self._watch.begin_anew(turn, group_id, self._groups.get(group_id))
+        if isinstance(request, JoinsGathered | JoinsAlone):
+            for effect in failed.decision.effects:
+                if isinstance(effect, Reply) and isinstance(effect.response, ConsumerGroupHeartbeatResponse):
+                    turn.reply(effect.token, ConsumerGroupHeartbeatResponse(error))
+                elif isinstance(effect, ScheduleTimer) and isinstance(effect.event, JoinsAlone):
+                    turn.effects.append(effect)
 
     # Requests
 
-    def answer(self, turn: Turn, request: object) -> GroupResponse | None:
+    def answer(self, turn: Turn, request: object) -> GroupResponse | Parked | None:
         """Answer what is about a consumer group, or about a group that is to become one; None for everything else."""
         try:
             match request:
@@ -131,6 +160,12 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
                 case ConsumerSessionExpired() | RevocationTimedOut() | ClassicMemberTimedOut() | ExpressionsToResolve():
                     self._event(turn, request)
                     return Done()
+                case JoinsGathered(group_id):
+                    self._joins_gathered(turn, group_id)
+                    return Done()
+                case JoinsAlone(_, join):
+                    self._joins_alone(turn, join)
+                    return Done()
                 case _:
                     return None
         except ApiError as error:
@@ -138,14 +173,19 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
             turn.effects.clear()
             return _refusal(request, error)
 
-    def _heartbeat(self, turn: Turn, request: ConsumerGroupHeartbeat) -> ConsumerGroupHeartbeatResponse:
+    def _heartbeat(self, turn: Turn, request: ConsumerGroupHeartbeat) -> ConsumerGroupHeartbeatResponse | Parked:
         check_request(request, turn.settings)
+        if may_wait(request) and self._is_empty(request.group_id):
+            # Whoever wants an assignment with every change wants it at once.
+            distance_ms = self._cluster.assignment_interval_ms(request.group_id)
+            if self._gathering.park(turn, request, min(turn.settings.consumer_gather_ms, distance_ms)):
+                return PARKED
         if request.member_epoch not in (LEAVING, LEAVING_FOR_A_WHILE):
             group = self._group_for(turn, request)
             response = heartbeat(self._change(turn, group), request)
             classic = self._classic.get(request.group_id)
             if not turn.records:
-                self._grant(group, response)
+                self._grant(group, group.members[response.member_id or ""])
             if classic is not None:
                 send_back(turn, classic)
                 for member in group.members.values():
@@ -160,12 +200,32 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
             ErrorCode.NONE, member_id=request.member_id, member_epoch=request.member_epoch
         )
 
-    def _grant(self, group: ConsumerGroup, response: ConsumerGroupHeartbeatResponse) -> None:
-        """A member at rest in a group at rest is told the same until a record is applied or the cluster changes."""
-        member = group.members[response.member_id or ""]
+    def _joins_gathered(self, turn: Turn, group_id: str) -> None:
+        waiting = self._gathering.end(group_id)
+        together = min(TOGETHER_MAX, turn.settings.consumer_max_size) if self._is_empty(group_id) else 0
+        if waiting and together:
+            join_together(self._change(turn, self._group_for(turn, waiting[0])), waiting[:together])
+        for request in waiting[together:]:
+            turn.schedule(("joins-alone", request.token), turn.steady_ms, JoinsAlone(group_id, request))
+
+    def _joins_alone(self, turn: Turn, request: ConsumerGroupHeartbeat) -> None:
+        response = self.answer(turn, replace(request, token=None))
+        assert request.token is not None, "who has no token does not wait"
+        turn.reply(request.token, response)
+
+    def _is_empty(self, group_id: str) -> bool:
+        """Whether a member of this protocol that joins now would be the only one in the group."""
+        group, classic = self._groups.get(group_id), self._classic.get(group_id)
+        if self._others.type_of(group_id) is not None:
+            return False
+        return (group is None or group.is_empty) and (classic is None or classic.is_empty)
+
+    def _grant(self, group: ConsumerGroup, member: ConsumerMember) -> None:
+        """A member at rest in a group at rest is told the same until the group or the cluster changes."""
         is_settled = group.epoch <= group.assignment_epoch and member.is_reconciled_to(group.assignment_epoch)
         # What an expression stands for is looked up from time to time, and it is a heartbeat that finds this due.
-        if is_settled and group.checked_version == self._cluster.version and not group.expressions:
+        may_be_told = self._is_loaded and not member.uses_classic_protocol and not group.expressions
+        if is_settled and may_be_told and self._knows_its_topics(group):
             self._leases.grant_consumer(
                 group.group_id,
                 member.member_id,
@@ -173,8 +233,19 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
                 member.member_epoch,
                 client_id=member.client_id,
                 client_host=member.client_host,
-                heartbeat_interval_ms=response.heartbeat_interval_ms,
+                heartbeat_interval_ms=self._cluster.heartbeat_interval_ms(group.group_id),
             )
+
+    def _knows_its_topics(self, group: ConsumerGroup) -> bool:
+        """Whether the topics of the group are now what they were when its epoch was raised."""
+        if group.checked_version != self._cluster.version:
+            if metadata_hash(self._cluster, group.topic_names()) != group.metadata_hash:
+                return False
+            group.checked_version = self._cluster.version
+        return True
+
+    def _end_leases(self, group_id: str, member_id: str | None = None) -> None:
+        self._watch.seen(group_id, self._leases.end(group_id, member_id))
 
     def _group_for(self, turn: Turn, request: ConsumerGroupHeartbeat) -> ConsumerGroup:
         """The group; if the member joins, a new one, or what a classic group becomes by that."""
@@ -225,7 +296,7 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
             return
         if isinstance(event, ConsumerSessionExpired):
             # No session ends on a heartbeat that was answered for us, and none is answered from here on.
-            self._watch.seen(group.group_id, self._leases.end(group.group_id, member.member_id))
+            self._end_leases(group.group_id, member.member_id)
             if not self._watch.session_is_over(turn, event):
                 return
         self._remove(change, [member])

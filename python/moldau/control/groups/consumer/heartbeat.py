@@ -80,7 +80,7 @@ def heartbeat(change: Change, request: ConsumerGroupHeartbeat) -> ConsumerGroupH
     _check_room(group, member_id, turn.settings)
     owned = None if request.owned is None else {topic_id: frozenset(each) for topic_id, each in request.owned}
     former, member = find_member(change, request, member_id, owned)
-    told = _told(member, request)
+    told = as_told(member, request)
     names_changed = change.tell(member, told)
     expression = update_expression(change, former, told, request.client)
     bump = names_changed or expression is Expression.CHANGED_AND_KNOWN
@@ -93,12 +93,17 @@ def heartbeat(change: Change, request: ConsumerGroupHeartbeat) -> ConsumerGroupH
     says_everything = request.rebalance_timeout_ms != UNSAID and owned is not None
     says_everything = says_everything and (request.topic_names is not None or request.topic_regex is not None)
     is_news = request.member_epoch == JOINING or says_everything or after.assigned != member.assigned
+    return told_to(change, after, is_news=is_news)
+
+
+def told_to(change: Change, member: ConsumerMember, *, is_news: bool) -> ConsumerGroupHeartbeatResponse:
+    """The good answer to a member; `is_news`: what it may own is said as well."""
     return ConsumerGroupHeartbeatResponse(
         ErrorCode.NONE,
-        member_id=after.member_id,
-        member_epoch=after.member_epoch,
-        heartbeat_interval_ms=change.cluster.heartbeat_interval_ms(group.group_id),
-        assignment=_sorted(after.assigned) if is_news else None,
+        member_id=member.member_id,
+        member_epoch=member.member_epoch,
+        heartbeat_interval_ms=change.cluster.heartbeat_interval_ms(change.group_id),
+        assignment=_sorted(member.assigned) if is_news else None,
     )
 
 
@@ -182,7 +187,7 @@ def take_place(change: Change, former: ConsumerMember, member_id: str) -> Consum
     return member
 
 
-def _told(member: ConsumerMember, request: ConsumerGroupHeartbeat) -> ConsumerMember:
+def as_told(member: ConsumerMember, request: ConsumerGroupHeartbeat) -> ConsumerMember:
     """The member with what this request says; what it does not say stays."""
     if _says_nothing(member, request):
         return member
