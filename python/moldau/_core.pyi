@@ -140,6 +140,22 @@ class ChangeTable:
         Raises:
             ValueError: a format, part, kernel or fact is unknown.
         """
+    def rows(
+        self,
+        lines: bytes,
+        start: int,
+        position: tuple[int, int, int, int, int | None, int, int],
+        now_ns: int,
+        xmin: int | None,
+        mark: str,
+    ) -> tuple[list[dict[str, bytes | None]], int, int]:
+        """Go through the lines of a COPY in text from the byte `start` on, up to the first that is not as usual.
+
+        `mark` is what a row is in its snapshot, `position` as in `ChangeStream.run`.
+
+        Returns:
+            The records, the byte behind the last line that was gone through, and the size of keys and values.
+        """
 
 @final
 class ChangeStream:

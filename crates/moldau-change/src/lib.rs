@@ -1,13 +1,15 @@
 //! Changes of PostgreSQL rows, from the bytes of the replication stream to the bytes of a record in one go.
 //!
 //! Nothing here knows Python. A table is compiled into programs once (`program`): constant bytes, columns with the
-//! kernel that reads their text (`kernel`), and facts of the event. `row` and `message` read what PostgreSQL sends,
-//! `format` writes JSON or Avro, `table` runs the programs, `stream` follows a run of messages through transactions.
+//! kernel that reads their text (`kernel`), and facts of the event. `row`, `message` and `copy` read what PostgreSQL
+//! sends, `format` writes JSON or Avro, `table` runs the programs, `stream` follows a run of messages through
+//! transactions.
 //!
 //! This is the fast half of two. Whatever is not as it usually is (a year before Christ, a message that is torn, a
 //! changed key) is `Unusual`: the run ends in front of it and the connector's own way, in Python, takes that message.
 //! So nothing is decided here, and an error is said in one place only.
 
+pub mod copy;
 pub mod format;
 pub mod kernel;
 pub mod message;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::message::Change;
 use crate::program::{Facts, Part, Program, Reading};
 use crate::row::Column;
-use crate::{Format, Unusual, Usual};
+use crate::{Format, Unusual, Usual, copy};
 
 /// What a change is called in the envelope.
 pub type Operation = u8;
@@ -81,6 +81,21 @@ impl Table {
         Ok(())
     }
 
+    /// The records of rows that were copied (`copy`), line by line up to the first that is unusual or has no end. Returns
+    /// how many bytes that is.
+    pub fn read(&self, lines: &[u8], facts: &Facts<'_>, mut record: impl FnMut(Record)) -> usize {
+        let mut freed = Vec::new();
+        let mut done = 0;
+        while let Some(length) = lines[done..].iter().position(|byte| *byte == b'\n') {
+            let line = &lines[done..done + length];
+            let made = copy::row(line, self.columns, &mut freed).and_then(|row| self.record(None, Some(&row), facts));
+            let Ok(made) = made else { break };
+            record(made);
+            done += length + 1;
+        }
+        done
+    }
+
     /// One record. The key is the new row's, or the old one's when there is no new one.
     pub fn record(&self, old: Option<&[Column<'_>]>, new: Option<&[Column<'_>]>, facts: &Facts<'_>) -> Usual<Record> {
         let key = match (&self.key, new.or(old)) {
@@ -148,4 +163,62 @@ impl Table {
 pub trait Given: Debug + Send + Sync {
     /// Appends the value of a text as the function with this number writes it.
     fn write(&self, number: usize, text: &[u8], out: &mut Vec<u8>) -> Usual<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kernel;
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Given for Nothing {
+        fn write(&self, _: usize, _: &[u8], _: &mut Vec<u8>) -> Usual<()> {
+            Err(Unusual)
+        }
+    }
+
+    #[test]
+    fn copied_rows_are_read_up_to_the_first_that_is_unusual_or_torn() {
+        let number = Part::Column {
+            index: 0,
+            reading: Reading::Kernel(Kernel::Integer),
+            present: Vec::new(),
+            null: None,
+            unchanged: None,
+        };
+        let table = Table {
+            format: Format::Json,
+            key_format: Format::Json,
+            columns: 1,
+            key: None,
+            row: vec![number],
+            value: vec![
+                Part::After(b"after ".to_vec(), Vec::new()),
+                Part::Fact(crate::Fact::Operation, b" ".to_vec(), Vec::new()),
+            ],
+            key_columns: Vec::new(),
+            tombstones: false,
+            given: Arc::new(Nothing),
+        };
+        let facts = Facts {
+            commit_us: 0,
+            now_ns: 0,
+            commit_lsn: 0,
+            lsn: 0,
+            xid: None,
+            xmin: None,
+            origin: None,
+            operation: b'r',
+            mark: "true",
+        };
+        let mut values = Vec::new();
+        for (lines, bytes) in [(&b"1\n22\nx\n3\n"[..], 5), (b"4\n5", 2), (b"\\N\n", 0), (b"", 0)] {
+            let gone = table.read(lines, &facts, |record| values.push(record.value.expect("a row has one")));
+            assert_eq!(gone, bytes);
+        }
+        let expected: Vec<&[u8]> = vec![b"after 1 \"r\"", b"after 22 \"r\"", b"after 4 \"r\""];
+        assert_eq!(values, expected);
+    }
 }

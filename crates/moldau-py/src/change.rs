@@ -7,7 +7,7 @@ use std::sync::Arc;
 use moldau_change::program::Reading;
 use moldau_change::stream::{Relation, Surroundings};
 use moldau_change::table::{Given, Record, Table};
-use moldau_change::{Fact, Format, Kernel, Part, Position, Program, Stream, Unusual, Usual};
+use moldau_change::{Fact, Facts, Format, Kernel, Part, Position, Program, Stream, Unusual, Usual};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -208,6 +208,45 @@ impl ChangeTable {
             given: Arc::new(Functions(functions)),
         };
         Ok(ChangeTable { table: Arc::new(table) })
+    }
+
+    /// Records of rows that were copied, up to the first line that is not as usual; where that is, and their size.
+    #[allow(clippy::too_many_arguments)]
+    fn rows<'py>(
+        &self,
+        py: Python<'py>,
+        lines: &Bound<'py, PyBytes>,
+        start: usize,
+        position: PositionTuple,
+        now_ns: i64,
+        xmin: Option<i64>,
+        mark: &str,
+    ) -> PyResult<(Bound<'py, PyList>, usize, usize)> {
+        let lines = lines.as_bytes().get(start..).unwrap_or_default();
+        let position = position_of(position);
+        let facts = Facts {
+            commit_us: position.commit_us,
+            now_ns,
+            commit_lsn: position.commit_lsn,
+            lsn: position.lsn,
+            xid: position.xid,
+            xmin,
+            origin: None,
+            operation: b'r',
+            mark,
+        };
+        let (records, gone) = py.detach(|| {
+            let mut records = Vec::new();
+            let gone = self.table.read(lines, &facts, |record| records.push(record));
+            (records, gone)
+        });
+        let messages = PyList::empty(py);
+        let mut size = 0;
+        for record in &records {
+            messages.append(message_of(py, record)?)?;
+            size += [&record.key, &record.value].into_iter().flatten().map(Vec::len).sum::<usize>();
+        }
+        Ok((messages, start + gone, size))
     }
 }
 

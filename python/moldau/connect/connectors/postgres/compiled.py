@@ -7,17 +7,20 @@ by the function that reads it anyway, followed by the converter's.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from moldau._core import ChangeTable
 from moldau.connect.connectors.postgres import source_info
-from moldau.connect.connectors.postgres.events import EventSettings
+from moldau.connect.connectors.postgres.events import Events, EventSettings
 from moldau.connect.connectors.postgres.table import ColumnPart, TableSchema
 from moldau.connect.converters.rendering import Rendering
 from moldau.connect.data import Field, Schema
-from moldau.connect.errors import DataError
+from moldau.connect.errors import ConnectError, DataError, RetriableError
 from moldau.connect.ready import DirectConverters
+
+_LOG = logging.getLogger(__name__)
 
 Part: TypeAlias = tuple[Any, ...]
 
@@ -35,6 +38,31 @@ SOURCE_FACTS: Final = {
     "origin_lsn": "origin_lsn",
 }
 ENVELOPE_FACTS: Final = {"op": "operation", "ts_ms": "now_ms", "ts_us": "now_us", "ts_ns": "now_ns"}
+
+
+class Compiler:
+    """Compiles tables for the converters that a worker offers."""
+
+    def __init__(self, converters: DirectConverters, events: Events) -> None:
+        self._converters = converters
+        self._events = events
+
+    def table(self, table: TableSchema) -> ChangeTable | None:
+        """None for a table whose records only the converters can write. Raises `RetriableError`, as they do."""
+        try:
+            self.headers(table.topic)
+            return compiled(table, self._converters, self._events.settings)
+        except RetriableError:
+            raise
+        except (ConnectError, ValueError, TypeError) as error:
+            # The converters raise it again for each record, or can do more than was tried.
+            _LOG.info("%s goes the longer way, by its converters: %s", table.id, error)
+            return None
+
+    def headers(self, topic: str) -> list[tuple[str, str | bytes | None]]:
+        """What each record of a topic has besides key and value."""
+        convert = self._converters.header.from_connect_header
+        return [(each.key, convert(topic, each.key, each.schema, each.value)) for each in self._events.context]
 
 
 def compiled(table: TableSchema, converters: DirectConverters, settings: EventSettings) -> ChangeTable | None:

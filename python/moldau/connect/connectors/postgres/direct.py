@@ -8,22 +8,19 @@ behind it. So both ways make the same records, and errors are raised in one plac
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from moldau._core import ChangeStream
 from moldau.connect.connectors.postgres.acknowledged import Acknowledged
-from moldau.connect.connectors.postgres.compiled import compiled
+from moldau.connect.connectors.postgres.compiled import Compiler
 from moldau.connect.connectors.postgres.events import ChangeRecord, Events
 from moldau.connect.connectors.postgres.offsets import Position
 from moldau.connect.connectors.postgres.replication import WalMessage
 from moldau.connect.connectors.postgres.table import TableSchema
-from moldau.connect.errors import ConnectError, RetriableError
-from moldau.connect.ready import DirectConverters, ReadyRecords
-
-_LOG = logging.getLogger(__name__)
+from moldau.connect.errors import RetriableError
+from moldau.connect.ready import ReadyRecords
 
 # After so many messages that were not usual, one after the other, the short way is tried less and less often.
 PATIENCE_MAX: Final = 64
@@ -69,21 +66,23 @@ class Run:
     origin: tuple[str, int] | None
 
 
-class ReadyRun(ReadyRecords):
-    """The records of a run. `again` makes them as `ChangeRecord`s, for whoever wants to look at one."""
+class ReadyChanges(ReadyRecords):
+    """Finished records of the connector. `again` makes them as `ChangeRecord`s, for whoever wants to look at one."""
 
     def __init__(
         self,
-        run: Run,
+        messages: Mapping[str, list[dict[str, Any]]],
+        headers: Mapping[str, list[tuple[str, str | bytes | None]]],
+        size: int,
         partition: Mapping[str, Any],
         offset: Mapping[str, Any],
         confirm_lsn: int,
         acknowledged: Acknowledged,
         again: Callable[[], Sequence[ChangeRecord]],
     ) -> None:
-        self.messages = run.by_topic
-        self.headers = run.headers
-        self.size = run.size
+        self.messages = messages
+        self.headers = headers
+        self.size = size
         self.source_partition = partition
         self.source_offset = offset
         self.confirm_lsn = confirm_lsn
@@ -105,9 +104,9 @@ class ReadyRun(ReadyRecords):
 class Direct:
     """Which tables have the short way, and what a run gives."""
 
-    def __init__(self, converters: DirectConverters, events: Events, never: Callable[[TableSchema], bool]) -> None:
+    def __init__(self, compiler: Compiler, events: Events, never: Callable[[TableSchema], bool]) -> None:
         """`never` says of a table that its changes are looked at one by one."""
-        self._converters = converters
+        self._compiler = compiler
         self._events = events
         self._never = never
         self._stream = ChangeStream()
@@ -118,10 +117,9 @@ class Direct:
         self._wait = 0
 
     @staticmethod
-    def converters_for(converters: DirectConverters | None, events: Events) -> DirectConverters | None:
-        """None where the settings make something of each event."""
-        settings = events.settings
-        return None if settings.skipped & set("cud") else converters
+    def suits(events: Events) -> bool:
+        """Whether the settings make nothing of each change."""
+        return not events.settings.skipped & set("cud")
 
     def announce(self, oid: int, table: TableSchema | None) -> None:
         """What rows under this OID belong to from now on; None when they are passed over."""
@@ -133,23 +131,14 @@ class Direct:
         if self._never(table):
             return
         try:
-            made = compiled(table, self._converters, self._events.settings)
-            headers = self._headers_of(table.topic)
+            made = self._compiler.table(table)
         except RetriableError:
             self._later[oid] = table
             return
-        except (ConnectError, ValueError, TypeError) as error:
-            # The converters raise it again for each record, or can do more than was tried.
-            _LOG.info("%s goes the longer way, by its converters: %s", table.id, error)
-            return
         if made is not None:
             self._topics[oid] = table.topic
-            self._headers = {**self._headers, table.topic: headers}
+            self._headers = {**self._headers, table.topic: self._compiler.headers(table.topic)}
             self._stream.put(oid, made)
-
-    def _headers_of(self, topic: str) -> list[tuple[str, str | bytes | None]]:
-        convert = self._converters.header.from_connect_header
-        return [(each.key, convert(topic, each.key, each.schema, each.value)) for each in self._events.context]
 
     def try_again(self) -> None:
         """What could not be compiled for the moment (a registry that did not answer) may be now."""

@@ -19,14 +19,15 @@ from typing import Any, Final
 import psycopg
 
 from moldau.connect.connectors.postgres.catalog import TableId
+from moldau.connect.connectors.postgres.chunks import qualified, range_of
 from moldau.connect.connectors.postgres.connection import Connection, identifier, literal, run
+from moldau.connect.connectors.postgres.copying import BlockSize, copy_blocks, rows_of
 from moldau.connect.connectors.postgres.errors import explained
 from moldau.connect.connectors.postgres.events import Events
 from moldau.connect.connectors.postgres.filters import any_of
 from moldau.connect.connectors.postgres.offsets import Position
 from moldau.connect.connectors.postgres.pgoutput import UNCHANGED, RawRow
 from moldau.connect.connectors.postgres.signals import WINDOW_CLOSE, WINDOW_OPEN, Signal, read_signal
-from moldau.connect.connectors.postgres.snapshot import copy_rows
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
 
@@ -34,6 +35,7 @@ _LOG = logging.getLogger(__name__)
 
 # Where the state stands in an offset. Debezium's own keys hold serialized Java objects, which only Java reads.
 STATE: Final = "incremental_snapshot_moldau"
+CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(slots=True)
@@ -196,18 +198,18 @@ class Incremental:
                 return
         self._chunk_id = str(uuid.uuid4())
         self._mark("open", WINDOW_OPEN)
-        rows_: list[RawRow] = []
-        for block in self._copy(self._select(work, table, keys, self._chunk_rows)):
-            rows_ += block
+        rows_ = self._copy(self._select(work, table, keys, self._chunk_rows))
         self._window = {self._key(row, table): row for row in rows_}
         # Kept apart: the last row of the chunk may be dropped from the window, and the next chunk begins behind it.
         self._chunk_end = [part.decode() for part in self._key(rows_[-1], table)] if rows_ else None
         self._mark("close", WINDOW_CLOSE)
         self._waiting = True
 
-    def _copy(self, select: str) -> list[list[RawRow]]:
+    def _copy(self, select: str) -> list[RawRow]:
+        size = BlockSize(self._chunk_rows, CHUNK_BYTES)
         try:
-            return list(copy_rows(self._connection, f"COPY ({select}) TO STDOUT"))
+            blocks = list(copy_blocks(self._connection, f"COPY ({select}) TO STDOUT", size))
+            return [row for block in blocks for row in rows_of(block.lines)]
         except psycopg.Error as error:
             raise explained(error, "reading a chunk of an incremental snapshot") from error
 
@@ -215,13 +217,11 @@ class Incremental:
         columns = ", ".join(identifier(column.name) for column in table.table.columns)
         quoted = ", ".join(map(identifier, keys))
         assert work.maximum is not None
-        conditions = [f"({quoted}) <= ({', '.join(map(literal, work.maximum))})"]
-        if work.last is not None:
-            conditions.append(f"({quoted}) > ({', '.join(map(literal, work.last))})")
+        conditions = range_of(keys, work.last, work.maximum)
         if work.condition:
             conditions.append(f"({work.condition})")
         where = " AND ".join(conditions)
-        source = f"{identifier(work.schema)}.{identifier(work.name)}"
+        source = qualified(work.id)
         # Names and values are quoted; the condition is the operator's own.
         return f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {quoted} LIMIT {limit}"  # noqa: S608
 
@@ -230,12 +230,12 @@ class Incremental:
         quoted = ", ".join(map(identifier, keys))
         backwards = ", ".join(f"{identifier(key)} DESC" for key in keys)
         where = f" WHERE {work.condition}" if work.condition else ""
-        source = f"{identifier(work.schema)}.{identifier(work.name)}"
+        source = qualified(work.id)
         found = self._copy(f"SELECT {quoted} FROM {source}{where} ORDER BY {backwards} LIMIT 1")  # noqa: S608
-        return [part.decode() for part in found[0][0] if isinstance(part, bytes)] if found else None
+        return [part.decode() for part in found[0] if isinstance(part, bytes)] if found else None
 
     def _mark(self, suffix: str, kind: str) -> None:
-        table = f"{identifier(self.signal_table.schema)}.{identifier(self.signal_table.name)}"
+        table = qualified(self.signal_table)
         told = json.dumps({f"{suffix}WindowTimestamp": time.time_ns() // 1_000_000})
         values = ", ".join(map(literal, (f"{self._chunk_id}-{suffix}", kind, told)))
         doing = f"writing a mark into the signal table {self.signal_table}"

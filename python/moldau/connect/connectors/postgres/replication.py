@@ -135,6 +135,7 @@ class ReplicationStream:
         *,
         parameters: dict[str, str] | None = None,
         status_interval_s: float = 10.0,
+        receive_bytes: int = RECEIVE_BYTES_MAX,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.slot = slot
@@ -144,6 +145,7 @@ class ReplicationStream:
         # Where it starts is what was handed on, after a reconnect: only `confirm` says what is safe. 0 says nothing.
         self._confirmed_lsn = 0
         self._status_interval_s = status_interval_s
+        self._receive_bytes = receive_bytes
         self._clock = clock
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -191,7 +193,7 @@ class ReplicationStream:
         deadline = self._clock() + timeout_s
         while True:
             with self._lock:
-                size += self._take(messages, limit, RECEIVE_BYTES_MAX - size)
+                size += self._take(messages, limit, self._receive_bytes - size)
             if self._warning is not None:
                 raise self._warning
             if messages or self._closed.is_set():

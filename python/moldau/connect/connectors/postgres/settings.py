@@ -6,21 +6,27 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from moldau.connect.connectors.postgres.blocks import Bounds
 from moldau.connect.connectors.postgres.catalog import TableId
+from moldau.connect.connectors.postgres.chunks import Division
 from moldau.connect.connectors.postgres.columns import ColumnRules
 from moldau.connect.connectors.postgres.connection import Server
+from moldau.connect.connectors.postgres.copying import BlockSize
 from moldau.connect.connectors.postgres.events import EventSettings
 from moldau.connect.connectors.postgres.filters import Predicate, TableFilter, any_of, included, split_list
 from moldau.connect.connectors.postgres.naming import Topics
 from moldau.connect.connectors.postgres.properties import default_of
+from moldau.connect.connectors.postgres.replication import RECEIVE_BYTES_MAX
 from moldau.connect.connectors.postgres.table import Shape
 from moldau.connect.connectors.postgres.types import Modes
 from moldau.connect.errors import ConfigError
 from moldau.connect.name_adjustment import adjuster, field_adjuster
 
 _KEY_COLUMNS = re.compile(r"^\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*$")
+# What of a snapshot may wait unless max.queue.size.in.bytes says it.
+WAITING_BYTES: Final = 4 * RECEIVE_BYTES_MAX
 # What libpq calls the settings under `database.`.
 _LIBPQ = {
     "database.sslmode": "sslmode",
@@ -188,6 +194,32 @@ class Settings:
                 raise ConfigError(f"{said} is missing: snapshot.select.statement.overrides names {name}", name=said)
             found[TableId(schema, table)] = statement
         return found
+
+    @property
+    def division(self) -> Division:
+        """How tables are divided for a snapshot (`snapshot.max.threads` and what belongs to it)."""
+        name = "snapshot.max.threads.multiplier"
+        tables = [key.removeprefix(f"{name}.") for key in self.props if key.startswith(f"{name}.")]
+        return Division(
+            self.number("snapshot.max.threads"),
+            self.number(name),
+            {table: self.number(f"{name}.{table}") for table in tables},
+            self.flag("legacy.snapshot.max.threads") or self.flag("internal.legacy.snapshot.max.threads"),
+        )
+
+    @property
+    def block_size(self) -> BlockSize:
+        """What a poll takes at most: `max.batch.size` rows and a part of `max.queue.size.in.bytes`."""
+        return BlockSize(self.number("max.batch.size"), min(RECEIVE_BYTES_MAX, self._queue_bytes or RECEIVE_BYTES_MAX))
+
+    @property
+    def waiting(self) -> Bounds:
+        """What of a snapshot may wait for polls."""
+        return Bounds(self.number("max.queue.size"), self._queue_bytes or WAITING_BYTES)
+
+    @property
+    def _queue_bytes(self) -> int:
+        return self.number("max.queue.size.in.bytes")
 
     @property
     def stream_parameters(self) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The first read of all tables, in one exported snapshot: what the stream then goes on from, without a gap or a double.
 
-Rows come by COPY in text, as in the stream, so one set of functions reads both. Reader threads, one or more
-(`snapshot.max.threads`), each with a session that has taken over the same snapshot, put blocks of raw rows into a
-bounded queue; the task's thread makes records of them. A snapshot that was not finished starts again.
+Reader threads (`snapshot.max.threads`), each with a session that has taken over the same snapshot, read tables or
+ranges of them (`chunks.py`) and put blocks of rows into a bounded queue; the task's thread hands them on. All but a few
+rows are the bytes of records by then (`copied.py`). A snapshot that was not finished starts again.
 """
 
 from __future__ import annotations
@@ -11,26 +11,32 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
+from moldau.connect.connectors.postgres.acknowledged import Acknowledged
+from moldau.connect.connectors.postgres.blocks import Bounds, Waiting
 from moldau.connect.connectors.postgres.catalog import TableId
-from moldau.connect.connectors.postgres.connection import Connection, Server, identifier, rows
+from moldau.connect.connectors.postgres.chunks import Chunk, Division, chunks, copy_statement, qualified
+from moldau.connect.connectors.postgres.compiled import Compiler
+from moldau.connect.connectors.postgres.connection import Connection, Server, rows
+from moldau.connect.connectors.postgres.copied import AMONG_OTHERS, CopiedRows, Piece
+from moldau.connect.connectors.postgres.copying import Block, BlockSize, copy_blocks, copy_row
+from moldau.connect.connectors.postgres.direct import ReadyChanges
 from moldau.connect.connectors.postgres.errors import explained
-from moldau.connect.connectors.postgres.events import ChangeRecord, Events, left_out
+from moldau.connect.connectors.postgres.events import Events, left_out
 from moldau.connect.connectors.postgres.offsets import Position, snapshot_map
 from moldau.connect.connectors.postgres.pgoutput import RawRow
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.errors import DataError
+from moldau.connect.ready import Stretches
+from moldau.connect.records import SourceRecord
 
 _LOG = logging.getLogger(__name__)
 
-# How many rows a reader hands on at once, and how many such blocks may wait.
-BLOCK_ROWS: Final = 1024
-BLOCKS_WAITING: Final = 8
 _ISOLATION: Final = {
     "serializable": "SERIALIZABLE",
     "repeatable_read": "REPEATABLE READ",
@@ -46,8 +52,10 @@ class SnapshotPlan:
     tables: Sequence[TableSchema]
     isolation: str
     exported: str | None
-    threads: int
     overrides: Mapping[TableId, str]
+    division: Division
+    block: BlockSize
+    waiting: Bounds
     lock: bool = False
     lock_timeout_ms: int = 10_000
     failure_mode: str = "fail"
@@ -66,210 +74,242 @@ def begin(connection: Connection, plan: SnapshotPlan) -> None:
         if plan.lock:
             connection.execute(f"SET LOCAL lock_timeout = {plan.lock_timeout_ms}".encode())
             for table in plan.tables:
-                connection.execute(f"LOCK TABLE {_qualified(table.id)} IN ACCESS SHARE MODE".encode())
+                connection.execute(f"LOCK TABLE {qualified(table.id)} IN ACCESS SHARE MODE".encode())
     except psycopg.Error as error:
         raise explained(error, "starting the transaction of the snapshot") from error
 
 
-def _qualified(table: TableId) -> str:
-    return f"{identifier(table.schema)}.{identifier(table.name)}"
+@dataclass(slots=True)
+class _Read:
+    """Rows of a table in the order in which they were read. The first and the last may turn out to be special."""
+
+    table: int
+    first: RawRow | None
+    between: list[Piece]
+    last: RawRow
 
 
-def copy_statement(connection: Connection, table: TableSchema, override: str | None) -> str:
-    """The COPY that gives a table's columns in the order of its raw rows."""
-    names = [column.name for column in table.table.columns]
-    if override is None:
-        return _copy(map(identifier, names), _qualified(table.id))
-    query = override.strip().rstrip(";")
-    try:
-        # The query is the operator's own; it is asked for its columns only.
-        described = connection.execute(f"SELECT * FROM ({query}) AS q LIMIT 0".encode()).description or []  # noqa: S608
-    except psycopg.Error as error:
-        raise explained(error, f"snapshot.select.statement.overrides.{table.id}") from error
-    given = {column.name for column in described}
-    told = [identifier(name) if name in given else "NULL" for name in names]
-    return _copy(told, f"({query}) AS q")
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A piece of a table was read to its end."""
+
+    table: int
 
 
-def _copy(columns: Iterable[str], source: str) -> str:
-    """Names are quoted by whoever calls this."""
-    return f"COPY (SELECT {', '.join(columns)} FROM {source}) TO STDOUT"  # noqa: S608
+@dataclass(slots=True)
+class _Progress:
+    """Of one table: the last row that was read is held back until it is known what follows it."""
 
-
-def copy_rows(connection: Connection, statement: str) -> Iterator[list[RawRow]]:
-    """The rows of a COPY in blocks."""
-    block: list[RawRow] = []
-    with connection.cursor().copy(statement.encode()) as copy:
-        while line := copy.read():
-            block.append(copy_row(bytes(line)))
-            if len(block) == BLOCK_ROWS:
-                yield block
-                block = []
-    if block:
-        yield block
-
-
-_ESCAPED: Final = {
-    b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v", b"\\": b"\\",
-}  # fmt: skip
-
-
-def copy_row(line: bytes) -> RawRow:
-    """A line of COPY's text format (manual, "COPY", "Text Format")."""
-    fields = line[:-1].split(b"\t")
-    if b"\\" not in line:
-        return list(fields)
-    return [None if field == b"\\N" else (_unescaped(field) if b"\\" in field else field) for field in fields]
-
-
-def _unescaped(field: bytes) -> bytes:
-    parts = field.split(b"\\")
-    out = [parts[0]]
-    index = 1
-    while index < len(parts):
-        part = parts[index]
-        if part:
-            out.append(_ESCAPED.get(part[:1], part[:1]) + part[1:])
-        else:
-            # Two backslashes in a row stand for one; what follows is plain.
-            out.append(b"\\")
-            index += 1
-            if index < len(parts):
-                out.append(parts[index])
-        index += 1
-    return b"".join(out)
+    pieces_left: int
+    begun: bool = False
+    held: RawRow | None = None
 
 
 class Snapshot:
     """Reads the tables of a plan; `read` gives the next records until `done`."""
 
-    def __init__(self, server: Server, plan: SnapshotPlan, events: Events, position: Position, kind: str) -> None:
+    def __init__(
+        self,
+        server: Server,
+        plan: SnapshotPlan,
+        events: Events,
+        position: Position,
+        kind: str,
+        acknowledged: Acknowledged,
+        compiler: Compiler | None = None,
+    ) -> None:
         self._server = server
         self._plan = plan
         self._events = events
         self._position = position
         self._kind = kind
-        self._blocks: queue.Queue[tuple[int, list[RawRow]] | BaseException | None] = queue.Queue(BLOCKS_WAITING)
-        self._stopped = threading.Event()
-        self._todo: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for index in range(len(plan.tables)):
-            self._todo.put(index)
-        self._readers = 0
-        self._held: tuple[int, RawRow, bool] | None = None
+        self._copied = CopiedRows(compiler, events, position, self._offset(last=False), acknowledged)
+        self._waiting: Waiting[_Read | _Finished | BaseException] = Waiting(plan.waiting)
+        self._todo: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
+        self._tables: list[_Progress] = []
+        self._ended: tuple[int, RawRow] | None = None
+        """The last row of a table that is complete, while it may be the last of all."""
         self._any = False
-        self._begun: set[int] = set()
         self.rows = 0
         self.done = not plan.tables
         self._threads: list[threading.Thread] = []
 
+    def _offset(self, *, last: bool) -> dict[str, Any]:
+        position = self._position
+        return snapshot_map(position.lsn, position.xid, position.time_us, last=last, kind=self._kind)
+
     def start(self) -> None:
-        """Opens the sessions and lets them read; returns when each has taken over the snapshot."""
+        """Opens the sessions and lets them read; returns when all have taken over the snapshot.
+
+        Raises `PostgresError`.
+        """
         if self.done:
             return
-        count = max(1, min(self._plan.threads, len(self._plan.tables)))
+        plan = self._plan
+        self._copied.prepare(plan.tables)
         connections: list[Connection] = []
         try:
-            for _ in range(count):
-                connections.append(self._server.connect("snapshot"))
-                begin(connections[-1], self._plan)
+            connections.append(self._begun())
+            todo = chunks(connections[0], plan.tables, plan.division, plan.overrides)
+            while len(connections) < min(plan.division.threads, len(todo)):
+                connections.append(self._begun())
         except BaseException:
             for connection in connections:
                 connection.close()
             raise
-        self._readers = count
+        self._tables = [_Progress(sum(chunk.table == number for chunk in todo)) for number in range(len(plan.tables))]
+        for chunk in todo:
+            self._todo.put(chunk)
         for connection in connections:
             thread = threading.Thread(target=self._run, args=(connection,), name="postgres snapshot", daemon=True)
             self._threads.append(thread)
             thread.start()
 
+    def _begun(self) -> Connection:
+        connection = self._server.connect("snapshot")
+        try:
+            begin(connection, self._plan)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    # The readers' threads.
+
     def _run(self, connection: Connection) -> None:
         try:
             with contextlib.closing(connection):
-                self._read_tables(connection)
+                while not self._waiting.stopped:
+                    try:
+                        chunk = self._todo.get_nowait()
+                    except queue.Empty:
+                        return
+                    self._read_chunk(connection, chunk)
+                    self._waiting.put(_Finished(chunk.table))
         except psycopg.Error as error:
-            self._put(explained(error, "reading a table for the snapshot"))
+            self._waiting.put(explained(error, "reading a table for the snapshot"))
         except BaseException as error:  # noqa: BLE001 - raised again by `read`, in the task's thread
-            self._put(error)
-        self._put(None)
+            self._waiting.put(error)
 
-    def _read_tables(self, connection: Connection) -> None:
-        while not self._stopped.is_set():
-            try:
-                index = self._todo.get_nowait()
-            except queue.Empty:
-                return
-            table = self._plan.tables[index]
-            statement = copy_statement(connection, table, self._plan.overrides.get(table.id))
-            for block in copy_rows(connection, statement):
-                if not self._put((index, block)):
-                    return
-
-    def _put(self, item: tuple[int, list[RawRow]] | BaseException | None) -> bool:
-        while not self._stopped.is_set():
-            try:
-                self._blocks.put(item, timeout=0.2)
-            except queue.Full:
+    def _read_chunk(self, connection: Connection, chunk: Chunk) -> None:
+        plan, waiting = self._plan, self._waiting
+        table = plan.tables[chunk.table]
+        statement = copy_statement(connection, table, chunk, plan.overrides.get(table.id))
+        begins = True
+        for block in copy_blocks(connection, statement, plan.block, lambda: waiting.stopped):
+            found, size = self._taken_apart(chunk.table, block, begins=begins)
+            if found is None:
                 continue
-            return True
-        return False
+            begins = False
+            if not waiting.put(found, block.rows, len(block.lines) + size):
+                return
 
-    def read(self, timeout_s: float) -> list[ChangeRecord]:
-        """The records of the next block. Each waits for the one behind it: only then is known whether it is the last.
+    def _taken_apart(self, number: int, block: Block, *, begins: bool) -> tuple[_Read | None, int]:
+        """The rows of a block, and the size of what was made of them. None when no row of it can be read."""
+        table, lines = self._plan.tables[number], block.lines
+        start, end, last = 0, len(lines), None
+        while last is None and start < end:
+            begin_of_last = lines.rfind(b"\n", start, end - 1) + 1 or start
+            last = self._readable(table, lines[begin_of_last : end - 1])
+            end = begin_of_last
+        if last is None:
+            return None, 0
+        first = None
+        while begins and first is None and start < end:
+            behind = lines.index(b"\n", start) + 1
+            first = self._readable(table, lines[start : behind - 1])
+            start = behind
+        between, size = self._copied.pieces(table, lines[start:end])
+        return _Read(number, first, between, last), size
+
+    def _readable(self, table: TableSchema, line: bytes) -> RawRow | None:
+        """A row, unless it cannot be read and `event.processing.failure.handling.mode` leaves such rows out."""
+        raw = copy_row(line)
+        if self._plan.failure_mode != "fail":
+            try:
+                table.key(raw)
+                table.row(raw)
+            except DataError as error:
+                left_out(self._plan.failure_mode, error)
+                return None
+        return raw
+
+    # The task's thread.
+
+    def read(self, timeout_s: float) -> Sequence[SourceRecord]:
+        """The records of the next block; empty when none comes within the time.
 
         Raises `PostgresError`, and `DataError` for a value that cannot be read.
         """
-        try:
-            item = self._blocks.get(timeout=timeout_s)
-        except queue.Empty:
+        self._copied.try_again()
+        item = self._waiting.get(timeout_s)
+        if item is None:
             return []
         if isinstance(item, BaseException):
             raise item
-        if item is None:
-            self._readers -= 1
-            if self._readers == 0:
-                self._finish()
+        parts: list[Sequence[SourceRecord]] = []
+        if isinstance(item, _Finished):
+            self._finished(item.table)
         else:
-            index, block = item
-            for raw in block:
-                self._hold(index, raw)
-        return self._events.take()
+            self._take(item, parts)
+        parts.append(self._events.take())
+        self.rows += sum(map(len, parts))
+        return Stretches(parts) if len(parts) > 1 else parts[0]
 
-    def _hold(self, index: int, raw: RawRow) -> None:
-        if self._plan.failure_mode != "fail":
-            try:
-                self._plan.tables[index].row(raw)
-            except DataError as error:
-                left_out(self._plan.failure_mode, error)
-                return
-        held, self._held = self._held, (index, raw, index not in self._begun)
-        self._begun.add(index)
-        if held is not None:
-            self._emit(held, last_of_table=held[0] != index, last=False)
+    def _take(self, read: _Read, parts: list[Sequence[SourceRecord]]) -> None:
+        table = self._tables[read.table]
+        self._ended_is_not_last()
+        if table.held is not None:
+            self._emit(read.table, table.held)
+        if read.first is not None:
+            self._emit(read.table, read.first)
+        for piece in read.between:
+            if isinstance(piece, ReadyChanges):
+                parts += [self._events.take(), piece]
+                self._any = table.begun = True
+                continue
+            for row in piece:
+                self._emit(read.table, row)
+        table.held = read.last
 
-    def _finish(self) -> None:
-        if self._held is not None:
-            self._emit(self._held, last_of_table=True, last=True)
-            self._held = None
-        self.done = True
+    def _finished(self, number: int) -> None:
+        table = self._tables[number]
+        table.pieces_left -= 1
+        if table.pieces_left == 0 and table.held is not None:
+            self._ended_is_not_last()
+            self._ended = (number, table.held)
+            table.held = None
+        if not any(each.pieces_left for each in self._tables):
+            if self._ended is not None:
+                self._emit(*self._ended, ends_table=True, ends_all=True)
+            self.done = True
 
-    def _emit(self, held: tuple[int, RawRow, bool], *, last_of_table: bool, last: bool) -> None:
-        index, raw, first_of_table = held
-        if last:
+    def _ended_is_not_last(self) -> None:
+        if self._ended is not None:
+            self._emit(*self._ended, ends_table=True)
+            self._ended = None
+
+    def _emit(self, number: int, raw: RawRow, *, ends_table: bool = False, ends_all: bool = False) -> None:
+        table = self._tables[number]
+        if ends_all:
             mark = "last"
         elif not self._any:
             mark = "first"
-        elif last_of_table:
+        elif ends_table:
             mark = "last_in_data_collection"
         else:
-            mark = "first_in_data_collection" if first_of_table else "true"
-        self._any = True
-        self.rows += 1
-        position = self._position
-        offset = snapshot_map(position.lsn, position.xid, position.time_us, last=last, kind=self._kind)
-        self._events.row("r", self._plan.tables[index], None, raw, position, offset, mark)
+            mark = AMONG_OTHERS if table.begun else "first_in_data_collection"
+        try:
+            self._events.row(
+                "r", self._plan.tables[number], None, raw, self._position, self._offset(last=ends_all), mark
+            )
+        except DataError as error:
+            left_out(self._plan.failure_mode, error)
+            return
+        self._any = table.begun = True
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._waiting.stop()
         for thread in self._threads:
             thread.join()
 

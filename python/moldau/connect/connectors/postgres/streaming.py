@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from moldau.connect.connectors.postgres import pgoutput
 from moldau.connect.connectors.postgres.acknowledged import Acknowledged
-from moldau.connect.connectors.postgres.direct import Direct, ReadyRun, Run
+from moldau.connect.connectors.postgres.direct import Direct, ReadyChanges, Run
 from moldau.connect.connectors.postgres.events import ChangeRecord, Events, Step, left_out
 from moldau.connect.connectors.postgres.filters import Predicate
 from moldau.connect.connectors.postgres.offsets import Position, Resume
@@ -27,7 +27,7 @@ from moldau.connect.ready import Stretches
 from moldau.connect.records import SourceRecord
 
 # What came of messages: records made one by one, a run of ready ones, or where a transaction ended.
-_Item: TypeAlias = "list[ChangeRecord] | ReadyRun | int"
+_Item: TypeAlias = "list[ChangeRecord] | ReadyChanges | int"
 
 
 class _Still:
@@ -156,7 +156,7 @@ class Streaming:
                 continue
             if not item:
                 continue
-            self._acknowledged.sent([item] if isinstance(item, ReadyRun) else item)
+            self._acknowledged.sent([item] if isinstance(item, ReadyChanges) else item)
             if parts and isinstance(item, list) and isinstance(parts[-1], list):
                 parts[-1] += item
             else:
@@ -178,7 +178,16 @@ class Streaming:
         if run.last_event is not None:
             again = partial(self._again, messages, run, self._tables.as_now())
             offset, confirm_lsn = run.last_event.to_map(), run.last_event.commit_lsn
-            yield ReadyRun(run, self._events.partition, offset, confirm_lsn, self._acknowledged, again)
+            yield ReadyChanges(
+                run.by_topic,
+                run.headers,
+                run.size,
+                self._events.partition,
+                offset,
+                confirm_lsn,
+                self._acknowledged,
+                again,
+            )
         if self.position.commit_lsn != run.began.commit_lsn:
             yield self.position.commit_lsn
 

@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from moldau.connect.connectors.postgres import catalog, preparation, source_info
 from moldau.connect.connectors.postgres.acknowledged import Acknowledged
 from moldau.connect.connectors.postgres.catalog import TableId, Types
+from moldau.connect.connectors.postgres.compiled import Compiler
 from moldau.connect.connectors.postgres.connection import Connection, rows, run
-from moldau.connect.connectors.postgres.direct import Direct
+from moldau.connect.connectors.postgres.direct import Direct, ReadyChanges
 from moldau.connect.connectors.postgres.errors import PostgresError
 from moldau.connect.connectors.postgres.events import ChangeRecord, Events
 from moldau.connect.connectors.postgres.incremental import Incremental
@@ -57,6 +58,8 @@ class PostgresSourceTask(SourceTask):
         self._transactions = Transactions(
             self._events, settings.topics, enabled=settings.flag("provide.transaction.metadata")
         )
+        offered = self.context.direct_converters()
+        self._compiler = None if offered is None else Compiler(offered, self._events)
         self._acknowledged = Acknowledged()
         self._snapshot: Snapshot | None = None
         self._streaming: Streaming | None = None
@@ -159,8 +162,10 @@ class PostgresSourceTask(SourceTask):
             [table for table in read if table is not None],
             settings.choice("snapshot.isolation.mode"),
             new.snapshot if new is not None else None,
-            settings.number("snapshot.max.threads"),
             settings.overrides,
+            settings.division,
+            settings.block_size,
+            settings.waiting,
             settings.choice("snapshot.locking.mode") == "shared",
             settings.number("snapshot.lock.timeout.ms"),
             settings.choice("event.processing.failure.handling.mode"),
@@ -170,7 +175,15 @@ class PostgresSourceTask(SourceTask):
         delay_s = settings.number("snapshot.delay.ms") / 1000
         if delay_s and self._stopping.wait(delay_s):
             return
-        self._snapshot = Snapshot(self._server, plan, self._events, dataclasses.replace(position), "INITIAL")
+        self._snapshot = Snapshot(
+            self._server,
+            plan,
+            self._events,
+            dataclasses.replace(position),
+            "INITIAL",
+            self._acknowledged,
+            self._compiler,
+        )
         self._snapshot.start()
         self._end_export()
         _LOG.info("Reading %d tables at %d", len(plan.tables), position.lsn)
@@ -227,9 +240,10 @@ class PostgresSourceTask(SourceTask):
             return records
         return Stretches([*stretches_of(records), beats]) if beats else records
 
-    def _read_snapshot(self, snapshot: Snapshot, wait_s: float) -> list[ChangeRecord]:
+    def _read_snapshot(self, snapshot: Snapshot, wait_s: float) -> Sequence[SourceRecord]:
         records = snapshot.read(wait_s)
-        self._acknowledged.sent(records)
+        for part in stretches_of(records):
+            self._acknowledged.sent([part] if isinstance(part, ReadyChanges) else part)  # type: ignore[arg-type]
         if snapshot.done:
             snapshot.stop()
             self._snapshot = None
@@ -250,6 +264,7 @@ class PostgresSourceTask(SourceTask):
             max(position.commit_lsn, self._start_lsn),
             parameters=settings.stream_parameters,
             status_interval_s=settings.number("status.update.interval.ms") / 1000,
+            receive_bytes=settings.block_size.bytes,
         )
         self._incremental = self._prepared_incremental(position)
         self._streaming = Streaming(
@@ -271,11 +286,10 @@ class PostgresSourceTask(SourceTask):
 
     def _direct(self) -> Direct | None:
         """The short way of changes, when the worker and the settings allow it."""
-        offered = Direct.converters_for(self.context.direct_converters(), self._events)
-        if offered is None:
+        if self._compiler is None or not Direct.suits(self._events):
             return None
         signal_table = None if self._incremental is None else self._incremental.signal_table
-        return Direct(offered, self._events, lambda table: table.id == signal_table)
+        return Direct(self._compiler, self._events, lambda table: table.id == signal_table)
 
     def _watching(self) -> bool:
         return self._incremental is not None and self._incremental.is_open
