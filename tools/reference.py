@@ -15,6 +15,7 @@ from pathlib import Path
 from moldau import config
 from moldau.client.reference import settings_table
 from moldau.config import ConfigKey, Dynamic, Support
+from moldau.observe.connect import ALL as CONNECT
 from moldau.observe.families import ALL
 from moldau.observe.streams import ALL as STREAMS
 
@@ -157,6 +158,9 @@ def metrics() -> str:
         + table(("name", "kind", "what it says"), [(f"`{each.name}`", each.kind.value, each.doc) for each in ALL])
         + "\n## Of a streams application\n\nWhat an instance shows on its `application.server`.\n\n"
         + table(("name", "kind", "what it says"), [(f"`{each.name}`", each.kind.value, each.doc) for each in STREAMS])
+        + "\n## Of a Connect worker\n\nWhat a worker shows on the port of its REST interface, `/metrics`, beside what "
+        "begins with `process_`.\n\n"
+        + table(("name", "kind", "what it says"), [(f"`{each.name}`", each.kind.value, each.doc) for each in CONNECT])
     )
 
 

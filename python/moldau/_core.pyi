@@ -181,6 +181,7 @@ class ChangeStream:
         bool | None,
         int,
         dict[int, list[dict[str, bytes | None]]],
+        tuple[int, int, int, int, int],
     ]:
         """Go through messages from the place `start` on, up to the first that is not as usual.
 
@@ -189,7 +190,8 @@ class ChangeStream:
 
         Returns:
             How many messages, the position behind them, that of the last event, whether a transaction is under way (if
-            one has begun or ended), the number of records, and the records by relation.
+            one has begun or ended), the number of records, the records by relation, and how many rows were created,
+            updated and deleted, how many changes passed over, and how many transactions ended.
         """
 
 @final

@@ -49,6 +49,21 @@ pub enum Relation {
     PassedOver,
 }
 
+/// What a run went through.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// New rows.
+    pub created: usize,
+    /// Changed rows.
+    pub updated: usize,
+    /// Deleted rows.
+    pub deleted: usize,
+    /// Changes of relations that are passed over.
+    pub passed_over: usize,
+    /// Ends of transactions.
+    pub transactions: usize,
+}
+
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Run {
@@ -60,6 +75,8 @@ pub struct Run {
     pub last_event: Option<Position>,
     /// Whether a transaction is under way, when one has begun or ended.
     pub in_transaction: Option<bool>,
+    /// What it went through.
+    pub counts: Counts,
 }
 
 /// The relations that are known, by OID. Changes of others are unusual.
@@ -83,6 +100,7 @@ impl Stream {
             position,
             last_event: None,
             in_transaction: None,
+            counts: Counts::default(),
         };
         let mut origin = surroundings.origin;
         for data in messages {
@@ -128,10 +146,12 @@ impl Stream {
                 position.events_at_lsn = 0;
                 position.kind = b'C';
                 run.in_transaction = Some(false);
+                run.counts.transactions += 1;
             }
             b'I' | b'U' | b'D' => {
                 let oid = relation(message.body)?;
                 let Relation::Captured(table) = self.relations.get(&oid).ok_or(Unusual)? else {
+                    run.counts.passed_over += 1;
                     return Ok(());
                 };
                 let read = change(message.kind, message.body, table.columns)?;
@@ -139,6 +159,11 @@ impl Stream {
                 write(table, read, &next, surroundings, *origin, |made| record(oid, made))?;
                 run.last_event = Some(next.clone());
                 run.position = next;
+                match message.kind {
+                    b'I' => run.counts.created += 1,
+                    b'U' => run.counts.updated += 1,
+                    _ => run.counts.deleted += 1,
+                }
             }
             _ => return Err(Unusual),
         }
@@ -298,6 +323,13 @@ mod tests {
         assert_eq!(values, ["none 1 \"c\" 10 42 -", "none 2 \"c\" 10 42 -"]);
         assert_eq!(run.messages, 5);
         assert_eq!(run.in_transaction, Some(false));
+        let counts = Counts {
+            created: 2,
+            passed_over: 1,
+            transactions: 1,
+            ..Counts::default()
+        };
+        assert_eq!(run.counts, counts);
         let last = run.last_event.expect("there was one");
         assert_eq!(
             (last.lsn, last.events_at_lsn, last.commit_lsn, last.kind),

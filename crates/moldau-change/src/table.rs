@@ -215,7 +215,9 @@ mod tests {
         };
         let mut values = Vec::new();
         for (lines, bytes) in [(&b"1\n22\nx\n3\n"[..], 5), (b"4\n5", 2), (b"\\N\n", 0), (b"", 0)] {
-            let gone = table.read(lines, &facts, |record| values.push(record.value.expect("a row has one")));
+            let gone = table.read(lines, &facts, |record| {
+                values.push(record.value.expect("a row has one"))
+            });
             assert_eq!(gone, bytes);
         }
         let expected: Vec<&[u8]> = vec![b"after 1 \"r\"", b"after 22 \"r\"", b"after 4 \"r\""];

@@ -17,7 +17,8 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 type PositionTuple = (i64, i64, i64, i64, Option<i64>, i64, u8);
 
 /// A run as Python sees it: messages gone through, position behind them, the last event's, whether a transaction is
-/// under way, the number of records, and the records by relation.
+/// under way, the number of records, the records by relation, and how many rows were created, updated and deleted, how
+/// many changes passed over, how many transactions ended.
 type RunTuple<'py> = (
     usize,
     PositionTuple,
@@ -25,6 +26,7 @@ type RunTuple<'py> = (
     Option<bool>,
     usize,
     Bound<'py, PyDict>,
+    (usize, usize, usize, usize, usize),
 );
 
 fn position_of(told: PositionTuple) -> Position {
@@ -244,7 +246,11 @@ impl ChangeTable {
         let mut size = 0;
         for record in &records {
             messages.append(message_of(py, record)?)?;
-            size += [&record.key, &record.value].into_iter().flatten().map(Vec::len).sum::<usize>();
+            size += [&record.key, &record.value]
+                .into_iter()
+                .flatten()
+                .map(Vec::len)
+                .sum::<usize>();
         }
         Ok((messages, start + gone, size))
     }
@@ -325,6 +331,7 @@ impl ChangeStream {
             list.append(message_of(py, record)?)?;
         }
         let last = run.last_event.as_ref().map(told);
+        let seen = run.counts;
         Ok((
             run.messages,
             told(&run.position),
@@ -332,6 +339,13 @@ impl ChangeStream {
             run.in_transaction,
             count,
             by_relation,
+            (
+                seen.created,
+                seen.updated,
+                seen.deleted,
+                seen.passed_over,
+                seen.transactions,
+            ),
         ))
     }
 }

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, 
 from moldau.connect.config_def import ConfigDef, ConfigValue
 from moldau.connect.data import Schema, SchemaAndValue
 from moldau.connect.records import ConnectRecord, Header, SinkRecord, SourceRecord
+from moldau.observe.families import Family
 
 if TYPE_CHECKING:
     from moldau.connect.ready import DirectConverters
@@ -222,6 +223,14 @@ class SinkConnector(Connector):
         return False
 
 
+class Metric(NamedTuple):
+    """A number of a plugin, for `/metrics` of its worker. `labels` tell it from others of its family."""
+
+    family: Family
+    labels: Mapping[str, str]
+    value: float
+
+
 class Task(abc.ABC):
     """A share of a connector's work. Extend `SourceTask` or `SinkTask`."""
 
@@ -232,6 +241,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def start(self, props: Mapping[str, str]) -> None:
         """Take the settings and connect."""
+
+    def metrics(self) -> Iterable[Metric]:
+        """Numbers of its own. Called by any thread, from the end of `start` on, after `stop` too."""
+        return ()
 
     def stop(self) -> None:  # noqa: B027 - a task that holds nothing has nothing to do
         """End. A source task may be in `poll` in another thread, which should then return soon."""

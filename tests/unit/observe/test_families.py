@@ -8,6 +8,7 @@ from collections import Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from moldau.observe import families, process
+from moldau.observe.connect import ALL as CONNECT
 from moldau.observe.exposition import Exposition
 from moldau.observe.families import ALL, Family, Kind
 from moldau.observe.metrics import METRICS
@@ -15,17 +16,18 @@ from moldau.observe.streams import ALL as STREAMS
 
 
 def test_no_name_is_declared_twice():
-    assert [name for name, count in Counter(family.name for family in (*ALL, *STREAMS)).items() if count > 1] == []
+    assert [
+        name for name, count in Counter(family.name for family in (*ALL, *STREAMS, *CONNECT)).items() if count > 1
+    ] == []
 
 
 def test_names_are_valid_and_counters_alone_end_in_total():
-    for family in (*ALL, *STREAMS):
-        assert re.fullmatch(r"[a-z_][a-z0-9_]*", family.name)
+    for family in (*ALL, *STREAMS, *CONNECT):
+        assert re.fullmatch(r"[a-z_][a-z0-9_]*|debezium_metrics_[A-Za-z]+", family.name)
         assert family.name.endswith("_total") == (family.kind is Kind.COUNTER), family.name
         # Suffixes that a histogram gives to its own samples.
-        assert not re.search(r"_(bucket|count|sum)$", family.name) or family.name in TAKEN_FROM_KAFKA_EXPORTER, (
-            family.name
-        )
+        theirs = family.name in TAKEN_FROM_KAFKA_EXPORTER or family.name.startswith("kafka_connect_")
+        assert theirs or not re.search(r"_(bucket|count|sum)$", family.name), family.name
 
 
 TAKEN_FROM_KAFKA_EXPORTER = {
@@ -37,7 +39,9 @@ TAKEN_FROM_KAFKA_EXPORTER = {
 
 
 def test_every_name_has_one_sentence():
-    assert [family.name for family in (*ALL, *STREAMS) if not family.doc.endswith(".") or "\n" in family.doc] == []
+    assert [
+        family.name for family in (*ALL, *STREAMS, *CONNECT) if not family.doc.endswith(".") or "\n" in family.doc
+    ] == []
 
 
 def test_every_number_of_the_node_has_a_name():

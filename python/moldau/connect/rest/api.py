@@ -10,6 +10,7 @@ from moldau.connect.runtime import session_keys
 from moldau.connect.runtime.config_records import RestartRequest
 from moldau.connect.runtime.herder import Herder
 from moldau.connect.runtime.loggers import all_levels, is_level, level_of, set_level
+from moldau.connect.runtime.metrics import exposition
 from moldau.connect.runtime.names import TargetState, TaskId
 from moldau.connect.runtime.refusals import BadRequestError, ForbiddenError, NotFoundError
 from moldau.connect.runtime.settings import WorkerSettings
@@ -49,6 +50,9 @@ class Api:
         if not self._herder.ready:
             return "starting", "Worker is still starting up."
         return "healthy", "Worker has completed startup and is ready to handle requests."
+
+    def metrics(self) -> bytes:
+        return exposition(self._herder.worker)
 
     def plugins(self, *, connectors_only: bool) -> list[dict[str, str]]:
         return [

@@ -69,10 +69,12 @@ class ConnectApp:
             answer = await self._answer(scope, receive)
         except _GoneError:
             return
-        content = b"" if answer.body is None else json.dumps(answer.body, ensure_ascii=False).encode()
+        content = answer.text or b""
+        if answer.body is not None:
+            content = json.dumps(answer.body, ensure_ascii=False).encode()
         headers = [(b"content-length", b"%d" % len(content))] if answer.status != 204 else []
         if content:
-            headers.append((b"content-type", b"application/json"))
+            headers.append((b"content-type", answer.content_type.encode()))
         if answer.location is not None:
             headers.append((b"location", answer.location.encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -22,6 +22,9 @@ class Answer:
     status: int
     body: Any = None
     location: str | None = None
+    text: bytes | None = None
+    """In place of a body: what is not JSON."""
+    content_type: str = "application/json"
 
 
 class NotForThisAddressError(RefusedError):

@@ -37,6 +37,7 @@ _PLUGIN: Final = "/connector-plugins/{plugin}"
 ROUTES: Final = (
     Route("GET", "/", server.root),
     Route("GET", "/health", server.health),
+    Route("GET", "/metrics", server.metrics),
     Route("GET", "/connectors", connectors.list_connectors, ("expand",)),
     Route("POST", "/connectors", connectors.create),
     Route("GET", _ONE, connectors.get_connector),

@@ -6,6 +6,7 @@ from typing import Any
 
 from moldau.connect.rest.call import Answer, Call
 from moldau.connect.runtime.refusals import BadRequestError
+from moldau.observe.exposition import CONTENT_TYPE
 
 SUFFIX = "Connector"
 
@@ -19,6 +20,11 @@ def health(call: Call) -> Any:
     """Whether the worker has started and its herder answers."""
     status, message = call.api.health()
     return Answer({"healthy": 200, "starting": 503}.get(status, 500), {"status": status, "message": message})
+
+
+def metrics(call: Call) -> Any:
+    """What the worker, its connectors and its tasks count, as Prometheus reads it; not of Kafka Connect."""
+    return Answer(200, text=call.api.metrics(), content_type=CONTENT_TYPE)
 
 
 def list_plugins(call: Call) -> Any:

@@ -43,6 +43,8 @@ class DeadLetterQueue:
         self._with_headers = with_headers
         self._producer = Producer({"acks": "all", "enable.idempotence": True, **producer})
         self._failure: KafkaError | None = None
+        self.sent = 0
+        self.lost = 0
         self._lock = threading.Lock()
 
     def report(self, failure: Failure) -> None:
@@ -55,6 +57,7 @@ class DeadLetterQueue:
             headers += context_headers(self._task, failure)
         kind, timestamp = message.timestamp()
         with self._lock:
+            self.sent += 1
             while True:
                 try:
                     self._producer.produce(
@@ -73,6 +76,7 @@ class DeadLetterQueue:
     def _delivered(self, error: KafkaError | None, _message: object) -> None:
         if error is not None:
             logger.error("Could not produce message to dead letter queue. topic=%s: %s", self._topic, error.str())
+            self.lost += 1
             self._failure = error
 
     def flush(self) -> None:

@@ -77,6 +77,7 @@ class ExactlyOnceSourceTask(SourceTaskRunner):
         self._offsets: dict[Hashable, Entry] = {}
         self._failure: KafkaError | None = None
         self._offsets_topic = parts.offsets.topic
+        self._written = 0
 
     # The beginning and the end.
 
@@ -93,6 +94,10 @@ class ExactlyOnceSourceTask(SourceTaskRunner):
             raise ConnectError(f"task {self.id} cannot begin to write in transactions: {_text(error)}") from error
         self._gate.still_holds(self.id, self._generation, lambda: self.stopping)
         return not self.stopping
+
+    @property
+    def written(self) -> int:
+        return self._written
 
     def _begin(self) -> None:
         self._boundary.begin(self._now())
@@ -190,6 +195,7 @@ class ExactlyOnceSourceTask(SourceTaskRunner):
         if self._open_since is None and not entries:
             self._tell()
             return
+        began = self.metrics.clock()
         parts, name = self.parts, self.id.connector
         parts.offsets.before(name, entries, parts.flush_timeout_s)
         pairs = parts.offsets.records(name, entries)
@@ -203,6 +209,7 @@ class ExactlyOnceSourceTask(SourceTaskRunner):
         self._open_since = None
         self._offsets.clear()
         parts.offsets.after(name, entries, parts.flush_timeout_s)
+        self.metrics.committed(began, ok=True)
         self._tell()
 
     def _offset_reported(self, error: KafkaError | None, _message: Any) -> None:
@@ -213,6 +220,7 @@ class ExactlyOnceSourceTask(SourceTaskRunner):
         """What was sent is committed: the connector may forget it."""
         sent, self._sent = self._sent, []
         for each in sent:
+            self._written += each.message is not None
             self._tell_committed(each.original, each.message)
         try:
             self.parts.task.commit()

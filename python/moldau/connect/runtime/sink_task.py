@@ -84,7 +84,6 @@ class WorkerSinkTask(WorkerTask):
         self._pausing = False
         self._retries = 0
         self._retry_at = 0.0
-        self._task_started = False
         self._closing = False
         self._failure_in_callback: BaseException | None = None
 
@@ -98,7 +97,7 @@ class WorkerSinkTask(WorkerTask):
         parts = self.parts
         parts.task.initialize(parts.context)
         parts.task.start(dict(parts.config))
-        self._task_started = True
+        self.task_started = True
         parts.consumer.subscribe(
             parts.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -111,7 +110,7 @@ class WorkerSinkTask(WorkerTask):
     def close(self) -> None:
         """Stop the connector's task, leave the group."""
         parts = self.parts
-        if self._task_started:
+        if self.task_started:
             try:
                 parts.task.stop()
             except Exception:
@@ -184,7 +183,7 @@ class WorkerSinkTask(WorkerTask):
         self._batch = [record for record, place in read if place not in places]
 
     def _take(self, messages: Iterable[Any]) -> None:
-        parts, consumed, batch = self.parts, self._consumed, self._batch
+        parts, consumed, batch, taken = self.parts, self._consumed, self._batch, 0
         for message in messages:
             error = message.error()
             if error is not None:
@@ -198,6 +197,7 @@ class WorkerSinkTask(WorkerTask):
                 self._topics.add(topic)
                 parts.uses_topic(topic)
             consumed[place] = offset + 1
+            taken += 1
             try:
                 record = parts.transforms.apply(self._from_bytes.convert(message), message)
             except Skipped:
@@ -205,6 +205,7 @@ class WorkerSinkTask(WorkerTask):
             if record is not None:
                 parts.context.remember(record, message)
                 batch.append(record)
+        self.metrics.taken += taken
 
     def _judge(self, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (that is its name)
@@ -216,6 +217,7 @@ class WorkerSinkTask(WorkerTask):
     def _deliver(self) -> None:
         if self._paused_for_redelivery and time.monotonic() < self._retry_at:
             return
+        metrics, began = self.metrics, self.metrics.clock()
         try:
             self.parts.task.put(list(self._batch))
         except RetriableError as error:
@@ -223,6 +225,10 @@ class WorkerSinkTask(WorkerTask):
             return
         except Exception as error:
             raise ConnectError("Exiting WorkerSinkTask due to unrecoverable exception.") from error
+        if self._batch:
+            metrics.given += len(self._batch)
+            metrics.batches.note(len(self._batch))
+            metrics.batch_ms.note((metrics.clock() - began) * 1000)
         self._retries = 0
         self._current.update(self._consumed)
         self._consumed.clear()
@@ -243,6 +249,11 @@ class WorkerSinkTask(WorkerTask):
 
     # Offsets.
 
+    def not_committed(self) -> int:
+        """Records that were consumed and whose offsets are not committed; by any thread."""
+        read = {**self._current, **self._consumed}
+        return sum(max(0, offset - self._committed.get(place, offset)) for place, offset in read.items())
+
     def _assigned(self) -> set[Place]:
         return self.parts.context.assigned
 
@@ -254,10 +265,12 @@ class WorkerSinkTask(WorkerTask):
         current = {place: offset for place, offset in self._current.items() if place in mine}
         if not current:
             return
+        began = self.metrics.clock()
         try:
             self.parts.tolerance.flush()
             wanted = self.parts.task.pre_commit(dict(current))
         except Exception:
+            self.metrics.committed(began, ok=False)
             if closing:
                 logger.warning(
                     "task %s could not flush while it was closed; it will read again", self.id, exc_info=True
@@ -273,9 +286,9 @@ class WorkerSinkTask(WorkerTask):
         }
         changed = {place: offset for place, offset in offsets.items() if self._committed.get(place) != offset}
         if changed:
-            self._commit_to_group(changed)
+            self.metrics.committed(began, ok=self._commit_to_group(changed))
 
-    def _commit_to_group(self, offsets: Offsets) -> None:
+    def _commit_to_group(self, offsets: Offsets) -> bool:
         try:
             given = [TopicPartition(*place, offset) for place, offset in offsets.items()]
             for each in self.parts.consumer.commit(offsets=given, asynchronous=False) or ():
@@ -285,9 +298,10 @@ class WorkerSinkTask(WorkerTask):
             reason = error.args[0]
             level = logging.INFO if reason.code() in PASSING else logging.WARNING
             logger.log(level, "the offsets of task %s were not committed: %s", self.id, reason.str())
-            return
+            return False
         self._committed.update(offsets)
         self.parts.context.forget(offsets)
+        return True
 
     def _go_back(self, places: set[Place]) -> None:
         for place in places:

@@ -96,13 +96,12 @@ class SourceTaskRunner(WorkerTask):
         self._to_bytes = ToBytes(parts.converters, parts.tolerance)
         self._known_topics: set[str] = set()
         self._class_name = java_name(type(parts.task))
-        self._started = False
 
     def stop(self) -> None:
         """Ask it to end; a poll that listens to `stop` of its task ends at once."""
         super().stop()
         self.parts.tolerance.stop()
-        if self._started:
+        if self.task_started:
             self._stop_task()
 
     def _stop_task(self) -> None:
@@ -120,7 +119,7 @@ class SourceTaskRunner(WorkerTask):
         parts.context.given_up = lambda: self.stopping
         parts.task.initialize(parts.context)
         parts.task.start(dict(parts.config))
-        self._started = True
+        self.task_started = True
         if self.stopping:
             self._stop_task()
         self._begin()
@@ -157,8 +156,15 @@ class SourceTaskRunner(WorkerTask):
         return True
 
     def _poll(self) -> Sequence[SourceRecord] | None:
+        metrics = self.metrics
+        began = metrics.clock()
         try:
-            return self.parts.task.poll()
+            records = self.parts.task.poll()
+            if records:
+                metrics.taken += len(records)
+                metrics.batches.note(len(records))
+                metrics.batch_ms.note((metrics.clock() - began) * 1000)
+            return records
         except RetriableError as error:
             logger.warning("the task %s could not be polled; it is polled again: %s", self.id, error)
             self._stopping.wait(DELIVERY_POLL_S)
@@ -173,11 +179,11 @@ class SourceTaskRunner(WorkerTask):
     def _send(self, original: SourceRecord) -> None:
         try:
             record = self.parts.transforms.apply(original, original)
-            if record is None:
-                self._leave_out(original)
-                return
-            outgoing = self._to_bytes.convert(record, original)
+            outgoing = None if record is None else self._to_bytes.convert(record, original)
         except Skipped:
+            outgoing = None
+        if outgoing is None:
+            self.metrics.left_out += 1
             self._leave_out(original)
             return
         self._make_sure_of(outgoing.topic)
@@ -215,7 +221,7 @@ class SourceTaskRunner(WorkerTask):
     def close(self) -> None:
         """Close the task's clients and plugins."""
         parts = self.parts
-        if self._started and not self.stopping:
+        if self.task_started and not self.stopping:
             # It failed: nobody has asked it to stop yet.
             self._stop_task()
         try:
@@ -230,6 +236,11 @@ class SourceTaskRunner(WorkerTask):
         parts.converters.close()
 
     # What sending means.
+
+    @property
+    @abc.abstractmethod
+    def written(self) -> int:
+        """How many records are in Kafka for certain; read by any thread."""
 
     def _prepare(self) -> bool:
         """Before the connector's task starts; False: it shall not."""
@@ -279,6 +290,10 @@ class WorkerSourceTask(SourceTaskRunner):
         self._deliveries_end = threading.Event()
         self._deliveries = threading.Thread(target=self._deliver, name=f"deliveries-{task_id}", daemon=True)
 
+    @property
+    def written(self) -> int:
+        return self._submitted.arrived
+
     def _begin(self) -> None:
         self._deliveries.start()
 
@@ -299,7 +314,7 @@ class WorkerSourceTask(SourceTaskRunner):
             self._raise_send_failure()
 
     def _send_ready(self, ready: ReadyRecords) -> None:
-        submitted = self._submitted.submit(ready.source_partition, ready.source_offset)
+        submitted = self._submitted.submit(ready.source_partition, ready.source_offset, ready.size)
         report = _Report(self, ready, submitted)
         for topic, messages in ready.messages.items():
             self._make_sure_of(topic)
@@ -396,21 +411,27 @@ class WorkerSourceTask(SourceTaskRunner):
         with self._committing:
             if self.cancelled:
                 return False
-            taken = self._submitted.take_committable()
-            entries = [(partition, offset) for partition, offset in taken if partition]
-            if entries:
-                try:
-                    self.parts.offsets.put(self.id.connector, entries, self.parts.flush_timeout_s)
-                except (ConnectError, KafkaException) as error:
-                    logger.warning("the offsets of task %s were not kept, they are tried again: %s", self.id, error)
-                    self._submitted.give_back(taken)
-                    return False
+            began = self.metrics.clock()
+            ok = self._commit_what_arrived()
+            self.metrics.committed(began, ok=ok)
+            return ok
+
+    def _commit_what_arrived(self) -> bool:
+        taken = self._submitted.take_committable()
+        entries = [(partition, offset) for partition, offset in taken if partition]
+        if entries:
             try:
-                self.parts.task.commit()
-            except Exception:
-                logger.exception("commit of task %s failed", self.id)
+                self.parts.offsets.put(self.id.connector, entries, self.parts.flush_timeout_s)
+            except (ConnectError, KafkaException) as error:
+                logger.warning("the offsets of task %s were not kept, they are tried again: %s", self.id, error)
+                self._submitted.give_back(taken)
                 return False
-            return True
+        try:
+            self.parts.task.commit()
+        except Exception:
+            logger.exception("commit of task %s failed", self.id)
+            return False
+        return True
 
     def _end_deliveries(self) -> None:
         deadline = time.monotonic() + self.parts.flush_timeout_s

@@ -15,12 +15,15 @@ from moldau.connect.runtime.offsets import Entry, canonical
 
 
 class Submitted:
-    """One record on its way."""
+    """One record on its way, or several that share their fate."""
 
-    __slots__ = ("_owner", "acknowledged", "offset", "partition")
+    __slots__ = ("_owner", "acknowledged", "offset", "partition", "size")
 
-    def __init__(self, owner: SubmittedRecords, partition: Mapping[str, Any], offset: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, owner: SubmittedRecords, partition: Mapping[str, Any], offset: Mapping[str, Any] | None, size: int
+    ) -> None:
         self._owner = owner
+        self.size = size
         self.partition = partition
         self.offset = offset
         self.acknowledged = False
@@ -28,7 +31,7 @@ class Submitted:
     def acknowledge(self) -> None:
         """It has arrived, or is left out on purpose."""
         self.acknowledged = True
-        self._owner.one_less()
+        self._owner.less(self.size)
 
 
 class SubmittedRecords:
@@ -38,10 +41,12 @@ class SubmittedRecords:
         self._queues: dict[Hashable, deque[Submitted]] = {}
         self._lock = threading.Condition()
         self._on_their_way = 0
+        self.arrived = 0
+        """How many records were acknowledged since the start."""
 
-    def submit(self, partition: Mapping[str, Any], offset: Mapping[str, Any] | None) -> Submitted:
-        """Note a record that is about to be sent."""
-        submitted = Submitted(self, partition, offset)
+    def submit(self, partition: Mapping[str, Any], offset: Mapping[str, Any] | None, size: int = 1) -> Submitted:
+        """Note records that are about to be sent."""
+        submitted = Submitted(self, partition, offset, size)
         place = place_of(partition)
         with self._lock:
             queue = self._queues.get(place)
@@ -51,10 +56,11 @@ class SubmittedRecords:
             self._on_their_way += 1
         return submitted
 
-    def one_less(self) -> None:
-        """Called by a record that is acknowledged."""
+    def less(self, size: int) -> None:
+        """Called by what is acknowledged."""
         with self._lock:
             self._on_their_way -= 1
+            self.arrived += size
             if not self._on_their_way:
                 self._lock.notify_all()
 
@@ -76,7 +82,7 @@ class SubmittedRecords:
         """Offsets that were taken and could not be kept; a newer one of the same partition goes before."""
         with self._lock:
             for partition, offset in entries:
-                given = Submitted(self, partition, offset)
+                given = Submitted(self, partition, offset, 0)
                 given.acknowledged = True
                 self._queues.setdefault(place_of(partition), deque()).appendleft(given)
 

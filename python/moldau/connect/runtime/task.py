@@ -8,6 +8,7 @@ import threading
 from typing import Final, Protocol
 
 from moldau.connect.runtime.names import TargetState, TaskId
+from moldau.connect.runtime.task_metrics import TaskMetrics
 
 logger: Final = logging.getLogger("moldau.connect.task")
 
@@ -30,6 +31,9 @@ class WorkerTask(abc.ABC):
         self.failure: BaseException | None = None
         self._listener = listener
         self._target = target
+        self.metrics = TaskMetrics()
+        self.task_started = False
+        """Whether the connector's own task has taken its settings."""
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._cancelled = False
@@ -83,11 +87,13 @@ class WorkerTask(abc.ABC):
 
     def say_paused(self) -> None:
         """Tell that it is paused."""
+        self.metrics.states.enter("paused")
         if not self._cancelled:
             self._listener.on_pause(self.id, self.version)
 
     def say_running(self) -> None:
         """Tell that it runs."""
+        self.metrics.states.enter("running")
         if not self._cancelled:
             self._listener.on_startup(self.id, self.version)
 
@@ -99,6 +105,7 @@ class WorkerTask(abc.ABC):
                 self.close()
         except BaseException as error:
             self.failure = error
+            self.metrics.states.enter("failed")
             if self._cancelled or self.stopping:
                 logger.warning("task %s failed while it was stopped", self.id, exc_info=error)
             else:
@@ -107,6 +114,8 @@ class WorkerTask(abc.ABC):
                 )
                 self._listener.on_failure(self.id, error)
                 return
+        else:
+            self.metrics.states.enter("destroyed")
         if not self._cancelled:
             self._listener.on_shutdown(self.id)
 

@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from moldau.connect.errors import ConfigError, ConnectError, DataError, RetriableError
@@ -67,6 +68,17 @@ class Reporter(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(slots=True)
+class ErrorCounts:
+    """Failures are attempts that failed, errors what failed in the end; what was tolerated of these was skipped."""
+
+    failures: int = 0
+    retries: int = 0
+    errors: int = 0
+    skipped: int = 0
+    last_error_ms: int = 0
+
+
 class Skipped(Exception):  # noqa: N818 (no error: the record is left out, and that was asked for)
     """The record has failed, which is tolerated and reported."""
 
@@ -87,7 +99,7 @@ class Tolerance:
         """A negative `retry_timeout_s` tries for ever. `wait` may return early when the task is to stop."""
         self.tolerate_all = tolerate_all
         self.reporters = list(reporters)
-        self.failures = 0
+        self.counts = ErrorCounts()
         self._retry_timeout_s = retry_timeout_s if retry_timeout_s >= 0 else FAREST
         self._retry_delay_max_s = retry_delay_max_s
         self._stopping = threading.Event()
@@ -121,14 +133,17 @@ class Tolerance:
     ) -> T:
         deadline = self._now() + self._retry_timeout_s
         attempts = 1
+        self.counts.failures += 1
         while isinstance(error, RetriableError) and not self._stopping.is_set() and self._now() < deadline:
             self._back_off(attempts, deadline)
             if self._stopping.is_set():
                 break
             attempts += 1
+            self.counts.retries += 1
             try:
                 return operation(*arguments)
             except Exception as again:  # noqa: BLE001
+                self.counts.failures += 1
                 error = again
         self.failed(Failure(original, stage, class_name, error, attempts))
         raise Skipped
@@ -139,22 +154,27 @@ class Tolerance:
         Raises:
             ConnectError: it is not tolerated.
         """
-        self.failures += 1
-        for reporter in self.reporters:
-            reporter.report(failure)
+        self._count_and_report(failure)
         error = failure.error
         if failure.stage not in ANY_IS_TOLERABLE and not isinstance(error, RetriableError):
             raise ConnectError("Unhandled exception in error handler") from error
         if not self.tolerate_all:
             raise ConnectError("Tolerance exceeded in error handler") from error
+        self.counts.skipped += 1
 
     def report_errant(self, failure: Failure) -> None:
         """Report what a sink could not write. Raises ConnectError unless everything is tolerated."""
-        self.failures += 1
-        for reporter in self.reporters:
-            reporter.report(failure)
+        self.counts.failures += 1
+        self._count_and_report(failure)
         if not self.tolerate_all:
             raise ConnectError("Error tolerance exceeded") from failure.error
+        self.counts.skipped += 1
+
+    def _count_and_report(self, failure: Failure) -> None:
+        self.counts.errors += 1
+        self.counts.last_error_ms = time.time_ns() // 1_000_000
+        for reporter in self.reporters:
+            reporter.report(failure)
 
     def _back_off(self, attempts: int, deadline: float) -> None:
         delay = RETRY_DELAY_MIN_S * 2 ** min(attempts - 1, 30)
@@ -180,9 +200,11 @@ class LogReporter:
     def __init__(self, task: TaskId, *, include_messages: bool) -> None:
         self._task = task
         self._include_messages = include_messages
+        self.logged = 0
 
     def report(self, failure: Failure) -> None:
         """Log it."""
+        self.logged += 1
         record = f", where {_described(failure.original)}" if self._include_messages else ""
         logger.error(
             "Error encountered in task %s. Executing stage '%s' with class '%s'%s.",

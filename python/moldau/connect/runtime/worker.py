@@ -26,6 +26,7 @@ from moldau.connect.runtime.names import ConnectorType, TargetState, TaskId
 from moldau.connect.runtime.offset_changes import change_sink_offsets, change_source_offsets
 from moldau.connect.runtime.offsets import OffsetStore
 from moldau.connect.runtime.settings import WorkerSettings
+from moldau.connect.runtime.startups import Startups
 from moldau.connect.runtime.task import TaskListener, WorkerTask
 
 logger: Final = logging.getLogger("moldau.connect.worker")
@@ -69,11 +70,12 @@ class Worker:
         self._assembly = Assembly(settings, plugins, resolver, offsets, uses_topic)
         self._connectors: dict[str, _RunningConnector] = {}
         self._tasks: dict[TaskId, _RunningTask] = {}
+        self.startups: Startups
         self._listener: Listener
 
     def start(self, listener: Listener, gate: Gate | None = None) -> None:
         """Read the offsets. `gate` is what tasks have to pass that write in transactions."""
-        self._listener = listener
+        self._listener = self.startups = Startups(listener)
         self._assembly.gate = gate
         self.offsets.start()
 
@@ -94,7 +96,7 @@ class Worker:
 
     def connector_configs(self) -> dict[str, Config]:
         """What is here, with the configuration that it was started with."""
-        return {name: each.raw for name, each in self._connectors.items()}
+        return {name: each.raw for name, each in list(self._connectors.items())}
 
     def version_of(self, name: str) -> str | None:
         """The version of a connector that is here."""
@@ -104,6 +106,7 @@ class Worker:
     def start_connector(self, name: str, raw: Config, target: TargetState) -> None:
         """Begin; whatever goes wrong is told to the listener."""
         self._connectors[name] = _RunningConnector(raw, None)
+        self.startups.connectors.begin(name)
         try:
             config = self._resolved(raw)
             connector = self.plugins.new_connector(config.get("connector.class") or "")
@@ -169,6 +172,10 @@ class Worker:
         """What is here, with the generation of the configurations that it was started with."""
         return {task: each.generation for task, each in self._tasks.items()}
 
+    def running_tasks(self) -> list[tuple[TaskId, WorkerTask | None]]:
+        """What is here; None for a task that could not be put together. By any thread."""
+        return [(task, each.runner) for task, each in list(self._tasks.items())]
+
     def version_of_task(self, task: TaskId) -> str | None:
         """The version of a task that is here."""
         running = self._tasks.get(task)
@@ -177,6 +184,7 @@ class Worker:
     def start_task(self, task: TaskId, raw: Config, raw_task: Config, target: TargetState, generation: int) -> None:
         """Begin; whatever goes wrong is told to the listener."""
         self._tasks[task] = _RunningTask(generation, None)
+        self.startups.tasks.begin(task)
         try:
             config, task_config = self._resolved(raw), self._resolved(raw_task)
             runner = self._assembly.task(task, config, task_config, target, self._listener, generation)

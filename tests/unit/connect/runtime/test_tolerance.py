@@ -74,7 +74,7 @@ def test_a_tolerated_failure_is_reported_and_the_record_left_out():
     with pytest.raises(Skipped):
         call(subject, Flaky(ValueError("no")))
 
-    assert (len(reports.failures), subject.failures) == (1, 1)
+    assert (len(reports.failures), subject.counts.errors) == (1, 1)
 
 
 @pytest.mark.parametrize("stage", [Stage.TASK_PUT, Stage.KAFKA_CONSUME, Stage.TASK_POLL])
@@ -109,7 +109,7 @@ def test_a_retry_that_succeeds_is_no_failure():
     subject = tolerance(retry_timeout_s=-1, reporters=[reports])
 
     assert call(subject, Flaky(RetriableError("busy"), RetriableError("busy"))) == "value"
-    assert (reports.failures, subject.failures) == ([], 0)
+    assert (reports.failures, subject.counts.errors) == ([], 0)
 
 
 def test_a_retry_that_fails_for_good_is_judged_by_its_last_error():

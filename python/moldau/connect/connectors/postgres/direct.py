@@ -64,6 +64,7 @@ class Run:
     headers: Mapping[str, list[tuple[str, str | bytes | None]]]
     now_ns: int
     origin: tuple[str, int] | None
+    counts: tuple[int, int, int, int, int]
 
 
 class ReadyChanges(ReadyRecords):
@@ -151,7 +152,7 @@ class Direct:
             self._wait -= 1
             return None
         now_ns, events = self._events.clock(), self._events
-        gone, behind, last, in_transaction, count, by_oid = self._stream.run(
+        gone, behind, last, in_transaction, count, by_oid, counts = self._stream.run(
             messages, start, told(position), now_ns, events.xmin, events.origin
         )
         if not gone:
@@ -170,4 +171,4 @@ class Direct:
         by_topic: dict[str, list[dict[str, Any]]] = {}
         for oid, records in by_oid.items():
             by_topic.setdefault(self._topics[oid], []).extend(records)
-        return Run(gone, begun, last_event, in_transaction, by_topic, count, self._headers, now_ns, origin)
+        return Run(gone, begun, last_event, in_transaction, by_topic, count, self._headers, now_ns, origin, counts)

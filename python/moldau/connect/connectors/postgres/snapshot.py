@@ -30,6 +30,7 @@ from moldau.connect.connectors.postgres.errors import explained
 from moldau.connect.connectors.postgres.events import Events, left_out
 from moldau.connect.connectors.postgres.offsets import Position, snapshot_map
 from moldau.connect.connectors.postgres.pgoutput import RawRow
+from moldau.connect.connectors.postgres.seen import SnapshotSeen
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.errors import DataError
 from moldau.connect.ready import Stretches
@@ -116,7 +117,8 @@ class Snapshot:
         position: Position,
         kind: str,
         acknowledged: Acknowledged,
-        compiler: Compiler | None = None,
+        compiler: Compiler | None,
+        seen: SnapshotSeen,
     ) -> None:
         self._server = server
         self._plan = plan
@@ -130,7 +132,7 @@ class Snapshot:
         self._ended: tuple[int, RawRow] | None = None
         """The last row of a table that is complete, while it may be the last of all."""
         self._any = False
-        self.rows = 0
+        self._seen = seen
         self.done = not plan.tables
         self._threads: list[threading.Thread] = []
 
@@ -146,6 +148,7 @@ class Snapshot:
         if self.done:
             return
         plan = self._plan
+        self._seen.begin([str(table.id) for table in plan.tables])
         self._copied.prepare(plan.tables)
         connections: list[Connection] = []
         try:
@@ -253,7 +256,6 @@ class Snapshot:
         else:
             self._take(item, parts)
         parts.append(self._events.take())
-        self.rows += sum(map(len, parts))
         return Stretches(parts) if len(parts) > 1 else parts[0]
 
     def _take(self, read: _Read, parts: list[Sequence[SourceRecord]]) -> None:
@@ -266,6 +268,7 @@ class Snapshot:
         for piece in read.between:
             if isinstance(piece, ReadyChanges):
                 parts += [self._events.take(), piece]
+                self._seen.read(str(self._plan.tables[read.table].id), piece.size)
                 self._any = table.begun = True
                 continue
             for row in piece:
@@ -275,13 +278,16 @@ class Snapshot:
     def _finished(self, number: int) -> None:
         table = self._tables[number]
         table.pieces_left -= 1
-        if table.pieces_left == 0 and table.held is not None:
-            self._ended_is_not_last()
-            self._ended = (number, table.held)
-            table.held = None
+        if table.pieces_left == 0:
+            self._seen.remaining -= 1
+            if table.held is not None:
+                self._ended_is_not_last()
+                self._ended = (number, table.held)
+                table.held = None
         if not any(each.pieces_left for each in self._tables):
             if self._ended is not None:
                 self._emit(*self._ended, ends_table=True, ends_all=True)
+            self._seen.end("completed")
             self.done = True
 
     def _ended_is_not_last(self) -> None:
@@ -304,12 +310,20 @@ class Snapshot:
                 "r", self._plan.tables[number], None, raw, self._position, self._offset(last=ends_all), mark
             )
         except DataError as error:
+            self._seen.seen.erroneous += 1
             left_out(self._plan.failure_mode, error)
             return
+        self._seen.read(str(self._plan.tables[number].id), 1)
         self._any = table.begun = True
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Rows and bytes that wait to be handed on."""
+        return self._waiting.rows, self._waiting.bytes
 
     def stop(self) -> None:
         self._waiting.stop()
+        self._seen.end("aborted")
         for thread in self._threads:
             thread.join()
 

@@ -18,6 +18,7 @@ from moldau.connect.connectors.postgres.filters import Predicate
 from moldau.connect.connectors.postgres.offsets import Position, Resume
 from moldau.connect.connectors.postgres.pgoutput import RawRow
 from moldau.connect.connectors.postgres.replication import ReplicationStream, WalMessage, split
+from moldau.connect.connectors.postgres.seen import Seen
 from moldau.connect.connectors.postgres.table import StaleEnumError, TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
@@ -64,6 +65,7 @@ class Streaming:
         on_row: Callable[[str, TableSchema, RawRow | None, RawRow | None], None] | None = None,
         direct: Direct | None = None,
         watching: Callable[[], bool] = lambda: False,
+        seen: Seen | None = None,
     ) -> None:
         self.position = position
         self._stream = stream
@@ -78,6 +80,7 @@ class Streaming:
         self._on_row = on_row
         self._direct = direct
         self._watching = watching
+        self._seen = seen or Seen()
         self._in_transaction = False
         self._skip_transaction = False
         self._ended: list[tuple[int, int]] = []
@@ -118,6 +121,8 @@ class Streaming:
             self._ended = []
             raise
         parts = self._hand_on(items)
+        if parts:
+            self._seen.now(self.position.time_us)
         return parts[0] if len(parts) == 1 else Stretches(parts)
 
     def _go_through(self, messages: list[WalMessage], items: list[_Item]) -> None:
@@ -132,6 +137,7 @@ class Streaming:
                 self._one(messages[place])
                 place += 1
                 continue
+            self._seen.run(run.counts)
             items += self._singles()
             items += self._ready(run, messages[place : place + run.messages])
             place += run.messages
@@ -222,6 +228,7 @@ class Streaming:
         position.message_type = "COMMIT"
         self._resume.commit()
         if not done:
+            self._seen.transactions += 1
             self._transactions.end(position)
         # Behind the records of the transaction: confirmed when they are.
         self._ended.append((len(self._events.out), message.end_lsn))
@@ -265,10 +272,12 @@ class Streaming:
     def _change(self, kind: str, oid: int, old: RawRow | None, new: RawRow | None, lsn: int) -> None:
         table = self._table(oid)
         if table is None:
+            self._seen.filtered += 1
             return
         offset = self._offset(kind, lsn)
         if offset is None:
             return
+        self._seen.change(kind, skipped=self._skipped)
         if self._on_row is not None:
             self._on_row(kind, table, old, new)
             # It may have handed on rows of its own, and keeps in the offset how far it has come.
@@ -282,6 +291,7 @@ class Streaming:
             self._announce(oid)
         except DataError as error:
             del self._events.out[before:]
+            self._seen.erroneous += 1
             left_out(self._failure_mode, error)
 
     def _emit(
@@ -307,6 +317,7 @@ class Streaming:
             offset = self._offset("TRUNCATE", lsn)
             if offset is None:
                 continue
+            self._seen.others += 1
             if number < len(tables):
                 # Only with the last of its tables is the truncate wholly handed on.
                 offset["lsn_proc"] = handed_on
@@ -326,6 +337,7 @@ class Streaming:
             position.commit_lsn = handed_on = lsn
         offset = self._offset("MESSAGE", lsn)
         if offset is not None:
+            self._seen.others += 1
             block = None
             if message.transactional and self._transactions.enabled:
                 block, offset = self._transactions.step("message", position)

@@ -11,9 +11,9 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from moldau.connect.connectors.postgres import catalog, preparation, source_info
+from moldau.connect.connectors.postgres import catalog, preparation, seen, source_info
 from moldau.connect.connectors.postgres.acknowledged import Acknowledged
 from moldau.connect.connectors.postgres.catalog import TableId, Types
 from moldau.connect.connectors.postgres.compiled import Compiler
@@ -31,12 +31,13 @@ from moldau.connect.connectors.postgres.replication import (
     drop_slot,
     find_slot,
 )
+from moldau.connect.connectors.postgres.seen import Queue, Seen, SnapshotSeen
 from moldau.connect.connectors.postgres.settings import Settings
 from moldau.connect.connectors.postgres.snapshot import Snapshot, SnapshotPlan, transaction_id
 from moldau.connect.connectors.postgres.streaming import Streaming
 from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
-from moldau.connect.plugin import RecordMetadata, SourceTask
+from moldau.connect.plugin import Metric, RecordMetadata, SourceTask
 from moldau.connect.ready import Stretches, stretches_of
 from moldau.connect.records import SourceRecord
 
@@ -52,6 +53,7 @@ class PostgresSourceTask(SourceTask):
         self._settings = settings = Settings(props)
         self._server = settings.server
         self._slot_name = settings.required("slot.name")
+        self._seen, self._snapshot_seen = Seen(), SnapshotSeen()
         self._stopping = threading.Event()
         self._busy = threading.Lock()
         self._events = Events(settings.event_settings(props.get("task.id", "0")))
@@ -183,6 +185,7 @@ class PostgresSourceTask(SourceTask):
             "INITIAL",
             self._acknowledged,
             self._compiler,
+            self._snapshot_seen,
         )
         self._snapshot.start()
         self._end_export()
@@ -249,7 +252,7 @@ class PostgresSourceTask(SourceTask):
             self._snapshot = None
             self._reading_rows = False
             self._position.message_type = None
-            _LOG.info("The snapshot is complete: %d rows", snapshot.rows)
+            _LOG.info("The snapshot is complete: %d rows", sum(self._snapshot_seen.rows.values()))
             delay_s = self._settings.number("streaming.delay.ms") / 1000
             if delay_s:
                 self._stopping.wait(delay_s)
@@ -281,6 +284,7 @@ class PostgresSourceTask(SourceTask):
             on_row=None if self._incremental is None else self._incremental.on_row,
             direct=self._direct(),
             watching=self._watching,
+            seen=self._seen,
         )
         _LOG.info("Streaming from the slot %s", self._slot_name)
 
@@ -372,6 +376,15 @@ class PostgresSourceTask(SourceTask):
                 with contextlib.suppress(Exception):
                     connection.close()
         self._connection = self._exporting = None
+
+    # What others look at.
+
+    def metrics(self) -> Iterable[Metric]:
+        settings = self._settings
+        snapshot, connected = self._snapshot, self._stream is not None
+        rows, size = (0, 0) if snapshot is None else snapshot.waiting
+        queue = Queue(*settings.waiting, rows, size)
+        return seen.metrics(settings.prefix, self._seen, self._snapshot_seen, queue, connected=connected)
 
     # What has arrived.
 
