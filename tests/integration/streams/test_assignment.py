@@ -7,11 +7,14 @@ import threading
 from collections import Counter
 
 import pytest
-from tests.integration.streams.cluster import committed, eventually
+from tests.integration.streams.cluster import WITHIN_S, committed, eventually
 from tests.integration.streams.test_kill import outputs, spawn
 from tests.integration.streams.topologies import T0, count_per_key
 
+from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError
 from moldau.streams.runtime.queries import StoreNotAvailableError
+from moldau.streams.runtime.session import Session
+from moldau.streams.runtime.states import State
 
 KEYS = 100_000
 
@@ -177,6 +180,45 @@ def test_static_instances_that_are_started_again_find_their_tasks_and_move_none(
     cluster.write("static", [(f"k{i}".encode(), b"x", T0) for i in range(50)])
     eventually(lambda: end_of(cluster, "static-out") == 100)
     assert sum_of(second, "restored") == 0
+
+
+def test_a_static_instance_that_loses_its_work_while_a_task_moves_leaves_no_task_with_nobody(cluster, monkeypatch):
+    cluster.create(2, "left", "left-out")
+    topology = count_per_key("left", "left-out")
+    lost = threading.Event()
+    give_up = Session._give_up
+
+    def give_up_badly(session, gone):
+        # The first one ends here, in a generation in which nobody has the task.
+        if lost.is_set():
+            return give_up(session, gone)
+        lost.set()
+        raise TaskMigratedError("it could not be committed")
+
+    monkeypatch.setattr(Session, "_give_up", give_up_badly)
+    first = cluster.app(topology, "left-app", "a", group_instance_id="a").start().wait_until_running()
+    second = cluster.app(topology, "left-app", "b", group_instance_id="b").start()
+    eventually(lambda: shared(first, second, tasks=2))
+    assert lost.is_set()
+
+
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
+def test_of_two_instances_with_one_name_the_older_ends_and_says_why(cluster, guarantee):
+    name = f"twins-{guarantee}"
+    cluster.create(2, name, f"{name}-out")
+    topology = count_per_key(name, f"{name}-out")
+    settings = {"group_instance_id": "shop", "processing_guarantee": guarantee}
+    older = cluster.app(topology, f"{name}-app", "a", **settings).start().wait_until_running()
+    younger = cluster.app(topology, f"{name}-app", "b", **settings).start()
+    assert older.wait_until_stopped(WITHIN_S)
+    assert older.state is State.ERROR
+    assert isinstance(older.failure, FencedInstanceError)
+    assert "shop-1" in str(older.failure)
+    assert "hint: give each instance a group.instance.id of its own" in str(older.failure)
+    younger.wait_until_running()
+    cluster.write(name, [(b"k", b"x", T0)])
+    eventually(lambda: end_of(cluster, f"{name}-out") == 1)
+    assert sum_of(younger, "rebalances") == 1
 
 
 def test_instances_are_replaced_one_after_the_other_and_every_record_counts_once(cluster):

@@ -17,7 +17,7 @@ class GroupError(MoldauError):
 
 
 class FencedMemberError(GroupError):
-    """Another process has come with our `group.instance.id`: this one must not go on."""
+    """Another process has come with our `group.instance.id`: this one must not go on, and holds nothing any more."""
 
 
 class CommitRefusedError(GroupError):

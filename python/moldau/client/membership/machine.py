@@ -8,7 +8,8 @@ everybody gets if it leads. Time is an argument, in seconds on any clock that ne
                           │ └──follows────────────────────────────▲            │
                           ◄──────── a rebalance, and the user's protocols ─────┘
 
-While STABLE or ASSIGNING heartbeats go out. A rebalance changes nothing about what the member holds until the user says
+While STABLE or ASSIGNING heartbeats go out, and when a SyncGroup has failed until the next JoinGroup: a user that takes
+long to poll keeps its place. A rebalance changes nothing about what the member holds until the user says
 what it brings: it is for the user to stop what it must not do meanwhile. What is done about each error is what Kafka's
 `AbstractCoordinator` and `ConsumerCoordinator` do about it.
 """
@@ -170,6 +171,12 @@ class GroupMachine:
         return self.stage in {Stage.JOINING, Stage.ASSIGNING, Stage.SYNCING}
 
     @property
+    def _beats(self) -> bool:
+        """Whether the coordinator waits for signs of life: in a generation, while no JoinGroup or SyncGroup waits."""
+        in_generation = self.stage is Stage.OUT and self.membership.generation_id != NO_GENERATION
+        return in_generation or self.stage in {Stage.STABLE, Stage.ASSIGNING}
+
+    @property
     def wanted(self) -> ProtocolsWanted | AssignmentWanted | None:
         """What cannot go on without the user."""
         if self.stage is Stage.ASSIGNING:
@@ -249,7 +256,7 @@ class GroupMachine:
             return self._join_request(self._protocols)
         if self.stage is Stage.SYNCING:
             return self._sync_request()
-        if self.stage in {Stage.STABLE, Stage.ASSIGNING} and now >= self._heartbeat_at:
+        if self._beats and now >= self._heartbeat_at:
             return Heartbeat(self.settings.group, self.membership.member_id, self.membership.generation_id)
         return None
 
@@ -289,7 +296,7 @@ class GroupMachine:
 
     def _judge_absence(self, now: float) -> None:
         """A user that does not poll does not work either: its share is better given to somebody else. (KIP-62)"""
-        if self.stage not in {Stage.STABLE, Stage.ASSIGNING} or self._waits_for_poll:
+        if not self._beats or self._waits_for_poll:
             return
         if now - self._polled_at > self.settings.rebalance_timeout_ms / 1000:
             reason = "the member did not poll within its rebalance timeout"
@@ -305,7 +312,7 @@ class GroupMachine:
         times = []
         if self._retry_at > now:
             times.append(self._retry_at)
-        if self.stage in {Stage.STABLE, Stage.ASSIGNING} and not self._waits_for_poll:
+        if self._beats and not self._waits_for_poll:
             times.append(self._polled_at + self.settings.rebalance_timeout_ms / 1000)
             times.append(max(self._heartbeat_at, self._retry_at))
         return max(0.0, min(times) - now) if times else None
@@ -313,7 +320,8 @@ class GroupMachine:
     def patience_s(self, request: Request, now: float) -> float:
         """How long to wait for the answer."""
         settings = self.settings
-        if isinstance(request, Join):
+        if isinstance(request, (Join, Sync)):
+            # The one waits for the slowest member, the other for the leader: each of them for its user.
             return max(settings.request_timeout_ms / 1000, settings.rebalance_timeout_ms / 1000 + _JOIN_GRACE_S)
         if isinstance(request, Heartbeat):
             # When the session is over somewhere else, waiting for this coordinator helps nobody.
@@ -480,6 +488,8 @@ class GroupMachine:
 
     def _fail(self, error: GroupError) -> None:
         if isinstance(error, FencedMemberError):
+            # There is nothing to be said of a loss: who is fenced has nothing any more.
+            self._holds = False
             self._lose_place(str(error), keep_member_id=False)
         else:
             self._begin_again()

@@ -122,6 +122,7 @@ class GroupMember:
 
         Raises:
             CommitRefusedError: we are not a member now, and offsets without one are nobody's.
+            FencedMemberError: as `poll` would raise it.
         """
         membership, instance_id = self.membership, self.settings.group_instance_id
         if membership.generation_id == NO_GENERATION:
@@ -130,7 +131,12 @@ class GroupMember:
         instance = b"\1" if instance_id is None else b"\0" + instance_id.encode() + b"\0"
         return b"CGMDv2:" + struct.pack("=i", membership.generation_id) + b"".join(parts) + instance
 
-    def _no_member(self) -> CommitRefusedError:
+    def _no_member(self) -> GroupError:
+        with self._changed:
+            failures = [one.error for one in self._machine.news if isinstance(one, Failed)]
+        for failure in failures:
+            if isinstance(failure, FencedMemberError):
+                return failure
         return CommitRefusedError(f"group {self.settings.group_id}: we are no member, so nothing is ours to commit")
 
     @property

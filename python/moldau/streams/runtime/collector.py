@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException
 from moldau.streams.errors import StreamsError
 from moldau.streams.operators.contract import Header, Headers
 from moldau.streams.runtime.exception_handlers import Failure, Handler, Response, dead_letter_headers
-from moldau.streams.runtime.outcomes import TaskMigratedError, is_migration
+from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError, is_migration
 from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.task import Emit
 from moldau.streams.topology.nodes import Partitioner
@@ -237,6 +237,8 @@ class RecordCollector:
                 if kafka_error.retriable() and time.monotonic() < deadline:
                     logger.info("committing again: %s", kafka_error.str())
                     continue
+                if kafka_error.code() == KafkaError.FENCED_INSTANCE_ID:
+                    raise FencedInstanceError(kafka_error.str()) from error
                 if is_migration(kafka_error) or kafka_error.txn_requires_abort():
                     raise TaskMigratedError(kafka_error.str()) from error
                 raise

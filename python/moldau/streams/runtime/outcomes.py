@@ -10,7 +10,6 @@ from moldau.streams.errors import StreamsError
 
 _MIGRATION: Final = frozenset(
     {
-        KafkaError.FENCED_INSTANCE_ID,
         KafkaError.ILLEGAL_GENERATION,
         KafkaError.INVALID_PRODUCER_EPOCH,
         KafkaError.INVALID_PRODUCER_ID_MAPPING,
@@ -27,6 +26,16 @@ _MIGRATION: Final = frozenset(
 
 class TaskMigratedError(StreamsError):
     """Another instance may be working on our tasks: give them up without a commit, and join the group again."""
+
+
+class FencedInstanceError(StreamsError):
+    """Another process has come with our `group.instance.id`. To join again would only throw that one out."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            f"another process runs as the same static member, this one ends: {said}\n"
+            "hint: give each instance a group.instance.id of its own; of a restart, only one may be left"
+        )
 
 
 def is_migration(error: KafkaError) -> bool:

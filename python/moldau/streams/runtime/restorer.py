@@ -66,6 +66,8 @@ class Restorer:
         self._consumer = consumer
         self._admin = admin
         self._open: dict[Partition, list[Changelog]] = {}
+        self._read: dict[TaskId, int] = {}
+        """How many records the stores of each task contain that are not read any more."""
         self.records = 0
 
     @property
@@ -94,12 +96,12 @@ class Restorer:
         }
 
     def contained(self, task: TaskId) -> int:
-        """How many records of its changelogs a task has that is being restored or followed."""
-        return sum(
+        """How many records of its changelogs a task has that is being restored or followed; inputs do not count."""
+        return self._read.get(task, 0) + sum(
             changelog.next_offset
             for changelogs in self._open.values()
             for changelog in changelogs
-            if changelog.task == task
+            if changelog.task == task and changelog.limit is None
         )
 
     def promote(self, task: TaskId) -> set[str]:
@@ -139,6 +141,7 @@ class Restorer:
                 _start_over(changelog, "it contains more than there was")
             changelog.next_offset = changelog.position or 0
             if not changelog.standby and changelog.next_offset >= changelog.end:
+                self._note_read(changelog)
                 continue
             self._open.setdefault(changelog.place, []).append(changelog)
             start = OFFSET_BEGINNING if changelog.position is None else changelog.position
@@ -151,6 +154,7 @@ class Restorer:
         for place, changelogs in list(self._open.items()):
             if any(changelog.task == task for changelog in changelogs):
                 self._finish(place)
+        self._read.pop(task, None)
 
     def step(self, timeout_s: float) -> set[TaskId]:
         """Read some more; the tasks that became ready."""
@@ -205,6 +209,7 @@ class Restorer:
         for changelog in self._open.pop(place):
             if changelog.keep is not None and changelog.next_offset:
                 changelog.keep(changelog.next_offset)
+            self._note_read(changelog)
             if changelog.restored:
                 logger.info(
                     "store %s of task %s: restored, %d records in %.1f s",
@@ -214,6 +219,10 @@ class Restorer:
                     time.monotonic() - changelog.begun,
                 )
         self._consumer.incremental_unassign([TopicPartition(*place)])
+
+    def _note_read(self, changelog: Changelog) -> None:
+        if changelog.limit is None:
+            self._read[changelog.task] = self._read.get(changelog.task, 0) + changelog.next_offset
 
     def _tell(self) -> None:
         now = time.monotonic()

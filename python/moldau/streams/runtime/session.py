@@ -43,7 +43,7 @@ from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.layout import TaskId
 from moldau.streams.runtime.offset_metadata import decode, ended, metadata_of
-from moldau.streams.runtime.outcomes import TaskMigratedError, is_migration
+from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError, is_migration
 from moldau.streams.runtime.restorer import Restorer
 from moldau.streams.runtime.stream_task import Message, StreamTask
 from moldau.streams.runtime.subscription import Given
@@ -56,6 +56,8 @@ logger: Final = logging.getLogger("moldau.streams")
 MICRO_BATCH: Final = 2000
 _ASK_TIMEOUT_S: Final = 30.0
 _RESTORE_WAIT_S: Final = 0.02
+_TRY_AGAIN_S: Final = 0.05
+"""How often to look whether a task's database is free."""
 _REBALANCE_WAIT_S: Final = 0.01
 """How long to wait for records while the group has something to say soon."""
 
@@ -107,13 +109,19 @@ class Session:
         self._next_commit = 0.0
         self._next_purge = 0.0
         self._next_look = math.inf
+        self._next_try = 0.0
+        self._active: frozenset[TaskId] = frozenset()
+        self._copies: frozenset[TaskId] = frozenset()
+        """What the group gave us, begun or not."""
+        self._is_new = True
+        """Whether nothing was given to us yet."""
         self._purging: list[Any] = []
         self.is_assigned = False
 
     @property
     def is_running(self) -> bool:
         """Whether tasks were assigned and all of them work."""
-        return self.is_assigned and not self._restorer.is_busy
+        return self.is_assigned and not self._restorer.is_busy and self.tasks.tasks.keys() >= self._active
 
     def restoring(self) -> dict[str, int]:
         """What is still to be restored."""
@@ -152,11 +160,12 @@ class Session:
         """Do what the group wants, which is nearly always nothing. It does not wait."""
         if time.monotonic() >= self._next_look:
             self._next_look = math.inf
-            member.rejoin("copies of state may have caught up")
+            member.rejoin("copies of state may have caught up, or tasks be with nobody")
+        self._begin_given(_TRY_AGAIN_S)
         try:
             member.poll(0)
         except FencedMemberError as error:
-            raise TaskMigratedError(str(error)) from error
+            raise FencedInstanceError(str(error)) from error
         except GroupError as error:
             raise StreamsError(str(error)) from error
 
@@ -272,6 +281,8 @@ class Session:
         if self._settings.exactly_once:
             self.collector.commit(offsets, self._name_in_the_group(self._member))
         elif offsets and not self._commit_offsets(self._member, offsets):
+            # The changelogs have it, and the stores have handed it out: it must be found in them.
+            self.tasks.written()
             return
         self.tasks.committed()
         self._counts.commits += 1
@@ -284,6 +295,8 @@ class Session:
     def _name_in_the_group(self, member: GroupMember) -> bytes:
         try:
             return member.group_metadata()
+        except FencedMemberError as error:
+            raise FencedInstanceError(str(error)) from error
         except CommitRefusedError as error:
             raise TaskMigratedError(str(error)) from error
 
@@ -296,7 +309,9 @@ class Session:
             )
         except RebalanceInProgressError:
             return False
-        except (CommitRefusedError, FencedMemberError) as error:
+        except FencedMemberError as error:
+            raise FencedInstanceError(str(error)) from error
+        except CommitRefusedError as error:
             raise TaskMigratedError(str(error)) from error
         except MoldauError as error:
             raise StreamsError(str(error)) from error
@@ -325,16 +340,38 @@ class Session:
         for task_id in self.tasks.standbys.keys() - standby - active:
             self._restorer.remove(task_id)
             self.tasks.drop(task_id)
-        self._begin(sorted(active - self.tasks.tasks.keys()))
-        for task_id in sorted(standby - self.tasks.standbys.keys()):
-            self._restorer.add(self.tasks.changelogs(self.tasks.follow(task_id), standby=True))
-        self._next_look = (
-            time.monotonic() + self._settings.probing_rebalance_interval_ms / 1000 if given.look_again else math.inf
-        )
+        self._active, self._copies = active, standby
+        self.tasks.forget_waiting()
+        self._begin_given()
+        self._next_look = time.monotonic() + self._look_again_s(given)
+        self._is_new = False
         self.is_assigned = given.settled
         names = ", ".join(str(task) for task in self.tasks.tasks) or "none"
         copies = ", ".join(str(task) for task in self.tasks.standbys)
         logger.info("tasks: %s%s", names, f"; copies of {copies}" if copies else "")
+
+    def _look_again_s(self, given: Given) -> float:
+        """After what time the group shall divide again, if it has not by then.
+
+        In a generation in which tasks move their owners ask for the next one. A static member that was one, and has
+        come back before it did, is told of the same generation again, and nobody else asks.
+        """
+        if self._is_new and not given.settled:
+            return self._group.heartbeat_interval_ms / 1000
+        return self._settings.probing_rebalance_interval_ms / 1000 if given.look_again else math.inf
+
+    def _begin_given(self, not_again_for_s: float = 0.0) -> None:
+        """Begin with what is ours and not here yet; what another thread still has to close comes with the next turn."""
+        active, copies = self._active - self.tasks.tasks.keys(), self._copies - self.tasks.standbys.keys()
+        now = time.monotonic()
+        if not (active or copies) or (not_again_for_s and now < self._next_try):
+            return
+        self._next_try = now + not_again_for_s
+        self._begin(sorted(active))
+        for task_id in sorted(copies):
+            copy = self.tasks.follow(task_id)
+            if copy is not None:
+                self._restorer.add(self.tasks.changelogs(copy, standby=True))
 
     def _give_up(self, gone: set[TaskId]) -> None:
         """Commit what others will go on with, and close it."""
@@ -353,8 +390,10 @@ class Session:
         """Take tasks over, where their last owner was; those whose state was followed need but the rest of it."""
         if not new:
             return
-        made = [self.tasks.take(task_id) for task_id in new]
+        made = [task for task_id in new if (task := self.tasks.take(task_id)) is not None]
         started = self._starting_points([TopicPartition(*place) for place in self._places(set(new))])
+        if not made:
+            return
         by_place = {(topic, task.id.partition): task for task in made for topic in task.inputs}
         for one in started:
             by_place[one.topic, one.partition].start_at(one.topic, one.offset, *decode(metadata_of(one)))

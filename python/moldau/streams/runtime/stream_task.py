@@ -405,6 +405,10 @@ class StreamTask:
     def committed(self, changelogs: Mapping[str, int]) -> None:
         """Everything up to here is safe; so is now what is on disk."""
         self._dirty = False
+        self.written(changelogs)
+
+    def written(self, changelogs: Mapping[str, int]) -> None:
+        """Put on disk what was handed out by `flush`."""
         if self.database is not None:
             self.database.write(changelogs)
 

@@ -29,10 +29,9 @@ from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import ChangelogWriter
 
 ENTRY_BYTES: Final = 200
-"""What an entry of a cache is taken to weigh, with the objects around it."""
+"""What an entry that a store on disk keeps in memory is taken to weigh, with the objects around it."""
 KEPT_BYTES: Final = 10 * 1024 * 1024
 """What a store on disk keeps in memory of what it has read and written, unless the record caches may hold more."""
-_LOOK_AGAIN_S: Final = 0.05
 
 logger: Final = logging.getLogger("moldau.streams")
 
@@ -59,30 +58,43 @@ class TaskManager:
         self._counts = counts
         self._known_end = known_end
         settings = environment.settings
-        cache_entries = settings.statestore_cache_max_bytes // settings.num_stream_threads // ENTRY_BYTES
-        self._cache = CacheBudget(cache_entries) if cache_entries else None
+        cache_bytes = settings.statestore_cache_max_bytes // settings.num_stream_threads
+        self._cache = CacheBudget(cache_bytes) if cache_bytes else None
         self.tasks: dict[TaskId, StreamTask] = {}
         self.standbys: dict[TaskId, StreamTask] = {}
         self._by_place: dict[Partition, StreamTask] = {}
         self._writers: dict[TaskId, dict[str, ChangelogWriter]] = {}
+        self._in_use: dict[TaskId, float] = {}
+        """Since when tasks that were given wait for their databases."""
 
-    def take(self, task_id: TaskId) -> StreamTask:
-        """Have this task from now on: the one whose state was followed, or a new one."""
+    def take(self, task_id: TaskId) -> StreamTask | None:
+        """Have this task from now on: the one whose state was followed, or a new one.
+
+        None if another thread of this process still has to close its database: try again later.
+        """
         task = self.standbys.pop(task_id, None) or self._make(task_id)
+        if task is None:
+            return None
         self.tasks[task_id] = task
         self._by_place.update({(topic, task_id.partition): task for topic in task.inputs})
         return task
 
-    def follow(self, task_id: TaskId) -> StreamTask:
-        """Keep a copy of the state of a task that runs elsewhere."""
-        task = self.standbys[task_id] = self._make(task_id)
+    def follow(self, task_id: TaskId) -> StreamTask | None:
+        """Keep a copy of the state of a task that runs elsewhere; None as of `take`."""
+        task = self._make(task_id)
+        if task is not None:
+            self.standbys[task_id] = task
         return task
 
-    def _make(self, task_id: TaskId) -> StreamTask:
+    def _make(self, task_id: TaskId) -> StreamTask | None:
         environment = self._environment
         sub = next(sub for sub in environment.layout.sub_topologies if sub.id == task_id.sub_topology)
         settings = environment.settings
-        database = self._open_database(task_id) if environment.is_on_disk(sub.stores) else None
+        database = None
+        if environment.is_on_disk(sub.stores):
+            database = self._open_database(task_id)
+            if database is None:
+                return None
         parts = TaskParts(
             environment.topology,
             settings.application_id,
@@ -119,16 +131,20 @@ class TaskManager:
         }
         return task
 
-    def _open_database(self, task_id: TaskId) -> TaskDatabase:
-        """The task's database; another thread of this process may still have to close it."""
-        deadline = time.monotonic() + self._environment.settings.task_timeout_ms / 1000
-        while True:
-            try:
-                return TaskDatabase(self._environment.settings.application_dir / str(task_id) / "rocksdb")
-            except DatabaseInUseError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_LOOK_AGAIN_S)
+    def _open_database(self, task_id: TaskId) -> TaskDatabase | None:
+        """The task's database; None while another thread of this process has it, which may take `task.timeout.ms`."""
+        settings, now = self._environment.settings, time.monotonic()
+        try:
+            database = TaskDatabase(settings.application_dir / str(task_id) / "rocksdb")
+        except DatabaseInUseError as error:
+            since = self._in_use.setdefault(task_id, now)
+            if now - since >= settings.task_timeout_ms / 1000:
+                raise
+            if since == now:
+                logger.info("task %s waits for its database: %s", task_id, error)
+            return None
+        self._in_use.pop(task_id, None)
+        return database
 
     def _dead_letter(self, failure: Failure) -> None:
         topic = self._environment.settings.errors_dead_letter_queue_topic_name
@@ -153,6 +169,10 @@ class TaskManager:
                 changelog.wipe = partial(_wipe, task.database, store)
             made.append(changelog)
         return made
+
+    def forget_waiting(self) -> None:
+        """What is given now is waited for anew."""
+        self._in_use.clear()
 
     def drop(self, task_id: TaskId) -> None:
         """Close a task, or a copy; what was not committed is gone."""
@@ -225,6 +245,12 @@ class TaskManager:
                     for topic, position, time in task.positions()
                 ]
         return offsets
+
+    def written(self) -> None:
+        """What `flush` wrote is in the changelogs, but its offsets are not committed: it may be done again."""
+        for task in self.tasks.values():
+            if task.needs_commit:
+                task.written(self._contained(task))
 
     def committed(self) -> None:
         """What `flush` wrote is safe."""

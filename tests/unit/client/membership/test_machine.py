@@ -236,8 +236,7 @@ def test_a_heartbeat_of_an_old_generation_says_nothing_about_this_one(driven):
 def test_a_fenced_member_fails_and_has_nothing_any_more(driven):
     driven.settle()
     driven.beat(ErrorCode.FENCED_INSTANCE_ID)
-    lost, failed = driven.machine.news
-    assert isinstance(lost, Lost)
+    (failed,) = driven.machine.news
     assert isinstance(failed.error, FencedMemberError)
     assert driven.machine.membership == Membership()
 
@@ -493,3 +492,44 @@ def _any_answer(request, chance, errors):
     if isinstance(request, Sync):
         return SyncAnswer(error, None, "work", "p", b"")
     return Answer(error)
+
+
+@pytest.mark.parametrize("error", [None, ErrorCode.REBALANCE_IN_PROGRESS, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS])
+def test_between_a_sync_that_failed_and_the_next_poll_heartbeats_go_out(driven, error):
+    driven.settle()
+    driven.machine.rejoin("again")
+    driven.bring()
+    driven.join(2)
+    request = driven.expect(Sync)
+    if error is None:
+        driven.machine.failed(request, ConnectionLostError("gone"), driven.now, passes=True)
+        driven.wait()
+        driven.find()
+    else:
+        driven.answer(request, SyncAnswer(error))
+    for _ in range(3):
+        assert driven.machine.wait_s(driven.now) <= 3.0
+        assert driven.beat().generation_id == 2
+    driven.bring()
+    driven.expect(Join)
+
+
+def test_who_does_not_poll_after_a_sync_that_failed_loses_its_place_in_the_end(driven):
+    driven.settle()
+    driven.machine.rejoin("again")
+    driven.bring()
+    driven.join(2)
+    driven.answer(driven.expect(Sync), SyncAnswer(ErrorCode.REBALANCE_IN_PROGRESS))
+    driven.now += 301
+    driven.expect(Leave)
+    (news,) = driven.machine.news
+    assert isinstance(news, Lost)
+
+
+def test_the_answer_to_a_sync_may_take_as_long_as_the_leader_may(driven):
+    driven.find()
+    driven.bring()
+    joining = driven.join()
+    patience = driven.machine.patience_s(driven.expect(Sync), driven.now)
+    assert patience == driven.machine.patience_s(joining, driven.now)
+    assert patience > 300

@@ -343,3 +343,19 @@ def test_a_commit_does_not_wait_for_a_join(coordinator, member_of):
     member.rejoin("for the test")
     poll_until(member, lambda: member.is_rebalancing and len(coordinator.broker.of(JOIN_GROUP)) == 2)
     member.commit({("t", 0): Commit(1)}, PATIENCE_S)
+
+
+def test_who_was_fenced_is_told_so_before_it_polls(coordinator, member_of):
+    member, listener = settled(member_of, coordinator, group_instance_id="i-1")
+    coordinator.instead[HEARTBEAT] = [{"error_code": 82}]
+    deadline = time.monotonic() + PATIENCE_S
+    while member.is_stable:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    with pytest.raises(FencedMemberError, match=r"i-1.*\nhint:"):
+        member.group_metadata()
+    with pytest.raises(FencedMemberError, match="i-1"):
+        member.commit({("t", 0): Commit(1)}, PATIENCE_S)
+    with pytest.raises(FencedMemberError, match="i-1"):
+        member.poll(PATIENCE_S)
+    assert not listener.has("lost")

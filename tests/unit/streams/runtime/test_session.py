@@ -13,12 +13,12 @@ from moldau.client.membership import CommitRefusedError, FencedMemberError, Grou
 from moldau.errors import ErrorCode
 from moldau.streams import Materialized, StreamsBuilder
 from moldau.streams.errors import StreamsError
-from moldau.streams.persistent import TaskDatabase
+from moldau.streams.persistent import DatabaseInUseError, TaskDatabase
 from moldau.streams.runtime.collector import LeftOut
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
-from moldau.streams.runtime.outcomes import TaskMigratedError
+from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError
 from moldau.streams.runtime.session import Session
 from moldau.streams.runtime.settings import load
 from moldau.streams.runtime.subscription import Given
@@ -75,6 +75,10 @@ class FakeMember:
 
     def rejoin(self, reason):
         self.reasons.append(reason)
+
+    def poll(self, timeout_s):
+        if self.refusals:
+            raise self.refusals.pop()
 
     def close(self):
         pass
@@ -294,6 +298,15 @@ def test_offsets_that_are_refused_in_a_rebalance_are_committed_later(session):
     assert session._member.committed == [[("in", 1)]]
 
 
+def test_what_is_read_in_order_has_what_was_written_before_a_commit_that_was_refused(session):
+    work(session)
+    (task,) = session.tasks.tasks.values()
+    session._member.refusals = [RebalanceInProgressError("not now")]
+    session.commit()
+    assert task.needs_commit
+    assert [key for key, _ in task.stores["counts"].all()] == ["k"]
+
+
 def test_a_task_that_cannot_be_committed_before_it_goes_ends_the_session(session):
     work(session)
     session._member.refusals = [RebalanceInProgressError("not now")]
@@ -301,12 +314,63 @@ def test_a_task_that_cannot_be_committed_before_it_goes_ends_the_session(session
         revoke(session)
 
 
-@pytest.mark.parametrize("refusal", [CommitRefusedError("gone"), FencedMemberError("fenced")])
-def test_a_commit_of_somebody_who_is_no_member_any_more_ends_the_session(session, refusal):
+def test_a_commit_of_somebody_who_is_no_member_any_more_ends_the_session(session):
     work(session)
-    session._member.refusals = [refusal]
+    session._member.refusals = [CommitRefusedError("gone")]
     with pytest.raises(TaskMigratedError):
         session.commit()
+
+
+def test_a_static_member_that_was_fenced_ends_and_says_what_to_do(session):
+    work(session)
+    session._member.refusals = [FencedMemberError("as shop-1 has come another")]
+    with pytest.raises(FencedInstanceError, match=r"shop-1 has come another\nhint: .*group\.instance\.id of its own"):
+        session.commit()
+    session._member.refusals = [FencedMemberError("as shop-1 has come another")]
+    with pytest.raises(FencedInstanceError):
+        session._take_part(session._member)
+
+
+def test_a_member_that_begins_in_a_generation_in_which_tasks_move_asks_for_the_next_one(session):
+    session._take(frozenset(), frozenset(), Given([], [], {}, settled=False))
+    assert not session._member.reasons
+    assert session._next_look < math.inf
+    session._next_look = 0.0
+    session._take_part(session._member)
+    assert len(session._member.reasons) == 1
+    # Whoever was there before leaves that to those who give up what moves.
+    session._take(frozenset(), frozenset(), Given([], [], {}, settled=False))
+    assert session._next_look == math.inf
+
+
+@pytest.mark.parametrize("standby", [False, True])
+def test_a_task_whose_database_is_still_open_elsewhere_is_begun_when_it_is_free(session, tmp_path, standby):
+    database = TaskDatabase(tmp_path / "app" / "0_0" / "rocksdb")
+    assign(session, standby=standby)
+    assert not session.tasks.tasks
+    assert not session.tasks.standbys
+    assert session.is_running is standby
+    session._take_part(session._member)
+    assert not session.tasks.tasks
+    database.close()
+    session._next_try = 0.0
+    session._take_part(session._member)
+    assert session.is_running
+    assert list(session.tasks.standbys if standby else session.tasks.tasks) == [TASK]
+
+
+def test_a_database_that_is_never_free_is_an_error_in_the_end(session, tmp_path, monkeypatch):
+    database = TaskDatabase(tmp_path / "app" / "0_0" / "rocksdb")
+    assign(session)
+    (since,) = session.tasks._in_use.values()
+    session.tasks._in_use[TASK] = since - 301
+    session._next_try = 0.0
+    with pytest.raises(DatabaseInUseError):
+        session._take_part(session._member)
+    # What is given again is waited for again.
+    assign(session)
+    assert not session.is_running
+    database.close()
 
 
 def test_offsets_that_are_refused_for_good_are_an_error(session):
