@@ -15,9 +15,16 @@ import pytest
 from tests.unit.streams.scenarios import GOLDEN_CACHED, cached_scenarios
 from tests.unit.streams.test_against_kafka import _as_compared, run
 
-from moldau.streams import Grouped, Materialized, StreamsBuilder, TopologyTestDriver
+from moldau.streams import (
+    Grouped,
+    Materialized,
+    SessionWindows,
+    StreamsBuilder,
+    TimeWindows,
+    TopologyTestDriver,
+)
 from moldau.streams.context import TaskContext
-from moldau.streams.operators.record_cache import CacheBudget, RecordCaches
+from moldau.streams.operators.record_cache import AROUND_BYTES, CacheBudget, RecordCaches
 from moldau.streams.state import open_in_memory
 from moldau.streams.task import Task
 
@@ -50,14 +57,14 @@ def test_a_topology_with_caches_writes_what_kafka_streams_writes(name: str):
 class Application:
     """A task with caches, without a commit until one is asked for."""
 
-    def __init__(self, build_into: Any, entries: int = 1000) -> None:
+    def __init__(self, build_into: Any, limit: int = 100_000) -> None:
         builder = StreamsBuilder()
         build_into(builder)
         topology = builder.build()
         self.written: list[tuple[str, Any, Any, int]] = []
         self.context = TaskContext("app", "0_0", lambda: 0)
         self.failures: list[Exception] = []
-        self.budget = CacheBudget(entries)
+        self.budget = CacheBudget(limit)
         self.context.caches = RecordCaches(self.context, self.budget, self.failures.append)
         self.task = Task(
             topology.nodes.values(), topology.stores, context=self.context, open_store=open_in_memory, emit=self.emit
@@ -134,12 +141,53 @@ def test_the_old_value_is_that_of_the_last_commit():
 
 
 def test_a_cache_that_is_full_sends_on_what_it_holds():
-    app = Application(joined, entries=2).feed(("a", "1", 1), ("b", "1", 2))
+    app = Application(joined, 2 * (AROUND_BYTES + 3)).feed(("a", "1", 1), ("b", "1", 2))
     assert app.written == []
+    assert app.budget.held == 2 * (AROUND_BYTES + 2)
     app.feed(("a", "2", 3), ("c", "1", 4))
     assert [one[0] for one in app.written] == ["b", "a", "c"]
     assert app.budget.held == 0
     assert app.commit()[3:] == []
+
+
+def test_what_a_cache_holds_is_counted_by_the_bytes_of_keys_and_values():
+    app = Application(table).feed(("key", "x" * 1000, 1))
+    assert app.budget.held == AROUND_BYTES + 3 + 1000
+    # The last update takes the place of the one before it.
+    app.feed(("key", "xy", 2))
+    assert app.budget.held == AROUND_BYTES + 3 + 2
+    app.feed(("key", None, 3))
+    assert app.budget.held == AROUND_BYTES + 3
+    app.commit()
+    assert app.budget.held == 0
+    # What was there at the last commit is held too.
+    app.feed(("key", "x" * 500, 4)).commit()
+    app.feed(("key", "y", 5))
+    assert app.budget.held == AROUND_BYTES + 3 + 500 + 1
+
+
+def test_a_few_large_values_fill_a_cache():
+    app = Application(table, 10_000).feed(("a", "x" * 4000, 1), ("b", "y" * 4000, 2))
+    assert app.written == []
+    app.feed(("c", "z" * 4000, 3))
+    assert [one[0] for one in app.written] == ["a", "b", "c"]
+
+
+def test_windows_and_sessions_are_counted_by_their_keys():
+    def windowed(builder: StreamsBuilder) -> None:
+        grouped = builder.stream("in", key=str, value=str).group_by_key()
+        grouped.windowed_by(TimeWindows.of_size_with_no_grace(10)).count().to_stream(lambda window, _: window[0]).to(
+            "out", key=str, value=str
+        )
+
+    def of_sessions(builder: StreamsBuilder) -> None:
+        grouped = builder.stream("in", key=str, value=str).group_by_key()
+        grouped.windowed_by(SessionWindows.of_inactivity_gap_with_no_grace(10)).count().to_stream(
+            lambda session, _: session[0]
+        ).to("out", key=str, value=str)
+
+    for built in (windowed, of_sessions):
+        assert Application(built).feed(("key", "x", 1)).budget.held == AROUND_BYTES + 3 + 8
 
 
 def test_a_key_that_can_be_changed_is_known_by_its_bytes():

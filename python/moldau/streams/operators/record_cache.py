@@ -3,7 +3,8 @@
 A table whose store is cached puts and forwards through this. The first put of a key since the last flush notes what the
 store held until then; each forward takes the place of the one before it. `flush` sends on what is there, in the order
 of the last updates, each with the place and time of the record that made it. A row that was not there before and is not
-there now is not spoken of. When the caches of a thread hold more than they may, the one that is put into is flushed.
+there now is not spoken of. When the caches of a thread hold more than they may, the one that is put into is flushed:
+counted are the bytes of keys, of values and of what was there before, and of the objects around them.
 (`CachingKeyValueStore`, `CachingWindowStore`, `CachingSessionStore`, `NamedCache`; KIP-63.)
 
 What is written to a changelog is not decided here: stores write each key once per commit, cached or not.
@@ -25,11 +26,15 @@ Failed = Callable[[Exception], None]
 """`failed(error)`: a record could not be sent on; the context says where it came from. Returns to go on without it."""
 
 
-class CacheBudget:
-    """How many keys the caches of one thread may hold together."""
+AROUND_BYTES: Final = 300
+"""What the objects around an update take: two dict entries, two tuples, the heads of key and values."""
 
-    def __init__(self, entries: int) -> None:
-        self.entries = entries
+
+class CacheBudget:
+    """How many bytes the caches of one thread may hold together."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self.held = 0
 
 
@@ -44,7 +49,7 @@ class RecordCaches:
 
     def over(self, spec: StoreSpec, store: Any, forward: Process, *, sends_old: bool) -> tuple[Any, Process]:
         """The store and the `forward` that a table has to use from now on."""
-        cache = _RecordCache(self._context, self._budget, self._failed, forward, sends_old, spec.kind == "session")
+        cache = _RecordCache(self._context, self._budget, self._failed, forward, sends_old, spec)
         self._caches.append(cache)
         return _NotingStore(store, _noting(cache, spec, store)), _taking(cache, spec)
 
@@ -64,36 +69,52 @@ class _RecordCache:
         failed: Failed,
         forward: Process,
         sends_old: bool,
-        of_sessions: bool,
+        spec: StoreSpec,
     ) -> None:
         self._context = context
         self._budget = budget
         self._failed = failed
         self._forward = forward
         self._sends_old = sends_old
-        self._of_sessions = of_sessions
+        self._of_sessions = spec.kind == "session"
+        self._key_of_row = spec.kind == "timestamped"
+        self._key_bytes = required(spec.key, f"store {spec.name}", "key").serialize
+        self._value_bytes = required(spec.value, f"store {spec.name}", "value").serialize
         self.before: dict[Any, Any] = {}
         self._waiting: dict[Any, tuple[Any, ...]] = {}
+        self._held = 0
 
     def take(self, identity: Any, key: Any, new: Any, timestamp: int, headers: Headers) -> None:
         """The latest update of a key."""
         context, waiting = self._context, self._waiting
+        size = 0 if new is None else len(self._value_bytes(new))
+        size += sum(len(name) + len(data or b"") for name, data in headers)
         # Taken out and put in again: the order is that of the last updates.
-        if waiting.pop(identity, None) is None:
-            self._budget.held += 1
-        waiting[identity] = key, new, timestamp, headers, context.topic, context.offset, context.timestamp
-        if self._budget.held > self._budget.entries:
+        last = waiting.pop(identity, None)
+        waiting[identity] = key, new, timestamp, headers, context.topic, context.offset, context.timestamp, size
+        growth = size + (self._size_of_rest(identity, key) if last is None else -last[7])
+        self._held += growth
+        self._budget.held += growth
+        if self._budget.held > self._budget.limit:
             self.flush()
+
+    def _size_of_rest(self, identity: Any, key: Any) -> int:
+        """What a key takes beside its new value."""
+        held = self.before[identity]
+        old = held if held is None or self._of_sessions else held[0]
+        size = AROUND_BYTES + len(self._key_bytes(key if self._key_of_row else key[0]))
+        return size if old is None else size + len(self._value_bytes(old))
 
     def flush(self) -> None:
         """Send on what waits."""
         waiting, before = self._waiting, self.before.copy()
         self._waiting = {}
         self.before.clear()
-        self._budget.held -= len(waiting)
+        self._budget.held -= self._held
+        self._held = 0
         context, forward = self._context, self._forward
         place = context.topic, context.offset, context.timestamp
-        for identity, (key, new, timestamp, headers, topic, offset, moment) in waiting.items():
+        for identity, (key, new, timestamp, headers, topic, offset, moment, *_) in waiting.items():
             held = before[identity]
             old = held if held is None or self._of_sessions else held[0]
             if new is None and old is None:

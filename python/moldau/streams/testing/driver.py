@@ -26,7 +26,7 @@ from moldau.streams.topology.topology import Topology
 
 K = TypeVar("K")
 V = TypeVar("V")
-_CACHED_MAX: Final = 50_000
+_CACHED_MAX: Final = 10 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
