@@ -340,7 +340,9 @@ def _join_table(
     def write(topology: Topology, parents: list[str]) -> None:
         topology.add_processor(node_name, operator, *parents)
         if waiting is not None:
-            topology.add_state_store(waiting, node_name)
+            # In memory where the table is: such an application needs no disk.
+            in_memory = all(topology.stores[store].in_memory for store in view.store_names)
+            topology.add_state_store(replace(waiting, in_memory=in_memory), node_name)
         topology.connect(node_name, *view.store_names)
 
     node = GraphNode(node_name, write)
@@ -353,7 +355,7 @@ def _waiting_store(node: str, key: Serde[Any], value: Serde[Any] | None, grace_m
     """Where the stream's records wait for the time of a versioned table, None without a grace."""
     if grace_ms is None:
         return None
-    return StoreSpec(f"{node}-Buffer", "waiting", key, value, in_memory=True, retention_ms=grace_ms)
+    return StoreSpec(f"{node}-Buffer", "waiting", key, value, retention_ms=grace_ms)
 
 
 class _StreamJoin:

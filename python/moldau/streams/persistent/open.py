@@ -11,6 +11,7 @@ from moldau.streams.persistent.join_window import DiskJoinStore
 from moldau.streams.persistent.key_value import DiskKeyValueStore
 from moldau.streams.persistent.session import DiskSessionStore
 from moldau.streams.persistent.versioned import DiskVersionedStore
+from moldau.streams.persistent.waiting import DiskWaitingRecords
 from moldau.streams.persistent.window import DiskWindowStore
 from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import OpenStore, Store
@@ -23,6 +24,7 @@ _ON_DISK: Final[dict[str, Any]] = {
     "join_window": DiskJoinStore,
     "session": DiskSessionStore,
     "versioned": DiskVersionedStore,
+    "waiting": DiskWaitingRecords,
     "window": DiskWindowStore,
 }
 
