@@ -207,7 +207,7 @@ def test_a_fenced_thread_gives_its_work_up_and_does_it_again_from_the_last_commi
 @pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
 def test_a_record_that_the_cluster_refuses_is_left_out_once(cluster, guarantee):
     source, sink = f"refused-{guarantee}", f"refused-out-{guarantee}"
-    cluster.create(1, source)
+    cluster.create(1, source, f"{source}-dead")
     (created,) = cluster.admin.create_topics([NewTopic(sink, 1, config={"max.message.bytes": "1000"})]).values()
     created.result(30)
     # Random, so that no compression makes the one in the middle fit.
@@ -225,6 +225,7 @@ def test_a_record_that_the_cluster_refuses_is_left_out_once(cluster, guarantee):
         f"{source}-app",
         processing_guarantee=guarantee,
         production_exception_handler=decide,
+        errors_dead_letter_queue_topic_name=f"{source}-dead",
         **{"producer.linger.ms": 0, "producer.batch.num.messages": 1},
     ).start()
     cluster.write(source, [(b"k", value, T0) for value in values])
@@ -232,7 +233,43 @@ def test_a_record_that_the_cluster_refuses_is_left_out_once(cluster, guarantee):
     eventually(lambda: committed(cluster, f"{source}-app") == {(source, 0): 3})
     assert refused == [(sink, 10_000)]
     assert app.failure is None
+    (dead,) = eventually(lambda: cluster.read(f"{source}-dead"))
+    assert (dead.key(), dead.value()) == (b"k", values[1])
+    headers = dict(dead.headers())
+    assert headers["__streams.errors.topic"] == sink.encode()
+    assert b"MSG_SIZE_TOO_LARGE" in headers["__streams.errors.message"]
     app.close()
+
+
+def test_a_record_that_the_cluster_refuses_is_in_the_dead_letters_when_the_application_has_stopped(cluster):
+    cluster.create(1, "fatal", "fatal-dead")
+    (created,) = cluster.admin.create_topics([NewTopic("fatal-out", 1, config={"max.message.bytes": "100"})]).values()
+    created.result(30)
+    builder = StreamsBuilder()
+    builder.stream("fatal", key=str, value=str).to("fatal-out")
+    app = cluster.app(builder.build(), "fatal-app", errors_dead_letter_queue_topic_name="fatal-dead").start()
+    value = random.Random(2).randbytes(500).hex().encode()
+    cluster.write("fatal", [(b"k", value, T0)])
+    assert app.wait_until_stopped(30)
+    assert "fatal-out" in str(app.failure)
+    assert [dead.value() for dead in cluster.read("fatal-dead")] == [value]
+
+
+def test_a_dead_letter_that_cannot_be_written_ends_the_application(cluster):
+    cluster.create(1, "buried", "buried-out")
+    (created,) = cluster.admin.create_topics([NewTopic("buried-dead", 1, config={"max.message.bytes": "100"})]).values()
+    created.result(30)
+    cluster.write("buried", [(b"bad", random.Random(3).randbytes(500), T0)])
+    app = cluster.app(
+        doubled("buried", "buried-out"),
+        "buried-app",
+        deserialization_exception_handler="continue",
+        production_exception_handler="continue",
+        errors_dead_letter_queue_topic_name="buried-dead",
+    ).start()
+    assert app.wait_until_stopped(30)
+    assert "a dead letter could not be written to buried-dead" in str(app.failure)
+    assert committed(cluster, "buried-app") == {}
 
 
 def test_an_input_that_is_made_anew_is_read_from_its_start(cluster):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -27,6 +28,11 @@ logger: Final = logging.getLogger("moldau.streams")
 
 _WAIT_FOR_ROOM_S: Final = 0.1
 _METADATA_TIMEOUT_S: Final = 30.0
+_LAST_LETTERS_S: Final = 10.0
+_NOW: Final = 0
+"""What librdkafka takes for the time of the wall, so that nothing can be written with the timestamp 0."""
+_EARLIEST_MS: Final = 1
+"""What is written instead: windows, joins and restored rows are a millisecond off, not half a century."""
 Partition = tuple[str, int]
 _LEFT_OUT_MAX: Final = 100_000
 
@@ -39,24 +45,37 @@ class LeftOut:
     """
 
     def __init__(self) -> None:
-        self.known: set[bytes] = set()
+        self.known: dict[bytes, BaseException] = {}
 
-    def add(self, topic: str, key: bytes | None, value: bytes | None) -> None:
-        """Leave this one out from now on."""
+    def add(self, topic: str, key: bytes | None, value: bytes | None, error: BaseException) -> None:
+        """Leave this one out from now on, because of that."""
         if len(self.known) >= _LEFT_OUT_MAX:
             raise ProductionError(
                 f"{_LEFT_OUT_MAX:,} records of one transaction after the other were refused by {topic}\n"
                 "hint: production.exception.handler leaves them out one by one; mend what refuses them all"
             )
-        self.known.add(_fingerprint(topic, key, value))
+        self.known[_fingerprint(topic, key, value)] = error
 
-    def has(self, topic: str, key: bytes | None, value: bytes | None) -> bool:
-        """Whether this one was given up."""
-        return _fingerprint(topic, key, value) in self.known
+    def why(self, topic: str, key: bytes | None, value: bytes | None) -> BaseException | None:
+        """Why this one was given up; None if it was not."""
+        return self.known.get(_fingerprint(topic, key, value))
 
 
 def _fingerprint(topic: str, key: bytes | None, value: bytes | None) -> bytes:
     return hashlib.blake2b(repr((topic, key, value)).encode(), digest_size=16).digest()
+
+
+def _refused(
+    error: BaseException,
+    topic: str,
+    partition: int,
+    key: bytes | None,
+    value: bytes | None,
+    timestamp: int,
+    headers: Any,
+) -> Failure:
+    """A record of ours that the cluster, or the client, does not take: its place is the one where it was to go."""
+    return Failure(error, "", topic, partition, -1, key, value, timestamp, tuple(headers or ()))
 
 
 class ProductionError(StreamsError):
@@ -74,8 +93,14 @@ class RecordCollector:
         handler: Handler,
         left_out: LeftOut,
         patience_s: float,
+        dead_letters: str | None = None,
     ) -> None:
+        """`dead_letters` is the topic that records which are left behind are copied to, if there is one."""
         self._producer = producer
+        self._dead_letters = dead_letters
+        self._letters: deque[Failure] = deque()
+        """Dead letters of delivery reports, which cannot write anything themselves."""
+        self._letters_on_their_way = 0
         self._exactly_once = exactly_once
         self._handler = handler
         self._left_out = left_out
@@ -124,14 +149,14 @@ class RecordCollector:
             written: Any = list(headers) if headers else None
             if not left_out:
                 try:
-                    produce(name, value, key, partition, delivered, None, timestamp, written)
+                    produce(name, value, key, partition, delivered, None, timestamp or _EARLIEST_MS, written)
                 except (BufferError, KafkaException):
                     # Once more on the way that waits, or asks the handler.
                     pass
                 else:
                     self.sent += 1
                     return
-            send(name, value, key, partition, delivered, timestamp, written)
+            send(name, value, key, partition, delivered, timestamp or _EARLIEST_MS, written)
 
         return emit
 
@@ -150,12 +175,11 @@ class RecordCollector:
             if error is None:
                 positions[place] = message.offset() + 1
             else:
-                self._fail(error, message)
+                self._fail_delivery(error, message)
 
         def write(key: bytes, value: bytes | None, timestamp: int) -> None:
             # A changelog record without a time (nothing was processed yet) gets the time of the wall.
-            if timestamp < 0:
-                timestamp = 0
+            timestamp = _NOW if timestamp < 0 else timestamp or _EARLIEST_MS
             if not left_out:
                 try:
                     produce(topic, value, key, partition, delivered, None, timestamp, written)
@@ -169,11 +193,38 @@ class RecordCollector:
 
         return write
 
-    def dead_letter(self, topic: str, failure: Failure) -> None:
-        """Write a record that is left behind to the dead letters."""
+    def dead_letter(self, failure: Failure) -> None:
+        """Write a record that is left behind to the dead letters, if there are any. (KIP-1034)"""
+        if self._dead_letters is None:
+            return
         self.begin()
-        headers = dead_letter_headers(failure)
-        self._send(topic, failure.value, failure.key, -1, self._delivered, max(failure.timestamp, 0), headers)
+        self._letters_on_their_way += 1
+        self._send(
+            self._dead_letters,
+            failure.value,
+            failure.key,
+            -1,
+            self._letter_delivered,
+            _NOW if failure.timestamp < 0 else failure.timestamp or _EARLIEST_MS,
+            dead_letter_headers(failure),
+        )
+
+    def _letter_delivered(self, error: KafkaError | None, message: Any) -> None:
+        """Nobody is asked about a dead letter: it would be gone, and the record with it."""
+        self._letters_on_their_way -= 1
+        if error is not None:
+            self._failed = self._failed or (
+                TaskMigratedError(error.str())
+                if is_migration(error)
+                else ProductionError(f"a dead letter could not be written to {self._dead_letters}: {error.str()}")
+            )
+
+    def _write_letters(self) -> bool:
+        """Write the dead letters of delivery reports; whether there were any."""
+        written = bool(self._letters)
+        while self._letters:
+            self.dead_letter(self._letters.popleft())
+        return written
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has; asked once."""
@@ -188,6 +239,7 @@ class RecordCollector:
     def serve(self) -> None:
         """Take delivery reports, and raise what they said."""
         self._wait(self._producer.poll, 0)
+        self._write_letters()
         self._raise_failed()
 
     def flush(self) -> None:
@@ -198,7 +250,7 @@ class RecordCollector:
             TaskMigratedError: another instance works on these tasks now.
         """
         deadline = time.monotonic() + self._patience_s
-        while self._wait(self._producer.flush, _WAIT_FOR_ROOM_S * 10):
+        while self._wait(self._producer.flush, _WAIT_FOR_ROOM_S * 10) or self._write_letters():
             self._raise_failed()
             if time.monotonic() > deadline:
                 raise ProductionError(f"{len(self._producer)} records could not be written in {self._patience_s:g} s")
@@ -214,7 +266,11 @@ class RecordCollector:
 
     def abort(self) -> None:
         """Undo what was written since the last commit, as far as that can be said to the cluster."""
+        self._write_letters()
         if not self._exactly_once:
+            if self._letters_on_their_way:
+                # Of the record that ended the thread: with the producer it would be gone.
+                self._wait(self._producer.flush, _LAST_LETTERS_S)
             return
         self._producer.purge()
         if self._in_transaction:
@@ -256,7 +312,9 @@ class RecordCollector:
     ) -> None:
         produce = self._producer.produce
         deadline = 0.0
-        if self._left_out.known and self._left_out.has(topic, key, value):
+        why = self._left_out.why(topic, key, value) if self._left_out.known else None
+        if why is not None:
+            self.dead_letter(_refused(why, topic, partition, key, value, timestamp, headers))
             return
         while True:
             try:
@@ -269,7 +327,7 @@ class RecordCollector:
                 self._wait(self._producer.poll, _WAIT_FOR_ROOM_S)
                 self._raise_failed()
             except KafkaException as error:
-                self._fail(error.args[0], None, topic)
+                self._fail(error.args[0], _refused(error, topic, partition, key, value, timestamp, headers))
                 return
             else:
                 self.sent += 1
@@ -277,30 +335,28 @@ class RecordCollector:
 
     def _delivered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
-            self._fail(error, message)
+            self._fail_delivery(error, message)
 
-    def _fail(self, error: KafkaError, message: Any, topic: str = "") -> None:
+    def _fail_delivery(self, error: KafkaError, message: Any) -> None:
+        place = message.topic(), message.partition()
+        bytes_of = message.key(), message.value(), message.timestamp()[1], message.headers()
+        self._fail(error, _refused(KafkaException(error), *place, *bytes_of), in_transaction=self._exactly_once)
+
+    def _fail(self, error: KafkaError, failure: Failure, *, in_transaction: bool = False) -> None:
+        """Decide about a record that is not written; `in_transaction` is one that the transaction cannot do without."""
         if is_migration(error):
             self._failed = self._failed or TaskMigratedError(error.str())
             return
         if error.code() in {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}:  # noqa: SLF001 (its names)
             return
-        name = topic or message.topic()
-        failure = Failure(
-            KafkaException(error),
-            "",
-            name,
-            -1 if message is None else message.partition(),
-            -1,
-            None if message is None else message.key(),
-            None if message is None else message.value(),
-            -1,
-            (),
-        )
+        name = failure.topic
         if self._handler(failure) is Response.FAIL:
+            self._letters.append(failure)
             self._failed = self._failed or ProductionError(f"a record could not be written to {name}: {error.str()}")
-        elif self._exactly_once and message is not None:
-            self._left_out.add(name, failure.key, failure.value)
+        elif not in_transaction:
+            self._letters.append(failure)
+        else:
+            self._left_out.add(name, failure.key, failure.value, failure.error)
             self._failed = self._failed or TaskMigratedError(
                 f"{name} refused a record, which is left out: the transaction is begun again without it"
             )

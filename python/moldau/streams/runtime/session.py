@@ -92,6 +92,7 @@ class Session:
             handler=settings.production_exception_handler,
             left_out=left_out,
             patience_s=self._patience_s,
+            dead_letters=settings.errors_dead_letter_queue_topic_name,
         )
         self.tasks = TaskManager(environment, self.collector, counts, self._known_end)
         native = settings.consumer(environment.client_id(index, "consumer"))

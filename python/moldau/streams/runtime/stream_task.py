@@ -345,9 +345,7 @@ class StreamTask:
         if message is None:
             # Of a punctuator, or of a record that was done with before: there is none to show.
             return False
-        decision = self._parts.on_unwritable(self._failure(error, message))
-        self.skipped += decision is Response.CONTINUE
-        return decision is Response.CONTINUE
+        return self._goes_on(self._parts.on_unwritable, self._failure(error, message))
 
     def _handle_unreadable(self, error: BaseException, message: Message) -> None:
         failure = self._failure(error, message)

@@ -18,7 +18,6 @@ from moldau.streams.operators.record_cache import CacheBudget
 from moldau.streams.persistent import DatabaseInUseError, TaskDatabase, opener
 from moldau.streams.runtime.collector import RecordCollector
 from moldau.streams.runtime.environment import Environment, ThreadCounts
-from moldau.streams.runtime.exception_handlers import Failure
 from moldau.streams.runtime.layout import TaskId
 from moldau.streams.runtime.offset_metadata import encode
 from moldau.streams.runtime.restorer import Changelog
@@ -104,7 +103,7 @@ class TaskManager:
             settings.deserialization_exception_handler,
             settings.processing_exception_handler,
             settings.production_exception_handler,
-            self._dead_letter,
+            self._collector.dead_letter,
             settings.max_task_idle_ms,
             database,
             environment.global_stores,
@@ -145,11 +144,6 @@ class TaskManager:
             return None
         self._in_use.pop(task_id, None)
         return database
-
-    def _dead_letter(self, failure: Failure) -> None:
-        topic = self._environment.settings.errors_dead_letter_queue_topic_name
-        if topic is not None:
-            self._collector.dead_letter(topic, failure)
 
     def changelogs(self, task: StreamTask, *, standby: bool = False) -> list[Changelog]:
         """What a new task has to be restored from; a copy leaves stores out that are restored from an input."""

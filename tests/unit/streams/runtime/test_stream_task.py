@@ -116,6 +116,16 @@ def test_the_order_is_that_of_the_extracted_times():
     assert out == ["3", "4", "1", "2"]
 
 
+def test_the_timestamp_0_is_a_time():
+    task, out = task_of(["a", "b"])
+    task.add("a", records(1))
+    task.add("b", records(0))
+    task.process(0)
+    assert out == ["0"]
+    assert task.context.stream_time == 0
+    assert task.positions() == [("b", 1, 0)]
+
+
 @pytest.mark.parametrize("partition_time", [-1, 77])
 def test_stream_time_goes_on_where_the_last_owner_was(partition_time):
     task, _ = task_of(["a"])
@@ -210,7 +220,7 @@ def test_a_topic_that_was_made_anew_is_read_from_its_start(caplog):
     assert "a-0 goes on at offset 0, before 42" in caplog.text
 
 
-def writing_task(handler):
+def writing_task(handler, dead_letter=lambda failure: None):
     builder = StreamsBuilder()
     stream = builder.stream("a", key=str, value=str)
     stream.map_values(lambda value: value if value == "1" else 1.5).to("out", value=str)
@@ -226,7 +236,7 @@ def writing_task(handler):
         log_and_fail,
         log_and_fail,
         handler,
-        lambda failure: None,
+        dead_letter,
         0,
     )
     task = StreamTask(TaskId(0, 0), lay_out(topology, {"a": 1}, LayoutOptions("app")).sub_topologies[0], parts)
@@ -247,10 +257,13 @@ def test_what_a_sink_cannot_serialise_is_decided_by_the_production_handler_and_t
         failures.append((failure.topic, failure.offset, failure.error.topic))
         return Response.CONTINUE
 
-    task, out = writing_task(decide)
+    letters = []
+    task, out = writing_task(decide, letters.append)
     task.process(0)
     assert out == [b"1", "1", "2"]
     assert failures == [("a", 1, "out")]
+    assert [(letter.topic, letter.offset, letter.value) for letter in letters] == [("a", 1, b"2")]
+    assert task.skipped == 1
     assert task.positions() == [("a", 2, 2)]
 
 
