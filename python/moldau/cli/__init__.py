@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from moldau.version import VERSION
+
 if TYPE_CHECKING:
     from cyclopts import App
-
-VERSION: Final = "0.1.0"
 
 EXIT_CODES: Final = (
     "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no connection, 4 timed out, 5 partly done, "

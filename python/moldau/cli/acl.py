@@ -13,9 +13,11 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
+from moldau.cli.channel import Channel, require_no_error
 from moldau.cli.connection import Connection
 from moldau.cli.outcome import UsageError
 from moldau.cli.output import Output
+from moldau.client.protocol.questions import CREATE_ACLS, DELETE_ACLS, DESCRIBE_ACLS
 
 ANY: Final = 1
 KINDS: Final = {
@@ -201,26 +203,20 @@ def add_acls(
     """Add access rules; one that is there already stays."""
     rules = _rules(resources, entries, presets)
 
-    def build(api: Any) -> Any:
-        return api.CreateAclsRequest(
-            creations=tuple(
-                api.AclCreation(
-                    resource_type=kind,
-                    resource_name=name,
-                    resource_pattern_type=pattern,
-                    principal=principal,
-                    host=host,
-                    operation=operation,
-                    permission_type=permission,
-                )
-                for kind, name, pattern, principal, host, operation, permission in rules
-            )
-        )
-
-    from moldau.cli.protocol import require_no_error
-
+    creations = [
+        {
+            "resource_type": kind,
+            "resource_name": name,
+            "resource_pattern_type": pattern,
+            "principal": principal,
+            "host": host,
+            "operation": operation,
+            "permission_type": permission,
+        }
+        for kind, name, pattern, principal, host, operation, permission in rules
+    ]
     with connection.channel() as channel:
-        answer = channel.ask("create_acls", build)
+        answer = channel.ask(CREATE_ACLS, lambda _: {"creations": creations})
     for result in answer.results:
         require_no_error(result)
     output.records([_record(rule) for rule in rules], COLUMNS)
@@ -281,14 +277,12 @@ def _pattern_of(kind: int, pattern: int) -> int:
     return PATTERNS["literal"] if kind == KINDS["cluster"] else pattern
 
 
-def _matching(channel: Any, filters: Iterable[tuple[Any, ...]]) -> set[Rule]:
+def _matching(channel: Channel, filters: Iterable[tuple[Any, ...]]) -> set[Rule]:
     return {rule for each in filters for rule in _asked(channel, each)}
 
 
-def _asked(channel: Any, wanted: tuple[Any, ...]) -> list[Rule]:
-    from moldau.cli.protocol import require_no_error
-
-    answer = channel.ask("describe_acls", lambda api: api.DescribeAclsRequest(**_filter(wanted)))
+def _asked(channel: Channel, wanted: tuple[Any, ...]) -> list[Rule]:
+    answer = channel.ask(DESCRIBE_ACLS, lambda _: _filter(wanted))
     require_no_error(answer)
     return [
         (each.resource_type, each.resource_name, each.pattern_type, *_entry(rule))
@@ -297,13 +291,8 @@ def _asked(channel: Any, wanted: tuple[Any, ...]) -> list[Rule]:
     ]
 
 
-def _removed(channel: Any, filters: Iterable[tuple[Any, ...]]) -> set[Rule]:
-    from moldau.cli.protocol import require_no_error
-
-    def build(api: Any) -> Any:
-        return api.DeleteAclsRequest(filters=tuple(api.DeleteAclsFilter(**_filter(each)) for each in filters))
-
-    answer = channel.ask("delete_acls", build)
+def _removed(channel: Channel, filters: Iterable[tuple[Any, ...]]) -> set[Rule]:
+    answer = channel.ask(DELETE_ACLS, lambda _: {"filters": [_filter(each) for each in filters]})
     removed = set()
     for result in answer.filter_results:
         require_no_error(result)

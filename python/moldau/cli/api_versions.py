@@ -17,7 +17,7 @@ COLUMNS: Final = ("key", "name", "lowest", "highest")
 def list_api_versions(*, connection: Connection = Connection(), output: Output = Output()) -> None:
     """List the APIs that a broker serves, with their versions."""
     with connection.channel() as channel:
-        answer = channel.api_versions()
+        answer = channel.served
     output.records([_record(row) for row in answer.api_keys], COLUMNS)
 
 

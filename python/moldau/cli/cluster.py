@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from moldau.cli.channel import require_no_error
 from moldau.cli.connection import Connection
 from moldau.cli.output import Output
-from moldau.cli.protocol import require_no_error
+from moldau.client.protocol.questions import DESCRIBE_QUORUM
 
 METADATA_TOPIC = "__cluster_metadata"
 
@@ -38,7 +39,7 @@ def describe_cluster(*, connection: Connection = Connection(), output: Output = 
 def describe_quorum(*, connection: Connection = Connection(), output: Output = Output()) -> None:
     """Show the quorum that keeps the metadata: its leader, its voters, and how far behind each is."""
     with connection.channel() as channel:
-        answer = channel.ask("describe_quorum", ask_for_metadata)
+        answer = channel.ask(DESCRIBE_QUORUM, ask_for_metadata)
     require_no_error(answer)
     partition = answer.topics[0].partitions[0]
     require_no_error(partition)
@@ -64,10 +65,9 @@ def describe_quorum(*, connection: Connection = Connection(), output: Output = O
     output.records(members, ("node", "role", "end_offset", "lag", "last_fetch_ms", "last_caught_up_ms"))
 
 
-def ask_for_metadata(api: Any) -> Any:
+def ask_for_metadata(_version: int) -> dict[str, Any]:
     """A DescribeQuorum request about the metadata partition."""
-    partitions = (api.PartitionData(partition_index=0),)
-    return api.DescribeQuorumRequest(topics=(api.TopicData(topic_name=METADATA_TOPIC, partitions=partitions),))
+    return {"topics": [{"topic_name": METADATA_TOPIC, "partitions": [{"partition_index": 0}]}]}
 
 
 def _member(state: Any, role: str, end: int) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _member(state: Any, role: str, end: int) -> dict[str, Any]:
 def list_features(*, connection: Connection = Connection(), output: Output = Output()) -> None:
     """List the features of the cluster: the level agreed on, and those that the broker asked could work with."""
     with connection.channel() as channel:
-        answer = channel.api_versions()
+        answer = channel.served
     finalized = {feature.name: int(feature.max_version_level) for feature in answer.finalized_features}
     supported = {
         feature.name: (int(feature.min_version), int(feature.max_version)) for feature in answer.supported_features

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+from moldau.client.protocol.questions import LIST_GROUPS, METADATA
 from moldau.internal_names import is_internal_group, is_internal_topic
 
 SCRIPTS: Final[Mapping[str, str]] = {
@@ -138,14 +139,12 @@ def _nothing(_channel: Any) -> Iterable[str]:
 
 
 def _topics(channel: Any) -> Iterable[str]:
-    answer = channel.ask(
-        "metadata", lambda api: api.MetadataRequest(topics=None, include_topic_authorized_operations=False)
-    )
+    answer = channel.ask(METADATA, lambda _: {"topics": None})
     return [name for topic in answer.topics if not is_internal_topic(name := str(topic.name))]
 
 
 def _groups(channel: Any) -> Iterable[str]:
-    answer = channel.ask("list_groups", lambda api: api.ListGroupsRequest())
+    answer = channel.ask(LIST_GROUPS, lambda _: {})
     return [name for group in answer.groups if not is_internal_group(name := str(group.group_id))]
 
 

@@ -18,16 +18,17 @@ from cyclopts import Parameter
 from moldau.cli.outcome import CommandError, NoConnectionError, RefusedError, TimedOutError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from confluent_kafka import Consumer, KafkaError, Producer
     from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 
-    from moldau.cli.protocol import Channel
+    from moldau.cli.channel import Channel
 
 T = TypeVar("T")
 
+CLIENT_ID: Final = "moldau-cli"
 DEFAULT_PORT: Final = 9092
 LOOK_EVERY_S: Final = 0.25
 PATIENCE_S: Final = 2.0
@@ -92,18 +93,20 @@ class Connection:
         """A connection that speaks the protocol itself, to the first server that answers, or to `address`.
 
         Raises:
-            CommandError: nobody answers, or security is asked for that these few lines do not know.
+            CommandError: nobody answers, or one side does not trust the other.
         """
-        from moldau.cli.protocol import Channel, log_in
-
-        settings = self.settings()
-        protocol = settings.get("security.protocol", "plaintext").lower()
         plain, host = self._first_answer() if address is None else (self.reach(*address), address[0])
-        secured = _with_tls(plain, host, settings) if protocol.endswith("ssl") else plain
-        channel = Channel(secured, self.timeout_s)
-        if protocol.startswith("sasl"):
-            log_in(channel, settings)
-        return channel
+        from moldau.cli.channel import Channel, as_outcome
+        from moldau.client.protocol.brokers import Brokers
+        from moldau.client.protocol.errors import ProtocolError
+
+        patience = {"socket.connection.setup.timeout.ms": max(round(self.timeout_s * 1000), 1)}
+        settings = {"client.id": CLIENT_ID, **patience, **self.settings(), "bootstrap.servers": self.bootstrap_servers}
+        try:
+            return Channel(Brokers(settings).begin(plain, host), self.timeout_s)
+        except ProtocolError as error:
+            plain.close()
+            raise as_outcome(error) from error
 
     def coordinator_channel(self, description: ConsumerGroupDescription) -> Channel:
         """The same to the coordinator of a group that was described."""
@@ -166,7 +169,7 @@ class Connection:
         settings = self.settings()
         return {
             "bootstrap.servers": self.bootstrap_servers,
-            "client.id": "moldau-cli",
+            "client.id": CLIENT_ID,
             "log_level": 0,
             "error_cb": self._note_error,
             "topic.metadata.refresh.interval.ms": 60_000,
@@ -271,26 +274,6 @@ def _made(client: Callable[[dict[str, Any]], T], configuration: dict[str, Any]) 
         return client(configuration)
     except KafkaException as exception:
         raise UsageError(exception.args[0].str(), "-X takes the settings of librdkafka") from exception
-
-
-def _with_tls(plain: socket.socket, host: str, settings: Mapping[str, str]) -> socket.socket:
-    import ssl
-
-    context = ssl.create_default_context(cafile=settings.get("ssl.ca.location"))
-    if settings.get("ssl.endpoint.identification.algorithm", "https").lower() == "none":
-        context.check_hostname = False
-    if settings.get("enable.ssl.certificate.verification", "true").lower() == "false":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if "ssl.certificate.location" in settings:
-        context.load_cert_chain(
-            settings["ssl.certificate.location"], settings.get("ssl.key.location"), settings.get("ssl.key.password")
-        )
-    try:
-        return context.wrap_socket(plain, server_hostname=host)
-    except (OSError, ssl.SSLError) as error:
-        plain.close()
-        raise RefusedError(f"no TLS connection: {error}", "-X ssl.ca.location=FILE names who signed") from error
 
 
 def _key_and_value(text: str) -> tuple[str, str]:

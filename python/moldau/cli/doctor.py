@@ -19,9 +19,10 @@ from cyclopts import Parameter
 from moldau.cli.connection import Connection
 from moldau.cli.outcome import CommandError, NoConnectionError, RefusedError
 from moldau.cli.output import Output, emphasised
+from moldau.client.protocol.questions import DESCRIBE_LOG_DIRS, DESCRIBE_QUORUM, METADATA
 
 if TYPE_CHECKING:
-    from moldau.cli.protocol import Channel
+    from moldau.cli.channel import Channel
 
 State = Literal["ok", "warning", "failed"]
 
@@ -96,7 +97,7 @@ def _examine(connection: Connection, registry: str | None) -> Iterator[Finding]:
 def _this_machine() -> Iterator[Finding]:
     from importlib.metadata import version
 
-    from moldau.cli import VERSION
+    from moldau.version import VERSION
 
     yield Finding(
         "versions",
@@ -134,12 +135,12 @@ def _doors(connection: Connection) -> Iterator[Finding]:
 
 
 def _cluster(connection: Connection, channel: Channel) -> Iterator[Finding]:
-    versions = channel.api_versions()
+    versions = channel.served
     level = next(
         (int(one.max_version_level) for one in versions.finalized_features if one.name == "metadata.version"), 0
     )
     yield Finding("protocol", "ok", f"{len(versions.api_keys)} APIs, metadata.version {level or 'unknown'}")
-    metadata = channel.ask("metadata", _ask_for_everything)
+    metadata = channel.ask(METADATA, lambda _: {"topics": None})
     local = []
     for broker in metadata.brokers:
         finding, here = _advertised(connection, broker)
@@ -148,10 +149,6 @@ def _cluster(connection: Connection, channel: Channel) -> Iterator[Finding]:
     yield _partitions(metadata)
     yield from _clock(channel)
     yield from _disks(channel, is_local=bool(local))
-
-
-def _ask_for_everything(api: Any) -> Any:
-    return api.MetadataRequest(topics=None, include_topic_authorized_operations=False)
 
 
 def _advertised(connection: Connection, broker: Any) -> tuple[Finding, bool]:
@@ -191,7 +188,7 @@ def _clock(channel: Channel) -> Iterator[Finding]:
 
     try:
         before = time.time() * 1000
-        answer = channel.ask("describe_quorum", ask_for_metadata)
+        answer = channel.ask(DESCRIBE_QUORUM, ask_for_metadata)
         now = (before + time.time() * 1000) / 2
         partition = answer.topics[0].partitions[0]
         leader = next(one for one in partition.current_voters if one.replica_id == partition.leader_id)
@@ -212,7 +209,7 @@ def _clock(channel: Channel) -> Iterator[Finding]:
 
 def _disks(channel: Channel, *, is_local: bool) -> Iterator[Finding]:
     try:
-        answer = channel.ask("describe_log_dirs", lambda api: api.DescribeLogDirsRequest(topics=None))
+        answer = channel.ask(DESCRIBE_LOG_DIRS, lambda _: {"topics": None})
     except CommandError:
         return
     for directory in answer.results:

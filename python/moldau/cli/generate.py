@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from string import Template
 from typing import Final
 
 from moldau.cli.outcome import UsageError
+from moldau.version import VERSION
 
 SYSTEMD_UNIT: Final = Template("""\
 # Moldau under systemd. Write it to /etc/systemd/system/moldau.service, then:
@@ -112,7 +112,7 @@ def generate_systemd_unit(*, file: Path | None = None, executable: Path | None =
 
 def generate_dockerfile() -> None:
     """Print a Dockerfile: slim, not root, with a health check, and settings from KAFKA_… variables."""
-    print(DOCKERFILE.substitute(version=version("moldau")), end="")
+    print(DOCKERFILE.substitute(version=VERSION), end="")
 
 
 def _this_program() -> Path:

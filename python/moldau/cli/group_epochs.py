@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from moldau.cli.channel import require_no_error
 from moldau.cli.connection import Connection
+from moldau.client.protocol.questions import CONSUMER_GROUP_DESCRIBE
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import ConsumerGroupDescription
@@ -38,15 +40,8 @@ def epochs_of(connection: Connection, description: ConsumerGroupDescription) -> 
     Raises:
         CommandError: it does not answer, or refuses.
     """
-    from moldau.cli.protocol import require_no_error
-
     with connection.coordinator_channel(description) as channel:
-        answer = channel.ask(
-            "consumer_group_describe",
-            lambda api: api.ConsumerGroupDescribeRequest(
-                group_ids=(description.group_id,), include_authorized_operations=False
-            ),
-        )
+        answer = channel.ask(CONSUMER_GROUP_DESCRIBE, lambda _: {"group_ids": [description.group_id]})
     (group,) = answer.groups
     require_no_error(group)
     members = {str(member.member_id): _member(member) for member in group.members}

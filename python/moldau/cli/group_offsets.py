@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from moldau.cli.channel import error_of, require_no_error
 from moldau.cli.connection import Connection
 from moldau.cli.group import committed_offsets, describe
 from moldau.cli.outcome import CommandError, UsageError
 from moldau.cli.output import Output, say
 from moldau.cli.places import Place, partitions_of, resolve
 from moldau.cli.several import Execute, Topics, Yes, confirm, settle
+from moldau.client.protocol.questions import OFFSET_DELETE
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -159,14 +161,12 @@ def delete_offsets(
     topic
         The topic, or topic:0,2,5 for some partitions; may be given many times.
     """
-    from moldau.cli.protocol import error_of, require_no_error
-
     admin = connection.admin()
     description = describe(admin, connection, group)
     places = partitions_of(admin, connection, topic)
     confirm(f"forget the offsets of {group} in {', '.join(topic)}", yes=yes)
     with connection.coordinator_channel(description) as channel:
-        answer = channel.ask("offset_delete", lambda api: _offset_delete(api, group, places))
+        answer = channel.ask(OFFSET_DELETE, lambda _: {"group_id": group, "topics": _by_topic(places)})
     require_no_error(answer)
     records: list[dict[str, Any]] = []
     failures: list[CommandError] = []
@@ -180,11 +180,8 @@ def delete_offsets(
     settle(failures, len(records))
 
 
-def _offset_delete(api: Any, group: str, places: list[Place]) -> Any:
-    by_topic: dict[str, list[Any]] = {}
+def _by_topic(places: list[Place]) -> list[dict[str, Any]]:
+    partitions: dict[str, list[Any]] = {}
     for name, partition in places:
-        by_topic.setdefault(name, []).append(api.OffsetDeleteRequestPartition(partition_index=partition))
-    topics = tuple(
-        api.OffsetDeleteRequestTopic(name=name, partitions=tuple(partitions)) for name, partitions in by_topic.items()
-    )
-    return api.OffsetDeleteRequest(group_id=group, topics=topics)
+        partitions.setdefault(name, []).append({"partition_index": partition})
+    return [{"name": name, "partitions": each} for name, each in partitions.items()]

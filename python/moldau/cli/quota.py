@@ -12,9 +12,11 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from moldau.cli.channel import require_no_error
 from moldau.cli.connection import Connection
 from moldau.cli.outcome import UsageError
 from moldau.cli.output import Output
+from moldau.client.protocol.questions import ALTER_CLIENT_QUOTAS, DESCRIBE_CLIENT_QUOTAS
 
 KEYS: Final = {
     "produce": "producer_byte_rate",
@@ -81,17 +83,12 @@ def list_quotas(*, whom: For = For(), connection: Connection = Connection(), out
     """List quotas: all of them, or those of the entities that are named."""
     entity = whom.entity()
 
-    def build(api: Any) -> Any:
-        components = tuple(
-            api.ComponentData(entity_type=kind, match_type=DEFAULT if name is None else EXACT, match=name)
-            for kind, name in entity.items()
-        )
-        return api.DescribeClientQuotasRequest(components=components, strict=False)
-
-    from moldau.cli.protocol import require_no_error
-
+    components = [
+        {"entity_type": kind, "match_type": DEFAULT if name is None else EXACT, "match": name}
+        for kind, name in entity.items()
+    ]
     with connection.channel() as channel:
-        answer = channel.ask("describe_client_quotas", build)
+        answer = channel.ask(DESCRIBE_CLIENT_QUOTAS, lambda _: {"components": components, "strict": False})
     require_no_error(answer)
     records = [record for entry in answer.entries or () for record in _records(entry)]
     records.sort(key=lambda record: [str(record[column]) for column in COLUMNS])
@@ -179,19 +176,14 @@ def unset_quota(
 def _alter(
     entity: Mapping[str, str | None], changes: Mapping[str, float | None], connection: Connection, output: Output
 ) -> None:
-    def build(api: Any) -> Any:
-        parts = tuple(api.EntityData(entity_type=kind, entity_name=name) for kind, name in entity.items())
-        ops = tuple(
-            api.OpData(key=key, value=float(value or 0), remove=value is None) for key, value in changes.items()
-        )
-        return api.AlterClientQuotasRequest(entries=(api.EntryData(entity=parts, ops=ops),), validate_only=False)
-
-    from moldau.cli.protocol import require_no_error
-
+    entry = {
+        "entity": [{"entity_type": kind, "entity_name": name} for kind, name in entity.items()],
+        "ops": [{"key": key, "value": float(value or 0), "remove": value is None} for key, value in changes.items()],
+    }
     with connection.channel() as channel:
-        answer = channel.ask("alter_client_quotas", build)
-    for entry in answer.entries:
-        require_no_error(entry)
+        answer = channel.ask(ALTER_CLIENT_QUOTAS, lambda _: {"entries": [entry], "validate_only": False})
+    for altered in answer.entries:
+        require_no_error(altered)
     output.records(
         [{"quota": key, "result": "taken away" if value is None else "set"} for key, value in changes.items()],
         ("quota", "result"),

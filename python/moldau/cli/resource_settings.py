@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from moldau.cli.channel import require_no_error
 from moldau.cli.connection import Connection
 from moldau.cli.output import say
+from moldau.client.protocol.questions import DESCRIBE_CONFIGS, INCREMENTAL_ALTER_CONFIGS
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -61,14 +63,9 @@ def change(
 
 def cluster_settings(connection: Connection) -> list[dict[str, Any]]:
     """The settings that hold for every broker. librdkafka does not let their empty name pass, so we ask ourselves."""
-    from moldau.cli.protocol import require_no_error
-
-    def build(api: Any) -> Any:
-        resource = api.DescribeConfigsResource(resource_type=BROKER_TYPE, resource_name="", configuration_keys=None)
-        return api.DescribeConfigsRequest(resources=(resource,))
-
+    resource = {"resource_type": BROKER_TYPE, "resource_name": "", "configuration_keys": None}
     with connection.channel() as channel:
-        (result,) = channel.ask("describe_configs", build).results
+        (result,) = channel.ask(DESCRIBE_CONFIGS, lambda _: {"resources": [resource]}).results
     require_no_error(result)
     return [
         {
@@ -87,21 +84,13 @@ def change_cluster_settings(connection: Connection, wanted: Mapping[str, str], u
     Raises:
         CommandError: the cluster refused.
     """
-    from moldau.cli.protocol import require_no_error
-
     warn_of_unknown("broker", wanted)
     changes = [(name, SET, value) for name, value in wanted.items()] + [(name, DELETE, None) for name in unwanted]
 
-    def build(api: Any) -> Any:
-        configs = tuple(
-            api.AlterableConfig(name=name, config_operation=operation, value=value)
-            for name, operation, value in changes
-        )
-        resource = api.AlterConfigsResource(resource_type=BROKER_TYPE, resource_name="", configs=configs)
-        return api.IncrementalAlterConfigsRequest(resources=(resource,), validate_only=False)
-
+    configs = [{"name": name, "config_operation": operation, "value": value} for name, operation, value in changes]
+    resource = {"resource_type": BROKER_TYPE, "resource_name": "", "configs": configs}
     with connection.channel() as channel:
-        (result,) = channel.ask("incremental_alter_configs", build).responses
+        (result,) = channel.ask(INCREMENTAL_ALTER_CONFIGS, lambda _: {"resources": [resource]}).responses
     require_no_error(result)
 
 

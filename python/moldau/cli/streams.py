@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from moldau.cli.channel import require_no_error
 from moldau.cli.connection import Connection
 from moldau.cli.group import committed_offsets, describe
 from moldau.cli.interrupts import until_signal
@@ -19,6 +20,7 @@ from moldau.cli.outcome import RefusedError, UsageError
 from moldau.cli.output import Output, log_to_stderr, say
 from moldau.cli.places import end_offsets
 from moldau.cli.serve import LogLines
+from moldau.client.protocol.questions import DESCRIBE_GROUPS
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import ConsumerGroupDescription
@@ -210,14 +212,10 @@ def _write_picture(path: Path, text: str) -> None:
 
 def _endpoints(connection: Connection, description: ConsumerGroupDescription) -> dict[str, str]:
     """Where members answer queries, by member id: they tell it to their leader, and the coordinator tells it to us."""
-    from moldau.cli.protocol import require_no_error
     from moldau.streams.runtime.subscription import VersionError, read_subscription
 
     with connection.coordinator_channel(description) as channel:
-        answer = channel.ask(
-            "describe_groups",
-            lambda api: api.DescribeGroupsRequest(groups=(description.group_id,), include_authorized_operations=False),
-        )
+        answer = channel.ask(DESCRIBE_GROUPS, lambda _: {"groups": [description.group_id]})
     (group,) = answer.groups
     require_no_error(group)
     found = {}

@@ -11,10 +11,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from moldau.cli.channel import Channel, require_no_error
 from moldau.cli.connection import Connection
 from moldau.cli.outcome import RefusedError, UsageError
 from moldau.cli.output import Output
-from moldau.cli.protocol import Channel, require_no_error
+from moldau.client.protocol.questions import (
+    DESCRIBE_PRODUCERS,
+    DESCRIBE_TRANSACTIONS,
+    LIST_TRANSACTIONS,
+    WRITE_TXN_MARKERS,
+)
 
 LISTED: Final = ("transactional_id", "producer_id", "state")
 DESCRIBED: Final = (
@@ -30,6 +36,9 @@ DESCRIBED: Final = (
 HANGING: Final = ("topic", "partition", "producer_id", "producer_epoch", "start_offset", "last_written", "open_ms")
 ENDED: Final = ("topic", "partition", "producer_id", "outcome")
 
+DURATIONS_SINCE: Final = 1
+PATTERNS_SINCE: Final = 2
+"""The versions of ListTransactions that can be asked for these. (KIP-994, KIP-1152)"""
 NO_START: Final = -1
 NOTHING_OPEN: Final = -1
 LONGEST_TIMEOUT_MS: Final = 900_000
@@ -59,21 +68,22 @@ def list_transactions(
         Only those whose transactional id this regular expression matches as a whole.
     """
 
-    def build(api: Any) -> Any:
-        fields: dict[str, Any] = {"state_filters": state, "producer_id_filters": producer}
-        known = api.ListTransactionsRequest.__dataclass_fields__
-        for name, value, unset in (
-            ("duration_filter", longer_than_ms, -1),
-            ("transactional_id_pattern", pattern, None),
+    def build(version: int) -> dict[str, Any]:
+        for what, wanted, since in (
+            ("duration filter", longer_than_ms >= 0, DURATIONS_SINCE),
+            ("transactional id pattern", pattern is not None, PATTERNS_SINCE),
         ):
-            if name in known:
-                fields[name] = value
-            elif value != unset:
-                raise RefusedError(f"this broker has no {name.replace('_', ' ')}", "leave the option out")
-        return api.ListTransactionsRequest(**fields)
+            if wanted and version < since:
+                raise RefusedError(f"this broker has no {what}", "leave the option out")
+        return {
+            "state_filters": state,
+            "producer_id_filters": producer,
+            "duration_filter": longer_than_ms,
+            "transactional_id_pattern": pattern,
+        }
 
     with connection.channel() as channel:
-        answer = channel.ask("list_transactions", build)
+        answer = channel.ask(LIST_TRANSACTIONS, build)
     require_no_error(answer)
     if answer.unknown_state_filters:
         raise UsageError(f"there is no state {answer.unknown_state_filters[0]!r}", "see --help for the states")
@@ -93,9 +103,7 @@ def describe_transaction(
 ) -> None:
     """Show what the coordinator knows about a transactional id."""
     with connection.channel() as channel:
-        answer = channel.ask(
-            "describe_transactions", lambda api: api.DescribeTransactionsRequest(transactional_ids=(transactional_id,))
-        )
+        answer = channel.ask(DESCRIBE_TRANSACTIONS, lambda _: {"transactional_ids": [transactional_id]})
     (found,) = answer.transaction_states
     if found.error_code.name == "transactional_id_not_found":
         raise RefusedError(f"there is no transactional id {transactional_id!r}", "`moldau txn list` shows them")
@@ -180,19 +188,14 @@ def abort_transaction(
                 "`moldau txn find-hanging` shows those that hang",
             )
 
-        def build(api: Any) -> Any:
-            marker: dict[str, Any] = {
-                "producer_id": found["producer_id"],
-                "producer_epoch": found["producer_epoch"],
-                "transaction_result": False,
-                "coordinator_epoch": found["coordinator_epoch"],
-                "topics": (api.WritableTxnMarkerTopic(name=topic, partition_indexes=(partition,)),),
-            }
-            if "transaction_version" in api.WritableTxnMarker.__dataclass_fields__:
-                marker["transaction_version"] = 0
-            return api.WriteTxnMarkersRequest(markers=(api.WritableTxnMarker(**marker),))
-
-        answer = channel.ask("write_txn_markers", build)
+        marker = {
+            "producer_id": found["producer_id"],
+            "producer_epoch": found["producer_epoch"],
+            "transaction_result": False,
+            "coordinator_epoch": found["coordinator_epoch"],
+            "topics": [{"name": topic, "partition_indexes": [partition]}],
+        }
+        answer = channel.ask(WRITE_TXN_MARKERS, lambda _: {"markers": [marker]})
     require_no_error(answer.markers[0].topics[0].partitions[0])
     ended = {"topic": topic, "partition": partition, "producer_id": found["producer_id"], "outcome": "aborted"}
     output.records([ended], ENDED)
@@ -209,12 +212,8 @@ def _partitions(connection: Connection, only: str | None) -> list[tuple[str, tup
 
 def _open_in_partitions(channel: Channel, wanted: list[tuple[str, tuple[int, ...]]]) -> list[dict[str, Any]]:
     """Every transaction that a partition holds open."""
-
-    def ask_producers(api: Any) -> Any:
-        topics = (api.TopicRequest(name=name, partition_indexes=partitions) for name, partitions in wanted)
-        return api.DescribeProducersRequest(topics=tuple(topics))
-
-    answer = channel.ask("describe_producers", ask_producers)
+    topics = [{"name": name, "partition_indexes": partitions} for name, partitions in wanted]
+    answer = channel.ask(DESCRIBE_PRODUCERS, lambda _: {"topics": topics})
     now_ms = _now_ms()
     return [
         {
@@ -236,25 +235,18 @@ def _open_in_partitions(channel: Channel, wanted: list[tuple[str, tuple[int, ...
 
 def _known_to_coordinators(channel: Channel) -> dict[int, set[tuple[str, int]]]:
     """By producer id, the partitions of the transaction that its coordinator knows."""
-    listed = channel.ask("list_transactions", _list_everything)
+    listed = channel.ask(LIST_TRANSACTIONS, lambda _: {})
     require_no_error(listed)
-    ids = tuple(each.transactional_id for each in listed.transaction_states)
+    ids = [str(each.transactional_id) for each in listed.transaction_states]
     if not ids:
         return {}
-    answer = channel.ask("describe_transactions", lambda api: api.DescribeTransactionsRequest(transactional_ids=ids))
+    answer = channel.ask(DESCRIBE_TRANSACTIONS, lambda _: {"transactional_ids": ids})
     return {
         int(each.producer_id): {
             (str(topic.topic), int(partition)) for topic in each.topics for partition in topic.partitions
         }
         for each in answer.transaction_states
     }
-
-
-def _list_everything(api: Any) -> Any:
-    optional = {"duration_filter": -1, "transactional_id_pattern": None}
-    known = api.ListTransactionsRequest.__dataclass_fields__
-    extra = {name: value for name, value in optional.items() if name in known}
-    return api.ListTransactionsRequest(state_filters=(), producer_id_filters=(), **extra)
 
 
 def _milliseconds(moment: datetime | None) -> int:

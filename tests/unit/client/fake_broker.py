@@ -5,7 +5,7 @@ import struct
 import threading
 from contextlib import suppress
 
-from moldau.client.protocol.connection import API_VERSIONS, FIND_COORDINATOR, METADATA
+from moldau.client.protocol.questions import API_VERSIONS, FIND_COORDINATOR, METADATA, SPOKEN
 from moldau.wire.codec import message_codec
 from moldau.wire.layout import FLEXIBLE_SINCE, message_versions
 
@@ -81,8 +81,8 @@ class FakeBroker:
 
     def _said(self, api_key, version, request):
         if api_key == API_VERSIONS:
-            keys = {key: (message_versions(key, "request")[0], message_versions(key, "request")[-1]) for key in SERVED}
-            keys.update(self.versions)
+            known = {key: (message_versions(key, "request")[0], message_versions(key, "request")[-1]) for key in SERVED}
+            keys = {**SPOKEN, **known, **self.versions}
             rows = [{"api_key": key, "min_version": low, "max_version": high} for key, (low, high) in keys.items()]
             return {"error_code": 0, "api_keys": rows}
         if api_key == METADATA:

@@ -26,7 +26,7 @@ from moldau.client.membership.errors import (
 from moldau.client.membership.machine import GroupSettings, Membership
 from moldau.client.membership.member import Commit, GroupListener, GroupMember
 from moldau.client.membership.requests import JoinedMember
-from moldau.client.protocol import Brokers
+from moldau.client.protocol.brokers import Brokers
 
 __all__ = [
     "Brokers",

@@ -39,7 +39,7 @@ from moldau.client.membership.requests import (
     Sync,
     SyncAnswer,
 )
-from moldau.client.protocol import Address
+from moldau.client.protocol.brokers import Address
 from moldau.errors import ErrorCode
 
 _RETRY_JITTER: Final = 0.2

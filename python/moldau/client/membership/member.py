@@ -39,14 +39,9 @@ from moldau.client.membership.requests import (
     answer_of,
     commit_errors,
 )
-from moldau.client.protocol import (
-    Address,
-    BrokerConnection,
-    Brokers,
-    ConnectionLostError,
-    ForeignAnswerError,
-    ProtocolError,
-)
+from moldau.client.protocol.brokers import Address, Brokers
+from moldau.client.protocol.connection import BrokerConnection
+from moldau.client.protocol.errors import ConnectionLostError, ForeignAnswerError, ProtocolError
 from moldau.errors import ErrorCode
 
 logger: Final = logging.getLogger("moldau.client")

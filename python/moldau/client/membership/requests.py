@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from moldau.client.protocol import Address, UnservedError
-from moldau.client.protocol.connection import (
+from moldau.client.protocol.brokers import Address
+from moldau.client.protocol.errors import UnservedError
+from moldau.client.protocol.questions import (
     FIND_COORDINATOR,
     HEARTBEAT,
     JOIN_GROUP,

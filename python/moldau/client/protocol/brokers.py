@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import socket
 import threading
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final, NamedTuple
 
-from moldau.client.protocol.connection import METADATA, BrokerConnection
-from moldau.client.protocol.errors import ConnectionLostError, ProtocolError, SecuritySettingError
+from moldau.client.protocol.connection import BrokerConnection
+from moldau.client.protocol.errors import (
+    ConnectionLostError,
+    ProtocolError,
+    SecuritySettingError,
+    UnreachableError,
+)
+from moldau.client.protocol.questions import METADATA
 from moldau.client.protocol.security import security_of
+from moldau.version import VERSION
 
 DEFAULT_PORT: Final = 9092
 CONNECT_TIMEOUT_MS: Final = 10_000
@@ -53,15 +58,24 @@ class Brokers:
         Raises:
             ProtocolError: nobody is there, or one side does not trust the other.
         """
-        timeout_s = self._connect_timeout_s
         try:
-            plain = socket.create_connection(address, timeout=timeout_s)
+            plain = socket.create_connection(address, timeout=self._connect_timeout_s)
         except OSError as error:
-            raise ConnectionLostError(f"cannot connect to {address}: {error.strerror or error}") from error
+            raise UnreachableError(f"cannot connect to {address}: {error.strerror or error}") from error
+        return self.begin(plain, address.host)
+
+    def begin(self, plain: socket.socket, host: str) -> BrokerConnection:
+        """The same over a connection that was made already; `host` is whom a certificate has to name.
+
+        Raises:
+            ProtocolError: it ended, or one side does not trust the other. It is closed then.
+        """
+        timeout_s = self._connect_timeout_s
+        plain.settimeout(timeout_s)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = BrokerConnection(self._security.open(plain, address.host), self.client_id)
+        connection = BrokerConnection(self._security.open(plain, host), self.client_id)
         try:
-            connection.greet(_SOFTWARE, _version(), timeout_s)
+            connection.greet(_SOFTWARE, VERSION, timeout_s)
             if self._security.mechanism is not None:
                 connection.log_in(lambda wait_s: self._security.log_in(connection, wait_s), timeout_s)
         except BaseException:
@@ -100,11 +114,6 @@ class Brokers:
         answer = connection.ask(METADATA, build, self.request_timeout_s)
         with self._lock:
             self._named = [Address(str(one.host), int(one.port)) for one in answer.brokers]
-
-
-@cache
-def _version() -> str:
-    return importlib.metadata.version("moldau")
 
 
 def addresses_of(servers: str) -> list[Address]:

@@ -12,47 +12,30 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
-from moldau.client.protocol.errors import ConnectionLostError, ForeignAnswerError, ProtocolError, UnservedError
+from moldau.client.protocol.errors import (
+    ConnectionLostError,
+    ForeignAnswerError,
+    ProtocolError,
+    UnansweredError,
+    UnservedError,
+)
+from moldau.client.protocol.questions import API_VERSIONS, SPOKEN, Build, Values
 from moldau.wire.codec import message_codec
 from moldau.wire.layout import FLEXIBLE_SINCE
 
 ANSWER_BYTES_MAX: Final = 100 << 20
 """What librdkafka takes at most (`receive.message.max.bytes`)."""
 RECEIVE_BYTES: Final = 1 << 20
-
-METADATA: Final = 3
-OFFSET_COMMIT: Final = 8
-FIND_COORDINATOR: Final = 10
-JOIN_GROUP: Final = 11
-HEARTBEAT: Final = 12
-LEAVE_GROUP: Final = 13
-SYNC_GROUP: Final = 14
-SASL_HANDSHAKE: Final = 17
-API_VERSIONS: Final = 18
-SASL_AUTHENTICATE: Final = 36
-
-SPOKEN: Final[Mapping[int, tuple[int, int]]] = {
-    METADATA: (1, 13),
-    # From version 10 on topics are named by their ids.
-    OFFSET_COMMIT: (2, 9),
-    FIND_COORDINATOR: (0, 6),
-    JOIN_GROUP: (0, 9),
-    HEARTBEAT: (0, 4),
-    LEAVE_GROUP: (0, 5),
-    SYNC_GROUP: (0, 5),
-    SASL_HANDSHAKE: (1, 1),
-    SASL_AUTHENTICATE: (0, 2),
-}
-"""By API key, the versions that the lines of this package were written for."""
-_API_VERSIONS_SPOKEN: Final = 4
+GREETING_BYTES_MAX: Final = 1 << 20
+"""The first answer has a few kilobytes: more means that something else than a Kafka broker is speaking."""
+_FEATURES_SINCE: Final = 3
 _UNSUPPORTED_VERSION: Final = 35
-
-Values = Mapping[str, Any]
-Build = Callable[[int], Values]
-"""The fields of a request in a version, by kio's names; times in milliseconds."""
+_NO_GREETING: Final = "\nhint: is this the port of a Kafka listener, and is security.protocol that of the listener?"
+_OTHERS: Final = {b"\x15\x03": "TLS\nhint: security.protocol=ssl, or sasl_ssl", b"HT": "HTTP"}
+"""Who else may be speaking, by how each begins: an alert of TLS, `HTTP/1.1 400`."""
 
 
 class BrokerConnection:
@@ -63,20 +46,32 @@ class BrokerConnection:
         self._client_id = client_id.encode()
         self._correlation_id = 0
         self._versions: dict[int, tuple[int, int]] = {}
+        self.served: Any = None
+        """What the broker has said that it serves, its answer to ApiVersions; `None` before it was greeted."""
         self._authenticate: Callable[[float], int] | None = None
         self._authenticate_again_at = float("inf")
 
     def greet(self, software: str, version: str, timeout_s: float) -> None:
-        """Ask what the broker serves. One too old for the question says so in its first version, with what it has."""
-        spoken = _API_VERSIONS_SPOKEN
+        """Ask what the broker serves: its answer becomes `served`.
+
+        One too old for the question answers in its first version, which names no features; those are asked for again.
+        """
+        spoken = SPOKEN[API_VERSIONS][1]
         names = {"client_software_name": software, "client_software_version": version}
         body = self._exchange(API_VERSIONS, spoken, names, timeout_s)
         if len(body) < 2:
             raise self._foreign("it is too short")
         (error_code,) = struct.unpack_from(">h", body)
-        answer = self._read(API_VERSIONS, 0 if error_code == _UNSUPPORTED_VERSION else spoken, body)
         if error_code not in {0, _UNSUPPORTED_VERSION}:
             raise self._foreign(f"it answers with the error {error_code} when it is asked what it serves")
+        answer = self._read(API_VERSIONS, spoken if error_code == 0 else 0, body)
+        if error_code:
+            newest = next((row.max_version for row in answer.api_keys if row.api_key == API_VERSIONS), 0)
+            if newest >= _FEATURES_SINCE:
+                version_spoken = min(int(newest), spoken)
+                again = self._exchange(API_VERSIONS, version_spoken, names, timeout_s)
+                answer = self._read(API_VERSIONS, version_spoken, again)
+        self.served = answer
         self._versions = {int(row.api_key): (int(row.min_version), int(row.max_version)) for row in answer.api_keys}
 
     def log_in(self, authenticate: Callable[[float], int], timeout_s: float) -> None:
@@ -101,9 +96,12 @@ class BrokerConnection:
         served_from, served_to = self._versions.get(api_key, (0, -1))
         version = min(highest, served_to)
         if version < max(lowest, served_from):
+            name = _name(api_key)
             raise UnservedError(
-                f"the broker serves API {api_key} in the versions {served_from} to {served_to}, "
-                f"which are not those from {lowest} to {highest}"
+                f"this broker does not serve {name}"
+                if served_to < 0
+                else f"this broker serves {name} in the versions {served_from} to {served_to}, "
+                f"not in those from {lowest} to {highest}"
             )
         return version
 
@@ -111,7 +109,8 @@ class BrokerConnection:
         """Ask one question and wait for its answer.
 
         Raises:
-            ConnectionLostError: the connection ended, or no answer came in time.
+            ConnectionLostError: the connection ended.
+            UnansweredError: no answer came in time; the connection has ended with that.
             ForeignAnswerError: what came is no answer of a Kafka broker.
             UnservedError: the broker does not serve it; the connection is still good.
             AuthenticationError: the session was over and another login was refused.
@@ -139,13 +138,13 @@ class BrokerConnection:
         try:
             self._socket.settimeout(timeout_s)
             self._socket.sendall(self._frame(api_key, version, values))
-            content = self._receive(deadline)
+            content = self._receive(deadline, GREETING_BYTES_MAX if api_key == API_VERSIONS else ANSWER_BYTES_MAX)
         except TimeoutError as error:
             self.close()
-            raise ConnectionLostError(f"no answer within {timeout_s:g} s") from error
+            raise UnansweredError(f"no answer within {timeout_s:g} s") from error
         except OSError as error:
             self.close()
-            raise ConnectionLostError(f"the connection ended: {error.strerror or error}") from error
+            raise self._lost(f"the connection ended: {error.strerror or error}") from error
         except ProtocolError:
             self.close()
             raise
@@ -160,10 +159,12 @@ class BrokerConnection:
         content = header + message_codec(api_key, version, "request").encode(values)
         return struct.pack(">i", len(content)) + content
 
-    def _receive(self, deadline: float) -> bytes:
-        (size,) = struct.unpack(">i", self._exactly(4, deadline))
-        if not 4 <= size <= ANSWER_BYTES_MAX:
-            raise self._foreign(f"it announces an answer of {size} bytes")
+    def _receive(self, deadline: float, bytes_max: int) -> bytes:
+        start = self._exactly(4, deadline)
+        (size,) = struct.unpack(">i", start)
+        if not 4 <= size <= bytes_max:
+            other = _OTHERS.get(start[:2])
+            raise self._foreign(f"it announces an answer of {size} bytes" if other is None else f"it speaks {other}")
         content = self._exactly(size, deadline)
         (correlation_id,) = struct.unpack_from(">i", content)
         if correlation_id != self._correlation_id:
@@ -179,7 +180,7 @@ class BrokerConnection:
             self._socket.settimeout(remaining)
             received = self._socket.recv(min(size - len(content), RECEIVE_BYTES))
             if not received:
-                raise ConnectionLostError("the broker closed the connection")
+                raise self._lost("the broker closed the connection")
             content += received
         return bytes(content)
 
@@ -189,9 +190,18 @@ class BrokerConnection:
         except ValueError as error:
             raise self._foreign(str(error)) from error
 
+    def _lost(self, why: str) -> ConnectionLostError:
+        return ConnectionLostError(why if self._versions else f"{why}{_NO_GREETING}")
+
     def _foreign(self, why: str) -> ForeignAnswerError:
         self.close()
         return ForeignAnswerError(f"this is no Kafka broker: {why}")
+
+
+def _name(api_key: int) -> str:
+    from kio.schema.index import api_key_map
+
+    return "".join(map(str.capitalize, api_key_map[api_key].split("_")))
 
 
 def _tagged_fields(content: bytes) -> int:

@@ -13,6 +13,14 @@ class ConnectionLostError(ProtocolError):
     """No connection, or it ended, or no answer came in time. Another try, or another broker, may do better."""
 
 
+class UnreachableError(ConnectionLostError):
+    """Nobody accepts a connection at the address."""
+
+
+class UnansweredError(ConnectionLostError):
+    """Somebody is there and has not answered in time."""
+
+
 class ForeignAnswerError(ProtocolError):
     """What came back is no answer of a Kafka broker. The connection is of no more use."""
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from moldau.client.protocol.connection import SASL_AUTHENTICATE, SASL_HANDSHAKE, BrokerConnection
+from moldau.client.protocol.connection import BrokerConnection
 from moldau.client.protocol.errors import AuthenticationError, ConnectionLostError, SecuritySettingError
+from moldau.client.protocol.questions import SASL_AUTHENTICATE, SASL_HANDSHAKE
 from moldau.client.protocol.scram import HASHES, ScramExchange
 
 PROTOCOLS: Final = frozenset({"plaintext", "ssl", "sasl_plaintext", "sasl_ssl"})

@@ -28,7 +28,8 @@ from moldau.client.membership.requests import (
     Sync,
     SyncAnswer,
 )
-from moldau.client.protocol import Address, ConnectionLostError, UnservedError
+from moldau.client.protocol.brokers import Address
+from moldau.client.protocol.errors import ConnectionLostError, UnservedError
 from moldau.errors import ErrorCode
 
 HERE = Address("here", 9092)

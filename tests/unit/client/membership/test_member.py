@@ -17,8 +17,8 @@ from moldau.client.membership import (
     GroupSettings,
     RebalanceInProgressError,
 )
-from moldau.client.protocol import ConnectionLostError
-from moldau.client.protocol.connection import (
+from moldau.client.protocol.errors import ConnectionLostError
+from moldau.client.protocol.questions import (
     FIND_COORDINATOR,
     HEARTBEAT,
     JOIN_GROUP,

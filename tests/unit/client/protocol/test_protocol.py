@@ -1,25 +1,14 @@
 """Logins, addresses and versions of connections of our own."""
 
-import base64
-import hashlib
-import hmac
-import ssl
-import subprocess
 import time
 
 import pytest
 from tests.unit.client.fake_broker import FakeBroker
+from tests.unit.client.fake_security import ScramServer, TlsBroker, certificate_in
 
-from moldau.client.protocol import (
-    Address,
-    AuthenticationError,
-    Brokers,
-    ConnectionLostError,
-    SecuritySettingError,
-    UnservedError,
-)
-from moldau.client.protocol.brokers import addresses_of
-from moldau.client.protocol.connection import FIND_COORDINATOR, HEARTBEAT, SASL_AUTHENTICATE, SASL_HANDSHAKE
+from moldau.client.protocol.brokers import Address, Brokers, addresses_of
+from moldau.client.protocol.errors import AuthenticationError, ConnectionLostError, SecuritySettingError, UnservedError
+from moldau.client.protocol.questions import HEARTBEAT, SASL_AUTHENTICATE, SASL_HANDSHAKE
 from moldau.client.protocol.scram import ScramExchange
 from moldau.client.protocol.security import security_of
 
@@ -65,38 +54,6 @@ def test_scram_believes_no_broker_that_does_not_know_the_password(server_final):
 
 def test_names_with_commas_and_equals_signs_are_written_as_the_rfc_says():
     assert ScramExchange("SCRAM-SHA-256", "a,b=c", "x", "n").first() == b"n,,n=a=2Cb=3Dc,r=n"
-
-
-class ScramServer:
-    """The other side, for one user."""
-
-    def __init__(self, hash_name, password, lifetime_ms=0):
-        self.hash, self.password, self.lifetime_ms = hash_name, password, lifetime_ms
-        self.said = ""
-        self.logins = 0
-
-    def __call__(self, api_key, version, request):
-        if api_key == SASL_HANDSHAKE:
-            return {"error_code": 0, "mechanisms": ["SCRAM-SHA-512"]}
-        if api_key != SASL_AUTHENTICATE:
-            return None if api_key == FIND_COORDINATOR else {"error_code": 0}
-        token = request.auth_bytes.decode()
-        if token.startswith("n,,"):
-            self.bare = token[3:]
-            nonce = self.bare.partition("r=")[2]
-            self.said = f"r={nonce}server,s={base64.b64encode(b'salt').decode()},i=4096"
-            return {"error_code": 0, "auth_bytes": self.said.encode()}
-        without, _, proof = token.rpartition(",p=")
-        salted = hashlib.pbkdf2_hmac(self.hash, self.password, b"salt", 4096)
-        message = f"{self.bare},{self.said},{without}".encode()
-        client_key = hmac.digest(salted, b"Client Key", self.hash)
-        signature = hmac.digest(hashlib.new(self.hash, client_key).digest(), message, self.hash)
-        if bytes(a ^ b for a, b in zip(client_key, signature, strict=True)) != base64.b64decode(proof):
-            return {"error_code": 58, "error_message": "Authentication failed", "auth_bytes": b""}
-        self.logins += 1
-        server = hmac.digest(hmac.digest(salted, b"Server Key", self.hash), message, self.hash)
-        verifier = b"v=" + base64.b64encode(server)
-        return {"error_code": 0, "auth_bytes": verifier, "session_lifetime": self.lifetime_ms}
 
 
 @pytest.mark.parametrize(("mechanism", "hash_name"), [("SCRAM-SHA-256", "sha256"), ("SCRAM-SHA-512", "sha512")])
@@ -188,37 +145,11 @@ def test_security_that_is_not_known_here_is_refused_by_name(settings, named):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return folder
-
-
-class TlsBroker(FakeBroker):
-    def __init__(self, certificate, *, asks_for_one=False):
-        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-        if asks_for_one:
-            self.tls.verify_mode = ssl.CERT_REQUIRED
-            self.tls.load_verify_locations(certificate / "cert.pem")
-        super().__init__(lambda *_: None)
-
-    def _serve(self, connection):
-        try:
-            secure = self.tls.wrap_socket(connection, server_side=True)
-        except OSError:
-            return
-        super()._serve(secure)
+    return certificate_in(tmp_path_factory.mktemp("tls"))
 
 
 def test_a_connection_with_tls_trusts_whom_it_was_told_to_trust(certificate):
-    with TlsBroker(certificate) as broker:
+    with TlsBroker(lambda *_: None, certificate) as broker:
         settings = {"bootstrap.servers": broker.address, "security.protocol": "ssl"}
         Brokers({**settings, "ssl.ca.location": str(certificate / "cert.pem")}).open_any().close()
         Brokers({**settings, "ssl.ca.pem": (certificate / "cert.pem").read_text()}).open_any().close()
@@ -234,7 +165,7 @@ def test_a_connection_with_tls_shows_its_own_certificate(certificate, form):
         if form == "files"
         else {"ssl.certificate.pem": cert.read_text(), "ssl.key.pem": key.read_text()}
     )
-    with TlsBroker(certificate, asks_for_one=True) as broker:
+    with TlsBroker(lambda *_: None, certificate, asks_for_one=True) as broker:
         settings = {
             "bootstrap.servers": broker.address,
             "security.protocol": "ssl",
