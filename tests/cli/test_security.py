@@ -112,7 +112,10 @@ def test_a_mechanism_that_the_broker_lacks_is_said_with_those_that_it_has():
     ("more", "said"),
     [
         ({"sasl_mechanism": "GSSAPI"}, "sasl.mechanism: GSSAPI is not known here"),
-        ({"sasl_mechanism": "OAUTHBEARER"}, "oauth_cb: OAUTHBEARER needs"),
+        (
+            {"sasl_mechanism": "OAUTHBEARER"},
+            "oauth_cb: OAUTHBEARER needs a function that gives the token, or sasl.oauthb",
+        ),
         ({"security_protocol": "ssl", "ssl_ca_location": "/nowhere"}, "the settings of TLS cannot be used"),
     ],
 )

@@ -358,7 +358,9 @@ JAVA_SETTINGS: tuple[JavaSetting, ...] = (
         "sasl.oauthbearer.jwt.validator.class",
         "sasl.oauthbearer.scope.claim.name",
     ),
-    *without_effect("Credentials are always URL-encoded.", EVERY, "sasl.oauthbearer.header.urlencode"),
+    *without_effect(
+        "Name and secret are sent as they are, as in Java without it.", EVERY, "sasl.oauthbearer.header.urlencode"
+    ),
     *refused(
         "leave it out and pass bytes or str to produce(); for Avro, JSON Schema or Protobuf call the serializer on the "
         "value, or use confluent_kafka.SerializingProducer",

@@ -2,8 +2,8 @@
 
 `security.protocol` plaintext, ssl, sasl_plaintext, sasl_ssl. TLS with authorities, a certificate and revocation lists
 from files or, as PEM, from the settings themselves. SASL PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, and OAUTHBEARER with an
-`oauth_cb`. Not known here, and refused by name: GSSAPI, the OIDC method of OAUTHBEARER, keystores (PKCS#12), engines
-and providers of OpenSSL, callbacks that verify certificates.
+`oauth_cb` or with the tokens of an authorisation server (`oidc`). Not known here, and refused by name: GSSAPI,
+keystores (PKCS#12), engines and providers of OpenSSL, callbacks that verify certificates.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moldau.client.protocol.connection import BrokerConnection
 from moldau.client.protocol.errors import AuthenticationError, ConnectionLostError, SecuritySettingError
 from moldau.client.protocol.questions import SASL_AUTHENTICATE, SASL_HANDSHAKE
 from moldau.client.protocol.scram import HASHES, ScramExchange
+
+if TYPE_CHECKING:
+    from moldau.client.protocol.oidc import Token
 
 PROTOCOLS: Final = frozenset({"plaintext", "ssl", "sasl_plaintext", "sasl_ssl"})
 MECHANISMS: Final = frozenset({"PLAIN", "OAUTHBEARER", *HASHES})
@@ -51,8 +54,7 @@ class Security:
     mechanism: str | None = None
     user: str = ""
     password: str = ""
-    token: Callable[[], tuple[str, Mapping[str, str]]] | None = None
-    """Gives the bearer's token and the extensions of SASL."""
+    token: Token | None = None
 
     def open(self, connection: socket.socket, host: str) -> socket.socket:
         """The same connection, encrypted if it shall be.
@@ -151,12 +153,15 @@ def security_of(settings: Mapping[str, Any]) -> Security:
     return Security(context, mechanism, str(user), str(password))
 
 
-def _token_source(settings: Mapping[str, Any]) -> Callable[[], tuple[str, Mapping[str, str]]]:
+def _token_source(settings: Mapping[str, Any]) -> Token:
+    if str(settings.get("sasl.oauthbearer.method") or "").lower() == "oidc":
+        from moldau.client.protocol.oidc import token_source
+
+        return token_source(settings)
     callback: OAuthCallback | None = settings.get("oauth_cb")
     if callback is None:
         raise SecuritySettingError(
-            "oauth_cb: OAUTHBEARER needs a function that gives the token\n"
-            "hint: sasl.oauthbearer.method=oidc is not known here"
+            "oauth_cb: OAUTHBEARER needs a function that gives the token, or sasl.oauthbearer.method=oidc"
         )
     config = str(settings.get("sasl.oauthbearer.config") or "")
 
