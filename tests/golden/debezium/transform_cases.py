@@ -100,12 +100,17 @@ OUTBOX_RECORDS: dict[str, Node] = {
     "arrays": outbox(
         payload='{"i": [1, 2], "t": ["a", null], "n": [[1], [2]], "o": [{"a": null, "b": 1}, {"a": 2, "b": 3}]}'
     ),
+    "objects that differ": outbox(
+        payload='{"a": {"b": [1, 2], "c": 3000000000}, "d": [{"x": 1}, {"y": null, "z": "q"}], "e": null, "f": 1.5}'
+    ),
     "empty array": outbox(payload='{"a": [], "b": 1}'),
     "array of nulls": outbox(payload='{"a": [null], "b": 1}'),
     "mixed array": outbox(payload='{"a": [1, "x"]}'),
     "mixed numbers": outbox(payload='{"a": [1, 1.5]}'),
     "key twice": outbox(payload='{"a": 1, "b": 2, "a": "x"}'),
     "no shard": outbox(shard=None),
+    "dotted kind": outbox(aggregatetype="a.b"),
+    "list": outbox(payload="[1, 2]"),
     "no times": outbox(micros=None),
     "no tenant": outbox(tenant=None),
     "other table": change("events", BARE, "c", after={"id": 9, "kind": "Paid", "body": "aGk="}),
@@ -115,16 +120,19 @@ KEEP_NULLS = {**EXPAND, "table.json.payload.null.behavior": "optional_bytes"}
 PLACE = "table.fields.additional.placement"
 JSON_EVENTS = (
     "event", "no payload", "empty payload", "not json", "text and no json", "half json", "not a number", "array",
-    "scalars", "large number", "arrays", "empty array", "array of nulls", "mixed array", "mixed numbers", "key twice",
+    "scalars", "large number", "arrays", "objects that differ", "list",
+    "empty array", "array of nulls", "mixed array", "mixed numbers", "key twice",
 )  # fmt: skip
 MISSING = {"table.field.additional.missing": "ignore"}
 ROUTER_CASES: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({}, ("event", "event of a snapshot", "event with headers", "update", "delete", "truncate", "tombstone",
-          "heartbeat", "no schema", "no payload", "empty payload", "not json", "other table")),
+          "heartbeat", "no schema", "no payload", "empty payload", "not json", "other table",
+          "dotted kind")),
     # The guide's.
     ({PLACE: "type:header:eventType"}, ("event", "event with headers", "no payload", "delete")),
     ({PLACE: "type:envelope:eventType"}, ("event", "no payload")),
     ({PLACE: "type:envelope, tenant:header , shard:partition,region:header:where"}, ("event", "no shard", "no tenant")),
+    ({PLACE: "type:envelope,plain:envelope:n,shard:partition"}, ("event", "no payload", "delete")),
     ({PLACE: "shard:partition"}, ("event",)),
     ({PLACE: "tenant:partition"}, ("event",)),
     ({PLACE: "nothing:header"}, ("event",)),
@@ -155,7 +163,8 @@ ROUTER_CASES: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"route.by.field": "plain"}, ("event",)),
     ({"route.by.field": "tenant"}, ("event", "no tenant")),
     ({"route.by.field": "nothing"}, ("event",)),
-    ({"route.topic.replacement": "events.${routedByValue}.v1"}, ("event",)),
+    ({"route.topic.replacement": "events.${routedByValue}.v1"}, ("event", "dotted kind")),
+    ({"route.by.field": "type", "route.topic.regex": "(.*)Created", "route.topic.replacement": "new.$1"}, ("event",)),
     ({"route.topic.regex": "(?<kind>O)(?<rest>.*)", "route.topic.replacement": "${rest}-$1"}, ("event",)),
     ({"route.topic.regex": "rder", "route.topic.replacement": "x"}, ("event",)),
     ({"route.topic.regex": "("}, ("event",)),
@@ -226,6 +235,7 @@ EXTRACT_CASES: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({MODE: "rewrite", **NO_DEFAULTS}, LIFE),
     ({"add.fields": FIELDS}, (*ALL, "create, drops")),
     ({"add.fields": FIELDS, "add.fields.prefix": "", MODE: "rewrite"}, LIFE),
+    ({"add.fields": "op,ts_ms", "add.fields.prefix": "m_", MODE: "rewrite"}, LIFE),
     ({"add.fields": "op , name:n"}, LIFE),
     ({"add.fields": "before.name,after.status"}, LIFE),
     ({"add.fields": "op:a:b"}, ("create",)),
@@ -236,6 +246,7 @@ EXTRACT_CASES: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"add.headers": FIELDS, "add.headers.prefix": "x-", MODE: "rewrite-with-tombstone"}, LIFE),
     ({"add.headers": "db", MODE: "rewrite-with-tombstone"}, LIFE),
     ({"add.headers": "op", MODE: "delete-to-tombstone"}, LIFE),
+    ({"add.headers": "op", "add.headers.prefix": "", MODE: "rewrite-with-tombstone"}, LIFE),
     ({"route.by.field": "name"}, ALL),
     ({"route.by.field": "name", MODE: "rewrite"}, LIFE),
     ({"route.by.field": "id"}, ("create",)),
