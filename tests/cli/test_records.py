@@ -16,8 +16,8 @@ from moldau.cli.outcome import UsageError
 
 @pytest.fixture
 def one(servers, topic):
-    """A topic with one partition."""
-    moldau("topic", "create", topic, "-p", "1", servers=servers)
+    """A topic with one partition, whose records may be as old as a test wants."""
+    moldau("topic", "create", topic, "-p", "1", "--config", "retention.ms=-1", servers=servers)
     return topic
 
 
