@@ -2,15 +2,19 @@
 
 A request that fails in a way that may pass (no answer, 408, 429, 5xx) is sent again after `retry.backoff.ms`, or what
 `Retry-After` says. So a receiver may be given a record twice: at least once is what a sink over HTTP can promise.
+
+A `put` ends long before `max.poll.interval.ms` does, or the group would give the partitions to others, who send again
+what was sent. What is left then is put again by the worker; what was taken meanwhile is remembered, and left out.
 """
 
 from __future__ import annotations
 
 import email.utils
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -29,6 +33,9 @@ logger: Final = logging.getLogger("moldau.connect.http")
 BUSY: Final = (408, 429)
 ESCAPES: Final = (("\\n", "\n"), ("\\t", "\t"), ("\\r", "\r"))
 LONGEST_WAIT_S: Final = 300.0
+LONGEST_PUT_S: Final = 60.0
+"""Or a fifth of a `max.poll.interval.ms` of the connector's own, if that is shorter."""
+POLL_INTERVAL: Final = "consumer.override.max.poll.interval.ms"
 HIGH, MEDIUM, LOW = Importance.HIGH, Importance.MEDIUM, Importance.LOW
 
 
@@ -152,6 +159,14 @@ class HttpSinkConnector(SinkConnector):
         return list(found.values())
 
 
+class LaterError(RetriableError):
+    """Not now, but after `wait_s`: too long for one `put`."""
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
 class HttpSinkTask(SinkTask):
     """Records to requests, one behind the other, so that their order is kept."""
 
@@ -160,6 +175,9 @@ class HttpSinkTask(SinkTask):
         self._bodies = Bodies(numeric=self._values["decimal.format"].upper() == "NUMERIC")
         self._stopped = threading.Event()
         self._sender = Sender(self._values, self._stopped.wait)
+        self._put_s = min(LONGEST_PUT_S, float(props.get(POLL_INTERVAL) or math.inf) / 5000)
+        self._taken: dict[tuple[str, int], int] = {}
+        """Of records that are put again: the last that was sent or reported, by partition."""
         self._reporter: ErrantRecordReporter | None = self.context.errant_record_reporter()
 
     def stop(self) -> None:
@@ -169,17 +187,45 @@ class HttpSinkTask(SinkTask):
             self._sender.close()
 
     def put(self, records: Sequence[SinkRecord]) -> None:
+        until = time.monotonic() + self._put_s
         size = self._values["batch.max.size"] if self._values["batching.enabled"] else 1
-        ready: list[tuple[SinkRecord, str]] = []
+        batch: list[tuple[SinkRecord, str]] = []
+        refused: list[tuple[SinkRecord, DataError]] = []
         for record in records:
+            if self._is_taken(record):
+                continue
             try:
-                ready.append((record, self._bodies.of(record)))
+                batch.append((record, self._bodies.of(record)))
             except DataError as error:
-                self._refuse([record], error)
-        for start in range(0, len(ready), size):
-            self._send(ready[start : start + size])
+                refused.append((record, error))
+            if len(batch) == size:
+                self._deal_with(batch, refused, until)
+                batch, refused = [], []
+        self._deal_with(batch, refused, until)
+        self._taken.clear()
 
-    def _send(self, batch: list[tuple[SinkRecord, str]]) -> None:
+    def close(self, partitions: Collection[tuple[str, int]]) -> None:
+        for place in partitions:
+            self._taken.pop(place, None)
+
+    def _is_taken(self, record: SinkRecord) -> bool:
+        taken = self._taken
+        if not taken:
+            return False
+        return record.original_kafka_offset <= taken.get((record.original_topic, record.original_kafka_partition), -1)
+
+    def _deal_with(
+        self, batch: list[tuple[SinkRecord, str]], refused: list[tuple[SinkRecord, DataError]], until: float
+    ) -> None:
+        if batch:
+            self._send(batch, until)
+        for record, error in refused:
+            self._refuse([record], error)
+        for record, _ in (*batch, *refused):
+            place = record.original_topic, record.original_kafka_partition
+            self._taken[place] = max(record.original_kafka_offset, self._taken.get(place, -1))
+
+    def _send(self, batch: list[tuple[SinkRecord, str]], until: float) -> None:
         values = self._values
         bodies = [body for _, body in batch]
         if values["batching.enabled"]:
@@ -187,7 +233,10 @@ class HttpSinkTask(SinkTask):
         else:
             text = bodies[0]
         try:
-            self._sender.send(text.encode())
+            self._sender.send(text.encode(), until)
+        except LaterError as error:
+            self.context.timeout(math.ceil(error.wait_s * 1000))
+            raise
         except RetriableError:
             if values["kafka.retry.backoff.ms"] is None:
                 raise ConnectError(f"{self._sender.said}; it was tried {values['max.retries'] + 1} times") from None
@@ -240,6 +289,7 @@ class Sender:
         self._values = values
         self._wait = wait
         self._token: str | None = None
+        self._tried = 0
         self.said = ""
         """How the last request failed."""
         proxy = None
@@ -264,19 +314,26 @@ class Sender:
         """Let go of connections."""
         self._client.close()
 
-    def send(self, body: bytes) -> None:
+    def send(self, body: bytes, until: float) -> None:
         """Send it until it is taken.
 
         Raises:
+            LaterError: it was not taken before `until`, which `time.monotonic()` counts; the same is to be sent again.
             RetriableError: it was sent as often as it may be, and was not taken.
             DataError: the receiver does not take this body.
         """
-        for attempt in range(self._values["max.retries"] + 1):
-            if attempt and self._wait(self._pause_s):
-                break
-            if self._taken(body):
-                return
-        raise RetriableError(self.said)
+        if time.monotonic() >= until:
+            raise LaterError("there was no time to send everything", 0.0)
+        tried, self._tried = self._tried, 0
+        while not self._taken(body):
+            tried += 1
+            if tried > self._values["max.retries"]:
+                raise RetriableError(self.said)
+            if time.monotonic() + self._pause_s >= until:
+                self._tried = tried
+                raise LaterError(self.said, self._pause_s)
+            if self._wait(self._pause_s):
+                raise RetriableError(self.said)
 
     def _taken(self, body: bytes) -> bool:
         self._pause_s: float = self._values["retry.backoff.ms"] / 1000

@@ -116,6 +116,67 @@ def test_the_worker_puts_again_when_kafka_retry_backoff_is_set(receiver):
         assert to.context.waits == [7]
 
 
+def test_what_cannot_be_waited_for_in_one_put_is_put_again_without_what_was_taken(receiver):
+    with sink(receiver, max_retries="2") as to:
+        records = [to.record("t", Schema.STRING_SCHEMA, value) for value in "abc"]
+        receiver.answers = [(200, {}, ""), (503, {"Retry-After": "200"}, "")]
+        with pytest.raises(RetriableError, match="503"):
+            to.task.put(records)
+        # The worker polls meanwhile, so its group knows that it is there.
+        assert to.context.waits == [200_000]
+        receiver.answers = [(503, {"Retry-After": "200"}, "")]
+        with pytest.raises(RetriableError):
+            to.task.put(records)
+        to.task.put(records)
+        assert receiver.bodies == ["a", "b", "b", "b", "c"]
+        # What comes after is nobody's memory any more.
+        to.task.put(records[:1])
+    assert receiver.bodies[-1] == "a"
+
+
+def test_attempts_are_counted_over_several_puts(receiver):
+    receiver.answers = [(503, {"Retry-After": "200"}, "")] * 2
+    with sink(receiver, max_retries="1") as to:
+        records = [to.record("t", Schema.STRING_SCHEMA, "a")]
+        with pytest.raises(RetriableError):
+            to.task.put(records)
+        with pytest.raises(ConnectError, match="it was tried 2 times"):
+            to.task.put(records)
+
+
+def test_a_put_ends_when_its_time_is_over(receiver, monkeypatch):
+    with sink(receiver, consumer_override_max_poll_interval_ms="5000") as to:
+        now = 100.0
+        monkeypatch.setattr("time.monotonic", lambda: now)
+        posted = receiver.bodies.append
+
+        class Slow(list):
+            def append(self, body):
+                nonlocal now
+                now += 0.6
+                posted(body)
+
+        receiver.bodies, bodies = Slow(), receiver.bodies
+        records = [to.record("t", Schema.STRING_SCHEMA, value) for value in "abc"]
+        with pytest.raises(RetriableError):
+            to.task.put(records)
+        assert bodies == ["a", "b"]
+        to.task.put(records)
+        assert bodies == ["a", "b", "c"]
+
+
+def test_partitions_that_are_given_away_are_forgotten(receiver):
+    receiver.answers = [(200, {}, ""), (503, {"Retry-After": "200"}, "")]
+    with sink(receiver) as to:
+        records = [to.record("t", Schema.STRING_SCHEMA, value) for value in "ab"]
+        with pytest.raises(RetriableError):
+            to.task.put(records)
+        assert receiver.bodies == ["a", "b"]
+        to.task.close([("t", 0)])
+        to.task.put(records)
+    assert receiver.bodies == ["a", "b", "a", "b"]
+
+
 def test_a_receiver_that_is_not_there_is_told():
     props = {"http.url": "http://127.0.0.1:9", "http.authorization.type": "none", "max.retries": "0"}
     with Sink(HttpSinkConnector(), props) as to, pytest.raises(ConnectError, match=r"127\.0\.0\.1:9 was not reached"):
@@ -127,8 +188,8 @@ def test_a_body_that_is_refused_is_reported_and_the_others_go_on(receiver):
     with sink(receiver, reports=True) as to:
         to.put("t", Schema.STRING_SCHEMA, "a", "b", None, "c")
         found = [(record.value, str(error)) for record, error in to.context.reporter.reported]
-    assert [value for value, _ in found] == [None, "b"]
-    assert "answered 400: no" in found[1][1]
+    assert [value for value, _ in found] == ["b", None]
+    assert "answered 400: no" in found[0][1]
     assert receiver.bodies == ["a", "b", "c"]
 
 

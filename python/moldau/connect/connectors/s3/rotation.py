@@ -192,7 +192,8 @@ class PartitionWriter:
             file.writer.write_run(run)
         except DataError as error:
             self._leave_out(run[-1], error)
-        for _ in run:
+        for record in run:
+            self._remember_name(record, self._encoded or "")
             self._waiting.popleft()
         self._next_offset = run[-1].original_kafka_offset + 1
         self._count += len(run)
@@ -295,14 +296,14 @@ class PartitionWriter:
 
     def _write_record(self, record: SinkRecord, encoded: str) -> None:
         place = self._place(record, encoded)
-        if len(self._names_by_offset) < self._rotation.max_files_scan:
-            self._names_by_offset[record.original_kafka_offset] = self._name(record, encoded)
+        self._remember_name(record, encoded)
         file = self._open.get(place)
         current = self._schemas[place] if file is None else file.schema
         projected = self._projector.project(record, current)
         if file is None:
             name = self._name(record, encoded)
             file = _OpenFile(name, record.topic, record.original_kafka_offset, self._files.open(name), current)
+            file.writer.refuse = self._leave_out
             try:
                 file.writer.write(projected)
             except BaseException:
@@ -332,6 +333,11 @@ class PartitionWriter:
         file = rotation.file_delim.join((self.partition.topic, str(self.partition.partition), offset))
         parts = [rotation.topics_dir] if rotation.topics_dir.strip() else []
         return rotation.directory_delim.join((*parts, folder, file))
+
+    def _remember_name(self, record: SinkRecord, encoded: str) -> None:
+        """What a file that begins with this record would be called, for whoever must not replace what is there."""
+        if len(self._names_by_offset) < self._rotation.max_files_scan:
+            self._names_by_offset[record.original_kafka_offset] = self._name(record, encoded)
 
     # -- the end of files ----------------------------------------------------------------------------------------------
 

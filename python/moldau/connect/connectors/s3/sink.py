@@ -69,6 +69,8 @@ class S3SinkTask(SinkTask):
         self._clock_ms = clock_ms or (lambda: time.time_ns() // 1_000_000)
         self._writers: dict[TopicPartition, PartitionWriter] = {}
         self._paused: set[TopicPartition] = set()
+        self._not_before_ms: dict[TopicPartition, int] = {}
+        """When partitions are written again after a failure of the store."""
 
     def start(self, props: Mapping[str, str]) -> None:
         values = self._values = settings.parse(props)
@@ -103,6 +105,7 @@ class S3SinkTask(SinkTask):
             key = TopicPartition(topic, partition)
             writer = self._writers.pop(key, None)
             self._paused.discard(key)
+            self._not_before_ms.pop(key, None)
             if writer is not None:
                 writer.abandon()
 
@@ -138,6 +141,8 @@ class S3SinkTask(SinkTask):
 
     def _write(self, key: TopicPartition, deadline_ms: int) -> None:
         writer = self._writers[key]
+        if self._clock_ms() < self._not_before_ms.get(key, 0):
+            return
         try:
             writer.write(self._clock_ms, deadline_ms)
         except RetriableError as error:
@@ -145,22 +150,27 @@ class S3SinkTask(SinkTask):
             self._begin_again(key, writer)
             return
         # What a deadline left waiting is written first; until then no more is asked for, so that memory stays bounded.
-        if writer.waiting and key not in self._paused:
-            self.context.pause(key)
-            self._paused.add(key)
+        if writer.waiting:
+            self._pause(key)
         elif not writer.waiting and key in self._paused:
             self.context.resume(key)
             self._paused.discard(key)
 
+    def _pause(self, key: TopicPartition) -> None:
+        if key not in self._paused:
+            self.context.pause(key)
+            self._paused.add(key)
+
     def _begin_again(self, key: TopicPartition, failed: PartitionWriter) -> None:
-        """Throw away what is open, and read again from where it began."""
+        """Throw away what is open, and after `retry.backoff.ms` read again from where it began."""
         offset = failed.restart_offset()
         committable = failed.committable()
         failed.abandon()
         self._writers[key] = self._new_writer(key, committable)
         if offset is not None:
             self.context.offset({key: offset})
-        self.context.timeout(self._values["retry.backoff.ms"])
+        self._not_before_ms[key] = self._clock_ms() + self._values["retry.backoff.ms"]
+        self._pause(key)
 
     def _leaves_out(self, record: SinkRecord) -> bool:
         if self._nulls == "ignore":

@@ -13,6 +13,7 @@ from moldau.connect.plugin import TopicPartition
 from moldau.connect.records import SinkRecord
 
 PARTITION = TopicPartition("orders", 0)
+RETRY_BACKOFF_MS = 5000
 SETTINGS = {
     "store.url": "file:///unused",
     "format.class": "io.confluent.connect.s3.format.bytearray.ByteArrayFormat",
@@ -88,7 +89,6 @@ class Context:
     def __init__(self, reporter: Reporter | None = None) -> None:
         self.reporter = reporter
         self.rewound: dict[tuple[str, int], int] = {}
-        self.timeouts: list[int] = []
         self.paused: set[tuple[str, int]] = set()
 
     def configs(self) -> Mapping[str, str]:
@@ -99,9 +99,6 @@ class Context:
 
     def offset(self, offsets: Mapping[tuple[str, int], int], /) -> None:
         self.rewound.update(offsets)
-
-    def timeout(self, timeout_ms: int) -> None:
-        self.timeouts.append(timeout_ms)
 
     def pause(self, *partitions: tuple[str, int]) -> None:
         self.paused.update(partitions)
@@ -135,6 +132,10 @@ class Lake:
         self.task.start(self.settings)
 
     def put(self, *records: SinkRecord) -> None:
+        if PARTITION in self.context.paused:
+            # It is not read until the task lets it flow again.
+            self.now_ms += RETRY_BACKOFF_MS
+            self.task.put([])
         self.task.put(records)
 
     def commit(self) -> int:

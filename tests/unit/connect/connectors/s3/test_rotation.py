@@ -22,7 +22,7 @@ from tests.unit.connect.connectors.s3.lake import (
 
 from moldau.connect.connectors.s3.rotation import next_period
 from moldau.connect.connectors.s3.zones import zone_of
-from moldau.connect.errors import ConnectError, DataError, SchemaProjectorError
+from moldau.connect.errors import ConnectError, DataError, RetriableError, SchemaProjectorError
 from moldau.connect.records import SinkRecord
 
 HOUR_MS = 3_600_000
@@ -216,9 +216,33 @@ def test_a_failure_in_the_middle_of_a_rotation_goes_back_to_its_first_record() -
     lake.storage.before = failing(f"commit {key(1, 'hour=01')}")
     lake.put(*records)
     assert lake.context.rewound == {PARTITION: 0}
-    assert lake.context.timeouts == [5000]
     lake.put(*records)
     assert lake.records() == {key(0, "hour=00"): ["0", "2"], key(1, "hour=01"): ["1", "3"]}
+
+
+def test_after_a_failure_of_the_store_a_partition_waits_and_is_not_read() -> None:
+    lake = Lake(flush_size="2")
+    tried: list[int] = []
+
+    def away(_moment: str) -> None:
+        tried.append(lake.now_ms)
+        raise RetriableError("503")
+
+    lake.storage.before = away
+    lake.task.put([plain(0), plain(1)])
+    assert lake.context.paused == {PARTITION}
+    for _ in range(3):
+        lake.now_ms += 1_600
+        lake.task.put([])
+    assert tried == [1_000]
+    assert lake.context.paused == {PARTITION}
+
+    lake.storage.before = lambda _moment: None
+    lake.now_ms += 200
+    lake.task.put([])
+    assert lake.context.paused == set()
+    lake.task.put([plain(0), plain(1)])
+    assert lake.records() == {key(0): ["0", "1"]}
 
 
 def test_an_object_that_is_there_is_not_replaced_under_a_schedule() -> None:

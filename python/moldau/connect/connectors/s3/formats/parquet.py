@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from moldau.connect.connectors.s3.formats.arrow import arrow_schema, columns
-from moldau.connect.connectors.s3.formats.writer import Format, RecordWriter, View
+from moldau.connect.connectors.s3.formats.writer import Format, RecordWriter, Refuse, View
 from moldau.connect.connectors.s3.storage import Upload
 from moldau.connect.data import Schema
 from moldau.connect.errors import ConfigError, ConnectError, DataError
@@ -75,9 +75,9 @@ class ParquetRecordWriter(RecordWriter):
                     f"Parquet has columns, and {record.topic}-{record.kafka_partition} at offset {record.kafka_offset} "
                     "has no schema\nhint: use a converter with schemas, or JsonFormat"
                 )
-            table = self._table = _Table(schema, self.upload, self._form)
+            table = self._table = _Table(schema, self.upload, self._form, self.refuse)
         try:
-            table.add(value.values, record.kafka_offset)
+            table.add(value.values, record)
         except AttributeError:
             raise DataError(f"Parquet has columns, which {type(value).__name__} has not: a struct has") from None
 
@@ -89,7 +89,7 @@ class ParquetRecordWriter(RecordWriter):
             for record in records:
                 self.write(record)
             return
-        self._table.add_all(rows, [record.kafka_offset for record in records])
+        self._table.add_all(rows, records)
 
     def _finish(self) -> None:
         assert self._table is not None, "an object has at least one record"
@@ -103,7 +103,7 @@ class ParquetRecordWriter(RecordWriter):
 class _Table:
     """Rows on their way into one file: Python's, then Arrow's, then a row group."""
 
-    def __init__(self, schema: Schema, upload: Upload, form: ParquetFormat) -> None:
+    def __init__(self, schema: Schema, upload: Upload, form: ParquetFormat, refuse: Refuse | None) -> None:
         self.held_bytes = 0
         """Size of the batches that are not in a row group yet, as Arrow has them."""
         self._schema = arrow_schema(schema)
@@ -111,7 +111,8 @@ class _Table:
         self._row_group_bytes = form.row_group_bytes
         self._lot_bytes = min(LOT_BYTES, form.row_group_bytes)
         self._rows: list[Sequence[Any]] = []
-        self._offsets: list[int] = []
+        self._records: list[SinkRecord] = []
+        self._refuse = refuse
         self._lot_rows = FIRST_LOT_ROWS
         self._batches: list[pa.RecordBatch] = []
         self._writer = pq.ParquetWriter(
@@ -122,19 +123,19 @@ class _Table:
             write_time_adjusted_to_utc=True,
         )
 
-    def add(self, values: Sequence[Any], offset: int) -> None:
+    def add(self, values: Sequence[Any], record: SinkRecord) -> None:
         self._rows.append(values)
-        self._offsets.append(offset)
+        self._records.append(record)
         if len(self._rows) >= self._lot_rows:
             self._convert()
 
-    def add_all(self, rows: list[Sequence[Any]], offsets: list[int]) -> None:
+    def add_all(self, rows: list[Sequence[Any]], records: Sequence[SinkRecord]) -> None:
         """As `add` for each: lots end where they would."""
         done = 0
         while done < len(rows):
             end = done + max(self._lot_rows - len(self._rows), 1)
             self._rows += rows[done:end]
-            self._offsets += offsets[done:end]
+            self._records += records[done:end]
             done = end
             if len(self._rows) >= self._lot_rows:
                 self._convert()
@@ -148,33 +149,43 @@ class _Table:
         if not self._rows:
             return
         try:
-            arrays = self._arrays()
+            arrays = self._columns(self._rows)
         except DataError as error:
-            # Others of the lot were taken long ago: whoever asks now could only leave out the wrong one.
-            raise ConnectError(
-                f"{error}\nhint: it is in a lot of Parquet already and cannot be reported by itself; a transform "
-                "before it (Filter, Cast) can keep it away"
-            ) from error
+            self._sort_out(error)
+            if not self._rows:
+                self._records = []
+                return
+            arrays = self._columns(self._rows)
         batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         # Lots follow from the records alone, so the same records make the same file after a restart.
         each = max(batch.nbytes // len(self._rows), 1)
         self._lot_rows = max(min(self._lot_bytes // each, MOST_LOT_ROWS), 1)
-        self._rows, self._offsets = [], []
+        self._rows, self._records = [], []
         self._batches.append(batch)
         self.held_bytes += batch.nbytes
         if self.held_bytes >= self._row_group_bytes:
             self._write_row_group()
 
-    def _arrays(self) -> list[pa.Array]:
-        try:
-            return self._columns(self._rows)
-        except DataError as error:
-            for values, offset in zip(self._rows, self._offsets, strict=True):
-                try:
-                    self._columns([values])
-                except DataError as first:
-                    raise DataError(f"the record at offset {offset}: {first}") from first
-            raise DataError(f"a record at offset {self._offsets[0]} to {self._offsets[-1]}: {error}") from error
+    def _sort_out(self, error: DataError) -> None:
+        """Refuse the records of the lot that have no place in a column, whichever they are."""
+        good: list[Sequence[Any]] = []
+        for values, record in zip(self._rows, self._records, strict=True):
+            try:
+                self._columns([values])
+                good.append(values)
+            except DataError as own:
+                refused = DataError(f"the record at offset {record.kafka_offset}: {own}")
+                if self._refuse is None:
+                    # The error is not one of the record at hand, which whoever tolerates those would leave out.
+                    raise ConnectError(
+                        f"{refused}\nhint: with store.kafka.keys or store.kafka.headers it cannot be reported, because "
+                        "these are written already; a transform before it (Filter, Cast) can keep it away"
+                    ) from own
+                self._refuse(record, refused)
+        if len(good) == len(self._rows):
+            first, last = self._records[0].kafka_offset, self._records[-1].kafka_offset
+            raise ConnectError(f"a record at offset {first} to {last}: {error}") from error
+        self._rows = good
 
     def _write_row_group(self) -> None:
         if self._batches:

@@ -5,12 +5,16 @@ A record has up to three objects: of its values, its keys and its headers (`View
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from moldau.connect.connectors.s3.storage import Upload
 from moldau.connect.data import Schema
+from moldau.connect.errors import DataError
 from moldau.connect.records import SinkRecord
+
+Refuse = Callable[[SinkRecord, DataError], None]
+"""Raises the error if nobody wants to hear of the record."""
 
 
 class View:
@@ -36,6 +40,11 @@ class RecordWriter:
 
     def __init__(self, upload: Upload) -> None:
         self.upload = upload
+        self.refuse: Refuse | None = None
+        """What a format that finds late that a record does not fit does with it, and goes on without it.
+
+        None where the record has a part in another object, which cannot be taken back.
+        """
 
     @property
     def size_bytes(self) -> int:
