@@ -141,6 +141,7 @@ class Assembly:
             uses_topic=lambda topic: self._uses_topic(topic, task_id),
             flush_interval_s=settings.seconds("offset.flush.interval.ms"),
             flush_timeout_s=settings.seconds("offset.flush.timeout.ms"),
+            stop_timeout_s=settings.seconds("task.shutdown.graceful.timeout.ms"),
         )
 
     def _sink_parts(self, task_id: TaskId, task: SinkTask, config: Config, task_config: Config) -> SinkParts:
@@ -281,9 +282,15 @@ class Assembly:
     # How far sources have come.
 
     def offsets_for(self, config: Config) -> ConnectorOffsets:
-        """Where a source connector keeps its offsets; started by whoever uses it."""
+        """Where a source connector keeps its offsets; started by whoever uses it.
+
+        What is written in a transaction goes to one cluster: with its records to another one, offsets go there too, to
+        a topic that is called as the worker's if the connector names none.
+        """
         topic = (config.get("offsets.storage.topic") or "").strip()
         settings = self._settings
+        if settings.exactly_once and not topic:
+            topic = settings["offset.storage.topic"]
         if not topic or not settings.distributed:
             return ConnectorOffsets(self._offsets)
         clients = Clients(

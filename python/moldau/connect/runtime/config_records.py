@@ -90,7 +90,10 @@ class ConfigState:
     fenced_counts: dict[str, int] = field(default_factory=dict)
     pending_fencing: set[str] = field(default_factory=set)
     generations: dict[str, int] = field(default_factory=dict)
-    """How many sets of task configurations were applied; a task that was started with an older one is a zombie."""
+    """How many sets of task configurations were applied; a task that was started with an older one is a zombie.
+
+    They go on when a connector is deleted: the tasks of another one with its name are not to be taken for its own.
+    """
     session_key: SessionKey | None = None
     _deferred: dict[str, dict[int, Config]] = field(default_factory=dict)
 
@@ -156,7 +159,7 @@ class ConfigState:
         self.connectors.pop(name, None)
         for each in [task for task in self.tasks if task.connector == name]:
             del self.tasks[each]
-        for gone in (self.task_counts, self.target_states, self.applied, self._deferred, self.generations):
+        for gone in (self.task_counts, self.target_states, self.applied, self._deferred):
             gone.pop(name, None)
         self.inconsistent.discard(name)
 

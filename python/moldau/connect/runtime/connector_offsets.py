@@ -31,60 +31,60 @@ class ConnectorOffsets:
 
     def __init__(self, workers: OffsetStore, own: TopicOffsetStore | None = None) -> None:
         self._workers = workers
-        self._own = own
+        self.own = own
         self._started = False
 
     def start(self) -> None:
         """Read what there is. Raises ConfigError, ConnectError."""
-        if self._own is not None and not self._started:
-            self._own.start()
+        if self.own is not None and not self._started:
+            self.own.start()
             self._started = True
 
     def stop(self) -> None:
         """Close what was opened."""
-        if self._own is not None and self._started:
+        if self.own is not None and self._started:
             self._started = False
-            self._own.stop()
+            self.own.stop()
 
     @property
     def topic(self) -> str | None:
         """Where offsets are kept; None if that is no topic."""
-        store = self._own if self._own is not None else self._workers
+        store = self.own if self.own is not None else self._workers
         return store.topic.name if isinstance(store, TopicOffsetStore) else None
 
     def refresh(self, given_up: Callable[[], bool] | None = None) -> None:
         """Return when everything is known that was written until now. Raises ConnectError."""
         self._workers.refresh(given_up)
-        if self._own is not None:
-            self._own.refresh(given_up)
+        if self.own is not None:
+            self.own.refresh(given_up)
 
     def get(self, connector: str, partition: Place) -> Offset | None:
         """The offset of a partition; None if there is none."""
-        if self._own is not None and self._own.state.knows(connector, partition):
-            return self._own.get(connector, partition)
+        if self.own is not None and self.own.state.knows(connector, partition):
+            return self.own.get(connector, partition)
         return self._workers.get(connector, partition)
 
     def all_of(self, connector: str) -> list[tuple[Place, Offset]]:
         """All partitions of a connector that have an offset."""
-        if self._own is None:
+        if self.own is None:
             return self._workers.all_of(connector)
-        state = self._own.state
+        state = self.own.state
         found = {
             canonical(place): (place, offset)
             for place, offset in self._workers.all_of(connector)
             if not state.knows(connector, place)
         }
-        found |= {canonical(place): (place, offset) for place, offset in self._own.all_of(connector)}
+        found |= {canonical(place): (place, offset) for place, offset in self.own.all_of(connector)}
         return list(found.values())
 
     def put(self, connector: str, entries: Iterable[Entry], timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Return when the offsets are kept. Raises ConnectError when it is not known whether they are."""
-        if self._own is None:
+        if self.own is None:
             self._workers.put(connector, entries, timeout_s)
             return
         entries = list(entries)
         self.before(connector, entries, timeout_s)
-        self._own.put(connector, entries, timeout_s)
+        self.own.put(connector, entries, timeout_s)
         self.after(connector, entries, timeout_s)
 
     # The same in three steps, for who writes in a transaction of his own.
@@ -92,19 +92,19 @@ class ConnectorOffsets:
     def before(self, connector: str, entries: Iterable[Entry], timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """What has to be done first. Raises ConnectError: then nothing may be written."""
         gone = [(place, offset) for place, offset in entries if offset is None]
-        if self._own is not None and gone:
+        if self.own is not None and gone:
             self._workers.put(connector, gone, timeout_s)
 
     def records(self, connector: str, entries: Iterable[Entry]) -> list[Pair]:
         """The records to write to `topic`. Raises ConnectError for an offset that is not plain."""
-        store = self._own if self._own is not None else self._workers
+        store = self.own if self.own is not None else self._workers
         assert isinstance(store, TopicOffsetStore), "transactions are for workers whose offsets are in a topic"
         return store.state.records(connector, entries)
 
     def after(self, connector: str, entries: Iterable[Entry], timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """What is done when they are written; it may fail without harm."""
         kept = [(place, offset) for place, offset in entries if offset is not None]
-        if self._own is None or not kept:
+        if self.own is None or not kept:
             return
         try:
             self._workers.put(connector, kept, timeout_s)

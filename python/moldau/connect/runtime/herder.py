@@ -213,7 +213,8 @@ class Herder:
         return [
             name
             for name, raw in self.worker.connector_configs().items()
-            if name not in assigned or state.connectors.get(name) != raw
+            # Another record with the same settings may be another connector, deleted and created in between.
+            if name not in assigned or state.connectors.get(name) is not raw
         ]
 
     def _tasks_to_stop(self, state: ConfigState, assigned: set[TaskId]) -> list[TaskId]:

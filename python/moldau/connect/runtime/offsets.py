@@ -117,6 +117,7 @@ class TopicOffsetStore:
     def __init__(self, topic: TopicSettings, clients: Clients) -> None:
         self.state = OffsetState()
         self.topic = topic
+        self.clients = clients
         self._log = TopicLog(topic, clients, lambda key, value, _offset: self.state.apply(key, value))
 
     def start(self) -> None:

@@ -45,6 +45,10 @@ DELIVERY_POLL_S: Final = 0.1
 QUEUE_FULL_POLL_S: Final = 0.05
 
 
+class LeftToItselfError(ConnectError):
+    """A task that did not end in time finds that nobody waits for what it sends."""
+
+
 @dataclass(slots=True)
 class SourceParts:
     """What a source task is put together from."""
@@ -61,6 +65,7 @@ class SourceParts:
     uses_topic: Callable[[str], None]
     flush_interval_s: float = 60.0
     flush_timeout_s: float = 5.0
+    stop_timeout_s: float = 5.0
     transaction_timeout_ms: int = 60_000
 
 
@@ -96,15 +101,20 @@ class SourceTaskRunner(WorkerTask):
         self._to_bytes = ToBytes(parts.converters, parts.tolerance)
         self._known_topics: set[str] = set()
         self._class_name = java_name(type(parts.task))
+        self._stop_once = threading.Lock()
+        # A `stop` that waits for a `poll` that hangs holds up nobody but itself.
+        self._stopper = threading.Thread(target=self._stop_task, name=f"stop-{task_id}", daemon=True)
 
     def stop(self) -> None:
         """Ask it to end; a poll that listens to `stop` of its task ends at once."""
         super().stop()
         self.parts.tolerance.stop()
         if self.task_started:
-            self._stop_task()
+            self._stopper.start()
 
     def _stop_task(self) -> None:
+        if not self._stop_once.acquire(blocking=False):
+            return
         try:
             self.parts.task.stop()
         except Exception:
@@ -206,7 +216,12 @@ class SourceTaskRunner(WorkerTask):
                 )
                 return
             except BufferError:
+                self._go_on_unless_cancelled()
                 producer.poll(QUEUE_FULL_POLL_S)
+
+    def _go_on_unless_cancelled(self) -> None:
+        if self.cancelled:
+            raise LeftToItselfError(f"task {self.id} was left to itself, and sends nothing any more")
 
     def _tell_committed(self, original: SourceRecord, message: Any) -> None:
         """`message` is what was written, None if the record was left out."""
@@ -221,9 +236,11 @@ class SourceTaskRunner(WorkerTask):
     def close(self) -> None:
         """Close the task's clients and plugins."""
         parts = self.parts
-        if self.task_started and not self.stopping:
-            # It failed: nobody has asked it to stop yet.
+        if self.task_started:
+            # It may have failed, and nobody has asked it to stop yet.
             self._stop_task()
+        if self._stopper.is_alive():
+            self._stopper.join(parts.stop_timeout_s)
         try:
             parts.producer.purge()
             parts.producer.flush(0)
@@ -294,10 +311,16 @@ class WorkerSourceTask(SourceTaskRunner):
     def written(self) -> int:
         return self._submitted.arrived
 
+    def cancel(self) -> None:
+        """Leave it to itself: what is queued is not sent any more, for another one may have its place."""
+        super().cancel()
+        self.parts.producer.purge(blocking=False)
+
     def _begin(self) -> None:
         self._deliveries.start()
 
     def _dispatch(self, original: SourceRecord, outgoing: Outgoing) -> None:
+        self._go_on_unless_cancelled()
         submitted = self._submitted.submit(original.source_partition or {}, original.source_offset)
         try:
             self._produce(outgoing, partial(self._delivered, original, submitted))
@@ -327,6 +350,7 @@ class WorkerSourceTask(SourceTaskRunner):
 
     def _produce_all(self, topic: str, messages: list[dict[str, Any]], report: _Report) -> None:
         while messages:
+            self._go_on_unless_cancelled()
             self.parts.producer.produce_batch(topic, messages, on_delivery=report)
             # Behind the first that found no room, none did.
             messages = [message for message in messages if "_error" in message]
@@ -344,6 +368,7 @@ class WorkerSourceTask(SourceTaskRunner):
         produce = self.parts.producer.produce
         for message in messages:
             while True:
+                self._go_on_unless_cancelled()
                 try:
                     produce(topic, message["value"], message.get("key"), -1, on_delivery=report, headers=headers)
                     break

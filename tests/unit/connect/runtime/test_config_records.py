@@ -102,6 +102,12 @@ def test_each_applied_set_is_a_generation_of_its_own():
 
     assert state.generations["files"] == first + 1
 
+    state.apply("connector-files", None, 20)
+    for key, value in [*connector_records("files", CONFIG), *task_records("files", TASKS)]:
+        state.apply(key, value, 21)
+    # Another connector with the same name: its tasks are not those of the first.
+    assert state.generations["files"] == first + 2
+
 
 def test_a_deleted_connector_takes_its_tasks_and_target_state_with_it():
     state, events = after(

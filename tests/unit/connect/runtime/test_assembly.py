@@ -1,0 +1,61 @@
+"""Where a source connector keeps its offsets."""
+
+from __future__ import annotations
+
+import pytest
+
+from moldau.connect.plugins import Plugins
+from moldau.connect.runtime.assembly import Assembly
+from moldau.connect.runtime.config_provider import ConfigResolver
+from moldau.connect.runtime.connector_offsets import ConnectorOffsets
+from moldau.connect.runtime.offsets import TopicOffsetStore
+from moldau.connect.runtime.settings import WorkerSettings
+
+ELSEWHERE = {
+    "producer.override.bootstrap.servers": "there:9092",
+    "consumer.override.bootstrap.servers": "there:9092",
+    "admin.override.bootstrap.servers": "there:9092",
+}
+
+
+def offsets_for(support: str, config: dict[str, str]) -> tuple[ConnectorOffsets, TopicOffsetStore]:
+    settings = WorkerSettings(
+        {
+            "bootstrap.servers": "here:9092",
+            "offset.storage.topic": "workers",
+            "exactly.once.source.support": support,
+        }
+    )
+    workers = TopicOffsetStore(settings.topic("offset"), settings.own_clients())
+    assembly = Assembly(settings, Plugins(), ConfigResolver({}), workers, lambda _topic, _task: None)
+    return assembly.offsets_for(config), workers
+
+
+def test_with_records_to_another_cluster_offsets_in_their_transactions_go_there_too():
+    offsets, workers = offsets_for("enabled", ELSEWHERE)
+    own = offsets.own
+    assert own is not None
+    assert own.topic.name == workers.topic.name == offsets.topic
+    assert own.clients.producer["bootstrap.servers"] == "there:9092"
+    assert own.clients.consumer["bootstrap.servers"] == "there:9092"
+
+
+@pytest.mark.parametrize(
+    ("support", "config"),
+    [
+        ("enabled", {}),
+        ("disabled", {}),
+        # Without transactions offsets need not be where records are.
+        ("disabled", ELSEWHERE),
+        ("enabled", {"producer.override.bootstrap.servers": "here:9092"}),
+        ("enabled", {"offsets.storage.topic": "workers"}),
+    ],
+)
+def test_the_workers_own_topic_is_enough_where_it_is_the_same(support, config):
+    assert offsets_for(support, config)[0].own is None
+
+
+@pytest.mark.parametrize("support", ["enabled", "disabled"])
+def test_a_topic_of_its_own_goes_before_the_workers(support):
+    offsets, _ = offsets_for(support, {"offsets.storage.topic": "mine"})
+    assert offsets.topic == "mine"

@@ -1,0 +1,128 @@
+"""What a herder makes of configurations, with a worker that only notes what it is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from moldau.connect.runtime.herder import Herder, Stores
+from moldau.connect.runtime.membership import Alone
+from moldau.connect.runtime.names import ConnectorType
+from moldau.connect.runtime.stores import ConfigStore, MemoryStatusStore
+
+WAIT_S = 30.0
+
+
+class NotingWorker:
+    """Runs nothing; a connector that is started says at once that it wants its tasks divided."""
+
+    def __init__(self) -> None:
+        self.settings = SimpleNamespace(distributed=False)
+        self.notes: list[str] = []
+        self.noted = threading.Condition()
+        self._connectors: dict = {}
+        self._tasks: dict = {}
+
+    def note(self, text: str) -> None:
+        with self.noted:
+            self.notes.append(text)
+            self.noted.notify_all()
+
+    def wait_for(self, *texts: str) -> None:
+        with self.noted:
+            assert self.noted.wait_for(lambda: self.notes[-len(texts) :] == list(texts), WAIT_S), self.notes
+
+    def start(self, listener, _gate):
+        self._listener = listener
+
+    def stop(self):
+        pass
+
+    def stop_everything(self):
+        pass
+
+    def fence_producers(self, *_given):
+        pass
+
+    def type_of(self, _config):
+        return ConnectorType.SOURCE
+
+    def has_connector(self, name):
+        return name in self._connectors
+
+    def connector_configs(self):
+        return dict(self._connectors)
+
+    def version_of(self, _name):
+        return None
+
+    version_of_task = version_of
+
+    def start_connector(self, name, raw, _target):
+        self._connectors[name] = raw
+        self.note(f"+{name}")
+        self._listener.on_tasks_wanted(name)
+
+    def set_connector_target(self, name, target):
+        pass
+
+    set_task_target = set_connector_target
+
+    def stop_connectors(self, names):
+        for name in names:
+            del self._connectors[name]
+            self.note(f"-{name}")
+
+    def divide(self, name):
+        return [{"number": "0"}] if name in self._connectors else None
+
+    def has_task(self, task):
+        return task in self._tasks
+
+    def task_generations(self):
+        return dict(self._tasks)
+
+    def start_task(self, task, _raw, _raw_task, _target, generation):
+        self._tasks[task] = generation
+        self.note(f"+{task}")
+
+    def stop_tasks(self, tasks):
+        for task in tasks:
+            del self._tasks[task]
+            self.note(f"-{task}")
+
+
+@pytest.fixture
+def herder() -> Iterator[Herder]:
+    made = Herder(NotingWorker(), Stores(ConfigStore(), MemoryStatusStore()), Alone(), "here:1")
+    made.start()
+    yield made
+    made.stop()
+
+
+def create(herder: Herder) -> None:
+    herder.create_or_replace("files", {"name": "files"}, replace=False)
+
+
+def test_a_connector_that_is_deleted_and_created_in_one_breath_is_another_one(herder):
+    create(herder)
+    herder.worker.wait_for("+files", "+files-0")
+
+    def both():
+        herder.delete("files")
+        create(herder)
+        # As a leader on another machine would have written them by the time that this worker looks.
+        herder.configs.put_tasks("files", [{"number": "0"}])
+
+    herder.do(both)
+    herder.worker.wait_for("-files-0", "-files", "+files", "+files-0")
+
+
+def test_a_connector_that_is_configured_as_it_was_divides_nothing_anew(herder):
+    create(herder)
+    herder.worker.wait_for("+files", "+files-0")
+    herder.create_or_replace("files", {"name": "files"}, replace=True)
+    herder.worker.wait_for("+files-0", "-files", "+files")
