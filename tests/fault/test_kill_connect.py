@@ -32,6 +32,7 @@ settings = WorkerSettings({
     "offset.flush.interval.ms": "100",
     "offset.storage.partitions": "5",
     "session.timeout.ms": "6000",
+    "scheduled.rebalance.max.delay.ms": "1000",
     "key.converter": "org.apache.kafka.connect.storage.StringConverter",
     "value.converter": "org.apache.kafka.connect.storage.StringConverter",
 })

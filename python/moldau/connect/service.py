@@ -86,8 +86,8 @@ class ConnectWorker:
         offsets, configs, statuses = _stores(settings)
         worker = Worker(settings, plugins, ConfigResolver(providers_of(settings.given)), offsets, statuses.put_topic)
         worker_id = advertised(settings, self._http.url)
-        url = f"http://{worker_id}"
-        membership: Membership = GroupMembership(settings, url) if settings.distributed else Alone(url)
+        url = f"http://{worker_id}/"
+        membership: Membership = GroupMembership(settings, url, configs) if settings.distributed else Alone(url)
         herder = Herder(worker, Stores(configs, statuses), membership, worker_id)
         self.api = Api(herder, plugins, settings, _ClusterId(settings))
         self._app = ConnectApp(self.api)

@@ -27,7 +27,11 @@ PARTITIONS = 3
 SOURCE, SINK = "shop-cdc", "lake"
 WORKERS = 2
 DISK_BYTES = 48 << 20
-SESSION = {"session.timeout.ms": "3000", "heartbeat.interval.ms": "500"}
+SESSION = {
+    "session.timeout.ms": "3000",
+    "heartbeat.interval.ms": "500",
+    "scheduled.rebalance.max.delay.ms": "1000",
+}
 TOPICS = {f"{PREFIX}.public.{table}": table for table in TABLES}
 WITHIN_S = 90
 

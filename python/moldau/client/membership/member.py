@@ -99,6 +99,8 @@ class GroupMember:
         self._line: tuple[Address, BrokerConnection] | None = None
         self._waits_long = False
         """Whether the request in flight may take as long as a rebalance."""
+        self._unheard_since: float | None = None
+        """When the coordinator was asked for the first time since it has answered the last time."""
         self._commit_lock = threading.Lock()
         self._commit_line: tuple[Address, BrokerConnection] | None = None
         self._thread = threading.Thread(target=self._run, name=f"{settings.group_id}-member", daemon=True)
@@ -145,6 +147,12 @@ class GroupMember:
         """Whether the next generation is on its way: a commit in the name of this one may be refused."""
         with self._changed:
             return self._machine.is_rebalancing
+
+    @property
+    def unreachable_s(self) -> float:
+        """For how long the coordinator has not answered, 0 if it has: after a session timeout we are no member."""
+        with self._changed:
+            return 0.0 if self._unheard_since is None else time.monotonic() - self._unheard_since
 
     def poll(self, timeout_s: float) -> bool:
         """Take part: call the listener for what has happened and what is wanted, waiting up to `timeout_s` for it.
@@ -340,6 +348,8 @@ class GroupMember:
         """Ask, and tell the machine what came of it."""
         failure: ProtocolError | None = None
         raw: Any = None
+        if not self._waits_long:
+            self._unheard(time.monotonic())
         try:
             raw = self._ask(request)
         except ProtocolError as error:
@@ -353,15 +363,22 @@ class GroupMember:
             if failure is None:
                 answer = answer_of(request, raw)
                 self._machine.answered(request, answer, now)
+                if not isinstance(request, FindCoordinator) and answer.error not in _MOVED:
+                    self._unheard_since = None
                 if answer.error:
                     logger.info("group %s: %s: %s", self.settings.group_id, type(request).__name__, answer.error.name)
             else:
                 _hang_up(self._line)
                 self._line = None
+                self._unheard(now)
                 passes = isinstance(failure, (ConnectionLostError, ForeignAnswerError))
                 logger.info("group %s: %s: %s", self.settings.group_id, type(request).__name__, failure)
                 self._machine.failed(request, failure, now, passes=passes)
             self._changed.notify_all()
+
+    def _unheard(self, now: float) -> None:
+        if self._unheard_since is None:
+            self._unheard_since = now
 
     def _ask(self, request: Request) -> Any:
         if isinstance(request, FindCoordinator):

@@ -151,6 +151,8 @@ class Api:
 
     def check_signature(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Raises RefusedError unless whoever asks has the group's key. A standalone worker has no group, and no key."""
+        if not self._herder.membership.signs:
+            return
         session_keys.check(body, headers, self._herder.configs.snapshot().session_key)
 
     def put_tasks(self, name: str, configs: Sequence[Config]) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote, unquote_to_bytes
 from moldau.connect.errors import ConnectError
 from moldau.connect.rest.api import Api
 from moldau.connect.rest.call import Answer, Call
-from moldau.connect.rest.forwarding import FORWARDED, Asked, answered
+from moldau.connect.rest.forwarding import Asked, answered
 from moldau.connect.rest.routes import ROUTES, Route
 from moldau.connect.runtime.refusals import BadRequestError, RefusedError
 
@@ -88,7 +88,7 @@ class ConnectApp:
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
             call = Call(self._api, variables, query, await _body(receive), headers)
             place = path.decode() + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
-            asked = Asked(scope["method"], place, call.content, FORWARDED in headers or route.between_workers)
+            asked = Asked(scope["method"], place, call.content, _forward(route, call))
             body = await asyncio.get_running_loop().run_in_executor(
                 self._threads, answered, asked, partial(route.handle, call), self._api.refresh
             )
@@ -104,6 +104,13 @@ class ConnectApp:
         if isinstance(body, Answer):
             return body
         return Answer(204) if body is None else Answer(200, body)
+
+
+def _forward(route: Route, call: Call) -> bool | None:
+    """What a worker that passes a request on says about it; None when it is a user who asks."""
+    if route.between_workers:
+        return False
+    return call.flag("forward") if "forward" in call.query else None
 
 
 def _refusal(status: int, message: str) -> Answer:

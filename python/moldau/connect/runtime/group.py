@@ -1,14 +1,15 @@
-"""Several workers share the work: each partition of the offsets topic is a token, and who has it has its share.
+"""Several workers share connectors and tasks as Kafka's workers do, and with them: the `connect` group protocol.
 
-The workers are members of an ordinary consumer group (`group.id`) that "reads" the config topic and the offsets topic.
-Whoever is assigned the one partition of the config topic leads: it alone writes configurations. A connector belongs to
-the worker that has the token `hash(name)`, its tasks to those that have the tokens after it, so that the tasks of one
-connector spread over all workers. The group's assignment is cooperative and sticky: a worker that comes or goes moves
-its share and no other. What is revoked is stopped before the revocation is answered, so nothing runs twice.
+A thread takes part in the group. When the group divides its work anew this worker says what it has and how far it has
+read the configurations; if it leads, it divides (`assignors`). What is revoked is stopped before anything else, and the
+group is told by joining again, so nothing runs twice. What is assigned is begun when the configurations were read up to
+where the leader had read them; a worker that cannot do that in time leaves, and comes back later.
 
-Kafka's workers meet in a group of the protocol type `connect`, which a client over librdkafka cannot speak; the broker
-refuses members of two types in one group, so theirs and ours never run the same connectors at the same time. Why it is
-like this: docs/internals/decisions/0006-tokens-for-connect.md.
+A worker that was thrown out of the group, or that is about to divide anew, goes on with what it has, and says so when
+it joins: others get it only when the leader has given it away. Only when the coordinator has not answered for about as
+long as it takes to be thrown out, everything is stopped.
+
+KIP-415 (incremental cooperative rebalancing), KIP-507 (signed requests between workers).
 """
 
 from __future__ import annotations
@@ -16,50 +17,78 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition, murmur2
-from confluent_kafka.admin import AdminClient as NativeAdminClient
-
-from moldau.client import AdminClient, Consumer
+from moldau.client.membership import Brokers, GroupError, GroupMember, GroupSettings, JoinedMember
+from moldau.client.membership import Membership as Place
+from moldau.client.settings import Role
+from moldau.client.translation import translate
+from moldau.connect.errors import ConnectError
+from moldau.connect.runtime.assignors import Division, IncrementalAssignor, divide_eagerly
 from moldau.connect.runtime.config_records import ConfigState
-from moldau.connect.runtime.membership import Assignment
+from moldau.connect.runtime.group_protocol import (
+    CONFIG_MISMATCH,
+    EAGER,
+    OFFERED,
+    PROTOCOL_TYPE,
+    SESSIONED,
+    Given,
+    WorkerState,
+    read_given,
+    read_state,
+    write_given,
+    write_state,
+)
 from moldau.connect.runtime.names import TaskId
 from moldau.connect.runtime.settings import WorkerSettings
+from moldau.connect.runtime.stores import ConfigStore
+from moldau.connect.runtime.work import NOTHING, Work, configured
 
 logger: Final = logging.getLogger("moldau.connect.group")
 
-POLL_S: Final = 0.25
-ASK_TIMEOUT_S: Final = 5.0
-KNOWN_FOR_S: Final = 1.0
+POLL_S: Final = 1.0
+RETRY_S: Final = 1.0
 
 
-def token_of(subject: str | TaskId, tokens: int) -> int:
-    """The token of a connector or a task: the same in every worker, and another one for each task of a connector."""
-    if isinstance(subject, TaskId):
-        return (int(murmur2(subject.connector.encode(), tokens)) + 1 + subject.task) % tokens
-    return int(murmur2(subject.encode(), tokens))
+class OutOfStepError(ConnectError):
+    """The configurations could not be read up to where the leader has read them."""
 
 
 class GroupMembership:
-    """One member."""
+    """One worker in its group. The listener's methods and everything with an underscore belong to its thread."""
 
-    def __init__(self, settings: WorkerSettings, url: str) -> None:
+    def __init__(self, settings: WorkerSettings, url: str, configs: ConfigStore) -> None:
         """`url` is where the other workers reach this one."""
         self._settings = settings
         self._url = url
-        self._config_topic = str(settings["config.storage.topic"])
-        self._token_topic = str(settings["offset.storage.topic"])
-        self._tokens: set[int] = set()
-        self._token_count = 0
+        self._configs = configs
+        self._offered = OFFERED[settings["connect.protocol"]]
+        self._protocol = self._offered[0]
+        self._assignor = IncrementalAssignor(settings["scheduled.rebalance.max.delay.ms"])
+        self._member: GroupMember | None = None
+        self._last_generation = -1
+        self._given: Given | None = None
+        """What the leader has said last; what this worker brings when it joins again."""
+        self._unresolved: Given | None = None
+        """The same while what it says is not yet done."""
+        self._has = NOTHING
+        self._runs = NOTHING
+        """What of it may run: all but what came with an answer that is not resolved."""
         self._leads = False
-        self._generation = 0
+        self._owners: dict[str | TaskId, str] = {}
+        self._brought = ConfigState()
+        self._divided: Work | None = None
+        """What was configured when the work was divided."""
+        self._asked_to_divide: Work | None = None
+        self._join_again_at: float | None = None
         self._closing = threading.Event()
         self._changed: Callable[[], None] = lambda: None
         self._released: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._take_part, name="connect-group", daemon=True)
-        self._owners: tuple[float, dict[tuple[str, int], str]] = (float("-inf"), {})
+
+    # What the herder asks.
 
     @property
     def leads(self) -> bool:
@@ -69,122 +98,264 @@ class GroupMembership:
     @property
     def leader_url(self) -> str | None:
         """Where the leader is; None when that is not known."""
-        return self._owner(self._config_topic, 0)
+        given = self._given
+        if given is None or (given.leader_url == self._url and not self._leads):
+            return None
+        return given.leader_url
 
     @property
     def generation(self) -> int:
-        """How many assignments there were."""
-        return self._generation
+        """Of the group, when its work was divided last."""
+        return max(0, self._last_generation)
+
+    @property
+    def signs(self) -> bool:
+        """Whether all workers of the group know how to sign."""
+        return self._protocol == SESSIONED
 
     def start(self, changed: Callable[[], None], released: Callable[[], None]) -> None:
         """Join; `released` has to stop what is not assigned any more before it returns."""
         self._changed, self._released = changed, released
-        admin = AdminClient(self._settings.client("admin"))
-        self._token_count = len(admin.list_topics(timeout=ASK_TIMEOUT_S).topics[self._token_topic].partitions)
         self._thread.start()
 
     def stop(self) -> None:
-        """Leave; the others take over at once."""
+        """Leave. What this worker had waits for it, for `scheduled.rebalance.max.delay.ms`."""
         self._closing.set()
+        member = self._member
+        if member is not None:
+            member.wakeup()
         if self._thread.is_alive():
             self._thread.join()
 
     def settle(self, state: ConfigState) -> bool:
-        """Whether there was an assignment; from then on what is assigned is this worker's."""
-        del state
-        return self._generation > 0
+        """Whether there was an assignment. Asks for another one when there is more, or less, to divide than then."""
+        divided, member = self._divided, self._member
+        if divided is None:
+            return False
+        if configured(state) != divided and member is not None and self._unresolved is None:
+            # What the herder saw may be older than the assignment.
+            now = configured(self._configs.snapshot())
+            if now not in (self._divided, self._asked_to_divide):
+                self._asked_to_divide = now
+                member.rejoin("connectors or tasks were added or removed")
+        return True
 
-    def assignment(self, state: ConfigState) -> Assignment:
-        """What the tokens of this worker stand for."""
-        tokens, count = self._tokens, self._token_count
-        connectors = {name for name in state.connectors if token_of(name, count) in tokens}
-        tasks = {task for name in state.connectors for task in state.task_ids(name) if token_of(task, count) in tokens}
-        return Assignment(connectors, tasks)
+    def assignment(self, state: ConfigState) -> Work:
+        """What may run here."""
+        return self._runs & configured(state)
 
     def owner_of(self, subject: str | TaskId) -> str | None:
-        """The URL of the worker that has a connector or a task; None when that is not known."""
-        return self._owner(self._token_topic, token_of(subject, self._token_count))
-
-    def _owner(self, topic: str, partition: int) -> str | None:
-        asked_at, owners = self._owners
-        if time.monotonic() - asked_at > KNOWN_FOR_S:
-            owners = self._look()
-            self._owners = (time.monotonic(), owners)
-        return owners.get((topic, partition))
-
-    def _look(self) -> dict[tuple[str, int], str]:
-        group = self._settings["group.id"]
-        admin: NativeAdminClient = AdminClient(self._settings.client("admin"))
-        try:
-            members = admin.describe_consumer_groups([group], request_timeout=ASK_TIMEOUT_S)[group].result().members
-        except (KafkaException, TimeoutError) as error:
-            logger.info("cannot see who has what: %s", error)
-            return {}
-        return {
-            (each.topic, each.partition): str(member.client_id)
-            for member in members
-            for each in member.assignment.topic_partitions
-        }
+        """The URL of the worker that has a connector or a task. Only the leader knows; the others know the leader."""
+        return self._owners.get(subject) if self._leads else self.leader_url
 
     # The thread.
 
     def _take_part(self) -> None:
+        while not self._closing.is_set():
+            reason = "the worker stops"
+            member = self._member = GroupMember(*self._coordinates(), self)
+            try:
+                self._be_member(member)
+            except OutOfStepError as error:
+                reason = str(error)
+                logger.warning(
+                    "%s: this worker leaves the group %s for worker.unsync.backoff.ms (%g s)",
+                    error,
+                    self._settings["group.id"],
+                    self._settings.seconds("worker.unsync.backoff.ms"),
+                )
+            if self._closing.is_set():
+                member.close(reason)
+                return
+            self._give_up()
+            member.close(reason)
+            self._closing.wait(self._settings.seconds("worker.unsync.backoff.ms"))
+
+    def _coordinates(self) -> tuple[Brokers, GroupSettings]:
         settings = self._settings
-        consumer = Consumer(
-            {
-                "session.timeout.ms": 10_000,
-                "heartbeat.interval.ms": 3_000,
-                **settings.client("consumer"),
-                **{name: settings.given[name] for name in TIMES if name in settings.given},
-                "client.id": self._url,
-                "group.id": settings["group.id"],
-                "enable.auto.commit": False,
-                "partition.assignment.strategy": "cooperative-sticky",
-            }
+        native = translate(Role.CONSUMER, settings.shared_by_clients()).native
+        return Brokers(native), GroupSettings(
+            settings["group.id"],
+            PROTOCOL_TYPE,
+            session_timeout_ms=settings["session.timeout.ms"],
+            rebalance_timeout_ms=settings["rebalance.timeout.ms"],
+            heartbeat_interval_ms=settings["heartbeat.interval.ms"],
         )
-        try:
-            topics = [self._config_topic, self._token_topic]
-            consumer.subscribe(topics, self._on_assign, self._on_revoke, self._on_revoke)
-            while not self._closing.is_set():
-                message = consumer.poll(POLL_S)
-                error = None if message is None else message.error()
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 (its name)
-                    logger.warning("in the group %s: %s", settings["group.id"], error.str())
-        except Exception:
-            logger.exception("this worker takes no part in the group %s any more", settings["group.id"])
-            self._give_away(self._all_mine())
-        finally:
-            consumer.close()
 
-    def _all_mine(self) -> list[TopicPartition]:
-        tokens = [TopicPartition(self._token_topic, each) for each in self._tokens]
-        return [*tokens, *([TopicPartition(self._config_topic, 0)] if self._leads else [])]
+    def _be_member(self, member: GroupMember) -> None:
+        patience_s = self._settings.seconds("session.timeout.ms") - self._settings.seconds("heartbeat.interval.ms")
+        while not self._closing.is_set():
+            try:
+                member.poll(self._wait_s())
+                self._resolve(member)
+            except OutOfStepError:
+                raise
+            except GroupError as error:
+                logger.warning("in the group %s: %s", self._settings["group.id"], error)
+                self._closing.wait(RETRY_S)
+            except Exception:
+                logger.exception("in the group %s; this worker joins again", self._settings["group.id"])
+                self._closing.wait(RETRY_S)
+                member.rejoin("the worker could not do what the group wants")
+            if member.unreachable_s > patience_s and (self._has or self._leads):
+                logger.warning(
+                    "the coordinator of the group %s has not answered for %.1f s: others may soon have what runs here, "
+                    "which is stopped",
+                    self._settings["group.id"],
+                    member.unreachable_s,
+                )
+                self._give_up()
+                member.rejoin("the coordinator was not reached, and everything was stopped")
 
-    def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        consumer.incremental_assign(partitions)
-        # Nothing is read here: the partitions are tokens.
-        consumer.pause(partitions)
-        self._tokens = self._tokens | {each.partition for each in partitions if each.topic == self._token_topic}
-        if any(each.topic == self._config_topic for each in partitions):
-            self._leads = True
-            logger.info("this worker leads")
-        self._generation += 1
-        self._changed()
+    def _wait_s(self) -> float:
+        if self._join_again_at is None:
+            return POLL_S
+        return min(POLL_S, max(0.0, self._join_again_at - time.monotonic()))
 
-    def _on_revoke(self, _consumer: Any, partitions: list[TopicPartition]) -> None:
-        self._give_away(partitions)
-
-    def _give_away(self, partitions: list[TopicPartition]) -> None:
-        if not partitions:
+    def _resolve(self, member: GroupMember) -> None:
+        """Do what the leader has said, as far as the configurations are known."""
+        given = self._unresolved
+        if given is None:
+            if self._join_again_at is not None and time.monotonic() >= self._join_again_at:
+                self._join_again_at = None
+                member.rejoin("the delay of the last rebalance is over")
             return
-        self._tokens = self._tokens - {each.partition for each in partitions if each.topic == self._token_topic}
-        if any(each.topic == self._config_topic for each in partitions):
-            self._leads = False
-            logger.info("this worker does not lead any more")
+        if _offset(self._configs.snapshot()) < given.offset or (given.error and self._leads):
+            self._catch_up(given)
+        state = self._configs.snapshot()
+        if given.error or _offset(state) != given.offset:
+            self._unresolved = None
+            member.rejoin("the group's work was divided by other configurations than this worker has")
+            return
+        self._divided, self._asked_to_divide = configured(state), None
+        self._runs = self._has
+        self._unresolved = None
+        if given.delay_ms > 0:
+            self._join_again_at = time.monotonic() + given.delay_ms / 1000
+        self._changed()
+        if given.revoked:
+            member.rejoin("what was revoked has stopped")
+
+    def _catch_up(self, given: Given) -> None:
+        deadline = time.monotonic() + self._settings.seconds("worker.sync.timeout.ms")
+        self._configs.refresh(lambda: self._closing.is_set() or time.monotonic() > deadline)
+        if _offset(self._configs.snapshot()) < given.offset and not self._closing.is_set():
+            raise OutOfStepError("the configurations were not read within worker.sync.timeout.ms")
+
+    def _give_up(self) -> None:
+        """Stop everything, as one who is in no group."""
+        self._has = self._runs = NOTHING
+        self._given = self._unresolved = self._join_again_at = None
+        self._leads = False
+        # What the others have by now is not known, so nothing is kept back for those who seem to be missing.
+        self._last_generation = -1
+        self._release()
+
+    def _release(self) -> None:
         try:
             self._released()
         except Exception:
-            logger.exception("what was given away could not be stopped in time")
+            logger.exception("what is to be given away could not be stopped in time")
+
+    # What the group asks.
+
+    def protocols(self, reason: str) -> Mapping[str, bytes]:
+        """What this worker has, and how far it has read."""
+        logger.info("the group %s divides its work: %s", self._settings["group.id"], reason or "this worker joins")
+        state = self._brought = self._configs.snapshot()
+        given = self._given
+        kept = NOTHING if self._protocol == EAGER else self._has
+        if given is not None and _offset(state) >= given.offset:
+            # What was deleted is nobody's any more.
+            kept &= configured(state)
+        if kept != self._has:
+            self._has = kept
+            self._runs &= kept
+            self._release()
+        has = None if given is None else replace(given, assigned=kept, revoked=NOTHING)
+        brought = WorkerState(self._url, _offset(state), has)
+        return {protocol: write_state(brought, protocol) for protocol in self._offered}
+
+    def assign(self, protocol: str, members: Sequence[JoinedMember]) -> Mapping[str, bytes]:
+        """Divide connectors and tasks among all workers, ours and Java's."""
+        assert self._member is not None
+        place = self._member.membership
+        states = {each.member_id: read_state(each.metadata) for each in members}
+        newest = max(each.offset for each in states.values())
+        state = self._brought
+        if _offset(state) < newest:
+            state = self._configs.snapshot()
+        answer = Given(0, place.member_id, self._url, max(newest, _offset(state)))
+        if _offset(state) < newest:
+            logger.info("the configurations are known up to %d only, a member knows %d", _offset(state), newest)
+            answers = dict.fromkeys(states, replace(answer, error=CONFIG_MISMATCH))
+        else:
+            division = self._divide(protocol, state, states, place.generation_id)
+            self._owners = {
+                subject: states[member].url for member, work in division.owned.items() for subject in work.subjects
+            }
+            answers = {
+                member: replace(
+                    answer,
+                    assigned=division.assigned[member],
+                    revoked=division.revoked.get(member, NOTHING),
+                    delay_ms=division.delay_ms,
+                )
+                for member in states
+            }
+        return {member: write_given(each, protocol) for member, each in answers.items()}
+
+    def _divide(
+        self, protocol: str, state: ConfigState, states: Mapping[str, WorkerState], generation: int
+    ) -> Division:
+        what = configured(state)
+        if protocol == EAGER:
+            return divide_eagerly(what, states)
+        held = {member: NOTHING if each.has is None else each.has.assigned for member, each in states.items()}
+        return self._assignor.divide(what, held, generation, self._last_generation, time.monotonic() * 1000)
+
+    def assigned(self, membership: Place, assignment: bytes) -> None:
+        """Stop what is revoked; what is new is begun when the configurations are read far enough."""
+        given = read_given(assignment)
+        self._note_protocol(membership.protocol or EAGER)
+        self._last_generation = membership.generation_id
+        self._join_again_at = None
+        gone = self._has - given.assigned if self._protocol == EAGER else given.revoked
+        if gone:
+            self._has -= gone
+            self._runs -= gone
+            self._release()
+        self._has |= given.assigned
+        self._given = self._unresolved = given
+        self._leads = given.leader == membership.member_id
+        logger.info(
+            "generation %d of the group %s, led by %s: comes %s; goes %s; the next rebalance in %d ms",
+            membership.generation_id,
+            self._settings["group.id"],
+            "this worker" if self._leads else given.leader_url,
+            given.assigned,
+            given.revoked,
+            given.delay_ms,
+        )
+
+    def _note_protocol(self, protocol: str) -> None:
+        if self._protocol == SESSIONED != protocol:
+            logger.warning(
+                "a worker of the group %s does not sign what it asks of others: the group speaks %s now, and whoever "
+                "reaches a worker can have tasks written (KIP-507)\nhint: set connect.protocol=sessioned everywhere",
+                self._settings["group.id"],
+                protocol,
+            )
+        self._protocol = protocol
+
+    def lost(self, reason: str) -> None:
+        """This worker is no member any more; it goes on with what it has until somebody else gets it."""
+        logger.warning(
+            "this worker was put out of the group %s and joins again: %s", self._settings["group.id"], reason
+        )
+        self._leads = False
 
 
-TIMES: Final = ("session.timeout.ms", "heartbeat.interval.ms")
+def _offset(state: ConfigState) -> int:
+    """Up to where the configurations are known, as the position of who reads on there; -1 for none."""
+    return state.offset + 1 if state.offset >= 0 else -1

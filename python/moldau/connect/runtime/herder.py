@@ -17,7 +17,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class Herder:
         self._restarts: queue.SimpleQueue[RestartRequest] = queue.SimpleQueue()
         self._removed: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="connect-herder", daemon=True)
-        self._leader = LeaderRequests(lambda: membership.leader_url, lambda: self.configs.snapshot().session_key)
+        self._leader = LeaderRequests(membership, lambda: self.configs.snapshot().session_key)
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="connect-leader")
         self.fencing = Fencing(stores.configs, membership, self._leader, worker.fence_producers)
 
@@ -209,7 +209,7 @@ class Herder:
             self._tasks_wanted.discard(name)
             self._divide(name)
 
-    def _connectors_to_stop(self, state: ConfigState, assigned: set[str]) -> list[str]:
+    def _connectors_to_stop(self, state: ConfigState, assigned: Collection[str]) -> list[str]:
         return [
             name
             for name, raw in self.worker.connector_configs().items()
@@ -217,7 +217,7 @@ class Herder:
             if name not in assigned or state.connectors.get(name) is not raw
         ]
 
-    def _tasks_to_stop(self, state: ConfigState, assigned: set[TaskId]) -> list[TaskId]:
+    def _tasks_to_stop(self, state: ConfigState, assigned: Collection[TaskId]) -> list[TaskId]:
         return [
             task
             for task, generation in self.worker.task_generations().items()
@@ -295,7 +295,7 @@ class Herder:
         """The leader sees that workers have a key to sign with."""
         settings = self.worker.settings
         now_ms = int(time.time() * 1000)
-        if not settings.distributed or not self.membership.leads:
+        if not (settings.distributed and self.membership.leads and self.membership.signs):
             return
         if session_keys.is_due(state.session_key, now_ms, settings["inter.worker.key.ttl.ms"]):
             self.configs.put_session_key(session_keys.new_key(now_ms, os.urandom(session_keys.KEY_BYTES)))

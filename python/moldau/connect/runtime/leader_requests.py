@@ -1,6 +1,6 @@
 """What a worker asks of its leader by itself: to write the tasks of a connector, to shut out its older tasks.
 
-Over the leader's REST interface, signed (KIP-507), as Kafka's workers do.
+Over the leader's REST interface, signed if all workers of the group know how (KIP-507), as Kafka's workers do.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from moldau.connect.errors import ConnectError
 from moldau.connect.runtime.config_records import Config, SessionKey
+from moldau.connect.runtime.membership import Membership
 from moldau.connect.runtime.session_keys import signed
 
 logger: Final = logging.getLogger("moldau.connect.herder")
@@ -31,8 +32,8 @@ class NotNowError(ConnectError):
 class LeaderRequests:
     """Its methods wait, and may be called by any thread but the one on which another worker may wait."""
 
-    def __init__(self, leader_url: Callable[[], str | None], key: Callable[[], SessionKey | None]) -> None:
-        self._leader_url = leader_url
+    def __init__(self, membership: Membership, key: Callable[[], SessionKey | None]) -> None:
+        self._membership = membership
         self._key = key
 
     def put_tasks(self, name: str, configs: Sequence[Config]) -> None:
@@ -44,10 +45,12 @@ class LeaderRequests:
         self._ask("PUT", name, "fence", b"")
 
     def _ask(self, method: str, name: str, what: str, body: bytes) -> None:
-        url, key = self._leader_url(), self._key()
-        if url is None or key is None:
-            raise NotNowError("it is not known which worker leads" if url is None else "there is no session key yet")
-        headers = {"Content-Type": "application/json", **signed(body, key)}
+        url, key, signs = self._membership.leader_url, self._key(), self._membership.signs
+        if url is None:
+            raise NotNowError("it is not known which worker leads")
+        if key is None and signs:
+            raise NotNowError("there is no session key yet")
+        headers = {"Content-Type": "application/json", **(signed(body, key) if key is not None and signs else {})}
         request = urllib.request.Request(  # noqa: S310 (the URL of a worker of the group)
             f"{url.rstrip('/')}/connectors/{quote(name, safe='')}/{what}?forward=false",
             body or None,

@@ -6,23 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from moldau.connect.runtime.config_records import ConfigState
 from moldau.connect.runtime.names import TaskId
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """The connectors and tasks of one worker."""
-
-    connectors: set[str] = field(default_factory=set)
-    tasks: set[TaskId] = field(default_factory=set)
+from moldau.connect.runtime.work import Work, configured
 
 
 class Membership(Protocol):
-    """What the herder asks; by its thread, but `leads`, `leader_url` and `generation`, which anybody may read."""
+    """What the herder asks; by its thread, but the properties, which anybody may read."""
 
     @property
     def leads(self) -> bool: ...
@@ -30,6 +22,10 @@ class Membership(Protocol):
     def leader_url(self) -> str | None: ...
     @property
     def generation(self) -> int: ...
+    @property
+    def signs(self) -> bool:
+        """Whether workers sign what they ask of each other."""
+
     def start(self, changed: Callable[[], None], released: Callable[[], None]) -> None:
         """Take part; `changed` is called when something is assigned, `released` to stop what is not any more."""
 
@@ -37,11 +33,13 @@ class Membership(Protocol):
         """Give everything away, and leave."""
 
     def settle(self, state: ConfigState) -> bool:
-        """Whether the assignment holds; False while who does what is being settled."""
+        """See that what is configured is divided; False before the first time."""
 
-    def assignment(self, state: ConfigState) -> Assignment: ...
+    def assignment(self, state: ConfigState) -> Work:
+        """What this worker has of what is configured."""
+
     def owner_of(self, subject: str | TaskId) -> str | None:
-        """The URL of the worker that has a connector or a task."""
+        """The URL of the worker that has a connector or a task, or else of one that knows."""
 
 
 class Alone:
@@ -65,6 +63,11 @@ class Alone:
         """There is one only."""
         return 0
 
+    @property
+    def signs(self) -> bool:
+        """Nobody asks."""
+        return True
+
     def start(self, changed: Callable[[], None], released: Callable[[], None]) -> None:
         """Nobody to meet."""
 
@@ -75,9 +78,9 @@ class Alone:
         """It always holds."""
         return True
 
-    def assignment(self, state: ConfigState) -> Assignment:
+    def assignment(self, state: ConfigState) -> Work:
         """All connectors, and all tasks of sets that are whole."""
-        return Assignment(set(state.connectors), {task for name in state.connectors for task in state.task_ids(name)})
+        return configured(state)
 
     def owner_of(self, subject: str | TaskId) -> str | None:
         """This worker."""

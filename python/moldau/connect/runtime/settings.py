@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,6 +33,24 @@ class Setting:
 SETTINGS: Final = (
     Setting("bootstrap.servers", "localhost:9092", str, "The cluster."),
     Setting("group.id", "connect-cluster", str, "The workers that share connectors and tasks."),
+    Setting(
+        "connect.protocol",
+        "sessioned",
+        str,
+        "What workers speak with each other: sessioned, compatible (requests are not signed), eager (everything stops "
+        "when work is divided anew). What all workers of a group know is spoken.",
+    ),
+    Setting("session.timeout.ms", "10000", int, "After how long without a heartbeat a worker counts as gone."),
+    Setting("heartbeat.interval.ms", "3000", int, "How often a worker says that it is there."),
+    Setting("rebalance.timeout.ms", "60000", int, "How long a worker may take to stop what it has to give away."),
+    Setting(
+        "scheduled.rebalance.max.delay.ms",
+        "300000",
+        int,
+        "How long the work of a worker that is gone waits for it to come back, before others get it (KIP-415).",
+    ),
+    Setting("worker.sync.timeout.ms", "3000", int, "How long a worker may take to read configurations it has missed."),
+    Setting("worker.unsync.backoff.ms", "300000", int, "How long a worker stays out of the group that could not."),
     Setting("config.storage.topic", "connect-configs", str, "The topic of the configurations; one partition."),
     Setting("config.storage.replication.factor", "3", int, "Its replicas when it is created; at most one per broker."),
     Setting("offset.storage.topic", "connect-offsets", str, "The topic of the source offsets."),
@@ -70,6 +88,7 @@ SETTINGS: Final = (
     Setting("inter.worker.key.ttl.ms", "3600000", int, "After how long the key is replaced with which workers sign."),
 )
 SUPPORT: Final = ("disabled", "preparing", "enabled")
+PROTOCOLS: Final = ("eager", "compatible", "sessioned")
 _BY_NAME: Final = {each.name: each for each in SETTINGS}
 _CLIENT_PREFIXES: Final = ("security.", "sasl.", "ssl.")
 _CLIENT_NAMES: Final = (
@@ -108,11 +127,6 @@ _OPEN_PREFIXES: Final = (
     "inter.worker.",
     "topic.creation.",
     "admin.listeners",
-    "connect.protocol",
-    "session.timeout.ms",
-    "heartbeat.interval.ms",
-    "rebalance.timeout.ms",
-    "scheduled.rebalance.max.delay.ms",
     "send.buffer.bytes",
     "receive.buffer.bytes",
 )
@@ -131,6 +145,8 @@ class WorkerSettings:
                 f"Invalid value {support} for configuration exactly.once.source.support: String must be one of: "
                 f"{', '.join(SUPPORT)}"
             )
+        if not problems:
+            problems += self._judge_membership(support)
         if problems:
             raise ConfigError("; ".join(problems))
         for name in self.given:
@@ -158,6 +174,21 @@ class WorkerSettings:
             value = text.lower() == "true"
         self._values[setting.name] = value
         return None
+
+    def _judge_membership(self, support: Any) -> Iterator[str]:
+        """What is wrong with how the worker takes part in its group."""
+        protocol = str(self._values["connect.protocol"]).lower()
+        self._values["connect.protocol"] = protocol
+        if protocol not in PROTOCOLS:
+            yield f"Invalid value {protocol} for configuration connect.protocol: it is one of {', '.join(PROTOCOLS)}"
+        elif support == "enabled" and protocol != "sessioned":
+            yield (
+                "exactly.once.source.support=enabled needs connect.protocol=sessioned: tasks ask their leader to shut "
+                "out older ones, which has to be signed"
+            )
+        heartbeat_ms, session_ms = self._values["heartbeat.interval.ms"], self._values["session.timeout.ms"]
+        if heartbeat_ms >= session_ms:
+            yield f"heartbeat.interval.ms={heartbeat_ms} has to be less than session.timeout.ms={session_ms}"
 
     def _warn_of(self, name: str) -> None:
         if name in _BY_NAME or name in _CLIENT_NAMES or name.startswith((*_OPEN_PREFIXES, *_CLIENT_PREFIXES)):
@@ -190,18 +221,16 @@ class WorkerSettings:
 
     def client(self, role: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The settings of a client: `role` is producer, consumer or admin."""
+        return {**self.shared_by_clients(), **with_prefix(self.given, f"{role}."), **(overrides or {})}
+
+    def shared_by_clients(self) -> dict[str, Any]:
+        """The settings of all clients, and of the worker's place in its group: where the cluster is, and security."""
         shared = {
             name: value
             for name, value in self.given.items()
             if name in _CLIENT_NAMES or name.startswith(_CLIENT_PREFIXES)
         }
-        return {
-            "bootstrap.servers": self._values["bootstrap.servers"],
-            "log_level": 0,
-            **shared,
-            **with_prefix(self.given, f"{role}."),
-            **(overrides or {}),
-        }
+        return {"bootstrap.servers": self._values["bootstrap.servers"], "log_level": 0, **shared}
 
     def own_clients(self) -> Clients:
         """The clients of the worker's own topics."""

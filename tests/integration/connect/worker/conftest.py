@@ -95,6 +95,7 @@ def settings_for(broker: moldau.Broker, name: str, **more: str) -> WorkerSetting
         "offset.storage.partitions": "3",
         "status.storage.topic": f"{name}-status",
         "offset.flush.interval.ms": "200",
+        "scheduled.rebalance.max.delay.ms": "500",
         "key.converter": "org.apache.kafka.connect.storage.StringConverter",
         "value.converter": "org.apache.kafka.connect.storage.StringConverter",
     }

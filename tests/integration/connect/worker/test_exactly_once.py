@@ -15,6 +15,7 @@ import moldau
 from moldau.client import TopicPartition
 from moldau.connect.errors import ConnectError
 from moldau.connect.runtime.leader_requests import LeaderRequests
+from moldau.connect.runtime.membership import Alone
 from moldau.connect.runtime.session_keys import new_key
 from moldau.connect.service import ConnectThread
 
@@ -297,6 +298,6 @@ def test_only_workers_of_the_group_may_write_tasks_and_shut_out(worker, name):
     for method, what in (("POST", "tasks"), ("PUT", "fence")):
         answer = worker.http.request(method, f"/connectors/{name}/{what}", json=[])
         assert (answer.status_code, answer.json()["message"]) == (400, "Internal request missing required signature")
-    stranger = LeaderRequests(lambda: worker.url, lambda: new_key(0, bytes(32)))
+    stranger = LeaderRequests(Alone(worker.url), lambda: new_key(0, bytes(32)))
     with pytest.raises(ConnectError, match="Internal request contained invalid signature"):
         stranger.fence(name)

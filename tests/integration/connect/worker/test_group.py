@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from tests.integration.connect.worker.conftest import Worker, eventually, settings_for
 
-from moldau.connect.runtime.group import token_of
-from moldau.connect.runtime.names import TaskId
 from moldau.connect.service import ConnectThread
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -91,11 +89,3 @@ def test_a_worker_that_joins_takes_its_share_and_stops_nothing_else(group, name)
 
     group.add()
     eventually(lambda: owners(first, name), lambda found: len(found) == 8 and len(set(found)) == 2)
-
-
-@pytest.mark.parametrize("tokens", [1, 3, 25])
-def test_the_tasks_of_a_connector_have_tokens_in_a_row(tokens):
-    found = [token_of(TaskId("orders", number), tokens) for number in range(tokens)]
-
-    assert sorted(found) == list(range(tokens))
-    assert (token_of("orders", tokens) + 1) % tokens == found[0]

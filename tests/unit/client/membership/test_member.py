@@ -359,3 +359,29 @@ def test_who_was_fenced_is_told_so_before_it_polls(coordinator, member_of):
     with pytest.raises(FencedMemberError, match="i-1"):
         member.poll(PATIENCE_S)
     assert not listener.has("lost")
+
+
+@pytest.mark.parametrize("said", [HANG_UP, SAY_NOTHING, {"error_code": ErrorCode.NOT_COORDINATOR}])
+def test_a_member_knows_for_how_long_the_coordinator_has_not_answered(coordinator, member_of, said):
+    member, _ = settled(member_of, coordinator, request_timeout_ms=50)
+    poll_until(member, lambda: member.unreachable_s == 0)
+    away = threading.Event()
+    away.set()
+    coordinator.instead[HEARTBEAT] = Endless(said, away)
+    poll_until(member, lambda: member.unreachable_s > 0.2)
+    away.clear()
+    poll_until(member, lambda: member.unreachable_s == 0)
+
+
+class Endless:
+    """The same answer for as long as `away` is set."""
+
+    def __init__(self, said, away):
+        self._said = said
+        self._away = away
+
+    def __bool__(self):
+        return self._away.is_set()
+
+    def pop(self, _place):
+        return self._said
