@@ -8,7 +8,7 @@ PROFILE ?= fast
 # The tests mostly wait, so one worker more than there are cores. A file stays with one worker; 1 is without workers.
 PYTEST_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PYTEST := $(PYTHON) -m pytest $(if $(filter-out 0 1,$(PYTEST_WORKERS)),-n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder)
-CARGO_TEST := cargo test --quiet --profile fast --locked -p moldau-avro -p moldau-change -p moldau-log -p moldau-server
+CARGO_TEST := cargo test --quiet --profile fast --locked -p moldau-avro -p moldau-change -p moldau-columns -p moldau-log -p moldau-server
 SITE := NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 

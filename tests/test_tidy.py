@@ -20,6 +20,7 @@ KNOWS_THE_EXTENSION = (
     "python/moldau/server/",
     "python/moldau/testing/",
     "python/moldau/streams/",
+    "python/moldau/client/fetching/",
     "python/moldau/client/serdes/",
     "python/moldau/connect/connectors/postgres/",
     "python/moldau/wire/",

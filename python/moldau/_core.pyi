@@ -1,6 +1,7 @@
 """The compiled heart: logs on disk, sockets, and the requests that never take the GIL.
 
-Only `moldau.server`, `moldau.client.serdes` for Avro and `moldau.connect` for rows of PostgreSQL import this module.
+Only `moldau.server`, `moldau.client.serdes` for Avro, `moldau.client.fetching` and `moldau.streams` for blocks of
+records and `moldau.connect` for rows of PostgreSQL import this module.
 One `Core` is one node, opened in two steps so that the metadata log can say which partitions exist before they are
 loaded:
 
@@ -48,10 +49,13 @@ __all__ = [
     "AvroError",
     "ChangeStream",
     "ChangeTable",
+    "ColumnProgram",
+    "ColumnRun",
     "Core",
     "CoreError",
     "Leases",
     "MessageCodec",
+    "RecordBlock",
     "Request",
     "TopicPattern",
     "decompress",
@@ -113,6 +117,80 @@ class AvroEncoder:
         Raises:
             AvroError: the value is none of the schema's.
         """
+
+@final
+class RecordBlock:
+    """The records that a Fetch answer has for one partition, decoded once; for use by any thread."""
+
+    next_offset: int
+    """The offset to ask for next: behind the last batch, whether anybody may see its records or not."""
+    size_bytes: int
+    """How much memory it takes."""
+
+    def __new__(cls, answer: bytes, offset: int, aborted: Sequence[tuple[int, int]] | None) -> RecordBlock:
+        """Read the batches of `answer`, from the records at `offset` on.
+
+        Args:
+            answer: record batches (message format 2), the last of which may be cut off.
+            offset: what was asked for.
+            aborted: producer and first offset of each aborted transaction, as the answer says; None to see all records.
+
+        Raises:
+            ValueError: a batch is damaged; the offset is in the message.
+        """
+    def __len__(self) -> int: ...
+    def offset(self, place: int) -> int:
+        """The offset of a record by its place in the block.
+
+        Raises:
+            IndexError: there is none.
+        """
+    def records(
+        self, start: int, stop: int
+    ) -> list[tuple[int, int, bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]]:
+        """Records by their place in the block, each as offset, timestamp (ms), key, value, headers."""
+
+@final
+class ColumnProgram:
+    """A topology without state, of expressions over fields of values; compiled once, for use by any thread.
+
+    `moldau.streams.columns` says what the parts of a program are.
+    """
+
+    def __new__(
+        cls,
+        key: str,
+        value: str | Sequence[tuple[str, str, bool, tuple[Any, ...]]],
+        registers: int,
+        nodes: Sequence[tuple[Any, ...]],
+        roots: Sequence[int],
+        outputs: int,
+    ) -> ColumnProgram:
+        """Take the program.
+
+        Raises:
+            ValueError: it names something that there is not.
+        """
+    def run(self, block: RecordBlock, start: int, stop: int) -> ColumnRun:
+        """Take the records from `start` on through the topology, up to `stop` or the first that is unusual."""
+
+@final
+class ColumnRun:
+    """What a `ColumnProgram` made of a run of records."""
+
+    stop: int
+    """The first record that was not taken."""
+    latest_ms: int
+    """The greatest timestamp of those that were, -1 of none."""
+
+    def count(self, output: int) -> int:
+        """How many records go to an output."""
+    def has_headers(self, output: int) -> bool:
+        """Whether any of them has headers."""
+    def records(self, output: int) -> list[tuple[bytes | None, bytes | None, int, Sequence[tuple[str, bytes | None]]]]:
+        """The records for an output, each as key, value, timestamp (ms), headers."""
+    def messages(self, output: int) -> list[dict[str, Any]]:
+        """The same as `produce_batch` of confluent-kafka takes them, without headers."""
 
 @final
 class ChangeTable:

@@ -30,6 +30,19 @@ impl Format {
         }
     }
 
+    /// A finite floating point number of 64 bits.
+    pub fn double(self, number: f64, out: &mut Vec<u8>) {
+        match self {
+            Format::Json => {
+                // msgspec writes no plus in front of an exponent.
+                let mut buffer = zmij::Buffer::new();
+                let written = buffer.format_finite(number).as_bytes();
+                out.extend(written.iter().filter(|letter| **letter != b'+'));
+            }
+            Format::Avro => out.extend_from_slice(&number.to_le_bytes()),
+        }
+    }
+
     /// Text, which must be UTF-8.
     pub fn text(self, text: &[u8], out: &mut Vec<u8>) -> Usual<()> {
         match self {

@@ -86,15 +86,7 @@ fn double(text: &[u8], format: Format, out: &mut Vec<u8>) -> Usual<()> {
     if !number.is_finite() {
         return Err(Unusual);
     }
-    match format {
-        Format::Json => {
-            // msgspec writes no plus in front of an exponent.
-            let mut buffer = zmij::Buffer::new();
-            let written = buffer.format_finite(number).as_bytes();
-            out.extend(written.iter().filter(|letter| **letter != b'+'));
-        }
-        Format::Avro => out.extend_from_slice(&number.to_le_bytes()),
-    }
+    format.double(number, out);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod access;
 mod avro;
 mod change;
 mod cleaner;
+mod columns;
 mod compression;
 mod core;
 mod error;
@@ -38,6 +39,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<avro::AvroEncoder>()?;
     module.add_class::<change::ChangeStream>()?;
     module.add_class::<change::ChangeTable>()?;
+    module.add_class::<columns::ColumnProgram>()?;
+    module.add_class::<columns::ColumnRun>()?;
+    module.add_class::<columns::RecordBlock>()?;
     module.add_class::<core::Core>()?;
     module.add_class::<leases::Leases>()?;
     module.add_class::<message::MessageCodec>()?;

@@ -41,6 +41,7 @@ THREADS: Final[dict[str, Family]] = {
 
 TASKS: Final[dict[str, Family]] = {
     "records": _counter(f"{_TASK}_process_total", "Records that a task has worked on."),
+    "columnar": _counter("moldau_streams_columnar_records_total", "Those of them that were taken through columns."),
     "skipped": _counter("moldau_streams_skipped_records_total", "Records that a handler of exceptions has left out."),
     "buffered": _gauge(f"{_TASK}_active_buffer_records", "Records that wait in the queues of a task."),
     "stream_time": _gauge("moldau_streams_stream_time_ms", "Greatest timestamp that a task has seen, -1 for none."),

@@ -37,7 +37,7 @@ from moldau.streams.dsl.windows import (
     tumbling,
 )
 from moldau.streams.errors import CopartitionError, RecordError, StreamsError, TopologyError
-from moldau.streams.expressions import col, count
+from moldau.streams.expressions import col, count, make
 from moldau.streams.processor import Processor, ProcessorContext, Record, ValueTransformer
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.runtime import KafkaStreams, StreamsConfig
@@ -95,6 +95,7 @@ __all__ = [
     "col",
     "count",
     "hopping",
+    "make",
     "sessions",
     "sliding",
     "tumbling",

@@ -1,7 +1,8 @@
-"""Expressions over the fields of a value: `col.status == "COMPLETED"`, `col.amount.sum()`, `count()`.
+"""Expressions over the fields of a value: `col.status == "COMPLETED"`, `col.amount.sum()`, `make(dict, n=col.amount)`.
 
-An expression is a tree that becomes one Python function when the topology is built; it can stand wherever a callback
-of the value can. Fields are those of an object or of a dict, whichever comes.
+An expression is a tree, and can stand wherever a callback of the value can. It has two executors: here it becomes one
+Python function when the topology is built, and `columns` compiles whole topologies of expressions for `moldau._core`.
+Fields are those of an object or of a dict, whichever comes.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ Number = int | float | str | None
 Access = Callable[[str], str]
 """`access(name)`: the source text that reads a field of `value`."""
 
+Tree = tuple[Any, ...]
+"""`("field", name)`, `("constant", value)`, `("not", tree)`, `("make", kind, ((name, tree), …))`, or one of Python's
+operators and its two sides."""
+
 
 class Expression:
     """A value to be computed of a record's value. Operators make new expressions; nothing is computed by them."""
 
     __hash__ = object.__hash__
 
-    def __init__(self, source: Callable[[Access], str], constants: Mapping[str, Any]) -> None:
-        self._source = source
-        self._constants = constants
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
         self._function: Callable[[Any], Any] | None = None
 
     def __call__(self, value: Any) -> Any:
@@ -37,7 +41,7 @@ class Expression:
     def function(self) -> Callable[[Any], Any]:
         """The expression as one function, compiled once."""
         if self._function is None:
-            of_dict, of_object = self._compiled(_item), self._compiled(_attribute)
+            of_dict, of_object = _compiled(self.tree, _item), _compiled(self.tree, _attribute)
 
             def compute(value: Any) -> Any:
                 return of_dict(value) if type(value) is dict else of_object(value)
@@ -45,19 +49,9 @@ class Expression:
             self._function = compute
         return self._function
 
-    def _compiled(self, access: Access) -> Callable[[Any], Any]:
-        # The source is made of field names that were checked and of constants by name: nothing of the user's is run.
-        made: Callable[[Any], Any] = eval(f"lambda value: {self._source(access)}", dict(self._constants))  # noqa: S307
-        return made
-
     def _with(self, operator: str, other: Any, *, swapped: bool = False) -> Expression:
-        right = other if isinstance(other, Expression) else _constant(other)
-        one, two = (right, self) if swapped else (self, right)
-
-        def source(access: Access) -> str:
-            return f"({one._source(access)} {operator} {two._source(access)})"  # noqa: SLF001
-
-        return Expression(source, {**self._constants, **right._constants})  # noqa: SLF001
+        right = _tree_of(other)
+        return Expression((operator, right, self.tree) if swapped else (operator, self.tree, right))
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
         return self._with("==", other)
@@ -105,10 +99,7 @@ class Expression:
         return self._with("or", other)
 
     def __invert__(self) -> Expression:
-        def source(access: Access) -> str:
-            return f"(not {self._source(access)})"
-
-        return Expression(source, self._constants)
+        return Expression(("not", self.tree))
 
     def __bool__(self) -> bool:
         raise TypeError("an expression has no truth of its own\nhint: `&`, `|` and `~` instead of and, or, not")
@@ -144,12 +135,20 @@ class _Columns:
         return self[name]
 
     def __getitem__(self, name: str) -> Expression:
-        if not name.isidentifier():
-            raise ValueError(f"{name!r} is not the name of a field\nhint: a function can stand here, such as a lambda")
-        return Expression(lambda access: access(name), {})
+        return Expression(("field", _checked(name)))
 
 
 col: Final = _Columns()
+
+
+def make(kind: type, /, **parts: Any) -> Expression:
+    """An object or a dict of expressions and constants: `make(Total, amount=col.amount * 1.2, kind="order")`."""
+    return Expression(("make", kind, tuple((_checked(name), _tree_of(part)) for name, part in parts.items())))
+
+
+def function_of(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """What to call for a callback: of an expression the function that was compiled of it."""
+    return callback.function if isinstance(callback, Expression) else callback
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +189,48 @@ class Aggregates:
         return self.kind(*[merge(getattr(one, name), getattr(other, name)) for name, merge in self._merges])
 
 
+def _checked(name: str) -> str:
+    if not name.isidentifier():
+        raise ValueError(f"{name!r} is not the name of a field\nhint: a function can stand here, such as a lambda")
+    return name
+
+
+def _tree_of(value: Any) -> Tree:
+    return value.tree if isinstance(value, Expression) else ("constant", value)
+
+
+def _compiled(tree: Tree, access: Access) -> Callable[[Any], Any]:
+    constants: dict[str, Any] = {}
+    # The source is made of field names that were checked and of constants by name: nothing of the user's is run.
+    made: Callable[[Any], Any] = eval(f"lambda value: {_source(tree, access, constants)}", constants)  # noqa: S307
+    return made
+
+
+def _source(tree: Tree, access: Access, constants: dict[str, Any]) -> str:
+    what = tree[0]
+    if what == "field":
+        return access(tree[1])
+    if what == "constant":
+        return _named(tree[1], constants)
+    if what == "not":
+        return f"(not {_source(tree[1], access, constants)})"
+    if what == "make":
+        parts = [(name, _source(part, access, constants)) for name, part in tree[2]]
+        as_dict = f"{{{', '.join(f'{name!r}: {part}' for name, part in parts)}}}"
+        if tree[1] is dict:
+            return as_dict
+        if any(iskeyword(name) for name, _ in parts):
+            return f"{_named(tree[1], constants)}(**{as_dict})"
+        return f"{_named(tree[1], constants)}({', '.join(f'{name}={part}' for name, part in parts)})"
+    return f"({_source(tree[1], access, constants)} {what} {_source(tree[2], access, constants)})"
+
+
+def _named(constant: Any, constants: dict[str, Any]) -> str:
+    name = f"constant_{len(constants)}"
+    constants[name] = constant
+    return name
+
+
 def _item(name: str) -> str:
     return f"value[{name!r}]"
 
@@ -197,8 +238,3 @@ def _item(name: str) -> str:
 def _attribute(name: str) -> str:
     # An object that came from elsewhere can have a field whose name is a word of Python, such as `from`.
     return f"getattr(value, {name!r})" if iskeyword(name) else f"value.{name}"
-
-
-def _constant(value: Any) -> Expression:
-    name = f"constant_{id(value)}"
-    return Expression(lambda _: name, {name: value})

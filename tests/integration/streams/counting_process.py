@@ -1,14 +1,14 @@
-"""An application as a process of its own, so that it can be killed: counts per key under exactly-once.
+"""An application as a process of its own, so that it can be killed: counts per key, or columns, under exactly-once.
 
-python -m tests.integration.streams.counting_process BOOTSTRAP SOURCE SINK APPLICATION_ID STATE_DIR in-memory|on-disk \
-    [MORE SETTINGS AS JSON]
+python -m tests.integration.streams.counting_process BOOTSTRAP SOURCE SINK APPLICATION_ID STATE_DIR \
+    in-memory|on-disk|columns [MORE SETTINGS AS JSON]
 """
 
 import json
 import sys
 import threading
 
-from tests.integration.streams.topologies import count_per_key
+from tests.integration.streams.topologies import count_per_key, expressions
 
 from moldau.streams.runtime import KafkaStreams
 
@@ -26,7 +26,8 @@ def main(
         "heartbeat_interval_ms": 500,
         **json.loads(more),
     }
-    with KafkaStreams(count_per_key(source, sink, in_memory=where == "in-memory"), **settings) as app:
+    counting = count_per_key(source, sink, in_memory=where == "in-memory")
+    with KafkaStreams(expressions(source, sink) if where == "columns" else counting, **settings) as app:
         app.wait_until_running()
         print("running", flush=True)
         threading.Event().wait()

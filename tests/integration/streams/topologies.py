@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from moldau.streams.dsl.builder import StreamsBuilder
 from moldau.streams.dsl.options import Materialized
 from moldau.streams.dsl.windows import TimeWindows
+from moldau.streams.expressions import col, make
 from moldau.streams.serdes import Serdes
 from moldau.streams.topology.topology import Topology
 
@@ -77,4 +78,27 @@ def doubled(source: str, sink: str) -> Topology:
     return builder.build()
 
 
-__all__ = ["HOUR_MS", "T0", "Order", "Serdes", "count_per_key", "count_per_value", "doubled", "hourly_revenue"]
+def expressions(source: str, sink: str) -> Topology:
+    """Orders that were paid, smaller and by customer: a topology for columns."""
+    builder = StreamsBuilder()
+    (
+        builder.stream(source, key=str, value=dict)
+        .filter(col.status == "COMPLETED")
+        .select_key(col.customer, key=str)
+        .map_values(make(dict, number=col.number, amount=col.amount * 1.2))
+        .to(sink)
+    )
+    return builder.build()
+
+
+__all__ = [
+    "HOUR_MS",
+    "T0",
+    "Order",
+    "Serdes",
+    "count_per_key",
+    "count_per_value",
+    "doubled",
+    "expressions",
+    "hourly_revenue",
+]

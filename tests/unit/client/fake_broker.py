@@ -14,9 +14,13 @@ SAY_NOTHING = object()
 
 
 class FakeBroker:
-    """`answers(api_key, version, request)` gives the fields of the answer, raw bytes, HANG_UP or SAY_NOTHING."""
+    """`answers(api_key, version, request)` gives the fields of the answer, raw bytes, HANG_UP or SAY_NOTHING.
 
-    def __init__(self, answers, *, versions=None):
+    With `metadata(request)` it has partitions; without it is a broker that nobody reads from.
+    """
+
+    def __init__(self, answers, *, versions=None, metadata=None):
+        self.metadata = metadata
         self.answers = answers
         self.versions = versions or {}
         self.requests = []
@@ -85,6 +89,8 @@ class FakeBroker:
             keys = {**SPOKEN, **known, **self.versions}
             rows = [{"api_key": key, "min_version": low, "max_version": high} for key, (low, high) in keys.items()]
             return {"error_code": 0, "api_keys": rows}
+        if api_key == METADATA and self.metadata is not None:
+            return self.metadata(request)
         if api_key == METADATA:
             return {"brokers": [], "topics": [], "cluster_id": None, "controller_id": 1}
         said = self.answers(api_key, version, request)
@@ -100,7 +106,7 @@ class FakeBroker:
         return place
 
 
-SERVED = (3, 8, 10, 11, 12, 13, 14, 17, 18, 36)
+SERVED = (1, 2, 3, 8, 10, 11, 12, 13, 14, 17, 18, 36)
 
 
 def _exactly(connection, size):

@@ -77,6 +77,12 @@ impl DecodedRecords<'_> {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// The same, to keep; those of a batch that is not compressed are copied.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into_owned()
+    }
 }
 
 impl<'a> IntoIterator for &'a DecodedRecords<'_> {

@@ -13,6 +13,8 @@ Values = Mapping[str, Any]
 Build = Callable[[int], Values]
 """The fields of a request in a version, by kio's names; times in milliseconds."""
 
+FETCH: Final = 1
+LIST_OFFSETS: Final = 2
 METADATA: Final = 3
 OFFSET_COMMIT: Final = 8
 FIND_COORDINATOR: Final = 10
@@ -42,6 +44,9 @@ LIST_TRANSACTIONS: Final = 66
 CONSUMER_GROUP_DESCRIBE: Final = 69
 
 SPOKEN: Final[Mapping[int, tuple[int, int]]] = {
+    # From version 13 on topics are named by their ids.
+    FETCH: (4, 12),
+    LIST_OFFSETS: (1, 7),
     METADATA: (1, 13),
     # From version 10 on topics are named by their ids.
     OFFSET_COMMIT: (2, 9),

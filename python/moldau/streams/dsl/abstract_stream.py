@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
 
 from moldau.streams.dsl.graph import Graph, GraphNode
 from moldau.streams.dsl.old_names import missing
+from moldau.streams.expressions import Expression
 from moldau.streams.operators.contract import Operator, View
 from moldau.streams.serdes import Serde, serde_of
 from moldau.streams.topology.topology import Topology
@@ -61,6 +62,8 @@ def returned_serde(given: Any, function: Any) -> Serde[Any] | None:
         return stated
     if isinstance(function, type):
         return serde_of(function)
+    if isinstance(function, Expression):
+        return serde_of(function.tree[1]) if function.tree[0] == "make" else None
     try:
         kind = get_type_hints(function).get("return")
     except (TypeError, NameError, AttributeError):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from moldau.streams.expressions import function_of
 from moldau.streams.operators.contract import Headers, NodeContext, Process
 
 
@@ -29,7 +30,7 @@ class Filter:
     wanted: bool = True
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
-        predicate, wanted = self.predicate, self.wanted
+        predicate, wanted = function_of(self.predicate), self.wanted
         if self.takes_key and wanted:
 
             def process_kept_pair(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
@@ -79,7 +80,7 @@ class MapValues:
     takes_key: bool
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
-        mapper = self.mapper
+        mapper = function_of(self.mapper)
         if self.takes_key:
 
             def process_pair(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
@@ -101,7 +102,7 @@ class Map:
     takes_key: bool
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
-        mapper = self.mapper
+        mapper = function_of(self.mapper)
         if self.takes_key:
 
             def process_pair(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
@@ -125,7 +126,7 @@ class SelectKey:
     takes_key: bool
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
-        mapper = self.mapper
+        mapper = function_of(self.mapper)
         if self.takes_key:
 
             def process_pair(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
@@ -147,7 +148,7 @@ class FlatMap:
     takes_key: bool
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
-        mapper, takes_key = self.mapper, self.takes_key
+        mapper, takes_key = function_of(self.mapper), self.takes_key
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             for new_key, new_value in mapper(key, value) if takes_key else mapper(value):
@@ -164,7 +165,7 @@ class FlatMapValues:
     takes_key: bool
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
-        mapper, takes_key = self.mapper, self.takes_key
+        mapper, takes_key = function_of(self.mapper), self.takes_key
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             for new_value in mapper(key, value) if takes_key else mapper(value):
@@ -205,7 +206,7 @@ class Branch:
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         children: Mapping[str, Process] = node.children
-        branches = [(predicate, takes_key, children[name]) for predicate, takes_key, name in self.branches]
+        branches = [(function_of(predicate), takes_key, children[name]) for predicate, takes_key, name in self.branches]
         default = None if self.default is None else children[self.default]
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:

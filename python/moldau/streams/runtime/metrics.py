@@ -36,6 +36,7 @@ def _of_task(task: StreamTask) -> dict[str, Any]:
     context = task.context
     return {
         "records": task.processed,
+        "columnar": task.columnar,
         "skipped": task.skipped,
         "buffered": task.buffered,
         "stream_time": context.stream_time,

@@ -1,7 +1,8 @@
 """One membership of a thread in its group, from joining to leaving: read, work, commit, again.
 
-The group is joined by a member of our own, which moves tasks; records are read by librdkafka, of what is assigned by
-hand. A rebalance stops only what it takes away: that is committed and closed, and the group is asked to divide again.
+The group is joined by a member of our own, which moves tasks, and records come from a reader of our own, of what it is
+told to read. A rebalance stops only what it takes away: that is committed and closed, and the group is asked to divide
+again.
 
 Whatever goes wrong with the membership or with a transaction ends the session: its tasks are closed without a commit,
 their state is what it was at the last one, and the thread begins another. So there is one way back for all errors.
@@ -18,15 +19,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import confluent_kafka
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
-    OFFSET_INVALID,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
+from moldau.client.fetching import EARLIEST, LATEST, Fetched, FetchError, RecordReader, Start, fetch_settings
 from moldau.client.membership import (
     Brokers,
     Commit,
@@ -36,24 +31,26 @@ from moldau.client.membership import (
     GroupMember,
     RebalanceInProgressError,
 )
-from moldau.errors import MoldauError
+from moldau.errors import ErrorCode, MoldauError
 from moldau.streams.errors import StreamsError
 from moldau.streams.runtime.collector import LeftOut, RecordCollector
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.layout import TaskId
 from moldau.streams.runtime.offset_metadata import decode, ended, metadata_of
-from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError, is_migration
+from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError
 from moldau.streams.runtime.restorer import Restorer
-from moldau.streams.runtime.stream_task import Message, StreamTask
+from moldau.streams.runtime.stream_task import StreamTask
 from moldau.streams.runtime.subscription import Given
 from moldau.streams.runtime.task_listener import TaskListener, group_settings
 from moldau.streams.runtime.task_manager import TaskManager
-from moldau.streams.topology.nodes import SourceNode
+from moldau.streams.topology.nodes import OffsetReset, SourceNode
 
 logger: Final = logging.getLogger("moldau.streams")
 
 MICRO_BATCH: Final = 2000
+COLUMN_BATCH: Final = 50_000
+"""Of records that are taken through columns, which take less time than the round."""
 _ASK_TIMEOUT_S: Final = 30.0
 _RESTORE_WAIT_S: Final = 0.02
 _TRY_AGAIN_S: Final = 0.05
@@ -96,6 +93,7 @@ class Session:
         )
         self.tasks = TaskManager(environment, self.collector, counts, self._known_end)
         native = settings.consumer(environment.client_id(index, "consumer"))
+        # It reads nothing: it is asked where the group has come to.
         self._consumer = confluent_kafka.Consumer(native)
         self._restorer = Restorer(
             confluent_kafka.Consumer(settings.restore_consumer(environment.client_id(index, "restore-consumer"))),
@@ -103,6 +101,8 @@ class Session:
         )
         self._listener = TaskListener(environment, self.tasks, self._restorer, self._take)
         self._brokers = Brokers(native)
+        self._fetching = fetch_settings(native)
+        self._reader = RecordReader(self._brokers, self._fetching)
         self._group = group_settings(environment, native, index)
         self._member: GroupMember | None = None
         self._resets = _offset_resets(environment)
@@ -150,9 +150,9 @@ class Session:
         while not stopping():
             with self._gate:
                 self._take_part(self._member)
-            messages = self._read(self._member)
+            fetched = self._read(self._member)
             with self._gate:
-                self._work(messages)
+                self._work(fetched)
             if self.is_running != was_running:
                 was_running = self.is_running
                 changed()
@@ -170,16 +170,16 @@ class Session:
         except GroupError as error:
             raise StreamsError(str(error)) from error
 
-    def _read(self, member: GroupMember) -> list[Message]:
+    def _read(self, member: GroupMember) -> list[Fetched]:
         """What is there, without waiting for more; waits only if there is nothing at all."""
-        messages = self._consumer.consume(MICRO_BATCH, 0)
-        if not messages:
-            wait_s = 0.0 if self._restorer.is_busy else self._idle_s(member)
-            first = self._consumer.poll(wait_s)
-            if first is None:
-                return []
-            messages = [first, *self._consumer.consume(MICRO_BATCH - 1, 0)]
-        return messages
+        try:
+            return self._reader.poll(0) or self._reader.poll(0.0 if self._restorer.is_busy else self._idle_s(member))
+        except FetchError as error:
+            hint = "\nhint: an input topic was deleted while the application was running"
+            missing = error.code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            raise StreamsError(f"{error}{hint if missing else ''}") from error
+        except MoldauError as error:
+            raise StreamsError(str(error)) from error
 
     def _idle_s(self, member: GroupMember) -> float:
         wait = self._settings.poll_ms / 1000
@@ -189,11 +189,10 @@ class Session:
             wait = min(wait, max(0.0, self._next_commit - time.monotonic()))
         return wait
 
-    def _work(self, messages: list[Message]) -> None:
+    def _work(self, fetched: list[Fetched]) -> None:
         counts = self._counts
         counts.polls += 1
-        self._judge(messages)
-        self.tasks.distribute(messages)
+        self.tasks.distribute(fetched)
         if self._restorer.has_work:
             self._restore()
         started = time.monotonic()
@@ -219,29 +218,15 @@ class Session:
                 task.note_ends()
             self._purge(ended)
 
-    def _judge(self, messages: list[Message]) -> None:
-        """Raise for events that are errors, and for nothing that passes by itself."""
-        for message in messages:
-            error = message.error()
-            if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its name)
-                continue
-            if error.fatal() or is_migration(error):
-                raise TaskMigratedError(error.str())
-            if error.code() in {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}:
-                raise KafkaException(error)
-            if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise StreamsError(f"{error.str()}\nhint: an input topic was deleted while the application was running")
-            logger.warning("reading: %s", error.str())
-
     def _known_end(self, topic: str, partition: int) -> int:
-        return int(self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1])
+        return self._reader.end_of((topic, partition))
 
     def _restore(self) -> None:
         waiting = self._restorer.waiting_for()
         ready = self._restorer.step(_RESTORE_WAIT_S if waiting and not self.tasks.tasks.keys() - waiting else 0)
         self._counts.restored = self._restorer.records
         if ready:
-            self._consumer.resume([TopicPartition(*place) for place in self._places(ready)])
+            self._reader.resume(self._places(ready))
 
     def _hold_back(self) -> None:
         """Stop reading inputs that have too much waiting, go on with those that do not any more."""
@@ -250,10 +235,10 @@ class Session:
             ready = self._full - full
             self._full, newly = full, full - self._full
             if newly:
-                self._consumer.pause([TopicPartition(*place) for place in newly])
+                self._reader.pause(newly)
             owned = {place for task in self.tasks.tasks for place in self._places({task})}
             if ready & owned:
-                self._consumer.resume([TopicPartition(*place) for place in ready & owned])
+                self._reader.resume(ready & owned)
 
     def _places(self, tasks: set[Any]) -> list[Partition]:
         return [
@@ -380,7 +365,7 @@ class Session:
         if any(self.tasks.tasks[task_id].needs_commit for task_id in gone):
             raise TaskMigratedError("tasks were taken away before they could be committed")
         places = self._places(gone)
-        self._consumer.incremental_unassign([TopicPartition(*place) for place in places])
+        self._reader.unassign(places)
         self._full -= set(places)
         for task_id in gone:
             # Half restored is not restored: what comes back goes on from what is kept on disk.
@@ -403,12 +388,21 @@ class Session:
             self._restorer.add(
                 changelog for changelog in self.tasks.changelogs(task) if changelog.store_name not in followed
             )
-        self._consumer.incremental_assign(started)
-        # A partition that was paused when it went away is so still when it comes back.
-        self._consumer.resume(started)
-        paused = self._places(self._restorer.waiting_for() & set(new))
-        if paused:
-            self._consumer.pause([TopicPartition(*place) for place in paused])
+        self._reader.assign(
+            {
+                place: Start(one.offset, self._reset_of(one.topic), self._run_of(by_place[place]))
+                for one in started
+                for place in [(one.topic, one.partition)]
+            }
+        )
+        self._reader.pause(self._places(self._restorer.waiting_for() & set(new)))
+
+    def _run_of(self, task: StreamTask) -> int:
+        """How many records a task is given at once."""
+        return COLUMN_BATCH if self.tasks.columnar(task.id) else MICRO_BATCH
+
+    def _reset_of(self, topic: str) -> OffsetReset:
+        return self._resets[topic] or self._fetching.reset
 
     def _starting_points(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """The committed offsets, or where the source begins to read when there is none."""
@@ -424,11 +418,10 @@ class Session:
             if one.error is not None:
                 raise KafkaException(one.error)
             if one.offset == OFFSET_INVALID:
-                reset = self._resets[one.topic]
+                reset = self._reset_of(one.topic)
                 if reset == "none":
                     raise MissingOffsetError(f"there is no committed offset of {one.topic}-{one.partition}")
-                if reset is not None:
-                    one.offset = OFFSET_BEGINNING if reset == "earliest" else OFFSET_END
+                one.offset = EARLIEST if reset == "earliest" else LATEST
         return committed
 
     def _patiently(self, call: Callable[[float], None]) -> None:
@@ -453,6 +446,7 @@ class Session:
             if self._member is not None:
                 self._member.close()
             self._restorer.close()
+            self._reader.close()
             self._consumer.close()
 
     def _end_work(self, *, clean: bool) -> None:
@@ -484,9 +478,9 @@ def _may_pass(error: KafkaError) -> bool:
     )
 
 
-def _offset_resets(environment: Environment) -> dict[str, str | None]:
+def _offset_resets(environment: Environment) -> dict[str, OffsetReset | None]:
     """Where each input topic begins for a new application, if its source says so."""
-    resets: dict[str, str | None] = {}
+    resets: dict[str, OffsetReset | None] = {}
     for sub in environment.layout.sub_topologies:
         by_topic = {topic: node for node in sub.nodes if isinstance(node, SourceNode) for topic in node.topics}
         for name, topic in sub.topics.items():

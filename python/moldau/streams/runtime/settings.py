@@ -121,6 +121,12 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _boolean(value: Any) -> bool:
+    if value not in {True, False, "true", "false"}:
+        raise ValueError(f"must be true or false, not {value!r}")
+    return value in {True, "true"}
+
+
 def _servers(value: Any) -> str:
     return _text(plain(value))
 
@@ -143,6 +149,7 @@ _TABLE: Final = {
         _Setting("application.server", _text, ""),
         _Setting("buffered.records.per.partition", _number(1), 1000),
         _Setting("client.id", _text, ""),
+        _Setting("columns.enabled", _boolean, True),
         _Setting("commit.interval.ms", _ms(0)),
         _Setting("deserialization.exception.handler", handler_of, log_and_fail),
         _Setting("emit.interval.ms", _ms(0), EMIT_INTERVAL_MS),
@@ -220,6 +227,8 @@ class StreamsSettings:
     application_server: str
     buffered_records_per_partition: int
     client_id: str
+    columns_enabled: bool
+    """Whether sub-topologies of expressions are compiled."""
     commit_interval_ms: int
     deserialization_exception_handler: Handler
     emit_interval_ms: int

@@ -13,8 +13,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from moldau._core import RecordBlock
+from moldau.client.fetching import Fetched
+from moldau.streams.columns import Columns
 from moldau.streams.context import EMIT_INTERVAL_MS, TaskContext
 from moldau.streams.errors import RecordError, TimestampError, UnwritableError
+from moldau.streams.operators.contract import Headers
 from moldau.streams.operators.record_cache import CacheBudget, RecordCaches
 from moldau.streams.persistent import TaskDatabase
 from moldau.streams.punctuation import PunctuationType
@@ -28,8 +32,8 @@ from moldau.streams.task import Emit, Entry, Feed, Task, negative_timestamp
 from moldau.streams.topology.nodes import SourceNode, StoreSpec
 from moldau.streams.topology.topology import Topology
 
-Message = Any
-"""A record as confluent-kafka gives it; its stub calls every field optional, which holds for events only."""
+Message = tuple[int, int, bytes | None, bytes | None, Headers]
+"""A record as a block gives it: offset, timestamp (ms), key, value, headers."""
 
 logger: Final = logging.getLogger("moldau.streams")
 
@@ -65,6 +69,8 @@ class TaskParts:
     counts_nodes: bool = False
     known_end: Callable[[str, int], int] = lambda *_: -1
     """The end of a partition as the client's last fetch saw it, -1 if it has not yet."""
+    columns: Columns | None = None
+    """The sub-topology compiled, if all of it could be."""
     cache: CacheBudget | None = None
     """How much the thread's record caches may hold; None where every update goes downstream."""
 
@@ -78,6 +84,8 @@ class Input:
         self.entry = entry
         self.extracts = node.timestamp_extractor is not None
         self.records: deque[Message] = deque()
+        self.blocks: deque[Fetched] = deque()
+        """The same as it was fetched, for columns; one of the two is in use."""
         self.time = -1
         """The greatest timestamp that was processed, ms; -1 before the first record."""
         self.position = -1
@@ -146,6 +154,8 @@ class StreamTask:
         """The records that are in work."""
         self._run_of = ""
         self.processed = 0
+        self.columnar = 0
+        """How many of them went through columns."""
         self.record_age_ms: int | None = None
         """How old the latest record was when it had been worked on, ms; None before the first."""
         self.skipped = 0
@@ -158,7 +168,10 @@ class StreamTask:
     @property
     def buffered(self) -> int:
         """How many records wait."""
-        return sum(len(source.records) for source in self.inputs.values())
+        return sum(
+            len(source.records) + sum(part.stop - part.start for part in source.blocks)
+            for source in self.inputs.values()
+        )
 
     def lag(self) -> dict[str, int]:
         """Per input, how many records the last fetch knew of that were not worked on."""
@@ -190,25 +203,42 @@ class StreamTask:
             self.context.closed_windows[store] = max(time, self.context.closed_windows.get(store, time))
 
     def add(self, topic: str, messages: Sequence[Message]) -> None:
-        """Queue records of one input. An offset goes back only when the topic was made anew or is reset."""
+        """Queue records of one input."""
         source = self.inputs[topic]
-        if messages and messages[0].offset() < source.next_offset:
-            logger.warning(
-                "%s-%d goes on at offset %d, before %d: its records are not those that were there before",
-                topic,
-                self.id.partition,
-                messages[0].offset(),
-                source.next_offset,
-            )
         if messages:
+            self._begin_at(source, messages[0][0])
             source.records.extend(messages)
-            source.next_offset = messages[-1].offset() + 1
+            source.next_offset = messages[-1][0] + 1
         source.read_to_the_end = False
         source.idle_since = None
+
+    def _begin_at(self, source: Input, offset: int) -> None:
+        """An offset goes back only when the topic was made anew or is reset."""
+        if offset < source.next_offset:
+            logger.warning(
+                "%s-%d goes on at offset %d, before %d: its records are not those that were there before",
+                source.topic,
+                self.id.partition,
+                offset,
+                source.next_offset,
+            )
 
     def at_end(self, topic: str) -> None:
         """The input has no more records on the cluster."""
         self.inputs[topic].read_to_the_end = True
+
+    def take(self, fetched: Fetched) -> None:
+        """Queue what was fetched of one input."""
+        source, block = self.inputs[fetched.topic], fetched.block
+        if block is not None and fetched.stop > fetched.start:
+            if self._parts.columns is None:
+                self.add(fetched.topic, block.records(fetched.start, fetched.stop))
+            else:
+                self._begin_at(source, block.offset(fetched.start))
+                source.blocks.append(fetched)
+        source.next_offset = fetched.next_offset
+        if fetched.at_end:
+            self.at_end(fetched.topic)
 
     def process(self, now: int) -> int:
         """Work on what is there; returns how many records that were.
@@ -221,12 +251,47 @@ class StreamTask:
             done = len(source.records)
             if done:
                 self._process_run(source, done)
+            if self._parts.columns is not None:
+                done += self._process_blocks(source, self._parts.columns)
         else:
             done = self._process_in_order(now)
         if done:
             self.processed += done
             self.record_age_ms = max(now - self.context.timestamp, 0)
         return done
+
+    def _process_blocks(self, source: Input, columns: Columns) -> int:
+        """Take what was fetched through columns, and what is unusual in it by itself."""
+        done = 0
+        while source.blocks:
+            part = source.blocks.popleft()
+            assert part.block is not None
+            self._dirty = True
+            self._process_block(source, part.block, part.start, part.stop, columns)
+            source.position = part.next_offset
+            done += part.stop - part.start
+        return done
+
+    def _process_block(self, source: Input, block: RecordBlock, start: int, stop: int, columns: Columns) -> None:
+        context, emit = self.context, self._parts.emit
+        context.topic = source.topic
+        unusual = 1
+        while start < stop:
+            run = columns.program.run(block, start, stop)
+            if run.stop > start:
+                for output, topic in enumerate(columns.topics):
+                    for key, value, timestamp, headers in run.records(output):
+                        emit(topic, key, value, timestamp, headers, None, None, None)
+                self.columnar += run.stop - start
+                context.timestamp = run.latest_ms
+                context.stream_time = max(context.stream_time, run.latest_ms)
+                source.time = max(source.time, run.latest_ms)
+                start, unusual = run.stop, 1
+            if start < stop:
+                # Where one record is unusual the next may be, too: they are taken in more and more at once.
+                behind = min(start + unusual, stop)
+                self._process_records(source, block.records(start, behind))
+                start, unusual = behind, unusual * 2
 
     def _process_in_order(self, now: int) -> int:
         done = 0
@@ -264,6 +329,11 @@ class StreamTask:
         records = source.take_first(count)
         self.context.topic = source.topic
         self._dirty = True
+        self._process_records(source, records)
+        # Behind the last record there may be markers, which nobody has to see again.
+        source.position = records[-1][0] + 1 if source.records else source.next_offset
+
+    def _process_records(self, source: Input, records: Sequence[Message]) -> None:
         self._run, self._run_of = records, source.topic
         if source.entry is None:
             self._take_through(records, source.feed)
@@ -271,17 +341,14 @@ class StreamTask:
         else:
             source.time = max(source.time, self._take_straight(records, source.entry))
         self._run = ()
-        source.position = records[-1].offset() + 1
 
     def _take_straight(self, records: Sequence[Message], entry: Entry) -> int:
         """The loop that nearly all records go through; returns their greatest timestamp."""
         context, latest = self.context, -1
         punctuators = context.punctuators
         place, read_key, read_value, forward = entry
-        message: Message
         for message in records:
-            context.offset = message.offset()
-            key, value, timestamp = message.key(), message.value(), message.timestamp()[1]
+            context.offset, timestamp, key, value, headers = message
             try:
                 if key is not None:
                     key = read_key(key)
@@ -298,7 +365,7 @@ class StreamTask:
                 if timestamp > context.stream_time:
                     context.stream_time = timestamp
             try:
-                forward(key, value, timestamp, message.headers() or NO_HEADERS)
+                forward(key, value, timestamp, headers)
             except NOT_OF_THE_RECORD:
                 raise
             except Exception as error:  # noqa: BLE001 (as above)
@@ -310,11 +377,10 @@ class StreamTask:
     def _take_through(self, records: Sequence[Message], feed: Feed) -> None:
         """The same for a source that extracts timestamps."""
         context = self.context
-        message: Message
         for message in records:
-            context.offset = message.offset()
+            context.offset, timestamp, key, value, headers = message
             try:
-                feed(message.key(), message.value(), message.timestamp()[1], message.headers() or NO_HEADERS)
+                feed(key, value, timestamp, headers)
             except NOT_OF_THE_RECORD:
                 raise
             except RecordError as error:
@@ -326,22 +392,15 @@ class StreamTask:
 
     def _failure(self, cause: BaseException, message: Message) -> Failure:
         assert self.context.topic is not None
+        offset, timestamp, key, value, headers = message
         return Failure(
-            cause,
-            str(self.id),
-            self.context.topic,
-            self.id.partition,
-            message.offset(),
-            message.key(),
-            message.value(),
-            message.timestamp()[1],
-            message.headers() or NO_HEADERS,
+            cause, str(self.id), self.context.topic, self.id.partition, offset, key, value, timestamp, headers
         )
 
     def _leave_out(self, error: UnwritableError) -> bool:
         """Whether to go on without what a sink cannot serialise: the handler is shown the record it was made from."""
         run = self._run if self.context.topic == self._run_of else ()
-        message = next((one for one in run if one.offset() == self.context.offset), None)
+        message = next((one for one in run if one[0] == self.context.offset), None)
         if message is None:
             # Of a punctuator, or of a record that was done with before: there is none to show.
             return False
@@ -431,12 +490,12 @@ def _clock_of(node: SourceNode) -> Callable[[Message, int], int]:
     """What time a record has, for the order among inputs: its timestamp, or what the source's extractor says."""
     extract = node.timestamp_extractor
     if extract is None:
-        return lambda message, _: int(message.timestamp()[1])
+        return lambda message, _: message[1]
     read_key = required(node.key, node.name, "key").deserialize
     read_value = required(node.value, node.name, "value").deserialize
 
     def extracted(message: Message, partition_time: int) -> int:
-        key, value, timestamp = message.key(), message.value(), int(message.timestamp()[1])
+        _, timestamp, key, value, _ = message
         try:
             return extract(
                 timestamp,

@@ -14,15 +14,17 @@ from typing import Any, Final
 
 from confluent_kafka import TopicPartition
 
+from moldau.client.fetching import Fetched
+from moldau.streams.columns import Columns, NotColumnarError, compile_columns
 from moldau.streams.operators.record_cache import CacheBudget
 from moldau.streams.persistent import DatabaseInUseError, TaskDatabase, opener
 from moldau.streams.runtime.collector import RecordCollector
 from moldau.streams.runtime.environment import Environment, ThreadCounts
-from moldau.streams.runtime.layout import TaskId
+from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
 from moldau.streams.runtime.offset_metadata import encode
 from moldau.streams.runtime.restorer import Changelog
 from moldau.streams.runtime.settings import DEBUG_METRICS, StreamsSettings
-from moldau.streams.runtime.stream_task import Message, StreamTask, TaskParts
+from moldau.streams.runtime.stream_task import StreamTask, TaskParts
 from moldau.streams.runtime.whereabouts import contained_of
 from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import ChangelogWriter
@@ -65,6 +67,7 @@ class TaskManager:
         self._writers: dict[TaskId, dict[str, ChangelogWriter]] = {}
         self._in_use: dict[TaskId, float] = {}
         """Since when tasks that were given wait for their databases."""
+        self._columns: dict[int, Columns | None] = {}
 
     def take(self, task_id: TaskId) -> StreamTask | None:
         """Have this task from now on: the one whose state was followed, or a new one.
@@ -110,6 +113,7 @@ class TaskManager:
             settings.emit_interval_ms,
             settings.metrics_recording_level == DEBUG_METRICS,
             self._known_end,
+            self._columns_of(sub),
             self._cache,
         )
         try:
@@ -129,6 +133,26 @@ class TaskManager:
             if store in environment.layout.changelogs
         }
         return task
+
+    def _columns_of(self, sub: SubTopologyLayout) -> Columns | None:
+        """A sub-topology compiled, None if its records are taken one by one; what decides that is said once."""
+        if sub.id not in self._columns:
+            settings = self._environment.settings
+            compiled: Columns | None = None
+            try:
+                if not settings.columns_enabled or settings.metrics_recording_level == DEBUG_METRICS:
+                    raise NotColumnarError("columns.enabled is false, or metrics.recording.level counts each record")
+                compiled = compile_columns(sub.nodes)
+            except NotColumnarError as why:
+                logger.info("sub-topology %d takes one record after the other: %s", sub.id, why)
+            else:
+                logger.info("sub-topology %d is compiled for columns", sub.id)
+            self._columns[sub.id] = compiled
+        return self._columns[sub.id]
+
+    def columnar(self, task_id: TaskId) -> bool:
+        """Whether a task takes whole blocks."""
+        return self._columns.get(task_id.sub_topology) is not None
 
     def _open_database(self, task_id: TaskId) -> TaskDatabase | None:
         """The task's database; None while another thread of this process has it, which may take `task.timeout.ms`."""
@@ -190,27 +214,10 @@ class TaskManager:
         task.close()
         self._environment.whereabouts.note(task.id, left)
 
-    def distribute(self, messages: list[Message]) -> None:
+    def distribute(self, fetched: list[Fetched]) -> None:
         """Put records into the queues of their tasks, and note which inputs were read to their end."""
-        by_place: dict[Partition, list[Message]] = {}
-        for message in messages:
-            place = message.topic(), message.partition()
-            if message.error() is not None:
-                task = self._by_place.get(place)
-                if task is not None:
-                    task.add(place[0], by_place.pop(place, ()))
-                    task.at_end(place[0])
-                continue
-            run = by_place.get(place)
-            if run is None:
-                by_place[place] = [message]
-            else:
-                run.append(message)
-        for place, run in by_place.items():
-            task = self._by_place.get(place)
-            # What was fetched before a rebalance may come after it.
-            if task is not None:
-                task.add(place[0], run)
+        for part in fetched:
+            self._by_place[part.topic, part.partition].take(part)
 
     def full_inputs(self) -> set[Partition]:
         """Inputs with more records waiting than may wait: they wait for the task's other inputs."""

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import TopicPartition
 
+from moldau.client.fetching import Fetched
 from moldau.client.membership import CommitRefusedError, FencedMemberError, GroupError, RebalanceInProgressError
 from moldau.errors import ErrorCode
 from moldau.streams import Materialized, StreamsBuilder
@@ -28,10 +29,9 @@ INPUT = ("in", 0)
 
 
 class FakeConsumer:
-    """As librdkafka: what was paused is so until it is resumed, whatever is assigned in between."""
+    """What is asked for offsets, and what reads changelogs."""
 
     def __init__(self, config):
-        self.paused = set()
         self.messages = []
 
     def committed(self, partitions, timeout):
@@ -42,21 +42,50 @@ class FakeConsumer:
 
     incremental_unassign = incremental_assign
 
-    def pause(self, partitions):
-        self.paused |= {(one.topic, one.partition) for one in partitions}
-
-    def resume(self, partitions):
-        self.paused -= {(one.topic, one.partition) for one in partitions}
-
-    def get_watermark_offsets(self, partition, cached):
-        return -1001, -1001
-
     def consume(self, number, timeout):
         taken, self.messages = self.messages, []
         return taken
 
     def close(self):
         pass
+
+
+class FakeReader:
+    """It has nothing to read, and knows what it was told."""
+
+    def __init__(self, brokers, settings):
+        self.paused = set()
+        self.starts = {}
+
+    def assign(self, starts):
+        self.starts.update(starts)
+
+    def unassign(self, places):
+        for place in places:
+            del self.starts[place]
+            self.paused.discard(place)
+
+    def pause(self, places):
+        self.paused |= set(places)
+
+    def resume(self, places):
+        self.paused -= set(places)
+
+    def end_of(self, place):
+        return -1
+
+    def close(self):
+        pass
+
+
+class FakeBlock:
+    """One record."""
+
+    def __init__(self, *record):
+        self.record = record
+
+    def records(self, start, stop):
+        return [self.record]
 
 
 class FakeMember:
@@ -137,6 +166,7 @@ def admin():
 def session(admin, tmp_path, monkeypatch):
     monkeypatch.setattr("confluent_kafka.Consumer", FakeConsumer)
     monkeypatch.setattr("confluent_kafka.Producer", FakeProducer)
+    monkeypatch.setattr("moldau.streams.runtime.session.RecordReader", FakeReader)
     builder = StreamsBuilder()
     builder.stream("in", key=str, value=str).group_by_key().count(Materialized.as_("counts"))
     topology = builder.build()
@@ -171,7 +201,7 @@ def test_a_task_that_is_taken_away_while_it_is_restored_keeps_what_came_so_far(s
     admin.end = 4
     assign(session)
     changelog(session, 0)
-    assert session._consumer.paused == {INPUT}
+    assert session._reader.paused == {INPUT}
     revoke(session)
     database = TaskDatabase(tmp_path / "app" / "0_0" / "rocksdb")
     assert database.position("counts") == 1
@@ -187,7 +217,7 @@ def test_a_partition_that_was_paused_when_it_went_away_is_read_when_it_comes_bac
     admin.end = 1
     assign(session)
     assert session.is_running
-    assert not session._consumer.paused
+    assert not session._reader.paused
 
 
 def test_what_is_taken_away_is_committed_and_the_group_is_asked_to_divide_again(session):
@@ -220,11 +250,11 @@ def test_a_copy_that_is_given_the_task_goes_on_with_what_it_has(session, admin):
     assign(session)
     assert session.tasks.tasks == {TASK: copy}
     assert not session.is_running
-    assert session._consumer.paused == {INPUT}
+    assert session._reader.paused == {INPUT}
     changelog(session, 3, 4)
     assert session.is_running
     assert copy.stores["counts"].get("a")[0] == 4
-    assert not session._consumer.paused
+    assert not session._reader.paused
     assert session._counts.restored == 5
 
 
@@ -274,7 +304,7 @@ def test_what_earlier_runs_left_on_disk_is_known_before_the_first_task(session, 
 def work(session):
     session._next_commit = math.inf
     assign(session)
-    session._work([Record("in", 0, b"k", b"v")])
+    session._work([Fetched("in", 0, FakeBlock(0, 1000, b"k", b"v", ()), 0, 1, 1, at_end=False)])
     assert session.tasks.needs_commit
 
 

@@ -15,30 +15,8 @@ from moldau.streams.runtime.stream_task import StreamTask, TaskParts
 from moldau.streams.state import open_in_memory
 
 
-class Record:
-    """What confluent-kafka gives."""
-
-    def __init__(self, value, timestamp, offset):
-        self._value, self._timestamp, self._offset = value, timestamp, offset
-
-    def key(self):
-        return b"k"
-
-    def value(self):
-        return self._value
-
-    def timestamp(self):
-        return 1, self._timestamp
-
-    def offset(self):
-        return self._offset
-
-    def headers(self):
-        return None
-
-
 def records(*times, start=0):
-    return [Record(str(time).encode(), time, start + index) for index, time in enumerate(times)]
+    return [(start + index, time, b"k", str(time).encode(), ()) for index, time in enumerate(times)]
 
 
 def task_of(topics, *, max_idle_ms=0, extractor=None, handler=log_and_fail, ends=None):

@@ -1,0 +1,436 @@
+//! A topology without state, from the bytes of fetched records to the bytes of those that go out.
+//!
+//! A record goes through the nodes as it does in Python: depth first, children in their order. What it needs of the
+//! value is read into registers once, before. A record that turns out to be unusual leaves nothing behind.
+
+use crate::block::{Block, Row};
+use crate::expression::{Expression, Registers};
+use crate::json::{self, Token};
+use crate::value::Value;
+use crate::write::{self, Kind};
+use crate::{Unusual, Usual};
+
+/// Which bytes a key may be, for all that is done with it is to hand it on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// UTF-8.
+    Text,
+    /// Any.
+    Bytes,
+    /// Eight bytes.
+    Long,
+}
+
+/// What values are.
+#[derive(Debug)]
+pub enum Source {
+    /// Any bytes; they have no fields.
+    Bytes,
+    /// UTF-8; it has no fields either.
+    Text,
+    /// A JSON object, whose fields are in the registers of their numbers.
+    Object(Vec<Field>),
+}
+
+/// A field of a value, by its name.
+#[derive(Debug)]
+pub struct Field {
+    /// As it stands in JSON.
+    pub name: String,
+    /// What it may be.
+    pub kind: FieldKind,
+    /// Whether it may be null.
+    pub nullable: bool,
+    /// What it is when it is not there.
+    pub absent: Absent,
+}
+
+/// What a field may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldKind {
+    /// Whatever JSON says.
+    Any,
+    /// `true` or `false`.
+    Bool,
+    /// A number without a point.
+    Int,
+    /// A number; without a point it is one with it all the same.
+    Float,
+    /// A text.
+    Text,
+}
+
+/// What is done about a field that is not there.
+#[derive(Debug)]
+pub enum Absent {
+    /// Nothing, unless somebody wants it.
+    Missing,
+    /// It has a value of its own.
+    Default(Value<'static>),
+    /// The value cannot be read.
+    Required,
+}
+
+/// A step of a topology, with the nodes behind it by number.
+#[derive(Debug)]
+pub enum Node {
+    /// Hands records on for which an expression is true, or false.
+    Filter {
+        /// What it asks.
+        predicate: Expression,
+        /// Which answer it wants.
+        wanted: bool,
+        /// Who is next.
+        then: Vec<usize>,
+    },
+    /// Computes registers, in their order.
+    Keep {
+        /// Which, and of what.
+        parts: Vec<(usize, Expression)>,
+        /// Who is next.
+        then: Vec<usize>,
+    },
+    /// Hands each record to the first for which its expression is true, else to the default.
+    Branch {
+        /// The expressions, and who is next.
+        branches: Vec<(Expression, usize)>,
+        /// Who gets the others.
+        default: Option<usize>,
+    },
+    /// Hands records on.
+    Pass(Vec<usize>),
+    /// Hands records on that have a key.
+    Keyed {
+        /// The register that it is in; without one it is the record's.
+        register: Option<usize>,
+        /// Who is next.
+        then: Vec<usize>,
+    },
+    /// Writes a record.
+    Sink {
+        /// To which output.
+        output: usize,
+        /// What its key is.
+        key: KeyForm,
+        /// What its value is.
+        value: ValueForm,
+    },
+}
+
+/// What a key that goes out is made of.
+#[derive(Debug)]
+pub enum KeyForm {
+    /// It is the record's.
+    Record,
+    /// A register.
+    Register(usize, Kind),
+}
+
+/// What a value that goes out is made of.
+#[derive(Debug)]
+pub enum ValueForm {
+    /// It is the record's.
+    Record,
+    /// It is the record's, JSON, after it was read.
+    Again,
+    /// A register.
+    Register(usize, Kind),
+    /// An object of registers.
+    Object {
+        /// What stands before each value (`"name":`), and its register.
+        parts: Vec<(Vec<u8>, usize)>,
+        /// Whether it is the record's own value, which may be null.
+        of_record: bool,
+    },
+}
+
+/// A topology that is taken through records; for use by any thread.
+#[derive(Debug)]
+pub struct Program {
+    /// What keys are.
+    pub key: KeyKind,
+    /// What values are.
+    pub source: Source,
+    /// How many registers there are, those of fields first.
+    pub registers: usize,
+    /// All steps; one hands on to steps behind it only.
+    pub nodes: Vec<Node>,
+    /// Who is behind the source.
+    pub roots: Vec<usize>,
+    /// How many outputs there are.
+    pub outputs: usize,
+}
+
+/// Records on their way to one output.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// In the order in which they came.
+    pub records: Vec<OutRecord>,
+    bytes: Vec<u8>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct OutRecord {
+    /// Where in the block the record is that it was made of; time and headers are its own.
+    pub row: usize,
+    key: Option<(usize, usize)>,
+    value: Option<(usize, usize)>,
+}
+
+impl Output {
+    /// A record's key.
+    #[must_use]
+    pub fn key(&self, record: &OutRecord) -> Option<&[u8]> {
+        record.key.map(|(start, end)| &self.bytes[start..end])
+    }
+
+    /// A record's value.
+    #[must_use]
+    pub fn value(&self, record: &OutRecord) -> Option<&[u8]> {
+        record.value.map(|(start, end)| &self.bytes[start..end])
+    }
+
+    /// What `write` appends; None if there is nothing to be written.
+    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Usual<bool>) -> Usual<Option<(usize, usize)>> {
+        let start = self.bytes.len();
+        Ok(write(&mut self.bytes)?.then_some((start, self.bytes.len())))
+    }
+}
+
+/// What became of a run of records.
+#[derive(Debug)]
+pub struct Run {
+    /// The first record that was not taken.
+    pub stop: usize,
+    /// The greatest time of those that were, -1 of none.
+    pub latest_ms: i64,
+    /// What goes out.
+    pub outputs: Vec<Output>,
+}
+
+impl Program {
+    /// Takes the records from `start` on through the nodes, up to `stop` or the first unusual one.
+    pub fn run<B: AsRef<[u8]>>(&self, block: &Block<B>, start: usize, stop: usize) -> Run {
+        let mut state = State {
+            program: self,
+            block,
+            registers: vec![None; self.registers],
+            outputs: (0..self.outputs).map(|_| Output::default()).collect(),
+            expected: 0,
+        };
+        let mut marks = vec![(0, 0); self.outputs];
+        let mut latest_ms = -1;
+        let stop = stop.min(block.rows().len());
+        for at in start..stop {
+            let row = &block.rows()[at];
+            for (mark, output) in marks.iter_mut().zip(&state.outputs) {
+                *mark = (output.records.len(), output.bytes.len());
+            }
+            if state.take(at, row).is_err() {
+                for ((records, bytes), output) in marks.iter().zip(&mut state.outputs) {
+                    output.records.truncate(*records);
+                    output.bytes.truncate(*bytes);
+                }
+                return state.ended(at, latest_ms);
+            }
+            latest_ms = latest_ms.max(row.timestamp_ms);
+        }
+        state.ended(stop.max(start), latest_ms)
+    }
+}
+
+struct State<'a, B> {
+    program: &'a Program,
+    block: &'a Block<B>,
+    registers: Registers<'a>,
+    outputs: Vec<Output>,
+    /// The field that comes next, if values have their fields in the order in which the program names them.
+    expected: usize,
+}
+
+impl<'a, B: AsRef<[u8]>> State<'a, B> {
+    fn ended(self, stop: usize, latest_ms: i64) -> Run {
+        Run {
+            stop,
+            latest_ms,
+            outputs: self.outputs,
+        }
+    }
+
+    fn take(&mut self, at: usize, row: &'a Row) -> Usual<()> {
+        if row.timestamp_ms < 0 {
+            return Err(Unusual);
+        }
+        if let Some(key) = self.block.key(row) {
+            self.check_key(key)?;
+        }
+        self.registers.fill(None);
+        if let Some(value) = self.block.value(row) {
+            self.read(value)?;
+        }
+        let program = self.program;
+        self.all(&program.roots, at, row)
+    }
+
+    fn check_key(&self, key: &[u8]) -> Usual<()> {
+        let fits = match self.program.key {
+            KeyKind::Text => std::str::from_utf8(key).is_ok(),
+            KeyKind::Bytes => true,
+            KeyKind::Long => key.len() == 8,
+        };
+        if fits { Ok(()) } else { Err(Unusual) }
+    }
+
+    fn read(&mut self, value: &'a [u8]) -> Usual<()> {
+        let fields = match &self.program.source {
+            Source::Bytes => return Ok(()),
+            Source::Text => return std::str::from_utf8(value).map(|_| ()).map_err(|_| Unusual),
+            Source::Object(fields) => fields,
+        };
+        self.expected = 0;
+        json::object(value, |name, token| {
+            if let Some(number) = self.field(fields, name) {
+                let register = &mut self.registers[number];
+                if register.is_some() {
+                    // Of two fields of one name the last would count, unless the first cannot be read.
+                    return Err(Unusual);
+                }
+                *register = Some(fields[number].read(token)?);
+            }
+            Ok(())
+        })?;
+        for (field, register) in fields.iter().zip(&mut self.registers) {
+            if register.is_none() {
+                match &field.absent {
+                    Absent::Missing => {}
+                    Absent::Default(value) => *register = Some(value.clone()),
+                    Absent::Required => return Err(Unusual),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, fields: &[Field], name: &str) -> Option<usize> {
+        if fields.get(self.expected).is_some_and(|field| field.name == name) {
+            self.expected += 1;
+            return Some(self.expected - 1);
+        }
+        let found = fields.iter().position(|field| field.name == name);
+        if let Some(number) = found {
+            self.expected = number + 1;
+        }
+        found
+    }
+
+    fn all(&mut self, nodes: &[usize], at: usize, row: &'a Row) -> Usual<()> {
+        nodes.iter().try_for_each(|node| self.go(*node, at, row))
+    }
+
+    fn go(&mut self, node: usize, at: usize, row: &'a Row) -> Usual<()> {
+        let program = self.program;
+        match &program.nodes[node] {
+            Node::Filter {
+                predicate,
+                wanted,
+                then,
+            } => {
+                if predicate.truth(&self.registers)? == *wanted {
+                    self.all(then, at, row)?;
+                }
+            }
+            Node::Keep { parts, then } => {
+                for (register, expression) in parts {
+                    self.registers[*register] = Some(expression.kept(&self.registers)?);
+                }
+                self.all(then, at, row)?;
+            }
+            Node::Branch { branches, default } => {
+                for (predicate, then) in branches {
+                    if predicate.truth(&self.registers)? {
+                        return self.go(*then, at, row);
+                    }
+                }
+                if let Some(then) = default {
+                    self.go(*then, at, row)?;
+                }
+            }
+            Node::Pass(then) => self.all(then, at, row)?,
+            Node::Keyed { register, then } => {
+                let has_key = match register {
+                    None => row.key.is_some(),
+                    Some(number) => *self.registers[*number].as_ref().ok_or(Unusual)? != Value::Null,
+                };
+                if has_key {
+                    self.all(then, at, row)?;
+                }
+            }
+            Node::Sink { output, key, value } => self.write(*output, key, value, at, row)?,
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, output: usize, key: &KeyForm, value: &ValueForm, at: usize, row: &'a Row) -> Usual<()> {
+        let (block, registers) = (self.block, &self.registers);
+        let output = &mut self.outputs[output];
+        let key = output.append(|out| match key {
+            KeyForm::Record => Ok(copied(block.key(row), out)),
+            KeyForm::Register(number, kind) => register(registers, *number, *kind, out),
+        })?;
+        let value = output.append(|out| match value {
+            ValueForm::Record => Ok(copied(block.value(row), out)),
+            ValueForm::Again => match block.value(row) {
+                Some(value) => write::object(value, out).map(|()| true),
+                None => Ok(false),
+            },
+            ValueForm::Register(number, kind) => register(registers, *number, *kind, out),
+            ValueForm::Object { of_record: true, .. } if row.value.is_none() => Ok(false),
+            ValueForm::Object { parts, .. } => object(registers, parts, out),
+        })?;
+        output.records.push(OutRecord { row: at, key, value });
+        Ok(())
+    }
+}
+
+fn copied(bytes: Option<&[u8]>, out: &mut Vec<u8>) -> bool {
+    if let Some(bytes) = bytes {
+        out.extend_from_slice(bytes);
+    }
+    bytes.is_some()
+}
+
+fn register(registers: &Registers<'_>, number: usize, kind: Kind, out: &mut Vec<u8>) -> Usual<bool> {
+    match registers[number].as_ref().ok_or(Unusual)? {
+        Value::Null => Ok(false),
+        value => kind.write(value, out).map(|()| true),
+    }
+}
+
+fn object(registers: &Registers<'_>, parts: &[(Vec<u8>, usize)], out: &mut Vec<u8>) -> Usual<bool> {
+    out.push(b'{');
+    for (index, (name, number)) in parts.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(name);
+        write::json(registers[*number].as_ref().ok_or(Unusual)?, out)?;
+    }
+    out.push(b'}');
+    Ok(true)
+}
+
+impl Field {
+    fn read<'a>(&self, token: Token<'a>) -> Usual<Value<'a>> {
+        match (self.kind, token) {
+            (FieldKind::Any, token) => Value::of(token),
+            (_, Token::Null) if self.nullable => Ok(Value::Null),
+            (FieldKind::Bool, Token::Bool(_))
+            | (FieldKind::Int, Token::Integer(_))
+            | (FieldKind::Float, Token::Decimal(_))
+            | (FieldKind::Text, Token::Text { .. }) => Value::of(token),
+            (FieldKind::Float, Token::Integer(digits)) => Ok(Value::Float(json::integer(digits)? as f64)),
+            _ => Err(Unusual),
+        }
+    }
+}

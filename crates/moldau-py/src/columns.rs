@@ -1,0 +1,456 @@
+//! `RecordBlock`, `ColumnProgram` and `ColumnRun`: records as they are fetched, and topologies of expressions over them.
+
+use std::sync::Arc;
+
+use moldau_columns::block::Row;
+use moldau_columns::expression::{Comparison, Expression};
+use moldau_columns::program::{Absent, Field, FieldKind, KeyForm, KeyKind, Node, Output, Run, Source, ValueForm};
+use moldau_columns::value::{Arithmetic, Value};
+use moldau_columns::write::Kind;
+use moldau_columns::{Block, Program};
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+#[pyclass(module = "moldau._core", frozen)]
+pub struct RecordBlock {
+    block: Arc<Block<PyBackedBytes>>,
+}
+
+#[pymethods]
+impl RecordBlock {
+    #[new]
+    fn new(py: Python<'_>, answer: PyBackedBytes, offset: i64, aborted: Option<Vec<(i64, i64)>>) -> PyResult<Self> {
+        let block = py
+            .detach(|| Block::read(answer, offset, aborted.as_deref()))
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(RecordBlock { block: Arc::new(block) })
+    }
+
+    fn __len__(&self) -> usize {
+        self.block.rows().len()
+    }
+
+    #[getter]
+    fn next_offset(&self) -> i64 {
+        self.block.next_offset()
+    }
+
+    #[getter]
+    fn size_bytes(&self) -> usize {
+        self.block.size_bytes()
+    }
+
+    /// The offset of a record.
+    fn offset(&self, place: usize) -> PyResult<i64> {
+        let row = self.block.rows().get(place);
+        row.map(|row| row.offset)
+            .ok_or_else(|| PyIndexError::new_err(format!("there is no record {place}")))
+    }
+
+    /// Some of the records, each as offset, timestamp, key, value, headers.
+    fn records<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> PyResult<Bound<'py, PyList>> {
+        let rows = self.block.rows();
+        let stop = stop.min(rows.len());
+        let none = PyTuple::empty(py).into_any();
+        PyList::new(
+            py,
+            rows.get(start..stop)
+                .unwrap_or(&[])
+                .iter()
+                .map(|row| record(py, &self.block, row, &none))
+                .collect::<PyResult<Vec<_>>>()?,
+        )
+    }
+}
+
+fn record<'py>(
+    py: Python<'py>,
+    block: &Block<PyBackedBytes>,
+    row: &Row,
+    none: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    (
+        row.offset,
+        row.timestamp_ms,
+        block.key(row).map(|key| PyBytes::new(py, key)),
+        block.value(row).map(|value| PyBytes::new(py, value)),
+        headers(py, block, row, none)?,
+    )
+        .into_pyobject(py)
+}
+
+fn headers<'py>(
+    py: Python<'py>,
+    block: &Block<PyBackedBytes>,
+    row: &Row,
+    none: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if row.headers.is_empty() {
+        return Ok(none.clone());
+    }
+    let told = block
+        .headers(row)
+        .map(|(key, value)| (String::from_utf8_lossy(key), value.map(|value| PyBytes::new(py, value))));
+    Ok(PyList::new(py, told.collect::<Vec<_>>())?.into_any())
+}
+
+#[pyclass(module = "moldau._core", frozen)]
+pub struct ColumnProgram {
+    program: Program,
+}
+
+#[pymethods]
+impl ColumnProgram {
+    #[new]
+    fn new(
+        key: &str,
+        value: &Bound<'_, PyAny>,
+        registers: usize,
+        nodes: Vec<Bound<'_, PyTuple>>,
+        roots: Vec<usize>,
+        outputs: usize,
+    ) -> PyResult<ColumnProgram> {
+        let key = match key {
+            "text" => KeyKind::Text,
+            "bytes" => KeyKind::Bytes,
+            "long" => KeyKind::Long,
+            _ => return Err(unknown("kind of key", key)),
+        };
+        let source = source_of(value)?;
+        let known = Known {
+            registers,
+            nodes: nodes.len(),
+            outputs,
+        };
+        if let Source::Object(fields) = &source
+            && let Some(last) = fields.len().checked_sub(1)
+        {
+            known.register(last)?;
+        }
+        for root in &roots {
+            known.node(*root)?;
+        }
+        let nodes = nodes
+            .iter()
+            .enumerate()
+            .map(|(number, node)| known.node_of(number, node))
+            .collect::<PyResult<_>>()?;
+        Ok(ColumnProgram {
+            program: Program {
+                key,
+                source,
+                registers,
+                nodes,
+                roots,
+                outputs,
+            },
+        })
+    }
+
+    /// Takes records of a block through the topology, from `start` on, up to `stop` or the first unusual one.
+    fn run(&self, py: Python<'_>, block: &RecordBlock, start: usize, stop: usize) -> ColumnRun {
+        let block = Arc::clone(&block.block);
+        let run = py.detach(|| self.program.run(&block, start, stop));
+        ColumnRun { run, block }
+    }
+}
+
+#[pyclass(module = "moldau._core", frozen)]
+pub struct ColumnRun {
+    run: Run,
+    block: Arc<Block<PyBackedBytes>>,
+}
+
+#[pymethods]
+impl ColumnRun {
+    #[getter]
+    fn stop(&self) -> usize {
+        self.run.stop
+    }
+
+    #[getter]
+    fn latest_ms(&self) -> i64 {
+        self.run.latest_ms
+    }
+
+    /// How many records go to an output.
+    fn count(&self, output: usize) -> PyResult<usize> {
+        Ok(self.output(output)?.records.len())
+    }
+
+    /// Whether any record of an output has headers.
+    fn has_headers(&self, output: usize) -> PyResult<bool> {
+        let rows = self.block.rows();
+        Ok(self
+            .output(output)?
+            .records
+            .iter()
+            .any(|record| !rows[record.row].headers.is_empty()))
+    }
+
+    /// The records of an output, each as key, value, timestamp, headers.
+    fn records<'py>(&self, py: Python<'py>, output: usize) -> PyResult<Bound<'py, PyList>> {
+        let output = self.output(output)?;
+        let none = PyTuple::empty(py).into_any();
+        let list = PyList::empty(py);
+        for record in &output.records {
+            let row = &self.block.rows()[record.row];
+            list.append((
+                output.key(record).map(|key| PyBytes::new(py, key)),
+                output.value(record).map(|value| PyBytes::new(py, value)),
+                row.timestamp_ms,
+                headers(py, &self.block, row, &none)?,
+            ))?;
+        }
+        Ok(list)
+    }
+
+    /// The records of an output as confluent-kafka's `produce_batch` takes them, which knows no headers.
+    fn messages<'py>(&self, py: Python<'py>, output: usize) -> PyResult<Bound<'py, PyList>> {
+        let output = self.output(output)?;
+        let list = PyList::empty(py);
+        for record in &output.records {
+            let message = PyDict::new(py);
+            if let Some(key) = output.key(record) {
+                message.set_item(intern!(py, "key"), PyBytes::new(py, key))?;
+            }
+            if let Some(value) = output.value(record) {
+                message.set_item(intern!(py, "value"), PyBytes::new(py, value))?;
+            }
+            message.set_item(intern!(py, "timestamp"), self.block.rows()[record.row].timestamp_ms)?;
+            list.append(message)?;
+        }
+        Ok(list)
+    }
+}
+
+impl ColumnRun {
+    fn output(&self, number: usize) -> PyResult<&Output> {
+        self.run
+            .outputs
+            .get(number)
+            .ok_or_else(|| PyValueError::new_err(format!("there is no output {number}")))
+    }
+}
+
+fn unknown(what: &str, name: &str) -> PyErr {
+    PyValueError::new_err(format!("there is no {what} {name:?} for columns"))
+}
+
+fn source_of(value: &Bound<'_, PyAny>) -> PyResult<Source> {
+    if let Ok(name) = value.extract::<String>() {
+        return match name.as_str() {
+            "bytes" => Ok(Source::Bytes),
+            "text" => Ok(Source::Text),
+            _ => Err(unknown("kind of value", &name)),
+        };
+    }
+    let fields: Vec<Bound<'_, PyTuple>> = value.extract()?;
+    Ok(Source::Object(fields.iter().map(field_of).collect::<PyResult<_>>()?))
+}
+
+fn field_of(field: &Bound<'_, PyTuple>) -> PyResult<Field> {
+    let (name, kind, nullable, absent): (String, String, bool, Bound<'_, PyTuple>) = field.extract()?;
+    let kind = match kind.as_str() {
+        "any" => FieldKind::Any,
+        "bool" => FieldKind::Bool,
+        "int" => FieldKind::Int,
+        "float" => FieldKind::Float,
+        "text" => FieldKind::Text,
+        _ => return Err(unknown("kind of field", &kind)),
+    };
+    let what: String = absent.get_item(0)?.extract()?;
+    let absent = match what.as_str() {
+        "missing" => Absent::Missing,
+        "required" => Absent::Required,
+        "default" => Absent::Default(constant_of(&absent.get_item(1)?)?),
+        _ => return Err(unknown("default", &what)),
+    };
+    Ok(Field {
+        name,
+        kind,
+        nullable,
+        absent,
+    })
+}
+
+fn constant_of(value: &Bound<'_, PyAny>) -> PyResult<Value<'static>> {
+    Ok(if value.is_none() {
+        Value::Null
+    } else if value.is_exact_instance_of::<PyBool>() {
+        Value::Bool(value.extract()?)
+    } else if value.is_exact_instance_of::<PyInt>() {
+        Value::Int(value.extract()?)
+    } else if value.is_exact_instance_of::<PyFloat>() {
+        Value::Float(value.extract()?)
+    } else if value.is_exact_instance_of::<PyString>() {
+        Value::Text(value.extract::<String>()?.into())
+    } else {
+        return Err(unknown("constant", &value.repr()?.to_string()));
+    })
+}
+
+/// How many there are of what parts of a program name by number.
+struct Known {
+    registers: usize,
+    nodes: usize,
+    outputs: usize,
+}
+
+impl Known {
+    fn register(&self, number: usize) -> PyResult<usize> {
+        within("register", number, self.registers)
+    }
+
+    fn node(&self, number: usize) -> PyResult<usize> {
+        within("node", number, self.nodes)
+    }
+
+    /// The nodes behind the node `number`, each of which must come after it: so no record goes round in circles.
+    fn after(&self, number: usize, nodes: &Bound<'_, PyAny>) -> PyResult<Vec<usize>> {
+        let nodes: Vec<usize> = nodes.extract()?;
+        for node in &nodes {
+            self.later(number, *node)?;
+        }
+        Ok(nodes)
+    }
+
+    fn later(&self, number: usize, node: usize) -> PyResult<usize> {
+        if node <= number {
+            return Err(PyValueError::new_err(format!(
+                "node {node} is not behind node {number}"
+            )));
+        }
+        self.node(node)
+    }
+
+    fn node_of(&self, number: usize, node: &Bound<'_, PyTuple>) -> PyResult<Node> {
+        let what: String = node.get_item(0)?.extract()?;
+        Ok(match what.as_str() {
+            "filter" => Node::Filter {
+                predicate: self.expression(&node.get_item(1)?)?,
+                wanted: node.get_item(2)?.extract()?,
+                then: self.after(number, &node.get_item(3)?)?,
+            },
+            "keep" => {
+                let parts: Vec<(usize, Bound<'_, PyAny>)> = node.get_item(1)?.extract()?;
+                Node::Keep {
+                    parts: parts
+                        .iter()
+                        .map(|(place, expression)| Ok((self.register(*place)?, self.expression(expression)?)))
+                        .collect::<PyResult<_>>()?,
+                    then: self.after(number, &node.get_item(2)?)?,
+                }
+            }
+            "branch" => {
+                let branches: Vec<(Bound<'_, PyAny>, usize)> = node.get_item(1)?.extract()?;
+                let default: Option<usize> = node.get_item(2)?.extract()?;
+                Node::Branch {
+                    branches: branches
+                        .iter()
+                        .map(|(expression, then)| Ok((self.expression(expression)?, self.later(number, *then)?)))
+                        .collect::<PyResult<_>>()?,
+                    default: default.map(|then| self.later(number, then)).transpose()?,
+                }
+            }
+            "pass" => Node::Pass(self.after(number, &node.get_item(1)?)?),
+            "keyed" => {
+                let register: Option<usize> = node.get_item(1)?.extract()?;
+                Node::Keyed {
+                    register: register.map(|register| self.register(register)).transpose()?,
+                    then: self.after(number, &node.get_item(2)?)?,
+                }
+            }
+            "sink" => Node::Sink {
+                output: within("output", node.get_item(1)?.extract()?, self.outputs)?,
+                key: self.key_form(&node.get_item(2)?)?,
+                value: self.value_form(&node.get_item(3)?)?,
+            },
+            _ => return Err(unknown("node", &what)),
+        })
+    }
+
+    fn key_form(&self, form: &Bound<'_, PyAny>) -> PyResult<KeyForm> {
+        let what: String = form.get_item(0)?.extract()?;
+        match what.as_str() {
+            "record" => Ok(KeyForm::Record),
+            "register" => {
+                let (number, kind) = self.kept(form)?;
+                Ok(KeyForm::Register(number, kind))
+            }
+            _ => Err(unknown("form of keys", &what)),
+        }
+    }
+
+    fn value_form(&self, form: &Bound<'_, PyAny>) -> PyResult<ValueForm> {
+        let what: String = form.get_item(0)?.extract()?;
+        Ok(match what.as_str() {
+            "record" => ValueForm::Record,
+            "again" => ValueForm::Again,
+            "register" => {
+                let (number, kind) = self.kept(form)?;
+                ValueForm::Register(number, kind)
+            }
+            "object" => {
+                let parts: Vec<(Vec<u8>, usize)> = form.get_item(1)?.extract()?;
+                for (_, number) in &parts {
+                    self.register(*number)?;
+                }
+                ValueForm::Object {
+                    parts,
+                    of_record: form.get_item(2)?.extract()?,
+                }
+            }
+            _ => return Err(unknown("form of values", &what)),
+        })
+    }
+
+    fn kept(&self, form: &Bound<'_, PyAny>) -> PyResult<(usize, Kind)> {
+        let kind: String = form.get_item(2)?.extract()?;
+        let kind = match kind.as_str() {
+            "json" => Kind::Json,
+            "text" => Kind::Text,
+            "long" => Kind::Long,
+            "double" => Kind::Double,
+            "type" => Kind::ByType,
+            _ => return Err(unknown("serde", &kind)),
+        };
+        Ok((self.register(form.get_item(1)?.extract()?)?, kind))
+    }
+
+    fn expression(&self, tree: &Bound<'_, PyAny>) -> PyResult<Expression> {
+        let what: String = tree.get_item(0)?.extract()?;
+        let part = |place: usize| self.expression(&tree.get_item(place)?).map(Box::new);
+        Ok(match what.as_str() {
+            "register" => Expression::Register(self.register(tree.get_item(1)?.extract()?)?),
+            "constant" => Expression::Constant(constant_of(&tree.get_item(1)?)?),
+            "==" => Expression::Equal(part(1)?, part(2)?, true),
+            "!=" => Expression::Equal(part(1)?, part(2)?, false),
+            "<" => Expression::Compare(Comparison::Less, part(1)?, part(2)?),
+            "<=" => Expression::Compare(Comparison::LessOrEqual, part(1)?, part(2)?),
+            ">" => Expression::Compare(Comparison::Greater, part(1)?, part(2)?),
+            ">=" => Expression::Compare(Comparison::GreaterOrEqual, part(1)?, part(2)?),
+            "+" => Expression::Arithmetic(Arithmetic::Add, part(1)?, part(2)?),
+            "-" => Expression::Arithmetic(Arithmetic::Subtract, part(1)?, part(2)?),
+            "*" => Expression::Arithmetic(Arithmetic::Multiply, part(1)?, part(2)?),
+            "/" => Expression::Arithmetic(Arithmetic::Divide, part(1)?, part(2)?),
+            "and" => Expression::And(part(1)?, part(2)?),
+            "or" => Expression::Or(part(1)?, part(2)?),
+            "not" => Expression::Not(part(1)?),
+            _ => return Err(unknown("operator", &what)),
+        })
+    }
+}
+
+fn within(what: &str, number: usize, count: usize) -> PyResult<usize> {
+    if number < count {
+        Ok(number)
+    } else {
+        Err(PyValueError::new_err(format!(
+            "there is no {what} {number}, there are {count}"
+        )))
+    }
+}
