@@ -101,6 +101,7 @@ class JsonConverter(ConverterOfBoth):
 
     def configure(self, configs: Mapping[str, Any], is_key: bool = False) -> None:
         settings = CONFIG.parse(configs)
+        self._part = "key" if is_key else "value"
         self._with_schemas: bool = settings["schemas.enable"]
         self._numeric: bool = settings["decimal.format"].upper() == "NUMERIC"
         self._replace_null: bool = settings["replace.null.with.default"]
@@ -167,7 +168,10 @@ class JsonConverter(ConverterOfBoth):
                 "hint: for plain JSON set schemas.enable=false"
             ) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise DataError(f"a record of {topic} is not JSON: {error}") from error
+            raise DataError(
+                f"the {self._part} of a record of {topic} is not JSON: {error}\n"
+                f"hint: {self._part}.converter=org.apache.kafka.connect.storage.StringConverter reads plain text"
+            ) from error
         known = bytes(envelope.schema)
         reader = self._readers.get(known)
         if reader is None:

@@ -185,6 +185,13 @@ def test_an_envelope_has_schema_and_payload_and_nothing_else(data: bytes):
         converter().to_connect_data("t", data)
 
 
+def test_a_key_in_plain_text_is_refused_as_a_key_with_the_converter_that_reads_it():
+    keys = JsonConverter()
+    keys.configure({}, is_key=True)
+    with pytest.raises(DataError, match=r"the key of a record of orders.*\nhint: key\.converter=.*StringConverter"):
+        keys.to_connect_data("orders", b"customer-1")
+
+
 @pytest.mark.parametrize("data", [b"{", b"nope", b"\xff\xfe", b'{"schema":{"type":"int8"},"payload":}', b""])
 def test_what_is_not_json_is_refused(data: bytes):
     with pytest.raises(DataError, match="not JSON"):
