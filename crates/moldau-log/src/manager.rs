@@ -195,8 +195,22 @@ impl LogManager {
             directory.add_partition();
             directory
         };
-        self.open_counted(directory, spec, durable, now_ms)
+        self.outdate(directory, spec)
+            .and_then(|()| self.open_counted(directory, spec, durable, now_ms))
             .inspect_err(|_| directory.remove_partition())
+    }
+
+    /// A partition is about to be made: what checkpoints tell of an earlier one of this name is not about it. They must
+    /// not say so on disk either, or a crash before they are written next would have it begin where that one did.
+    fn outdate(&self, directory: &Directory, spec: &PartitionSpec) -> Result<(), LogError> {
+        if !directory.is_outdated(&spec.topic_partition) {
+            return Ok(());
+        }
+        directory.forget(&spec.topic_partition);
+        self.checkpoint_directory(directory).map_err(|source| LogError::Storage {
+            path: directory.path().to_owned(),
+            source,
+        })
     }
 
     /// Opens the partition whose folder is in `directory`. Also tells whether it had to be scanned.
@@ -345,6 +359,12 @@ impl LogManager {
         self.logs.read().values().cloned().collect()
     }
 
+    fn partitions_in(&self, directory: &Directory) -> Vec<Arc<PartitionLog>> {
+        let mut logs = self.partitions();
+        logs.retain(|log| log.log_directory() == directory.path());
+        logs
+    }
+
     /// Takes a partition out and renames its folder; the files go later, by [`LogManager::housekeeping`].
     pub fn delete(&self, topic_partition: &TopicPartition, now_ms: i64) -> Result<(), LogError> {
         let _one_at_a_time = self.changing.lock();
@@ -363,12 +383,9 @@ impl LogManager {
             return Ok(());
         };
         directory.remove_partition();
+        directory.forget(topic_partition);
         if directory.health.failure().is_some() {
             return Ok(());
-        }
-        if log.cleaned_to().is_some() {
-            // A topic of the same name must not be taken for compacted.
-            self.checkpoint_cleaned(directory);
         }
         let renamed = directory.path().join(FolderName::deleted(topic_partition));
         let failed = |source| {
@@ -460,9 +477,12 @@ impl LogManager {
     }
 
     fn checkpoint_directory(&self, directory: &Directory) -> io::Result<()> {
-        let logs = self.partitions();
-        let mine = logs.iter().filter(|log| log.log_directory() == directory.path());
-        let open = mine.map(|log| (log.topic_partition().clone(), moving::noted(log)));
+        let open = || {
+            let mine = self.partitions_in(directory);
+            mine.iter()
+                .map(|log| (log.topic_partition().clone(), moving::noted(log)))
+                .collect()
+        };
         directory.write_checkpoints(open, self.config.durable)
     }
 
@@ -477,11 +497,7 @@ impl LogManager {
             log.stop().unwrap_or_else(|error| failed(log, error));
         });
         for directory in self.online() {
-            let mine: Vec<_> = logs
-                .iter()
-                .filter(|log| log.log_directory() == directory.path())
-                .cloned()
-                .collect();
+            let mine = self.partitions_in(directory);
             let synced = self.sync_if_many_are_dirty(directory, &mine);
             load::in_parallel(self.config.recovery_threads, &mine, |log| {
                 log.finish(synced).unwrap_or_else(|error| failed(log, error));

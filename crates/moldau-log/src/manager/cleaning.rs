@@ -155,9 +155,12 @@ impl LogManager {
 
     /// Writes how far the logs of a directory are compacted. What is not written costs a pass that finds little to do.
     pub(super) fn checkpoint_cleaned(&self, directory: &Directory) {
-        let logs = self.partitions();
-        let mine = logs.iter().filter(|log| log.log_directory() == directory.path());
-        let cleaned = mine.map(|log| (log.topic_partition().clone(), log.cleaned_to()));
+        let cleaned = || {
+            let mine = self.partitions_in(directory);
+            mine.iter()
+                .map(|log| (log.topic_partition().clone(), log.cleaned_to()))
+                .collect()
+        };
         if let Err(error) = directory.checkpoint_cleaned(cleaned, self.config.durable)
             && !crate::directory::is_shortage(&error)
         {

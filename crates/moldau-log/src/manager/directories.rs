@@ -38,6 +38,11 @@ pub(super) struct Directory {
     partitions: AtomicUsize,
     /// Hashes of the checkpoints as last written, by file.
     written: Mutex<HashMap<&'static str, u64>>,
+    /// The checkpoints on disk may still tell of these, which are gone: a topic of the same name would take it for its
+    /// own after a crash.
+    outdated: Mutex<HashSet<TopicPartition>>,
+    /// One checkpoint is written at a time: an older one must not come after a newer one.
+    checkpointing: Mutex<()>,
 }
 
 impl Directory {
@@ -50,6 +55,8 @@ impl Directory {
             clean: false,
             partitions: AtomicUsize::new(0),
             written: Mutex::new(HashMap::new()),
+            outdated: Mutex::new(HashSet::new()),
+            checkpointing: Mutex::new(()),
         };
         match directory.take_possession(durable) {
             Ok(true) => {}
@@ -148,25 +155,41 @@ impl Directory {
         self.partitions.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Forgets what was noted about partitions whose folders are not there (any more).
-    pub fn keep_noted(&self, present: &HashSet<&TopicPartition>) {
-        self.unopened.lock().retain(|partition, _| present.contains(partition));
+    /// Forgets what was noted about partitions that should not be here (any more).
+    pub fn keep_noted(&self, wanted: &HashSet<&TopicPartition>) {
+        let mut unopened = self.unopened.lock();
+        let gone = unopened.extract_if(|partition, _| !wanted.contains(partition));
+        self.outdated.lock().extend(gone.map(|(partition, _)| partition));
     }
 
-    /// Forgets what was noted about a partition that was set aside.
+    /// Forgets what was noted about a partition that is not here any more.
     pub fn forget(&self, partition: &TopicPartition) {
         self.unopened.lock().remove(partition);
+        self.outdated.lock().insert(partition.clone());
+    }
+
+    /// Whether a crash now could leave checkpoints that tell of an earlier partition of this name.
+    pub fn is_outdated(&self, partition: &TopicPartition) -> bool {
+        self.unopened.lock().contains_key(partition) || self.outdated.lock().contains(partition)
     }
 
     /// Writes the checkpoints: of the open partitions, and unchanged of those not opened yet. A checkpoint that
     /// would not change is left alone.
     pub fn write_checkpoints(
         &self,
-        open: impl Iterator<Item = (TopicPartition, Checkpointed)>,
+        open: impl FnOnce() -> Vec<(TopicPartition, Checkpointed)>,
         durable: bool,
     ) -> io::Result<()> {
+        let _one_at_a_time = self.checkpointing.lock();
+        let outdated = std::mem::take(&mut *self.outdated.lock());
+        // In this order: one that is opened meanwhile is in both.
         let mut all = self.unopened.lock().clone();
-        all.extend(open);
+        all.extend(open());
+        self.write_all(all, durable)
+            .inspect_err(|_| self.outdated.lock().extend(outdated))
+    }
+
+    fn write_all(&self, all: HashMap<TopicPartition, Checkpointed>, durable: bool) -> io::Result<()> {
         let select = |field: fn(&Checkpointed) -> Offset| -> Vec<_> {
             all.iter()
                 .map(|(partition, noted)| (partition.clone(), field(noted)))
@@ -201,14 +224,15 @@ impl Directory {
     /// The same alone, when one partition was compacted.
     pub fn checkpoint_cleaned(
         &self,
-        open: impl Iterator<Item = (TopicPartition, Option<Offset>)>,
+        open: impl FnOnce() -> Vec<(TopicPartition, Option<Offset>)>,
         durable: bool,
     ) -> io::Result<()> {
+        let _one_at_a_time = self.checkpointing.lock();
         let unopened = self.unopened.lock().clone().into_iter();
         self.write_cleaned(
             unopened
                 .map(|(partition, noted)| (partition, noted.cleaned_to))
-                .chain(open),
+                .chain(open()),
             durable,
         )
     }

@@ -267,6 +267,7 @@ impl LogManager {
         to.opened(at);
         renamed?;
         from.remove_partition();
+        from.forget(at);
         to.add_partition();
         self.moving.moves.lock().remove(at);
         self.moving.done.fetch_add(1, Ordering::Relaxed);

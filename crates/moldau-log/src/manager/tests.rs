@@ -199,6 +199,35 @@ fn a_deleted_partition_is_offline_at_once_and_its_files_go_later() {
 }
 
 #[test]
+fn a_topic_that_is_made_anew_is_not_taken_for_the_older_one_after_a_crash() {
+    let at = TopicPartition::new("orders", 0);
+    for crash_between in [false, true] {
+        let temporary = TemporaryFolder::new();
+        let mut manager = open(&[temporary.path()]).unwrap();
+        let older = manager.create(spec("orders", 0, 1), NOW).unwrap();
+        append(&older, 50);
+        older.flush().unwrap();
+        older.delete_records_before(Offset(20)).unwrap();
+        manager.checkpoint().unwrap();
+        manager.delete(&at, NOW).unwrap();
+        if crash_between {
+            drop(manager);
+            manager = open(&[temporary.path()]).unwrap();
+            manager.load(vec![spec("orders", 0, 2)], NOW, &|_, _| ());
+        }
+        let newer = manager.create(spec("orders", 0, 2), NOW).unwrap();
+        assert_eq!(newer.log_start_offset(), Offset(0), "crash between: {crash_between}");
+        append(&newer, 3);
+        drop((manager, older, newer));
+        let manager = open(&[temporary.path()]).unwrap();
+        manager.load(vec![spec("orders", 0, 2)], NOW, &|_, _| ());
+        let found = manager.get(&at).unwrap();
+        let (start, end) = (found.log_start_offset(), found.log_end_offset());
+        assert_eq!((start, end), (Offset(0), Offset(3)), "crash between: {crash_between}");
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_used_is_offline_and_its_partitions_are_not_made_anew_elsewhere() {
     let (one, two) = (TemporaryFolder::new(), TemporaryFolder::new());
     let specs: Vec<_> = (0..4).map(|partition| spec("orders", partition, 1)).collect();
