@@ -42,8 +42,7 @@ class MarkerWriter:
 
     async def write(self, shell: Shell, marker: TransactionMarker, at: TopicPartition) -> ErrorCode:
         """Write one marker and wait until it is committed; NONE, or why it is not there."""
-        topic = shell.metadata.machine.image.topics.get(at.topic)
-        if topic is None or at.partition not in topic.partitions:
+        if not _exists(shell, at):
             return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         try:
             if at.topic == OFFSETS_TOPIC:
@@ -73,11 +72,16 @@ class MarkerWriter:
             pause_s = min(pause_s * 2, RETRY_MAX_S)
 
 
+def _exists(shell: Shell, at: TopicPartition) -> bool:
+    topic = shell.metadata.machine.image.topics.get(at.topic)
+    return topic is not None and at.partition in topic.partitions
+
+
 def _is_settled(shell: Shell, marker: TransactionMarker, at: TopicPartition, error: ErrorCode) -> bool:
     if error is ErrorCode.NONE:
         return True
-    if error is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION and at.topic not in shell.metadata.machine.image.topics:
-        # The topic was deleted, and the records with it.
+    if error is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION and not _exists(shell, at):
+        # Its topic was deleted, and the records with it. One of the same name may be there, with fewer partitions.
         return True
     if error in NOBODY_WAITS:
         logger.warning("%s-%d refuses %s: %s", at.topic, at.partition, marker, error.name)
