@@ -88,6 +88,8 @@ from moldau.errors import ErrorCode
 
 CLASSIC: Final = "Classic"
 """Kafka's name of this group type in ListGroups."""
+RETRY_MS: Final = 10_000
+"""When offsets of deleted topics that could not be taken back are tried again."""
 
 
 class GroupCoordinator:
@@ -201,7 +203,7 @@ class GroupCoordinator:
             case DeleteGroup():
                 return self._delete_group(turn, request)
             case TopicsDeleted():
-                offset_store.forget_topics(turn, self.offsets, request.topics)
+                self._forget_topics(turn, request)
             case Loaded():
                 self._start(turn)
             case RetentionCheckDue():
@@ -455,7 +457,7 @@ class GroupCoordinator:
         for member_id in group.pending_joins:
             turn.cancel(rebalance.session_key(group, member_id))
         del self.groups[group.group_id]
-        turn.write(GroupRecord(group.group_id, None))
+        turn.take_back(GroupRecord(group.group_id, None))
 
     # Life of the partition
 
@@ -471,7 +473,7 @@ class GroupCoordinator:
         self.consumer_groups.start(turn)
         for group_id, *_ in list(self.offsets.everything()):
             self._know_offset_owner(group_id)
-        self._watch_retention(turn)
+        self._watch_retention(turn, self.settings.offsets_retention_check_interval_ms)
 
     def _restore(self, group_id: str) -> ClassicGroup:
         group = ClassicGroup.from_record(group_id, self._stored[group_id], next(self._rounds))
@@ -479,20 +481,29 @@ class GroupCoordinator:
         return group
 
     def _check_retention(self, turn: Turn) -> None:
+        """What does not fit into one batch comes with the next turn."""
         for group in list(self.groups.values()):
+            if turn.is_full:
+                break
             all_gone = offset_store.expire(turn, self.offsets, group.group_id, group)
             if all_gone and group.is_empty and not group.pending_joins:
                 self._remove(turn, group)
         for consumers in self.consumer_groups.values():
+            if turn.is_full:
+                break
             all_gone = offset_store.expire(turn, self.offsets, consumers.group_id, consumers)
             if all_gone and consumers.is_empty:
-                turn.records.extend(consumers.tombstones())
-        self._watch_retention(turn)
+                for tombstone in consumers.tombstones():
+                    turn.take_back(tombstone)
+        self._watch_retention(turn, 0 if turn.is_full else self.settings.offsets_retention_check_interval_ms)
 
-    def _watch_retention(self, turn: Turn) -> None:
-        turn.schedule(
-            ("retention",), turn.steady_ms + self.settings.offsets_retention_check_interval_ms, RetentionCheckDue()
-        )
+    def _watch_retention(self, turn: Turn, after_ms: int) -> None:
+        turn.schedule(("retention",), turn.steady_ms + after_ms, RetentionCheckDue())
+
+    def _forget_topics(self, turn: Turn, request: TopicsDeleted) -> None:
+        offset_store.forget_topics(turn, self.offsets, request.topics)
+        if turn.is_full:
+            turn.schedule(("deleted", request), turn.steady_ms, request)
 
     def _append_failed(self, turn: Turn, failed: AppendFailed) -> GroupResponse | Parked:
         """Undo what was decided ahead of the log, and say so to those who wait for it."""
@@ -527,6 +538,11 @@ class GroupCoordinator:
                 left = failed.decision.response
                 assert isinstance(left, LeaveGroupResponse)
                 return left
+            case RetentionCheckDue():
+                # Not at once, even if there is more to come: there may be no room for long.
+                self._watch_retention(turn, self.settings.offsets_retention_check_interval_ms)
+            case TopicsDeleted():
+                turn.schedule(("deleted", request), turn.steady_ms + RETRY_MS, request)
             case _:
                 pass
         return response

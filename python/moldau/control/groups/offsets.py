@@ -208,23 +208,31 @@ def delete_all(turn: Turn, offsets: CommittedOffsets, group_id: str) -> None:
 
 
 def expire(turn: Turn, offsets: CommittedOffsets, group_id: str, owner: OffsetOwner) -> bool:
-    """Take back what is older than the retention. True when the group has no offset left after that."""
+    """Take back what is older than the retention. True when the group has no offset left after that.
+
+    A turn that becomes full takes back some of it, and says False.
+    """
     all_gone = True
     for topic, partition, value in offsets.of_group(group_id):
+        if turn.is_full:
+            return False
         in_use = owner.is_subscribed_to(topic) or offsets.is_coming(group_id, topic, partition)
         if in_use or not _is_expired(turn, owner, value):
             all_gone = False
         else:
-            turn.write(OffsetRecord(group_id, topic, partition, None))
+            turn.take_back(OffsetRecord(group_id, topic, partition, None))
     return all_gone and not offsets.has_coming(group_id)
 
 
 def forget_topics(turn: Turn, offsets: CommittedOffsets, topics: tuple[DeletedTopic, ...]) -> None:
-    """Take back the offsets of deleted topics, but not those of a new topic of the same name."""
+    """Take back the offsets of deleted topics, but not those of a new topic of the same name; as many as the turn has
+    room for."""
     deleted = {topic.name: topic.topic_id for topic in topics}
     for group_id, topic, partition, value in offsets.everything():
+        if turn.is_full:
+            return
         if topic in deleted and not _is_of_another_topic(value.topic_id, deleted[topic]):
-            turn.write(OffsetRecord(group_id, topic, partition, None))
+            turn.take_back(OffsetRecord(group_id, topic, partition, None))
 
 
 def _committed(offset: OffsetToCommit, now_ms: int, expires_ms: int) -> OffsetCommitValue:

@@ -8,12 +8,15 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
-from moldau.control.groups.records import CoordinatorRecord
+from moldau.control.groups.records import CoordinatorRecord, encode_record
 from moldau.control.groups.settings import GroupSettings
 from moldau.control.machine import CancelTimer, Effect, Now, Producer, Reply, ScheduleTimer, Token
+
+TOMBSTONES_BYTES: Final = 100_000
+"""Keys of tombstones in one turn, so that they always fit into one batch."""
 
 
 class Chance(Protocol):
@@ -33,6 +36,7 @@ class Turn:
     effects: list[Effect] = field(default_factory=list)
     producer: Producer | None = None
     """In whose transaction the records are written."""
+    _tombstones_bytes: int = 0
 
     @property
     def steady_ms(self) -> int:
@@ -46,6 +50,17 @@ class Turn:
 
     def write(self, record: CoordinatorRecord) -> None:
         self.records.append(record)
+
+    def take_back(self, tombstone: CoordinatorRecord) -> None:
+        """Write a tombstone that could wait for another turn; to be asked first: `is_full`."""
+        self.write(tombstone)
+        key, _ = encode_record(tombstone)
+        self._tombstones_bytes += len(key)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether further tombstones have to wait, for they might not fit into the same batch."""
+        return self._tombstones_bytes >= TOMBSTONES_BYTES
 
     def reply(self, token: Token, response: object) -> None:
         self.effects.append(Reply(token, response))

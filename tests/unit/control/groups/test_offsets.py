@@ -5,14 +5,16 @@ from uuid import UUID
 import pytest
 from tests.unit.control.groups.driver import GROUP, TOPIC, Driver
 
+from moldau.control.groups.records import encode_record
 from moldau.control.groups.requests import (
     DeletedTopic,
     OffsetDelete,
     OffsetFetch,
+    RetentionCheckDue,
     TopicPartitions,
     TopicsDeleted,
 )
-from moldau.control.machine import PARKED
+from moldau.control.machine import PARKED, AppendFailed, ScheduleTimer
 from moldau.errors import ErrorCode
 
 OK = ErrorCode.NONE
@@ -173,6 +175,58 @@ def test_what_has_expired_is_gone_from_the_log_too(driver):
     driver.commit(1)
     driver.wait(WEEK_MS + 600_000)
     assert driver.restarted().committed() == -1
+
+
+def sizes_of_batches(driver):
+    """Of every decision from now on, the bytes of its records."""
+    sizes, original = [], driver.machine.decide
+
+    def decide(request, now):
+        decision = original(request, now)
+        sizes.append(sum(len(data or b"") for record in decision.records for data in encode_record(record)))
+        return decision
+
+    driver.machine.decide = decide
+    return sizes
+
+
+LARGEST_BATCH = 1_000_000
+LONG = "x" * 249
+
+
+@pytest.fixture
+def thousands(driver):
+    for number in range(1_500):
+        driver.commit(1, partition=number, topic=LONG, group_id="y" * 500)
+        driver.commit(1, topic=LONG, group_id=f"{number}".zfill(500))
+    return driver
+
+
+def test_thousands_of_offsets_expire_in_batches_that_a_log_takes(thousands):
+    sizes = sizes_of_batches(thousands)
+    thousands.now_ms += WEEK_MS
+    thousands.settle()
+    assert max(sizes) < LARGEST_BATCH
+    assert thousands.machine.groups == {}
+    assert not list(thousands.machine.offsets.everything())
+
+
+def test_thousands_of_offsets_go_with_their_topic_in_batches_that_a_log_takes(thousands):
+    sizes = sizes_of_batches(thousands)
+    thousands.ask(TopicsDeleted((DeletedTopic(LONG, UUID(int=1)),)))
+    assert max(sizes) < LARGEST_BATCH
+    assert not list(thousands.machine.offsets.everything())
+
+
+@pytest.mark.parametrize("request_", [RetentionCheckDue(), TopicsDeleted((DeletedTopic(LONG, UUID(int=1)),))])
+def test_what_a_log_refused_to_take_back_is_tried_again_but_not_at_once(thousands, request_):
+    thousands.now_ms += WEEK_MS
+    decision = thousands.machine.decide(request_, thousands.now())
+    failed = AppendFailed(request_, decision, ErrorCode.KAFKA_STORAGE_ERROR)
+    again = thousands.machine.decide(failed, thousands.now())
+    timers = {effect.key: effect for effect in again.effects if isinstance(effect, ScheduleTimer)}
+    (timer,) = timers.values()
+    assert (timer.event, timer.at_ms >= thousands.now_ms + 1_000) == (request_, True)
 
 
 # Deleted topics
