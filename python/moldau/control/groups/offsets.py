@@ -225,8 +225,10 @@ def expire(turn: Turn, offsets: CommittedOffsets, group_id: str, owner: OffsetOw
 
 
 def forget_topics(turn: Turn, offsets: CommittedOffsets, topics: tuple[DeletedTopic, ...]) -> None:
-    """Take back the offsets of deleted topics, but not those of a new topic of the same name; as many as the turn has
-    room for."""
+    """Take back the offsets of deleted topics, but not those of a new topic of the same name.
+
+    A turn that becomes full takes back some of them.
+    """
     deleted = {topic.name: topic.topic_id for topic in topics}
     for group_id, topic, partition, value in offsets.everything():
         if turn.is_full:

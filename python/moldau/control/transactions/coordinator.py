@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from moldau.control.machine import AppendFailed, Decision, Effect, Now, Order, ScheduleTimer
 from moldau.control.transactions.ending import verdict
+from moldau.control.transactions.records import encode_record
 from moldau.control.transactions.refusals import coordinator_error, refuse
 from moldau.control.transactions.requests import (
     AbortTimedOut,
@@ -67,6 +68,8 @@ from moldau.errors import ErrorCode
 
 FORGOTTEN_AT_ONCE: Final = 500
 """Tombstones in one batch, so that it always fits into one; the rest come with the next turn."""
+ABORTED_AT_ONCE_BYTES: Final = 250_000
+"""So with transactions that have timed out: each may have thousands of partitions."""
 RETRY_MS: Final = 1_000
 """When an end that could not be written is tried again."""
 
@@ -302,19 +305,29 @@ class TransactionCoordinator:
                 left_ms = transaction.start_ms + transaction.timeout_ms - turn.wall_ms
                 left_ms = min(max(left_ms, 0), transaction.timeout_ms)
                 self._deadlines[transactional_id] = turn.steady_ms + left_ms
-        turn.watch_timeouts(self.settings)
+        turn.watch_timeouts(self.settings.timeout_check_interval_ms)
         turn.watch_expiration(self.settings.expiration_check_interval_ms)
 
     def _check_timeouts(self, turn: _Turn) -> None:
+        written_bytes = 0
         # Only of the open ones: most ids rest, for days.
         for transactional_id in self._deadlines:
             current = self.transactions.get(transactional_id)
             if current is None or not self._has_timed_out(turn, transactional_id, current):
                 continue
+            size_bytes = self._size_bytes(transactional_id, current)
+            if turn.records and written_bytes + size_bytes > ABORTED_AT_ONCE_BYTES:
+                turn.watch_timeouts(0)
+                return
+            written_bytes += size_bytes
             if not self._fence_and_abort(turn, transactional_id, current, None):
                 again = AbortTimedOut(transactional_id, current.producer_id, current.producer_epoch)
                 turn.effects.append(Order(RunWithProducerId(again)))
-        turn.watch_timeouts(self.settings)
+        turn.watch_timeouts(self.settings.timeout_check_interval_ms)
+
+    def _size_bytes(self, transactional_id: str, transaction: Transaction) -> int:
+        key, value = encode_record(TransactionRecord(transactional_id, transaction), self.transaction_version)
+        return len(key) + len(value or b"")
 
     def _abort_timed_out(self, turn: _Turn, request: AbortTimedOut) -> None:
         current = self.transactions.get(request.transactional_id)
@@ -347,8 +360,14 @@ class TransactionCoordinator:
         """Nothing has changed. Timers go on, and the end of a transaction is tried again: nobody else would."""
         turn.effects.extend(effect for effect in failed.decision.effects if isinstance(effect, ScheduleTimer))
         request = failed.request
-        if isinstance(request, MarkersWritten):
-            turn.schedule(("complete", request.transactional_id), turn.steady_ms + RETRY_MS, request)
+        match request:
+            case MarkersWritten():
+                turn.schedule(("complete", request.transactional_id), turn.steady_ms + RETRY_MS, request)
+            case TimeoutCheckDue():
+                # Not at once, even if there is more to come: there may be no room for long.
+                turn.watch_timeouts(self.settings.timeout_check_interval_ms)
+            case ExpirationCheckDue():
+                turn.watch_expiration(self.settings.expiration_check_interval_ms)
         return refuse(request, coordinator_error(failed.error))
 
 
@@ -367,8 +386,8 @@ class _Turn:
     def schedule(self, key: tuple[str, ...], at_ms: int, event: object) -> None:
         self.effects.append(ScheduleTimer(key, at_ms, event))
 
-    def watch_timeouts(self, settings: TransactionSettings) -> None:
-        self.schedule(("timeouts",), self.steady_ms + settings.timeout_check_interval_ms, TimeoutCheckDue())
+    def watch_timeouts(self, after_ms: int) -> None:
+        self.schedule(("timeouts",), self.steady_ms + after_ms, TimeoutCheckDue())
 
     def watch_expiration(self, after_ms: int) -> None:
         self.schedule(("expiration",), self.steady_ms + after_ms, ExpirationCheckDue())

@@ -3,9 +3,20 @@
 import pytest
 from tests.unit.control.transactions.driver import ID, ORDERS, Driver
 
-from moldau.control.transactions.requests import AddPartitions, DescribeTransaction, ListTransactions, MarkersWritten
+from moldau.control.machine import AppendFailed, ScheduleTimer
+from moldau.control.transactions.records import encode_record
+from moldau.control.transactions.requests import (
+    AddPartitions,
+    DescribeTransaction,
+    ExpirationCheckDue,
+    ListTransactions,
+    MarkersWritten,
+    TimeoutCheckDue,
+)
 from moldau.control.transactions.transaction import MAX_EPOCH, TopicPartition
 from moldau.errors import ErrorCode
+
+MANY = frozenset(TopicPartition("orders", number) for number in range(500))
 
 
 @pytest.fixture
@@ -262,6 +273,40 @@ def test_time_is_watched_on_after_an_append_that_failed(node):
     node.append_error = None
     node.wait(20_000)
     assert node.state == "PrepareAbort"
+
+
+@pytest.mark.parametrize(("check", "wait_ms"), [(TimeoutCheckDue(), 60_001), (ExpirationCheckDue(), 604_800_001)])
+def test_what_was_too_much_for_one_batch_and_refused_is_tried_again_but_not_at_once(check, wait_ms):
+    node = Driver().load()
+    for number in range(600):
+        producer = node.producer(f"id-{number}")
+        if isinstance(check, TimeoutCheckDue):
+            node.add(producer, MANY, transactional_id=f"id-{number}")
+    node.now_ms += wait_ms
+    decision = node.machine.decide(check, node.now())
+    failed = AppendFailed(check, decision, ErrorCode.KAFKA_STORAGE_ERROR)
+    again = node.machine.decide(failed, node.now())
+    due = [each for each in again.effects if isinstance(each, ScheduleTimer) and each.event == check][-1]
+    assert due.at_ms >= node.now_ms + 1_000
+
+
+def test_many_transactions_time_out_in_batches_that_fit():
+    node = Driver().load()
+    for number in range(600):
+        node.add(node.producer(f"id-{number}"), MANY, transactional_id=f"id-{number}")
+    largest, original = 0, node.machine.decide
+
+    def decide(request, now):
+        nonlocal largest
+        decision = original(request, now)
+        largest = max(largest, sum(len(data) for record in decision.records for data in encode_record(record, 2)))
+        return decision
+
+    node.machine.decide = decide
+    node.wait(80_000)
+    assert {transaction.state.told for transaction in node.machine.transactions.values()} == {"PrepareAbort"}
+    assert len(node.markers) == 600
+    assert largest < 1_000_000
 
 
 # Forgetting, and looking in
