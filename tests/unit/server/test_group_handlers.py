@@ -17,7 +17,7 @@ from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
 from tests.unit.control.groups.leases_of_members import LeasesOfMembers
 
 from moldau.control.groups.coordinator import GroupCoordinator
-from moldau.control.groups.requests import Loaded
+from moldau.control.groups.requests import Loaded, OffsetCommit, OffsetToCommit
 from moldau.control.groups.settings import GroupSettings
 from moldau.control.machine import PARKED, Now, Reply, ScheduleTimer
 from moldau.control.metadata.image import Topic
@@ -254,6 +254,16 @@ def test_fetch_in_every_version(node, version):
     assert [[each.committed_offset for each in topic.partitions] for topic in group.topics] == [[-1, 41], [-1, -1]]
     codes = {code(each.error_code) for each in group.topics[1].partitions}
     assert codes == {ErrorCode.UNKNOWN_TOPIC_ID if version >= 10 else ErrorCode.NONE}
+
+
+@pytest.mark.parametrize("version", range(1, 11))
+def test_what_was_committed_for_an_older_topic_of_the_same_name_is_not_fetched(node, version):
+    older = OffsetToCommit("orders", UUID(int=5), 1, 41, -1, None)
+    asyncio.run(node.groups.run("billing", OffsetCommit("billing", -1, "", None, (older,))))
+    asked = {"group_id": "billing", "topics": topics_of(version, 10, {"partition_indexes": (1,)})[:1]}
+    answer = node.ask(9, version, **({"groups": [asked]} if version >= 8 else asked))
+    group = answer.groups[0] if version >= 8 else answer
+    assert [each.committed_offset for each in group.topics[0].partitions] == [-1]
 
 
 @pytest.mark.parametrize("version", range(2, 11))

@@ -49,7 +49,8 @@ async def _group(shell: Any, asked: Any, context: RequestContext, *, require_sta
         elif not context.access.allows(Operation.DESCRIBE, ResourceType.TOPIC, name):
             refused.append(_refused_topic(topic, ErrorCode.TOPIC_AUTHORIZATION_FAILED))
         else:
-            wanted.append(TopicPartitions(name, partitions, found.id if uses_ids and found is not None else ZERO_UUID))
+            # By its id also for who asks by name: what was committed for an older topic of this name does not count.
+            wanted.append(TopicPartitions(name, partitions, ZERO_UUID if found is None else found.id))
     fetch = OffsetFetch(
         asked.group_id,
         None if wanted is None else tuple(wanted),
