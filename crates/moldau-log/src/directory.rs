@@ -60,5 +60,15 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     );
-    no_room || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+    no_room || is_out_of_descriptors(error) || error.raw_os_error() == Some(libc::ENOMEM)
+}
+
+/// What can wait until there is room did not fail.
+pub(crate) fn unless_short(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if is_shortage(&error) { Ok(()) } else { Err(error) })
+}
+
+/// Whether nothing but descriptors has run out: the file was not even opened.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

@@ -195,6 +195,11 @@ impl<E: IndexEntry> SparseIndex<E> {
         Ok(())
     }
 
+    /// Whether the file holds entries of an earlier life, which must not be taken for ours.
+    pub fn is_stale(&self) -> bool {
+        self.state.lock().stale
+    }
+
     /// Makes the written entries durable.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync()

@@ -389,7 +389,9 @@ impl LogManager {
         }
         let renamed = directory.path().join(FolderName::deleted(topic_partition));
         let failed = |source| {
-            directory.health.fail("deleting a partition", &source);
+            if !crate::directory::is_shortage(&source) {
+                directory.health.fail("deleting a partition", &source);
+            }
             LogError::Storage {
                 path: log.directory(),
                 source,

@@ -11,6 +11,7 @@ mod leftovers;
 use crate::batch::BatchView;
 use crate::checkpoint;
 use crate::config::LogConfig;
+use crate::directory::is_shortage;
 use crate::epoch_cache::EpochCache;
 use crate::error::LogError;
 use crate::folder::{Folder, SNAPSHOT, parse_name};
@@ -95,12 +96,12 @@ fn load_or_scan(folder: &Arc<Folder>, parameters: LoadParameters, config: &LogCo
     }
     epochs.truncate_end(log_end);
     epochs.truncate_start(log_start);
-    let epochs_behind = known_epochs.truncate_end(log_end) && epochs == known_epochs;
+    let mut epochs_behind = known_epochs.truncate_end(log_end) && epochs == known_epochs;
     if epochs != known_epochs {
         let bytes = checkpoint::format_epochs(epochs.entries());
-        folder
-            .storage
-            .replace_file(&folder.path().join(checkpoint::LEADER_EPOCHS), &bytes, folder.durable)?;
+        let path = folder.path().join(checkpoint::LEADER_EPOCHS);
+        // On a full disk, the next epoch writes them.
+        epochs_behind = !has_room(folder.storage.replace_file(&path, &bytes, folder.durable))?;
     }
     let recovery_point = parameters.recovery_point.clamp(segments[0].base_offset, log_end);
     Ok(Loaded {
@@ -205,10 +206,10 @@ fn scan(
         if index > first {
             // As the roll did: the next recovery may begin here.
             let bytes = producer_state::encode_snapshot(&producers);
-            folder
-                .storage
-                .replace_file(&folder.file(segment.base_offset.0, SNAPSHOT), &bytes, false)?;
-            snapshot_offset = segment.base_offset.0;
+            let path = folder.file(segment.base_offset.0, SNAPSHOT);
+            if has_room(folder.storage.replace_file(&path, &bytes, false))? {
+                snapshot_offset = segment.base_offset.0;
+            }
         }
         let (segment_end, cut) = scan_segment(&segment, config, &mut producers, epochs)?;
         end = segment_end;
@@ -298,8 +299,18 @@ fn scan_segment(
         segment.cut_at(cut.position)?;
     }
     segment.index_largest_timestamp();
-    segment.persist_indexes()?;
+    // What is not written waits in memory, as it does after an append.
+    has_room(segment.persist_indexes())?;
     Ok((end, cut))
+}
+
+/// Whether something was written that a start can do without; a full disk must not keep anybody from reading, or from
+/// deleting what fills it.
+fn has_room(written: io::Result<()>) -> io::Result<bool> {
+    match written {
+        Err(error) if is_shortage(&error) => Ok(false),
+        other => other.map(|()| true),
+    }
 }
 
 /// The leader epochs as noted; from the batches where the file was torn by a crash.

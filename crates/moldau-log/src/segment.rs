@@ -8,6 +8,7 @@
 //! headers, and the lookup goes on.
 
 use crate::batch::{BatchHeader, BatchView};
+use crate::directory::{is_shortage, unless_short};
 use crate::folder::{Extension, Folder, LOG, LazyFile, OFFSET_INDEX, SNAPSHOT, TIME_INDEX, mark_deleted};
 use crate::index::{OffsetEntry, SparseIndex, TimeEntry};
 use crate::scan::{HeaderScan, Located, ScanError};
@@ -304,7 +305,8 @@ impl Segment {
             since += header.size_bytes as u64;
         }
         self.index_largest_timestamp();
-        Ok(self.persist_indexes()?)
+        // What is not written waits in memory, as it does after an append.
+        Ok(unless_short(self.persist_indexes())?)
     }
 
     /// Forgets both indexes and the timestamps; they are about to be noted anew.
@@ -317,7 +319,8 @@ impl Segment {
     /// Writes out what waits in memory.
     pub fn persist_indexes(&self) -> io::Result<()> {
         self.offsets.persist()?;
-        self.times.persist()
+        self.times.persist()?;
+        self.aborted.persist()
     }
 
     /// Where a scan for `offset` may begin.
@@ -441,10 +444,19 @@ impl Segment {
         Ok(())
     }
 
-    /// Makes log and indexes durable.
-    pub fn flush(&self) -> io::Result<()> {
+    /// Writes out what must be there before the log counts as flushed. Index entries for which there is no room may be
+    /// missing: a lookup goes on where an index ends.
+    pub fn persist(&self) -> io::Result<()> {
+        self.aborted.persist()?;
+        match self.persist_indexes() {
+            Err(error) if is_shortage(&error) && !self.offsets.is_stale() && !self.times.is_stale() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Makes log and indexes durable; comes after [`Segment::persist`].
+    pub fn sync(&self) -> io::Result<()> {
         self.log.sync()?;
-        self.persist_indexes()?;
         self.offsets.sync()?;
         self.times.sync()?;
         self.aborted.file().sync()

@@ -2,12 +2,16 @@
 //!
 //! Entries are few (only aborts, never commits), so a search reads the whole file. The file exists only in segments
 //! where a transaction was aborted.
+//!
+//! A marker may find room on a full disk where its entry does not. The entry waits in memory then; until it is written,
+//! the log does not count as flushed, so that a crash has it made anew from the marker.
 
+use crate::directory::is_shortage;
 use crate::folder::{Folder, LazyFile, TRANSACTION_INDEX};
 use crate::types::{Offset, ProducerId};
+use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 const ENTRY_BYTES: usize = 34;
 
@@ -54,7 +58,15 @@ impl AbortedEntry {
 #[derive(Debug)]
 pub(crate) struct TransactionIndex {
     file: LazyFile,
-    length_bytes: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Of entries in the file.
+    length_bytes: u64,
+    /// Behind those.
+    waiting: Vec<AbortedEntry>,
 }
 
 impl TransactionIndex {
@@ -63,45 +75,66 @@ impl TransactionIndex {
         let length_bytes = length_bytes - length_bytes % ENTRY_BYTES as u64;
         TransactionIndex {
             file,
-            length_bytes: AtomicU64::new(length_bytes),
+            state: Mutex::new(State {
+                length_bytes,
+                waiting: Vec::new(),
+            }),
         }
     }
 
-    /// Adds an entry. Called by one thread at a time.
+    /// Adds an entry. One for which there is no room now waits for [`TransactionIndex::persist`].
     pub fn append(&self, entry: &AbortedEntry) -> io::Result<()> {
-        let at = self.length_bytes.load(Ordering::Acquire);
-        self.file.get_or_create()?.write_all_at(&entry.encode(), at)?;
-        self.length_bytes.store(at + ENTRY_BYTES as u64, Ordering::Release);
+        let mut state = self.state.lock();
+        state.waiting.push(*entry);
+        match self.write(&mut state) {
+            Err(error) if is_shortage(&error) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Writes what waits in memory.
+    pub fn persist(&self) -> io::Result<()> {
+        self.write(&mut self.state.lock())
+    }
+
+    fn write(&self, state: &mut State) -> io::Result<()> {
+        if state.waiting.is_empty() {
+            return Ok(());
+        }
+        let bytes: Vec<u8> = state.waiting.iter().flat_map(AbortedEntry::encode).collect();
+        self.file.get_or_create()?.write_all_at(&bytes, state.length_bytes)?;
+        state.length_bytes += bytes.len() as u64;
+        state.waiting.clear();
         Ok(())
     }
 
     /// All entries, oldest first. One of another version ends the list.
     pub fn entries(&self) -> io::Result<Vec<AbortedEntry>> {
-        let length = self.length_bytes.load(Ordering::Acquire);
-        if length == 0 {
-            return Ok(Vec::new());
+        let (length_bytes, waiting) = {
+            let state = self.state.lock();
+            (state.length_bytes, state.waiting.clone())
+        };
+        if length_bytes == 0 {
+            return Ok(waiting);
         }
-        let mut bytes = vec![0; length as usize];
+        let mut bytes = vec![0; length_bytes as usize];
         self.file.get()?.read_exact_at(&mut bytes, 0)?;
-        Ok(bytes
-            .chunks_exact(ENTRY_BYTES)
-            .map_while(AbortedEntry::decode)
-            .collect())
+        let written = bytes.chunks_exact(ENTRY_BYTES).map_while(AbortedEntry::decode);
+        Ok(written.chain(waiting).collect())
     }
 
     /// Keeps the transactions that ended before `offset`.
     pub fn truncate(&self, offset: Offset) -> io::Result<()> {
-        if self.length_bytes.load(Ordering::Acquire) == 0 {
-            return Ok(());
+        let kept = self.entries()?;
+        let kept = kept.iter().take_while(|entry| entry.last_offset < offset).count();
+        let mut state = self.state.lock();
+        let written = state.length_bytes / ENTRY_BYTES as u64;
+        if state.length_bytes > 0 {
+            let length_bytes = written.min(kept as u64) * ENTRY_BYTES as u64;
+            self.file.get()?.set_length(length_bytes)?;
+            state.length_bytes = length_bytes;
         }
-        let kept = self
-            .entries()?
-            .iter()
-            .take_while(|entry| entry.last_offset < offset)
-            .count();
-        let length = (kept * ENTRY_BYTES) as u64;
-        self.file.get()?.set_length(length)?;
-        self.length_bytes.store(length, Ordering::Release);
+        state.waiting.truncate(kept.saturating_sub(written as usize));
         Ok(())
     }
 

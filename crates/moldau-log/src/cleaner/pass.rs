@@ -161,7 +161,7 @@ impl Pass<'_> {
         // What could not be written whole is of no use; if it cannot be removed either, the next start does it.
         let written = self.copy(group, &mut filter, &mut copy).and_then(|()| {
             segment.complete(false)?;
-            Ok(segment.flush()?)
+            Ok(segment.sync()?)
         });
         // A single segment of which everything stays may as well stay itself.
         if written.is_err() || group.len() == 1 && !copy.changed {

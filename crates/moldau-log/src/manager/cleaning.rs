@@ -78,7 +78,7 @@ impl LogManager {
     }
 
     fn take_filthiest(&self, now_ms: i64) -> Option<(Arc<PartitionLog>, Cleanable)> {
-        let mut filthiest: Option<(Arc<PartitionLog>, Cleanable)> = None;
+        let mut filthiest: Option<((bool, f64), Arc<PartitionLog>, Cleanable)> = None;
         let mut dirtiest_ratio = 0.0f64;
         let mut marks = self.cleaning.marks.lock();
         for log in self.partitions() {
@@ -102,17 +102,18 @@ impl LogManager {
                 }
             };
             dirtiest_ratio = dirtiest_ratio.max(found.dirty_ratio);
-            let dirtier = filthiest
-                .as_ref()
-                .is_none_or(|(_, other)| other.dirty_ratio < found.dirty_ratio);
-            if found.is_due(&config) && dirtier {
-                filthiest = Some((log, found));
+            // One for which there was no room must not keep the others waiting: they may make some.
+            let rank = (!marks.short_of_room.contains(&known), found.dirty_ratio);
+            let comes_first = filthiest.as_ref().is_none_or(|(other, ..)| *other < rank);
+            if found.is_due(&config) && comes_first {
+                filthiest = Some((rank, log, found));
             }
         }
         let percent = (dirtiest_ratio * 100.0) as u64;
         self.cleaning.dirtiest_percent.store(percent, Ordering::Relaxed);
-        marks.in_progress.extend(filthiest.iter().map(|(log, _)| identity(log)));
-        filthiest
+        let (_, log, found) = filthiest?;
+        marks.in_progress.insert(identity(&log));
+        Some((log, found))
     }
 
     fn note_cleaned(&self, log: &PartitionLog, cleaned: &CleanedLog) {

@@ -3,6 +3,7 @@
 use super::tail::Tail;
 use super::{ALL_STABLE, Appender, PartitionLog};
 use crate::config::LogConfig;
+use crate::directory::{is_out_of_descriptors, is_shortage, unless_short};
 use crate::error::LogError;
 use crate::folder::SNAPSHOT;
 use crate::producer_state;
@@ -63,45 +64,79 @@ impl PartitionLog {
     /// Makes everything up to the log end durable and moves the recovery point there. Appends go on meanwhile.
     ///
     /// A flush that fails takes the directory offline: the kernel may have dropped the pages, so trying again would
-    /// claim what is not so.
+    /// claim what is not so. So does one for which there was no room: who asks has been promised it.
     pub fn flush(&self) -> io::Result<()> {
         if self.is_offline() {
             return Err(io::Error::other(self.offline_reason().unwrap_or_default()));
         }
-        self.flush_to(self.log_end_offset())
+        self.flush_to(self.log_end_offset()).inspect_err(|error| {
+            self.health().fail("flushing", error);
+        })
     }
 
-    /// Makes everything before `target` durable.
+    /// Makes everything before `target` durable. Where something has run out before anything was flushed, nothing is
+    /// lost, and the recovery point stays where it is.
     pub(crate) fn flush_to(&self, target: Offset) -> io::Result<()> {
         let _one_at_a_time = self.flushing.lock();
         let recovery_point = self.recovery_point();
         if recovery_point >= target {
             return Ok(());
         }
-        self.unflushed_since_ms.store(-1, Ordering::Relaxed);
         if self.folder.durable {
-            self.flush_segments(recovery_point, target).inspect_err(|error| {
-                self.health().fail("flushing", error);
-            })?;
+            let since_ms = self.unflushed_since_ms.swap(-1, Ordering::Relaxed);
+            self.persist_and_sync(recovery_point, target)
+                .inspect_err(|_| self.unflushed_since_ms.store(since_ms, Ordering::Relaxed))?;
+        } else {
+            self.unflushed_since_ms.store(-1, Ordering::Relaxed);
         }
         self.recovery_point.fetch_max(target.0, Ordering::AcqRel);
         Ok(())
     }
 
-    fn flush_segments(&self, from: Offset, target: Offset) -> io::Result<()> {
-        let segments = self.segment_list();
-        for (index, segment) in segments.iter().enumerate() {
-            let ends_before = segments.get(index + 1).is_some_and(|next| next.base_offset <= from);
-            if !ends_before && segment.base_offset < target {
-                segment.flush()?;
+    fn persist_and_sync(&self, from: Offset, target: Offset) -> io::Result<()> {
+        self.persist_before_sync(from, target).inspect_err(|error| {
+            if !is_shortage(error) {
+                self.health().fail("writing what is to be flushed", error);
             }
+        })?;
+        self.sync_segments(from, target).inspect_err(|error| {
+            if !is_out_of_descriptors(error) {
+                self.health().fail("flushing", error);
+            }
+        })
+    }
+
+    fn segments_between(&self, from: Offset, target: Offset) -> Vec<Arc<Segment>> {
+        let segments = self.segment_list();
+        let first = segments
+            .partition_point(|segment| segment.base_offset <= from)
+            .saturating_sub(1);
+        let touched = segments[first..]
+            .iter()
+            .take_while(|segment| segment.base_offset < target);
+        touched.cloned().collect()
+    }
+
+    fn persist_before_sync(&self, from: Offset, target: Offset) -> io::Result<()> {
+        for segment in self.segments_between(from, target) {
+            segment.persist()?;
         }
         if self.epochs_unsynced.swap(false, Ordering::AcqRel) {
             let epochs = self.epochs.lock();
-            self.replace_epochs(&epochs, true)?;
+            self.replace_epochs(&epochs, true)
+                .inspect_err(|_| self.epochs_unsynced.store(true, Ordering::Release))?;
+        }
+        Ok(())
+    }
+
+    fn sync_segments(&self, from: Offset, target: Offset) -> io::Result<()> {
+        for segment in self.segments_between(from, target) {
+            segment.sync()?;
         }
         if self.names_unsynced.swap(false, Ordering::AcqRel) {
-            self.folder.sync_names()?;
+            self.folder
+                .sync_names()
+                .inspect_err(|_| self.names_unsynced.store(true, Ordering::Release))?;
         }
         Ok(())
     }
@@ -130,7 +165,8 @@ impl PartitionLog {
         }
         let mut epochs = self.epochs.lock();
         if epochs.truncate_start(offset) {
-            self.write_epochs(&epochs)
+            // What makes room must not need any. The file is written with the next epoch or flush; a start knows better.
+            unless_short(self.write_epochs(&epochs))
         } else {
             Ok(())
         }
@@ -240,7 +276,10 @@ impl PartitionLog {
         if file_system_synced {
             self.recovery_point.fetch_max(end.0, Ordering::AcqRel);
         } else {
-            self.flush_to(end)?;
+            self.flush_to(end).inspect_err(|error| {
+                // Or the next start would take it for clean.
+                self.health().fail("closing a log", error);
+            })?;
         }
         for segment in self.segment_list().iter() {
             segment.release_files();

@@ -13,6 +13,7 @@
 //! `file.delete.delay.ms` later.
 
 use super::{PartitionLog, Removal};
+use crate::directory::unless_short;
 use crate::folder::Extension;
 use crate::segment::Segment;
 use crate::types::Offset;
@@ -79,7 +80,11 @@ impl PartitionLog {
             }
         }
         cleaned.rename(Extension::None)?;
-        self.folder.sync_names()?;
+        if let Err(error) = self.folder.sync_names() {
+            // Names that are not durable yet leave either the old ones or the new one.
+            self.names_unsynced.store(true, Ordering::Release);
+            unless_short(Err(error))?;
+        }
         Ok(paths)
     }
 
