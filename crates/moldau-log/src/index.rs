@@ -212,6 +212,18 @@ impl<E: IndexEntry> SparseIndex<E> {
         Ok(self.floor_slot(log_bytes, at_or_before)?.map(|(_, entry)| entry))
     }
 
+    /// The first entry for which `at_or_before` does not hold; as with [`SparseIndex::floor`].
+    pub fn first_behind(&self, log_bytes: u64, at_or_before: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
+        let slot = self.floor_slot(log_bytes, at_or_before)?.map_or(0, |(slot, _)| slot + 1);
+        {
+            let state = self.state.lock();
+            if slot >= state.window_start {
+                return Ok(state.window.get((slot - state.window_start) as usize).copied());
+            }
+        }
+        Ok(self.read_entries(slot, 1)?.pop())
+    }
+
     fn floor_slot(&self, log_bytes: u64, at_or_before: impl Fn(&E) -> bool) -> io::Result<Option<(u64, E)>> {
         let window_start = {
             let mut state = self.state.lock();

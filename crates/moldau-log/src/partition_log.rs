@@ -30,6 +30,7 @@ use crate::folder::Folder;
 use crate::producer_state::ProducerStates;
 use crate::recovery::Loaded;
 use crate::segment::{IndexProgress, Segment};
+use crate::slice::LogSlice;
 use crate::transaction_index::AbortedEntry;
 use crate::types::{
     AbortedTransaction, LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerStateEntry, SegmentInfo, TopicId,
@@ -269,6 +270,16 @@ impl PartitionLog {
     /// The idempotent and transactional producers known here.
     pub fn active_producers(&self) -> Vec<ProducerStateEntry> {
         self.appender.lock().producers.entries()
+    }
+
+    /// The aborted transactions that a reader of `slice` from `from` on has to skip, oldest first. Some that come just
+    /// behind it may be among them.
+    pub fn aborted_transactions_in(
+        &self,
+        slice: &LogSlice,
+        from: Offset,
+    ) -> Result<Vec<AbortedTransaction>, crate::error::ReadError> {
+        self.aborted_transactions(from, slice.upper_bound())
     }
 
     /// Transactions with records in `from..to` that were aborted, oldest first.

@@ -338,8 +338,9 @@ impl ProducerStates {
         self.producers.insert(producer_id, entry);
     }
 
+    /// Whether there is nothing that could be forgotten.
     pub fn is_empty(&self) -> bool {
-        self.producers.is_empty()
+        self.producers.is_empty() && self.verifications.is_empty()
     }
 
     /// Every producer, by id.

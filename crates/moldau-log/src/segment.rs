@@ -398,6 +398,14 @@ impl Segment {
         self.indexed_position(indexed.max(offset))
     }
 
+    /// An offset behind every record before `position`; `None` where only the end of the segment is known to be.
+    pub fn offset_behind(&self, position: u64) -> io::Result<Option<Offset>> {
+        let size = self.size_bytes();
+        let before = |entry: &OffsetEntry| u64::from(entry.position) < position;
+        let entry = self.with_indexes(|segment| segment.offsets.first_behind(size, before))?;
+        Ok(entry.map(|entry| self.base_offset.plus(i64::from(entry.relative_offset))))
+    }
+
     /// Reads one batch whole.
     pub fn read_batch(&self, located: &Located) -> Result<Vec<u8>, ScanError> {
         // The size was compared with the end of the log by the scan.

@@ -3,6 +3,7 @@
 //! The server hands the ranges to `sendfile`, so that a consumer's megabyte never passes through this process; who
 //! wants the bytes calls [`LogSlice::to_bytes`]. A range keeps its file open, so retention may unlink it meanwhile.
 
+use crate::segment::Segment;
 use crate::storage::StorageFile;
 use crate::types::Offset;
 use bytes::{Bytes, BytesMut};
@@ -29,6 +30,8 @@ pub struct LogSlice {
     pub length: usize,
     /// Base offset of the first batch, at or before the offset asked for.
     pub first_offset: Offset,
+    /// What the bytes are from, and where it ends for the reader.
+    pub(crate) source: Option<(Arc<Segment>, Offset)>,
 }
 
 impl LogSlice {
@@ -39,7 +42,18 @@ impl LogSlice {
             parts: Vec::new(),
             length: 0,
             first_offset: offset,
+            source: None,
         }
+    }
+
+    /// An offset behind every record of it, not far from the last one where an index tells.
+    pub(crate) fn upper_bound(&self) -> Offset {
+        let (Some((segment, end)), Some(part)) = (&self.source, self.parts.last()) else {
+            return self.first_offset;
+        };
+        // Without the index it is the end of all that could have been read.
+        let behind = segment.offset_behind(part.position + part.length as u64).ok().flatten();
+        behind.map_or(*end, |behind| behind.min(*end))
     }
 
     /// Reads the bytes into memory.

@@ -322,10 +322,9 @@ impl Partition {
                 .map_err(|e| self.read_error(e))?;
         }
         if query.isolation == FetchIsolation::LastStableOffset {
-            // An answer without records needs no list of those to skip.
-            let until = if found.slice.length > 0 { end } else { from };
+            // No further than the records go: a consumer that is far behind would get the whole list with each answer.
             let aborted = log
-                .aborted_transactions(from, until)
+                .aborted_transactions_in(&found.slice, from)
                 .map_err(|error| self.read_error(error))?;
             found.aborted_transactions = Some(
                 aborted

@@ -8,6 +8,7 @@ use crate::segment::Segment;
 use crate::slice::{FileRange, LogSlice};
 use crate::types::Offset;
 use std::io;
+use std::sync::Arc;
 
 /// How often a read begins again because retention took its segment meanwhile.
 const ATTEMPTS: usize = 3;
@@ -75,9 +76,8 @@ impl PartitionLog {
             .partition_point(|segment| segment.base_offset <= from)
             .saturating_sub(1);
         for (index, segment) in segments.iter().enumerate().skip(first) {
-            let ends_inside = segments
-                .get(index + 1)
-                .is_none_or(|next| next.base_offset > upper_bound);
+            let next = segments.get(index + 1).map(|next| next.base_offset);
+            let ends_inside = next.is_none_or(|next| next > upper_bound);
             let end = if ends_inside {
                 self.end_before(segment, upper_bound)?
             } else {
@@ -101,6 +101,7 @@ impl PartitionLog {
                 parts: vec![part],
                 length,
                 first_offset: batch.base_offset,
+                source: Some((Arc::clone(segment), next.unwrap_or(upper_bound).min(upper_bound))),
             });
         }
         Ok(LogSlice::empty(from))

@@ -320,6 +320,45 @@ fn transactions_move_the_last_stable_offset_and_aborts_are_remembered() {
 }
 
 #[test]
+fn a_reader_far_behind_gets_the_aborted_transactions_of_what_it_reads_and_few_others() {
+    let fixture = Fixture::new(small_segments());
+    for number in 0..100 {
+        let mut builder = BatchBuilder::new()
+            .producer(ProducerId(7), ProducerEpoch(0), number)
+            .transactional();
+        builder.append(NOW, None, Some(&[0; 60]), &[]);
+        fixture.append(builder.finish());
+        let marker = BatchBuilder::end_transaction(EndTransaction::Abort, ProducerId(7), ProducerEpoch(0), 0, NOW);
+        let origin = AppendOrigin::Coordinator;
+        fixture.log.append(marker, LeaderEpoch(1), origin, NOW).unwrap();
+    }
+    fixture.log.advance_high_watermark(END);
+    let fixture = fixture.restarted();
+    for from in 0..200 {
+        let slice = fixture.log.read(Offset(from), 400, END, true).unwrap();
+        let bytes = slice.to_bytes().unwrap();
+        let last = batches(&bytes).map_while(Result::ok).last().unwrap().last_offset().0;
+        let found = fixture.log.aborted_transactions_in(&slice, Offset(from)).unwrap();
+        let firsts: Vec<_> = found.iter().map(|each| each.first_offset.0).collect();
+        let needed: Vec<_> = (0..=last).step_by(2).filter(|first| first + 1 >= from).collect();
+        assert!(firsts.starts_with(&needed), "from {from}: {firsts:?}");
+        assert!(firsts.len() <= needed.len() + 4, "from {from}: {firsts:?}");
+    }
+    let nothing = fixture.log.read(Offset(200), 400, END, true).unwrap();
+    assert_eq!(fixture.log.aborted_transactions_in(&nothing, Offset(200)).unwrap(), []);
+}
+
+#[test]
+fn a_question_about_a_transaction_that_never_came_is_forgotten() {
+    let fixture = Fixture::new(small_segments());
+    let ask = |now_ms| fixture.log.begin_verification((ProducerId(7), ProducerEpoch(0)), 0, false, now_ms);
+    let guard = ask(NOW).unwrap();
+    assert_eq!(ask(NOW).unwrap(), guard);
+    fixture.manager.housekeeping(NOW + 86_400_001);
+    assert_ne!(ask(NOW + 86_400_001).unwrap(), guard, "what is kept for ever grows for ever");
+}
+
+#[test]
 fn leader_epochs_are_kept_and_answer_where_they_end() {
     let fixture = Fixture::new(LogConfig::default());
     fixture.log.begin_leader_epoch(LeaderEpoch(0));

@@ -98,6 +98,10 @@ impl Verifications {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.questions.is_empty()
+    }
+
     /// Forgets questions that nobody came back to.
     pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
         self.questions
