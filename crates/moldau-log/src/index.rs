@@ -214,7 +214,9 @@ impl<E: IndexEntry> SparseIndex<E> {
 
     /// The first entry for which `at_or_before` does not hold; as with [`SparseIndex::floor`].
     pub fn first_behind(&self, log_bytes: u64, at_or_before: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
-        let slot = self.floor_slot(log_bytes, at_or_before)?.map_or(0, |(slot, _)| slot + 1);
+        let slot = self
+            .floor_slot(log_bytes, at_or_before)?
+            .map_or(0, |(slot, _)| slot + 1);
         {
             let state = self.state.lock();
             if slot >= state.window_start {

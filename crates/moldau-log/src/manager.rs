@@ -207,10 +207,11 @@ impl LogManager {
             return Ok(());
         }
         directory.forget(&spec.topic_partition);
-        self.checkpoint_directory(directory).map_err(|source| LogError::Storage {
-            path: directory.path().to_owned(),
-            source,
-        })
+        self.checkpoint_directory(directory)
+            .map_err(|source| LogError::Storage {
+                path: directory.path().to_owned(),
+                source,
+            })
     }
 
     /// Opens the partition whose folder is in `directory`. Also tells whether it had to be scanned.

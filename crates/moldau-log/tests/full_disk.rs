@@ -152,7 +152,8 @@ fn an_abort_for_whose_entry_there_is_no_room_is_known_all_the_same() {
         let marker = BatchBuilder::end_transaction(EndTransaction::Abort, ProducerId(7), ProducerEpoch(0), 0, NOW);
         // The marker is written, the file of the transaction index is made, its first entry finds no room.
         disk.arm(disk.steps() + 3, Fault::Full);
-        log.append(marker, LeaderEpoch(1), AppendOrigin::Coordinator, NOW).unwrap();
+        log.append(marker, LeaderEpoch(1), AppendOrigin::Coordinator, NOW)
+            .unwrap();
         assert!(disk.is_faulty_now() && !log.is_offline());
         log.advance_high_watermark(END);
         assert_eq!((aborted(&log), log.last_stable_offset()), (1, Offset(2)));

@@ -351,11 +351,19 @@ fn a_reader_far_behind_gets_the_aborted_transactions_of_what_it_reads_and_few_ot
 #[test]
 fn a_question_about_a_transaction_that_never_came_is_forgotten() {
     let fixture = Fixture::new(small_segments());
-    let ask = |now_ms| fixture.log.begin_verification((ProducerId(7), ProducerEpoch(0)), 0, false, now_ms);
+    let ask = |now_ms| {
+        fixture
+            .log
+            .begin_verification((ProducerId(7), ProducerEpoch(0)), 0, false, now_ms)
+    };
     let guard = ask(NOW).unwrap();
     assert_eq!(ask(NOW).unwrap(), guard);
     fixture.manager.housekeeping(NOW + 86_400_001);
-    assert_ne!(ask(NOW + 86_400_001).unwrap(), guard, "what is kept for ever grows for ever");
+    assert_ne!(
+        ask(NOW + 86_400_001).unwrap(),
+        guard,
+        "what is kept for ever grows for ever"
+    );
 }
 
 #[test]
