@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions, NewTopic
 from tests.integration.clients import admin, consume, consumer, create_topic, produce, read_partition
 
@@ -132,6 +132,30 @@ def test_a_restart_keeps_topics_records_and_commits(tmp_path):
         assert committed.offset == 20
         assert produce(broker, "kept", [b"50"]) == [(0, 50)]
         reader.close()
+
+
+def test_what_groups_have_committed_goes_with_the_topic_that_keeps_it(broker, eventually):
+    create_topic(broker, "orders")
+    at = TopicPartition("orders", 0)
+
+    def committed():
+        client = consumer(broker, "billing")
+        (found,) = client.committed([at], timeout=20)
+        client.close()
+        return found.offset
+
+    def commit(offset):
+        client = consumer(broker, "billing")
+        client.commit(offsets=[TopicPartition("orders", 0, offset)], asynchronous=False)
+        client.close()
+
+    commit(3)
+    assert committed() == 3
+    administrator = admin(broker)
+    administrator.delete_topics(["__consumer_offsets"])["__consumer_offsets"].result()
+    eventually(lambda: committed() == OFFSET_INVALID)
+    commit(5)
+    assert committed() == 5
 
 
 def test_several_directories_share_the_partitions_and_are_named_in_the_metadata(tmp_path, eventually):

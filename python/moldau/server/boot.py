@@ -395,6 +395,11 @@ class Node:
         self._core.leases.cluster_changed()
         if not self.endpoints:
             return
+        deleted = {topic.name for topic in delta.deleted_topics}
+        for each in self._coordinators:
+            if each.topic in deleted:
+                # What it knew went with its log. A new topic of this name may be among those that have changed.
+                each.stop()
         changed = {topic.name for topic in (*delta.created_topics, *delta.changed_topics)}
         self._lead(*(each for each in self._coordinators if each.topic in changed))
         if self._directory_reports is not None and changed:

@@ -141,9 +141,10 @@ class Coordinators(Generic[MachineT]):
             await asyncio.wait(self._loading.values())
 
     def stop(self) -> None:
-        """Stop every timer, answer every parked request, forget every machine."""
+        """Stop every timer, answer every parked request, forget every machine: the node stops, or the topic is gone."""
         for task in self._loading.values():
             task.cancel()
+        self._loading.clear()
         for runner in self._runners.values():
             runner.stop()
         self._runners.clear()
@@ -166,4 +167,5 @@ class Coordinators(Generic[MachineT]):
             # One unreadable partition must not take the others down; what is in it gets NOT_COORDINATOR.
             logger.exception("cannot load %s-%d; what it keeps has no coordinator", kind.topic, partition)
         finally:
-            del self._loading[partition]
+            if self._loading.get(partition) is asyncio.current_task():
+                del self._loading[partition]
