@@ -21,6 +21,7 @@ from moldau.client.protocol.connection import BrokerConnection
 from moldau.client.protocol.errors import AuthenticationError, ConnectionLostError, SecuritySettingError
 from moldau.client.protocol.questions import SASL_AUTHENTICATE, SASL_HANDSHAKE
 from moldau.client.protocol.scram import HASHES, ScramExchange
+from moldau.errors import ErrorCode
 
 if TYPE_CHECKING:
     from moldau.client.protocol.oidc import Token
@@ -75,7 +76,9 @@ class Security:
             ) from error
         except OSError as error:
             connection.close()
-            raise ConnectionLostError(f"no TLS connection to {host}: {error}") from error
+            raise ConnectionLostError(
+                f"no TLS connection to {host}: {error}\nhint: is it a listener with TLS? security.protocol says so"
+            ) from error
 
     def log_in(self, connection: BrokerConnection, timeout_s: float) -> int:
         """Say who we are; returns how long the broker believes it, ms, 0 for ever.
@@ -86,6 +89,10 @@ class Security:
         mechanism = self.mechanism
         assert mechanism is not None
         answer = connection.ask(SASL_HANDSHAKE, lambda _: {"mechanism": mechanism}, timeout_s)
+        if int(answer.error_code.value) == ErrorCode.ILLEGAL_SASL_STATE:
+            raise AuthenticationError(
+                "this listener asks for no login\nhint: security.protocol=plaintext, or ssl, in place of sasl_…"
+            )
         if int(answer.error_code.value):
             offered = ", ".join(answer.mechanisms) or "none"
             raise AuthenticationError(f"the broker does not know {mechanism}; it knows: {offered}")

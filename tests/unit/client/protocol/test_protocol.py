@@ -107,6 +107,20 @@ def test_a_mechanism_that_the_broker_does_not_offer_is_said_with_those_that_it_d
             Brokers(settings).open_any()
 
 
+def test_a_listener_that_asks_for_no_login_says_which_setting_to_change():
+    with FakeBroker(lambda *_: {"error_code": 34, "mechanisms": []}) as broker:
+        settings = {"bootstrap.servers": broker.address, "sasl.mechanism": "PLAIN", **SCRAM}
+        with pytest.raises(AuthenticationError, match=r"asks for no login\nhint: security\.protocol"):
+            Brokers(settings).open_any()
+
+
+def test_a_listener_without_tls_is_no_partner_for_tls():
+    with FakeBroker(lambda *_: None) as broker:
+        settings = {"bootstrap.servers": broker.address, "security.protocol": "ssl"}
+        with pytest.raises(ConnectionLostError, match=r"no TLS connection.*\nhint: .*security\.protocol"):
+            Brokers({**settings, "socket.connection.setup.timeout.ms": 2000}).open_any()
+
+
 def test_a_bearer_says_its_token_and_hears_what_is_wrong_with_it():
     refusals = [
         {"error_code": 0, "auth_bytes": b'{"status":"invalid_token"}'},
