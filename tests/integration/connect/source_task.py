@@ -115,8 +115,9 @@ class Source:
 
 
 def op(record: SourceRecord) -> str | None:
-    """The operation of an event; None for a tombstone."""
-    return None if record.value is None else record.value.get("op")
+    """The operation of an event; None for a tombstone, and for what is no event."""
+    value = record.value
+    return None if value is None or "op" not in value.schema.by_name else value.get("op")
 
 
 def after(record: SourceRecord) -> dict[str, Any] | None:

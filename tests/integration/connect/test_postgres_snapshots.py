@@ -144,6 +144,39 @@ def test_rows_that_cannot_be_read_are_left_out_and_the_marks_stand_at_those_that
     assert {each: marks.count(each) for each in expected} == expected
 
 
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["long way", "short way"])
+def test_what_waits_and_what_a_poll_takes_is_bounded_in_bytes(newest, props, direct):
+    """Rows of a MiB each, whatever max.batch.size would allow."""
+    database = props["database.dbname"]
+    newest.execute(
+        "CREATE TABLE wide (id int PRIMARY KEY, text text)",
+        f"INSERT INTO wide SELECT i, repeat('x', {MIB}) FROM generate_series(1, 30) i",
+        dbname=database,
+    )
+    own = {"max.queue.size.in.bytes": str(2 * MIB)}
+    with Source({**props, **own}, direct=json(schemas_enable="false") if direct else None) as source:
+        most = rows = 0
+        while rows < 30:
+            polled = source.poll()
+            rows += len(polled)
+            most = max(most, len(polled))
+            snapshot = source.task._snapshot
+            # One that is larger than the bound waits alone: two rows, as lines and as records.
+            assert snapshot is None or snapshot.waiting[1] < 5 * MIB
+            source.records.clear()
+        # A block of two rows, and what was held back before it.
+        assert most <= 4
+        newest.execute(f"INSERT INTO wide SELECT i, repeat('y', {MIB}) FROM generate_series(31, 60) i", dbname=database)
+        while rows < 60:
+            polled = source.poll()
+            rows += len(polled)
+            assert len(polled) <= 2
+            source.records.clear()
+
+
 # Where tables are divided.
 
 

@@ -30,11 +30,16 @@ Key = Sequence[str]
 
 
 class Chunk(NamedTuple):
-    """A piece of the table with this number: its keys behind `above` (of any, without) up to `upto`."""
+    """A piece of the table with this number: its keys behind `above` (of any, without) up to `upto`.
+
+    It is number `place`, from 0, of `total`.
+    """
 
     table: int
     above: Key | None = None
     upto: Key | None = None
+    place: int = 0
+    total: int = 1
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ def chunks(
         if wanted > 1 and table.id not in overrides and _divisible(table, types):
             ends = _ends(connection, table, wanted)
             _LOG.info("%s is read in %d ranges of its key", table.id, len(ends) + 1)
-        found += [Chunk(number, above, upto) for above, upto in zip([None, *ends], [*ends, None], strict=True)]
+        ranges = zip([None, *ends], [*ends, None], strict=True)
+        found += [Chunk(number, *bounds, place, len(ends) + 1) for place, bounds in enumerate(ranges)]
     return found
 
 

@@ -12,7 +12,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -24,8 +24,8 @@ from moldau.connect.connectors.postgres.connection import Connection, identifier
 from moldau.connect.connectors.postgres.copying import BlockSize, copy_blocks, rows_of
 from moldau.connect.connectors.postgres.errors import explained
 from moldau.connect.connectors.postgres.events import Events
-from moldau.connect.connectors.postgres.filters import any_of
-from moldau.connect.connectors.postgres.offsets import Position
+from moldau.connect.connectors.postgres.notifications import INCREMENTAL, Notifications, listed
+from moldau.connect.connectors.postgres.offsets import Position, not_yet
 from moldau.connect.connectors.postgres.pgoutput import UNCHANGED, RawRow
 from moldau.connect.connectors.postgres.signals import WINDOW_CLOSE, WINDOW_OPEN, Signal, read_signal
 from moldau.connect.connectors.postgres.table import TableSchema
@@ -47,6 +47,7 @@ class Work:
     condition: str | None = None
     last: list[str] | None = None
     maximum: list[str] | None = None
+    rows: int = 0
 
     @property
     def id(self) -> TableId:
@@ -54,7 +55,7 @@ class Work:
 
 
 class Incremental:
-    """Reacts to signals (`on_row`), and reads a chunk when the one before has gone out (`step`)."""
+    """Does what signals ask, and reads a chunk when the one before has gone out (`step`)."""
 
     def __init__(
         self,
@@ -62,17 +63,22 @@ class Incremental:
         tables: Tables,
         events: Events,
         position: Position,
-        captured: Callable[[], list[TableId]],
         signal_table: TableId,
+        obey: Callable[[Signal], None],
+        notifications: Notifications,
         *,
         chunk_rows: int,
         delete_marks: bool = False,
     ) -> None:
+        """`obey` takes the signals of the table."""
         self._connection = connection
         self._tables = tables
         self._events = events
         self._position = position
-        self._captured = captured
+        self._obey = obey
+        self._notifications = notifications
+        self._correlation: str | None = None
+        self._in_row = False
         self.signal_table = signal_table
         self._chunk_rows = chunk_rows
         self._delete_marks = delete_marks
@@ -90,15 +96,28 @@ class Incremental:
 
     def on_row(self, kind: str, table: TableSchema, old: RawRow | None, new: RawRow | None) -> None:
         """Every change of the stream, before it is handed on."""
-        if table.id == self.signal_table:
-            if kind == "INSERT" and new is not None:
-                signal = read_signal(new)
-                if signal is not None:
-                    self._obey(signal)
-        elif self._open and self._table is not None and table.id == self._table.id:
-            for row in (old, new):
-                if row is not None:
-                    self._window.pop(self._key(row, table), None)
+        self._in_row = True
+        try:
+            if table.id == self.signal_table:
+                if kind == "INSERT" and new is not None:
+                    self._signalled(new)
+            elif self._open and self._table is not None and table.id == self._table.id:
+                for row in (old, new):
+                    if row is not None:
+                        self._window.pop(self._key(row, table), None)
+        finally:
+            self._in_row = False
+
+    def _signalled(self, row: RawRow) -> None:
+        signal = read_signal(row)
+        if signal is None:
+            return
+        if signal.type == WINDOW_OPEN:
+            self._opened(signal)
+        elif signal.type == WINDOW_CLOSE:
+            self._closed(signal)
+        else:
+            self._obey(signal)
 
     @property
     def is_open(self) -> bool:
@@ -109,57 +128,60 @@ class Incremental:
     def _key(row: RawRow, table: TableSchema) -> tuple[Any, ...]:
         return tuple(row[index] if row[index] is not UNCHANGED else None for index in table.key_indexes)
 
-    def _obey(self, signal: Signal) -> None:
-        actions: dict[str, Callable[[Signal], None]] = {
-            "log": lambda told: _LOG.info("Signal %s: %s", told.id, told.data.get("message")),
-            "execute-snapshot": self._execute,
-            "stop-snapshot": self._stop,
-            "pause-snapshot": lambda _: self._pause(paused=True),
-            "resume-snapshot": lambda _: self._pause(paused=False),
-            WINDOW_OPEN: self._opened,
-            WINDOW_CLOSE: self._closed,
-        }
-        action = actions.get(signal.type)
-        if action is None:
-            known = ", ".join(actions)
-            _LOG.warning("The signal %s has the unknown type %r; there are: %s", signal.id, signal.type, known)
-            return
-        action(signal)
+    # Signals.
 
-    def _pause(self, *, paused: bool) -> None:
+    def pause(self, *, paused: bool) -> None:
+        """`pause-snapshot` and `resume-snapshot`; nothing while nothing is read."""
+        if not self._queue or self._paused == paused:
+            return
         self._paused = paused
+        self._note("PAUSED" if paused else "RESUMED", data_collections=self._names())
 
-    def _named(self, signal: Signal) -> list[TableId]:
-        expressions = [str(each) for each in signal.data.get("data-collections") or ()]
-        matches = any_of(expressions)
-        # A name may be told with the quotes that SQL wants.
-        plain = {each.replace('"', "") for each in expressions}
-        return [table for table in self._captured() if matches(str(table)) or str(table) in plain]
-
-    def _execute(self, signal: Signal) -> None:
-        kind = str(signal.data.get("type", "incremental")).lower()
-        if kind != "incremental":
-            _LOG.warning(
-                "The signal %s asks for a snapshot of type %r; only incremental ones are taken", signal.id, kind
-            )
-            return
-        conditions: dict[str, str] = {}
-        for each in signal.data.get("additional-conditions") or ():
-            if isinstance(each, Mapping):
-                conditions[str(each.get("data-collection", "")).replace('"', "")] = str(each.get("filter") or "")
-        for table in self._named(signal):
+    def execute(self, id_: str, tables: Sequence[TableId], conditions: Mapping[TableId, str]) -> None:
+        """Read these tables, after those that are being read; of some only the rows that meet a condition."""
+        began = bool(self._queue)
+        self._correlation = id_
+        for table in tables:
             if any(work.id == table for work in self._queue):
                 continue
-            self._queue.append(Work(table.schema, table.name, conditions.get(str(table)) or None))
-            _LOG.info("An incremental snapshot of %s is asked for by the signal %s", table, signal.id)
+            self._queue.append(Work(table.schema, table.name, conditions.get(table)))
+            _LOG.info("An incremental snapshot of %s is asked for by the signal %s", table, id_)
         self._save()
+        if not began:
+            self._note("STARTED", data_collections=self._names())
 
-    def _stop(self, signal: Signal) -> None:
-        stopped = set(self._named(signal)) if signal.data.get("data-collections") else {w.id for w in self._queue}
-        if self._queue and self._queue[0].id in stopped:
+    def stop(self, tables: Sequence[TableId] | None) -> None:
+        """Read these tables no more; None for all."""
+        stopped = {work.id for work in self._queue if tables is None or work.id in tables}
+        if not stopped:
+            _LOG.warning("No incremental snapshot is stopped: none of these tables is being read")
+            return
+        if self._queue[0].id in stopped:
             self._forget_window()
         self._queue = deque(work for work in self._queue if work.id not in stopped)
         self._save()
+        more = {} if tables is None else {"data_collections": listed(sorted(stopped))}
+        self._note("ABORTED", **more)
+        if not self._queue:
+            self._paused, self._correlation = False, None
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def _names(self) -> str:
+        return listed(work.id for work in self._queue)
+
+    def _note(self, kind: str, **more: str) -> None:
+        offset = self._position.to_map()
+        if self._in_row:
+            # The change that is being looked at is not handed on yet.
+            offset = not_yet(offset)
+        self._notifications.send(INCREMENTAL, kind, offset, self._position, more, self._correlation)
+
+    def _scanned(self, status: str) -> None:
+        done = {"data_collections": self._names(), "scanned_collection": str(self._queue[0].id), "status": status}
+        self._note("TABLE_SCAN_COMPLETED", **done, total_rows_scanned=str(self._queue[0].rows))
 
     def _forget_window(self) -> None:
         self._window, self._open, self._waiting, self._table = {}, False, False, None
@@ -179,14 +201,18 @@ class Incremental:
             if self._table is None or not self._table.key_indexes:
                 why = "is gone" if self._table is None else "has no key"
                 _LOG.warning("No incremental snapshot of %s: the table %s", work.id, why)
-                self._done()
+                self._done("UNKNOWN_SCHEMA" if self._table is None else "NO_PRIMARY_KEY")
                 continue
             self._read_chunk(work, self._table)
 
-    def _done(self) -> None:
+    def _done(self, status: str) -> None:
+        self._scanned(status)
         self._queue.popleft()
         self._forget_window()
         self._save()
+        if not self._queue:
+            self._note("COMPLETED")
+            self._correlation = None
 
     def _read_chunk(self, work: Work, table: TableSchema) -> None:
         keys = [table.table.columns[index].name for index in table.key_indexes]
@@ -194,7 +220,7 @@ class Incremental:
             work.maximum = self._maximum(work, table, keys)
             if work.maximum is None:
                 _LOG.info("The incremental snapshot of %s is complete", work.id)
-                self._done()
+                self._done("EMPTY")
                 return
         self._chunk_id = str(uuid.uuid4())
         self._mark("open", WINDOW_OPEN)
@@ -204,6 +230,11 @@ class Incremental:
         self._chunk_end = [part.decode() for part in self._key(rows_[-1], table)] if rows_ else None
         self._mark("close", WINDOW_CLOSE)
         self._waiting = True
+        work.rows += len(rows_)
+        if self._chunk_end is not None:
+            keys_ = {"maximum_key": ",".join(work.maximum), "last_processed_key": ",".join(self._chunk_end)}
+            progress = {"data_collections": self._names(), "current_collection_in_progress": str(work.id)}
+            self._note("IN_PROGRESS", **progress, **keys_)
 
     def _copy(self, select: str) -> list[RawRow]:
         size = BlockSize(self._chunk_rows, CHUNK_BYTES)
@@ -263,6 +294,6 @@ class Incremental:
         self._window = {}
         if work.last is None or work.last == work.maximum:
             _LOG.info("The incremental snapshot of %s is complete", work.id)
-            self._done()
+            self._done("SUCCEEDED")
         else:
             self._save()

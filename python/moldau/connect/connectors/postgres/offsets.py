@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+BLOCKING = "BLOCKING"
 _TRANSACTION_ID = "transaction_id"
 _COLLECTION_ORDER = "transaction_data_collection_order_"
 
@@ -64,12 +65,17 @@ def not_yet(offset: dict[str, Any]) -> dict[str, Any]:
     return earlier
 
 
-def snapshot_map(lsn: int, xid: int | None, time_us: int, *, last: bool, kind: str = "INITIAL") -> dict[str, Any]:
-    """The offset of a row of a snapshot; only with the last one is the snapshot complete."""
-    offset: dict[str, Any] = {"ts_usec": time_us, "lsn": lsn}
-    if xid is not None:
-        offset["txId"] = xid
-    return {**offset, "snapshot": kind, "last_snapshot_record": last, "snapshot_completed": last}
+def snapshot_map(position: Position, *, last: bool) -> dict[str, Any]:
+    """The offset of a row of the first snapshot; only with the last one is the snapshot complete."""
+    offset: dict[str, Any] = {"ts_usec": position.time_us, "lsn": position.lsn}
+    if position.xid is not None:
+        offset["txId"] = position.xid
+    return {**offset, "snapshot": "INITIAL", "last_snapshot_record": last, "snapshot_completed": last}
+
+
+def blocking_map(position: Position, *, last: bool) -> dict[str, Any]:
+    """The same while the stream waits at `position`: after a restart it goes on there, and the snapshot is over."""
+    return {**position.to_map(), "snapshot": BLOCKING, "last_snapshot_record": last, "snapshot_completed": last}
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Stored:
             message_type=offset.get("messageType"),
             incremental={key: value for key, value in offset.items() if key.startswith("incremental_snapshot_")},
         )
-        begun = offset.get("snapshot") is not None
+        begun = offset.get("snapshot") not in (None, BLOCKING)
         done = bool(offset.get("snapshot_completed") or offset.get("last_snapshot_record"))
         return cls(position, begun and not done)
 

@@ -403,24 +403,29 @@ _SNAPSHOT = (
 )
 _SIGNALS = (
     _p("signal.data.collection", "list", None, "medium", "", "The table for signals: `schema.table`."),
-    _p("signal.enabled.channels", "list", "source", "medium", "", "Where signals come from: only `source`, the table."),
     _p(
-        "signal.poll.interval.ms",
-        "long",
-        "5000",
+        "signal.enabled.channels",
+        "list",
+        "source",
         "medium",
-        "long+",
-        "No effect: the table's signals come with the stream.",
+        "",
+        "Where signals come from: `source` (the table), `file`, `kafka`.",
     ),
+    _p("signal.poll.interval.ms", "long", "5000", "medium", "long+", "How often file and topic are looked at."),
+    _p("signal.file", "string", "file-signals.txt", "high", "", "File of the channel `file`; a line is a signal."),
+    _p("signal.kafka.topic", "string", None, "high", "", "Topic of the channel `kafka`; `PREFIX-signal` by default."),
+    _p("signal.kafka.bootstrap.servers", "string", None, "high", "kafka", "Where that topic is."),
+    _p("signal.kafka.groupId", "string", "kafka-signal", "low", "", "Group that keeps how far the topic was read."),
+    _p("signal.kafka.poll.timeout.ms", "int", "0", "low", "int0", "No effect: what has been fetched is taken."),
     _p(
         "notification.enabled.channels",
         "list",
         None,
         "medium",
         "",
-        "No effect: progress is in the log and the metrics.",
+        "Where snapshots tell of themselves: sink, log.",
     ),
-    _p("notification.sink.topic.name", "string", None, "high", "notification", "As notification.enabled.channels."),
+    _p("notification.sink.topic.name", "string", None, "high", "notification", "Topic of the channel `sink`."),
 )
 _RUNNING = (
     _p(

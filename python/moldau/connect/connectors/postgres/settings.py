@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from moldau.connect.connectors.postgres.blocks import Bounds
 from moldau.connect.connectors.postgres.catalog import TableId
+from moldau.connect.connectors.postgres.channels import Channel, FileChannel, KafkaChannel
 from moldau.connect.connectors.postgres.chunks import Division
 from moldau.connect.connectors.postgres.columns import ColumnRules
 from moldau.connect.connectors.postgres.connection import Server
@@ -23,6 +26,8 @@ from moldau.connect.connectors.postgres.table import Shape
 from moldau.connect.connectors.postgres.types import Modes
 from moldau.connect.errors import ConfigError
 from moldau.connect.name_adjustment import adjuster, field_adjuster
+
+_LOG = logging.getLogger(__name__)
 
 _KEY_COLUMNS = re.compile(r"^\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*$")
 # What of a snapshot may wait unless max.queue.size.in.bytes says it.
@@ -145,6 +150,38 @@ class Settings:
     @property
     def signal_tables(self) -> tuple[str, ...]:
         return tuple(split_list(self.text("signal.data.collection")))
+
+    @property
+    def signal_table(self) -> TableId | None:
+        """The table of signals, when its channel is enabled."""
+        if not self.signal_tables or "source" not in self.signal_channels:
+            return None
+        schema, _, name = self.signal_tables[0].rpartition(".")
+        # Debezium also takes the database's name in front.
+        return TableId(schema.rpartition(".")[2] or "public", name)
+
+    @property
+    def signal_channels(self) -> list[str]:
+        return split_list(self.text("signal.enabled.channels"))
+
+    def open_channels(self) -> list[Channel]:
+        """The channels of signals besides the table. Raises `ConfigError`."""
+        found: list[Channel] = []
+        for name in self.signal_channels:
+            if name == "file":
+                found.append(FileChannel(Path(self.required("signal.file"))))
+            elif name == "kafka":
+                topic = self.text("signal.kafka.topic") or f"{self.prefix}-signal"
+                client = {
+                    "bootstrap.servers": self.required("signal.kafka.bootstrap.servers"),
+                    "group.id": self.required("signal.kafka.groupId"),
+                }
+                prefix = "signal.consumer."
+                own = {key.removeprefix(prefix): value for key, value in self.props.items() if key.startswith(prefix)}
+                found.append(KafkaChannel(topic, self.prefix, {**client, **own}))
+            elif name != "source":
+                _LOG.warning("signal.enabled.channels: there is no %s; there are source, kafka and file", name)
+        return found
 
     @property
     def tables(self) -> TableFilter:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,7 +28,8 @@ from moldau.connect.connectors.postgres.copying import Block, BlockSize, copy_bl
 from moldau.connect.connectors.postgres.direct import ReadyChanges
 from moldau.connect.connectors.postgres.errors import explained
 from moldau.connect.connectors.postgres.events import Events, left_out
-from moldau.connect.connectors.postgres.offsets import Position, snapshot_map
+from moldau.connect.connectors.postgres.notifications import INITIAL, Notifications, listed
+from moldau.connect.connectors.postgres.offsets import Position
 from moldau.connect.connectors.postgres.pgoutput import RawRow
 from moldau.connect.connectors.postgres.seen import SnapshotSeen
 from moldau.connect.connectors.postgres.table import TableSchema
@@ -91,10 +92,17 @@ class _Read:
 
 
 @dataclass(frozen=True, slots=True)
+class _Begun:
+    """A piece of a table is being read."""
+
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
 class _Finished:
     """A piece of a table was read to its end."""
 
-    table: int
+    chunk: Chunk
 
 
 @dataclass(slots=True)
@@ -115,18 +123,21 @@ class Snapshot:
         plan: SnapshotPlan,
         events: Events,
         position: Position,
-        kind: str,
+        offset: Callable[[bool], dict[str, Any]],
         acknowledged: Acknowledged,
         compiler: Compiler | None,
         seen: SnapshotSeen,
+        notifications: Notifications,
     ) -> None:
+        """`offset` gives the offset of any row, and (True) that of the last."""
         self._server = server
         self._plan = plan
         self._events = events
         self._position = position
-        self._kind = kind
-        self._copied = CopiedRows(compiler, events, position, self._offset(last=False), acknowledged)
-        self._waiting: Waiting[_Read | _Finished | BaseException] = Waiting(plan.waiting)
+        self._offset, self._last_offset = offset(False), offset(True)
+        self._notifications = notifications
+        self._copied = CopiedRows(compiler, events, position, self._offset, acknowledged)
+        self._waiting: Waiting[_Read | _Begun | _Finished | BaseException] = Waiting(plan.waiting)
         self._todo: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
         self._tables: list[_Progress] = []
         self._ended: tuple[int, RawRow] | None = None
@@ -135,17 +146,16 @@ class Snapshot:
         self._seen = seen
         self.done = not plan.tables
         self._threads: list[threading.Thread] = []
-
-    def _offset(self, *, last: bool) -> dict[str, Any]:
-        position = self._position
-        return snapshot_map(position.lsn, position.xid, position.time_us, last=last, kind=self._kind)
+        self._names = listed(table.id for table in plan.tables)
 
     def start(self) -> None:
         """Opens the sessions and lets them read; returns when all have taken over the snapshot.
 
         Raises `PostgresError`.
         """
+        self._note("STARTED", {})
         if self.done:
+            self._note("COMPLETED", {}, last=True)
             return
         plan = self._plan
         self._seen.begin([str(table.id) for table in plan.tables])
@@ -187,8 +197,9 @@ class Snapshot:
                         chunk = self._todo.get_nowait()
                     except queue.Empty:
                         return
+                    self._waiting.put(_Begun(chunk))
                     self._read_chunk(connection, chunk)
-                    self._waiting.put(_Finished(chunk.table))
+                    self._waiting.put(_Finished(chunk))
         except psycopg.Error as error:
             self._waiting.put(explained(error, "reading a table for the snapshot"))
         except BaseException as error:  # noqa: BLE001 - raised again by `read`, in the task's thread
@@ -251,8 +262,10 @@ class Snapshot:
         if isinstance(item, BaseException):
             raise item
         parts: list[Sequence[SourceRecord]] = []
-        if isinstance(item, _Finished):
-            self._finished(item.table)
+        if isinstance(item, _Begun):
+            self._begun_with(item.chunk)
+        elif isinstance(item, _Finished):
+            self._finished(item.chunk)
         else:
             self._take(item, parts)
         parts.append(self._events.take())
@@ -275,11 +288,23 @@ class Snapshot:
                 self._emit(read.table, row)
         table.held = read.last
 
-    def _finished(self, number: int) -> None:
-        table = self._tables[number]
+    def _begun_with(self, chunk: Chunk) -> None:
+        name = str(self._plan.tables[chunk.table].id)
+        progress = {"current_collection_in_progress": name}
+        if chunk.place == 0:
+            self._note("IN_PROGRESS", {**progress, "data_collections": self._names})
+        self._note_of(chunk, "TABLE_CHUNK_IN_PROGRESS", {**progress, "total_rows_scanned": str(self._seen.rows[name])})
+
+    def _finished(self, chunk: Chunk) -> None:
+        number, table = chunk.table, self._tables[chunk.table]
         table.pieces_left -= 1
+        name = str(self._plan.tables[number].id)
+        done = {"scanned_collection": name, "data_collections": self._names, "status": "SUCCEEDED"}
+        self._note_of(chunk, "TABLE_CHUNK_COMPLETED", done)
         if table.pieces_left == 0:
             self._seen.remaining -= 1
+            rows = self._seen.rows[name] + (table.held is not None)
+            self._note("TABLE_SCAN_COMPLETED", {**done, "total_rows_scanned": str(rows)})
             if table.held is not None:
                 self._ended_is_not_last()
                 self._ended = (number, table.held)
@@ -289,6 +314,15 @@ class Snapshot:
                 self._emit(*self._ended, ends_table=True, ends_all=True)
             self._seen.end("completed")
             self.done = True
+            self._note("COMPLETED", {}, last=True)
+
+    def _note(self, kind: str, more: Mapping[str, str], *, last: bool = False) -> None:
+        offset = self._last_offset if last else self._offset
+        self._notifications.send(INITIAL, kind, offset, self._position, more)
+
+    def _note_of(self, chunk: Chunk, kind: str, more: Mapping[str, str]) -> None:
+        if self._plan.division.ranges(self._plan.tables[chunk.table].id) > 1:
+            self._note(kind, {**more, "chunk_index": str(chunk.place), "total_chunks": str(chunk.total)})
 
     def _ended_is_not_last(self) -> None:
         if self._ended is not None:
@@ -307,7 +341,13 @@ class Snapshot:
             mark = AMONG_OTHERS if table.begun else "first_in_data_collection"
         try:
             self._events.row(
-                "r", self._plan.tables[number], None, raw, self._position, self._offset(last=ends_all), mark
+                "r",
+                self._plan.tables[number],
+                None,
+                raw,
+                self._position,
+                self._last_offset if ends_all else self._offset,
+                mark,
             )
         except DataError as error:
             self._seen.seen.erroneous += 1

@@ -11,18 +11,23 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from moldau.connect.connectors.postgres import catalog, preparation, seen, source_info
 from moldau.connect.connectors.postgres.acknowledged import Acknowledged
+from moldau.connect.connectors.postgres.actions import Actions, BlockingSnapshot
 from moldau.connect.connectors.postgres.catalog import TableId, Types
 from moldau.connect.connectors.postgres.compiled import Compiler
 from moldau.connect.connectors.postgres.connection import Connection, rows, run
 from moldau.connect.connectors.postgres.direct import Direct, ReadyChanges
 from moldau.connect.connectors.postgres.errors import PostgresError
 from moldau.connect.connectors.postgres.events import ChangeRecord, Events
+from moldau.connect.connectors.postgres.filters import split_list
 from moldau.connect.connectors.postgres.incremental import Incremental
-from moldau.connect.connectors.postgres.offsets import Position, Resume, Stored
+from moldau.connect.connectors.postgres.notifications import INITIAL, Notifications
+from moldau.connect.connectors.postgres.offsets import Position, Resume, Stored, blocking_map, snapshot_map
 from moldau.connect.connectors.postgres.replication import (
     NewSlot,
     ReplicationStream,
@@ -35,6 +40,7 @@ from moldau.connect.connectors.postgres.seen import Queue, Seen, SnapshotSeen
 from moldau.connect.connectors.postgres.settings import Settings
 from moldau.connect.connectors.postgres.snapshot import Snapshot, SnapshotPlan, transaction_id
 from moldau.connect.connectors.postgres.streaming import Streaming
+from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
 from moldau.connect.plugin import Metric, RecordMetadata, SourceTask
@@ -62,7 +68,13 @@ class PostgresSourceTask(SourceTask):
         )
         offered = self.context.direct_converters()
         self._compiler = None if offered is None else Compiler(offered, self._events)
+        channels = split_list(settings.text("notification.enabled.channels"))
+        topic = settings.text("notification.sink.topic.name")
+        self._notifications = Notifications(self._events, channels, topic)
         self._acknowledged = Acknowledged()
+        self._actions: Actions | None = None
+        self._wanted: deque[BlockingSnapshot] = deque()
+        """Blocking snapshots that are asked for; the first is being taken when there is a snapshot beside a stream."""
         self._snapshot: Snapshot | None = None
         self._streaming: Streaming | None = None
         self._incremental: Incremental | None = None
@@ -79,8 +91,12 @@ class PostgresSourceTask(SourceTask):
             self._stored = Stored.read(found)
         self._position = self._stored.position if self._stored is not None else Position()
         self._reading_rows = self._stored is None or self._stored.snapshot_running
+        self._channels = settings.open_channels()
         try:
             self._prepare()
+            if self._snapshot is None:
+                offset = self._position.to_map() if self._position.lsn else {}
+                self._notifications.send(INITIAL, "SKIPPED", offset, self._position, {})
         except BaseException as error:
             self._release()
             if not isinstance(error, PostgresError) or not error.retriable:
@@ -160,11 +176,31 @@ class PostgresSourceTask(SourceTask):
         position.time_us = time.time_ns() // 1000
         wanted = [table for table in captured if settings.snapshot_tables(str(table))]
         read = [self._tables.read(table) for table in preparation.in_order(connection, settings, wanted)]
-        plan = SnapshotPlan(
+        plan = self._plan(
             [table for table in read if table is not None],
             settings.choice("snapshot.isolation.mode"),
             new.snapshot if new is not None else None,
             settings.overrides,
+        )
+        # Where an exact snapshot was taken beside an older slot, the stream starts at that snapshot as well.
+        self._start_lsn = position.lsn if new is not None else 0
+        delay_s = settings.number("snapshot.delay.ms") / 1000
+        if delay_s and self._stopping.wait(delay_s):
+            return
+        begun = dataclasses.replace(position)
+        self._begin_snapshot(plan, begun, lambda last: snapshot_map(begun, last=last))
+        self._end_export()
+        _LOG.info("Reading %d tables at %d", len(plan.tables), position.lsn)
+
+    def _plan(
+        self, tables: Sequence[TableSchema], isolation: str, exported: str | None, selects: Mapping[TableId, str]
+    ) -> SnapshotPlan:
+        settings = self._settings
+        return SnapshotPlan(
+            tables,
+            isolation,
+            exported,
+            selects,
             settings.division,
             settings.block_size,
             settings.waiting,
@@ -172,24 +208,35 @@ class PostgresSourceTask(SourceTask):
             settings.number("snapshot.lock.timeout.ms"),
             settings.choice("event.processing.failure.handling.mode"),
         )
-        # Where an exact snapshot was taken beside an older slot, the stream starts at that snapshot as well.
-        self._start_lsn = position.lsn if new is not None else 0
-        delay_s = settings.number("snapshot.delay.ms") / 1000
-        if delay_s and self._stopping.wait(delay_s):
-            return
+
+    def _begin_snapshot(self, plan: SnapshotPlan, position: Position, offset: Callable[[bool], dict[str, Any]]) -> None:
         self._snapshot = Snapshot(
             self._server,
             plan,
             self._events,
-            dataclasses.replace(position),
-            "INITIAL",
+            position,
+            offset,
             self._acknowledged,
             self._compiler,
             self._snapshot_seen,
+            self._notifications,
         )
         self._snapshot.start()
-        self._end_export()
-        _LOG.info("Reading %d tables at %d", len(plan.tables), position.lsn)
+
+    def _begin_blocking(self, wanted: BlockingSnapshot, connection: Connection) -> None:
+        """Reads tables while the stream waits, in a snapshot of this moment. Raises `PostgresError`."""
+        position = dataclasses.replace(self._position)
+        position.lsn = catalog.current_lsn(connection)
+        position.xid, position.time_us = transaction_id(connection), time.time_ns() // 1000
+        read = [table for each in wanted.tables if (table := self._tables.read(each)) is not None]
+        waits_at = dataclasses.replace(self._position)
+        self._events.origin = None
+        with contextlib.closing(self._server.connect("snapshot")) as exporting:
+            run(exporting, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", "beginning a blocking snapshot")
+            exported = rows(exporting, "SELECT pg_export_snapshot()", doing="exporting a snapshot")[0][0]
+            plan = self._plan(read, "repeatable_read", exported, wanted.selects)
+            self._begin_snapshot(plan, position, lambda last: blocking_map(waits_at, last=last))
+        _LOG.info("The stream waits while %d tables are read, as the signal %s asks", len(read), wanted.id)
 
     _start_lsn = 0
 
@@ -230,8 +277,16 @@ class PostgresSourceTask(SourceTask):
         if self._streaming is None:
             self._start_stream()
         assert self._streaming is not None
+        assert self._actions is not None
+        self._actions.poll()
+        if self._wanted:
+            return self._read_blocking(self._wanted[0], wait_s)
         if self._incremental is not None:
             self._incremental.step()
+        notes = self._events.take()
+        self._acknowledged.sent(notes)
+        if notes:
+            return notes
         records = self._streaming.read(self._settings.number("max.batch.size"), wait_s)
         try:
             beats = self._beats()
@@ -244,18 +299,49 @@ class PostgresSourceTask(SourceTask):
         return Stretches([*stretches_of(records), beats]) if beats else records
 
     def _read_snapshot(self, snapshot: Snapshot, wait_s: float) -> Sequence[SourceRecord]:
-        records = snapshot.read(wait_s)
+        try:
+            records = snapshot.read(wait_s)
+        except PostgresError as error:
+            if self._streaming is None or error.retriable:
+                raise
+            return self._given_up(self._wanted[0], error)
         for part in stretches_of(records):
             self._acknowledged.sent([part] if isinstance(part, ReadyChanges) else part)  # type: ignore[arg-type]
         if snapshot.done:
             snapshot.stop()
             self._snapshot = None
+            if self._streaming is not None:
+                self._wanted.popleft()
+                return records
             self._reading_rows = False
             self._position.message_type = None
             _LOG.info("The snapshot is complete: %d rows", sum(self._snapshot_seen.rows.values()))
             delay_s = self._settings.number("streaming.delay.ms") / 1000
             if delay_s:
                 self._stopping.wait(delay_s)
+        return records
+
+    def _read_blocking(self, wanted: BlockingSnapshot, wait_s: float) -> Sequence[SourceRecord]:
+        """Begins a blocking snapshot, or gives up one that the server refuses: the stream goes on then."""
+        assert self._connection is not None
+        try:
+            self._begin_blocking(wanted, self._connection)
+        except PostgresError as error:
+            if error.retriable:
+                raise
+            return self._given_up(wanted, error)
+        assert self._snapshot is not None
+        return self._read_snapshot(self._snapshot, wait_s)
+
+    def _given_up(self, wanted: BlockingSnapshot, error: PostgresError) -> Sequence[SourceRecord]:
+        _LOG.warning("The blocking snapshot that the signal %s asks for is given up: %s", wanted.id, error)
+        self._wanted.popleft()
+        if self._snapshot is not None:
+            self._snapshot.stop()
+            self._snapshot = None
+        self._notifications.send(INITIAL, "ABORTED", self._position.to_map(), self._position, {})
+        records = self._events.take()
+        self._acknowledged.sent(records)
         return records
 
     def _start_stream(self) -> None:
@@ -269,7 +355,8 @@ class PostgresSourceTask(SourceTask):
             status_interval_s=settings.number("status.update.interval.ms") / 1000,
             receive_bytes=settings.block_size.bytes,
         )
-        self._incremental = self._prepared_incremental(position)
+        assert self._connection is not None
+        self._prepare_signals(position, self._connection)
         self._streaming = Streaming(
             self._stream,
             self._tables,
@@ -298,24 +385,31 @@ class PostgresSourceTask(SourceTask):
     def _watching(self) -> bool:
         return self._incremental is not None and self._incremental.is_open
 
-    def _prepared_incremental(self, position: Position) -> Incremental | None:
-        """Signals and incremental snapshots, when there is a signal table and its channel is enabled."""
-        settings, connection = self._settings, self._connection
-        tables = settings.signal_tables
-        if not tables or "source" not in (settings.text("signal.enabled.channels") or "") or connection is None:
-            return None
-        schema, _, name = tables[0].rpartition(".")
-        return Incremental(
-            connection,
-            self._tables,
-            self._events,
+    def _prepare_signals(self, position: Position, connection: Connection) -> None:
+        """What obeys signals, and with a signal table incremental snapshots."""
+        settings = self._settings
+        self._actions = Actions(
             position,
             lambda: self._captured(connection),
-            # Debezium also takes the database's name in front.
-            TableId(schema.rpartition(".")[2] or "public", name),
-            chunk_rows=settings.number("incremental.snapshot.chunk.size"),
-            delete_marks=(settings.text("incremental.snapshot.watermarking.strategy") or "").lower() == "insert_delete",
+            self._wanted.append,
+            self._channels,
+            settings.number("signal.poll.interval.ms") / 1000,
         )
+        self._incremental = None
+        table = settings.signal_table
+        if table is not None:
+            self._incremental = self._actions.incremental = Incremental(
+                connection,
+                self._tables,
+                self._events,
+                position,
+                table,
+                self._actions.obey,
+                self._notifications,
+                chunk_rows=settings.number("incremental.snapshot.chunk.size"),
+                delete_marks=(settings.text("incremental.snapshot.watermarking.strategy") or "").lower()
+                == "insert_delete",
+            )
 
     def _beats(self) -> list[ChangeRecord]:
         """Heartbeats and the slot's xmin, when their time has come."""
@@ -384,6 +478,7 @@ class PostgresSourceTask(SourceTask):
         snapshot, connected = self._snapshot, self._stream is not None
         rows, size = (0, 0) if snapshot is None else snapshot.waiting
         queue = Queue(*settings.waiting, rows, size)
+        self._snapshot_seen.paused = self._incremental is not None and self._incremental.paused
         return seen.metrics(settings.prefix, self._seen, self._snapshot_seen, queue, connected=connected)
 
     # What has arrived.
@@ -403,6 +498,9 @@ class PostgresSourceTask(SourceTask):
         self._stopping.set()
         with self._busy:
             self._release()
+            for channel in self._channels:
+                channel.close()
+            self._channels = []
             if self._settings.flag("slot.drop.on.stop"):
                 with contextlib.closing(self._server.connect()) as connection:
                     if find_slot(connection, self._slot_name) is not None:

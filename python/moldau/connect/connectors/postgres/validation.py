@@ -130,6 +130,11 @@ def _notification(prop: Property, text: str | None, props: Mapping[str, str]) ->
     return ["Notification topic name must be provided when kafka notification channel is enabled"]
 
 
+def _kafka(prop: Property, text: str | None, props: Mapping[str, str]) -> list[str]:
+    wanted = "kafka" in split_list(props.get("signal.enabled.channels"))
+    return [_REQUIRED] if wanted and not text else []
+
+
 def _pairs(prop: Property, text: str | None, props: Mapping[str, str]) -> list[str]:
     if all(re.fullmatch(r"[^=]+=[^=]+", part) for part in split_list(text)):
         return []
@@ -169,6 +174,7 @@ RULES: Final[dict[str, Rule]] = {
     "identity": _pattern(_IDENTITY, ","),
     "operations": _operations,
     "queue": _queue,
+    "kafka": _kafka,
     "notification": _notification,
     "pairs": _pairs,
     "int": _number(None, 32, _INTEGER, None),
