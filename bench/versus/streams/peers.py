@@ -78,7 +78,7 @@ def _run(arguments: list[str]) -> str:
     return done.stdout
 
 
-EVERY_ROW = ("stateless", "hourly-revenue", "many-keys", "enriched", "paid", "sessions")
+EVERY_ROW = ("stateless", "expressions", "hourly-revenue", "many-keys", "enriched", "paid", "sessions")
 UPDATED = ("hourly-revenue", "many-keys", "sessions")
 """Rows in which a key is updated again and again."""
 

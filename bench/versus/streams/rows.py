@@ -110,6 +110,13 @@ ROWS = {
             _each,
         ),
         Row(
+            "expressions",
+            "the same, said in expressions over fields where the client has such; Kafka Streams has none",
+            ("orders",),
+            _all_completed,
+            _each,
+        ),
+        Row(
             "hourly-revenue",
             "the guide's: a filter, then revenue per customer and hour, state on disk and on a changelog",
             ("orders",),

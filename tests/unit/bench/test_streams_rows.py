@@ -48,7 +48,7 @@ def test_the_last_of_a_window_counts_and_the_forms_of_two_peers_say_the_same():
     assert is_the_same(theirs.outcome(), ours.outcome())
 
 
-@pytest.mark.parametrize("row", ["stateless", "hourly-revenue", "enriched", "paid", "sessions"])
+@pytest.mark.parametrize("row", ["stateless", "expressions", "hourly-revenue", "enriched", "paid", "sessions"])
 def test_a_result_too_few_or_twice_is_seen(row: str):
     count, total = ROWS[row].expect(Lot(0, 1000, 10))
     assert not is_the_same((count, total), (count - 1, total))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from moldau.streams import JoinWindows, KStream, SessionWindows, StreamsBuilder, TimeWindows
+from moldau.streams import JoinWindows, KStream, SessionWindows, StreamsBuilder, TimeWindows, col, make
 from moldau.streams.runtime import KafkaStreams
 
 COMMIT_INTERVAL_MS = 1000
@@ -68,6 +68,15 @@ def stateless(topics: Topics) -> None:
     )
 
 
+def expressions(topics: Topics) -> None:
+    (
+        topics.orders()
+        .filter(col.status == "COMPLETED")
+        .map_values(make(Total, amount=col.amount * 1.2, text=col.order_id))
+        .to(topics.named("out"), key=str, value=Total)
+    )
+
+
 def hourly_revenue(topics: Topics) -> None:
     (
         topics.orders()
@@ -115,6 +124,7 @@ def sessions(topics: Topics) -> None:
 
 ROWS: dict[str, Callable[[Topics], None]] = {
     "stateless": stateless,
+    "expressions": expressions,
     "hourly-revenue": hourly_revenue,
     "many-keys": hourly_revenue,
     "enriched": enriched,

@@ -17,6 +17,15 @@ def stateless(app: Application, named: Callable[[str], str]) -> None:
     orders.to_topic(app.topic(named("out"), value_serializer="json", key_serializer="str"))
 
 
+def expressions(app: Application, named: Callable[[str], str]) -> None:
+    orders = app.dataframe(app.topic(named("orders"), value_deserializer="json", key_deserializer="str"))
+    orders = orders[orders["status"] == "COMPLETED"]
+    orders["amount"] = orders["amount"] * 1.2
+    orders["text"] = orders["order_id"]
+    orders = orders[["amount", "text"]]
+    orders.to_topic(app.topic(named("out"), value_serializer="json", key_serializer="str"))
+
+
 def hourly_revenue(app: Application, named: Callable[[str], str]) -> None:
     orders = app.dataframe(app.topic(named("orders"), value_deserializer="json", key_deserializer="str"))
     orders = orders.filter(lambda order: order["status"] == "COMPLETED")
@@ -58,6 +67,7 @@ def sessions(app: Application, named: Callable[[str], str]) -> None:
 
 ROWS = {
     "stateless": stateless,
+    "expressions": expressions,
     "hourly-revenue": hourly_revenue,
     "many-keys": hourly_revenue,
     "enriched": enriched,

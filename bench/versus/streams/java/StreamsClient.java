@@ -88,7 +88,7 @@ public final class StreamsClient {
         KStream<String, Order> orders = builder.stream("orders-" + suffix, Consumed.with(TEXT, ORDERS));
         String out = "out-" + suffix;
         switch (row) {
-            case "stateless" -> orders
+            case "stateless", "expressions" -> orders
                 .filter((key, order) -> order.status.equals("COMPLETED"))
                 .mapValues(order -> new Total(order.amount * 1.2, order.order_id))
                 .to(out, Produced.with(TEXT, TOTALS));

@@ -149,7 +149,7 @@ class BrokerConnection:
             self.close()
             raise
         flexible = version >= FLEXIBLE_SINCE[api_key] and api_key != API_VERSIONS
-        return content[_tagged_fields(content) :] if flexible else content
+        return bytes(content[_tagged_fields(content) :] if flexible else content)
 
     def _frame(self, api_key: int, version: int, values: Values) -> bytes:
         self._correlation_id = (self._correlation_id + 1) & 0x7FFFFFFF
@@ -159,30 +159,35 @@ class BrokerConnection:
         content = header + message_codec(api_key, version, "request").encode(values)
         return struct.pack(">i", len(content)) + content
 
-    def _receive(self, deadline: float, bytes_max: int) -> bytes:
+    def _receive(self, deadline: float, bytes_max: int) -> memoryview:
         start = self._exactly(4, deadline)
         (size,) = struct.unpack(">i", start)
         if not 4 <= size <= bytes_max:
-            other = _OTHERS.get(start[:2])
+            other = _OTHERS.get(bytes(start[:2]))
             raise self._foreign(f"it announces an answer of {size} bytes" if other is None else f"it speaks {other}")
-        content = self._exactly(size, deadline)
+        content = memoryview(self._exactly(size, deadline))
         (correlation_id,) = struct.unpack_from(">i", content)
         if correlation_id != self._correlation_id:
             raise self._foreign("its answer belongs to no question of ours")
         return content[4:]
 
-    def _exactly(self, size: int, deadline: float) -> bytes:
-        content = bytearray()
-        while len(content) < size:
+    def _exactly(self, size: int, deadline: float) -> bytearray:
+        content = bytearray(min(size, RECEIVE_BYTES))
+        at = 0
+        while at < size:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError
             self._socket.settimeout(remaining)
-            received = self._socket.recv(min(size - len(content), RECEIVE_BYTES))
+            if at == len(content):
+                # Memory follows what has come, not what was announced.
+                content += bytes(min(size - at, at))
+            with memoryview(content) as whole, whole[at:] as room:
+                received = self._socket.recv_into(room)
             if not received:
                 raise self._lost("the broker closed the connection")
-            content += received
-        return bytes(content)
+            at += received
+        return content
 
     def _read(self, api_key: int, version: int, body: bytes) -> Any:
         try:
@@ -204,7 +209,7 @@ def _name(api_key: int) -> str:
     return "".join(map(str.capitalize, api_key_map[api_key].split("_")))
 
 
-def _tagged_fields(content: bytes) -> int:
+def _tagged_fields(content: memoryview) -> int:
     """How many bytes the tagged fields of a header take; nobody uses any yet."""
     try:
         count, at = _varint(content, 0)
@@ -219,7 +224,7 @@ def _tagged_fields(content: bytes) -> int:
     return at
 
 
-def _varint(content: bytes, at: int) -> tuple[int, int]:
+def _varint(content: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = content[at]
