@@ -93,7 +93,7 @@ def compile_columns(nodes: Iterable[Node]) -> Columns:
 class _Compiler:
     def __init__(self, nodes: list[Node]) -> None:
         sources = [node for node in nodes if isinstance(node, SourceNode)]
-        if len(sources) != 1 or len(sources[0].topics) != 1:
+        if len(sources) != 1 or len(sources[0].topics) != 1 or sources[0].pattern is not None:
             raise NotColumnarError("it reads several topics, whose records are taken in the order of their times")
         (self._source,) = sources
         self._children: dict[str, list[Node]] = {node.name: [] for node in nodes}

@@ -81,9 +81,7 @@ class Task:
             if isinstance(node, SourceNode):
                 self._sources[node.name] = forward
                 for topic in node.topics:
-                    self.feeds[topic] = self._feed(node, topic, forward)
-                    if node.timestamp_extractor is None:
-                        self.entries[topic] = _entry(node, topic, forward)
+                    self._open(node, topic, forward)
                 continue
             process = (
                 self._sink(node)
@@ -99,7 +97,12 @@ class Task:
         """Let a source read one more topic: how a pattern grows."""
         node = self._nodes[source]
         assert isinstance(node, SourceNode)
-        self.feeds[topic] = self._feed(node, topic, self._sources[source])
+        self._open(node, topic, self._sources[source])
+
+    def _open(self, node: SourceNode, topic: str, forward: Process) -> None:
+        self.feeds[topic] = self._feed(node, topic, forward)
+        if node.timestamp_extractor is None:
+            self.entries[topic] = _entry(node, topic, forward)
 
     def _feed(self, node: SourceNode, topic: str, forward: Process) -> Feed:
         context = self.context

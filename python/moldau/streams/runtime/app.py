@@ -23,10 +23,10 @@ from moldau.client.protocol.security import security_of
 from moldau.streams.errors import StreamsError
 from moldau.streams.persistent import is_on_disk
 from moldau.streams.runtime.directory import StateDirectory
-from moldau.streams.runtime.environment import Environment
+from moldau.streams.runtime.environment import Environment, layout_options
 from moldau.streams.runtime.global_thread import GlobalThread
 from moldau.streams.runtime.internal_topics import existing_topics, make_ready
-from moldau.streams.runtime.layout import LayoutOptions, lay_out
+from moldau.streams.runtime.layout import lay_out
 from moldau.streams.runtime.metrics import exposition, of_threads
 from moldau.streams.runtime.queries import LocalTasks, ReadOnlyStore, Router
 from moldau.streams.runtime.query_server import QueryServer, ask_instance
@@ -142,13 +142,7 @@ class KafkaStreams:
         security_of(settings.consumer(""))
         admin = AdminClient(settings.admin(f"{settings.client_id or settings.application_id}-admin"))
         existing = existing_topics(admin)
-        layout = lay_out(
-            self.topology,
-            existing,
-            LayoutOptions(
-                settings.application_id, settings.windowstore_changelog_additional_retention_ms, settings.topic_config
-            ),
-        )
+        layout = lay_out(self.topology, existing, layout_options(settings))
         make_ready(admin, layout.internal_topics, existing, settings.replication_factor)
         self._directory = StateDirectory(
             settings.application_dir,

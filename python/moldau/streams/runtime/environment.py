@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka.admin import AdminClient
 
+from moldau.streams.errors import StreamsError
 from moldau.streams.persistent import is_on_disk
-from moldau.streams.runtime.layout import Layout
+from moldau.streams.runtime.internal_topics import existing_topics
+from moldau.streams.runtime.layout import Layout, LayoutOptions, lay_out
 from moldau.streams.runtime.settings import StreamsSettings
 from moldau.streams.runtime.whereabouts import Whereabouts
 from moldau.streams.state.contract import Store
 from moldau.streams.topology.topology import Topology
+
+logger: Final = logging.getLogger("moldau.streams")
 
 
 def wall_clock_ms() -> int:
@@ -23,12 +28,20 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+def layout_options(settings: StreamsSettings) -> LayoutOptions:
+    """What of the settings the layout depends on."""
+    return LayoutOptions(
+        settings.application_id, settings.windowstore_changelog_additional_retention_ms, settings.topic_config
+    )
+
+
+@dataclass(slots=True)
 class Environment:
-    """Made once per application, read by all threads."""
+    """Made once per application, read by all threads. Only `look_for_topics` changes it."""
 
     topology: Topology
     layout: Layout
+    """Where the topology lies; another one takes its place when topics come that a pattern matches."""
     settings: StreamsSettings
     process_id: str
     admin: AdminClient
@@ -36,6 +49,35 @@ class Environment:
     """The stores of global tables, for every task to look into; they are there before the first task is made."""
     clock: Callable[[], int] = wall_clock_ms
     whereabouts: Whereabouts = field(default_factory=Whereabouts)
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether a source reads whatever topics match a pattern."""
+        return any(source.pattern is not None for source in self.topology.sources())
+
+    def look_for_topics(self) -> bool:
+        """Take up topics that have come since and match a pattern; whether there are any.
+
+        What would change the application's own topics is left out until it is started again: a topic of another width
+        beside a store, or upstream of a repartition topic.
+        """
+        if not self.has_patterns:
+            return False
+        try:
+            found = lay_out(self.topology, existing_topics(self.admin), layout_options(self.settings))
+        except StreamsError as error:
+            logger.warning("topics that have come cannot be read: %s", error)
+            return False
+        now, then = set(found.input_topics), set(self.layout.input_topics)
+        if not now > then:
+            return False
+        names = ", ".join(sorted(now - then))
+        if found.internal_topics != self.layout.internal_topics:
+            logger.warning("%s cannot be read: the application's own topics would have to change", names)
+            return False
+        logger.info("topics have come that are read from now on: %s", names)
+        self.layout = found
+        return True
 
     def on_cluster(self, topic: str) -> str:
         """The cluster's name of a topic of the topology."""

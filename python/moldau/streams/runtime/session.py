@@ -53,6 +53,8 @@ COLUMN_BATCH: Final = 50_000
 """Of records that are taken through columns, which take less time than the round."""
 _ASK_TIMEOUT_S: Final = 30.0
 _RESTORE_WAIT_S: Final = 0.02
+_METADATA_MAX_AGE_MS: Final = 300_000
+"""How often to look for topics that a pattern matches, if `metadata.max.age.ms` says nothing else; as in Kafka."""
 _TRY_AGAIN_S: Final = 0.05
 """How often to look whether a task's database is free."""
 _REBALANCE_WAIT_S: Final = 0.01
@@ -110,6 +112,8 @@ class Session:
         self._next_commit = 0.0
         self._next_purge = 0.0
         self._next_look = math.inf
+        self._topics_every_s = int(native.get("metadata.max.age.ms", _METADATA_MAX_AGE_MS)) / 1000
+        self._next_topics = time.monotonic() + self._topics_every_s if environment.has_patterns else math.inf
         self._next_try = 0.0
         self._active: frozenset[TaskId] = frozenset()
         self._copies: frozenset[TaskId] = frozenset()
@@ -162,6 +166,10 @@ class Session:
         if time.monotonic() >= self._next_look:
             self._next_look = math.inf
             member.rejoin("copies of state may have caught up, or tasks be with nobody")
+        if time.monotonic() >= self._next_topics:
+            self._next_topics = time.monotonic() + self._topics_every_s
+            if self._environment.look_for_topics():
+                member.rejoin("topics have come that a pattern matches")
         self._begin_given(_TRY_AGAIN_S)
         try:
             member.poll(0)
@@ -328,6 +336,7 @@ class Session:
             self.tasks.drop(task_id)
         self._active, self._copies = active, standby
         self.tasks.forget_waiting()
+        self._read_topics_that_came()
         self._begin_given()
         self._next_look = time.monotonic() + self._look_again_s(given)
         self._is_new = False
@@ -345,6 +354,12 @@ class Session:
         if self._is_new and not given.settled:
             return self._group.heartbeat_interval_ms / 1000
         return self._settings.probing_rebalance_interval_ms / 1000 if given.look_again else math.inf
+
+    def _read_topics_that_came(self) -> None:
+        opened = self.tasks.grow()
+        if opened:
+            self._resets = _offset_resets(self._environment)
+            self._read_from(self._locate(opened))
 
     def _begin_given(self, not_again_for_s: float = 0.0) -> None:
         """Begin with what is ours and not here yet; what another thread still has to close comes with the next turn."""
@@ -377,25 +392,31 @@ class Session:
         if not new:
             return
         made = [task for task_id in new if (task := self.tasks.take(task_id)) is not None]
-        started = self._starting_points([TopicPartition(*place) for place in self._places(set(new))])
         if not made:
             return
-        by_place = {(topic, task.id.partition): task for task in made for topic in task.inputs}
-        for one in started:
-            by_place[one.topic, one.partition].start_at(one.topic, one.offset, *decode(metadata_of(one)))
+        started = self._locate(self._places({task.id for task in made}))
         for task in made:
             followed = self._restorer.promote(task.id)
             self._restorer.add(
                 changelog for changelog in self.tasks.changelogs(task) if changelog.store_name not in followed
             )
+        self._read_from(started)
+
+    def _read_from(self, started: list[TopicPartition]) -> None:
+        """Read these partitions too, as soon as their tasks have their state."""
+        tasks = self._task_by_place()
         self._reader.assign(
             {
-                place: Start(one.offset, self._reset_of(one.topic), self._run_of(by_place[place]))
+                place: Start(one.offset, self._reset_of(one.topic), self._run_of(tasks[place]))
                 for one in started
                 for place in [(one.topic, one.partition)]
             }
         )
-        self._reader.pause(self._places(self._restorer.waiting_for() & set(new)))
+        waiting = set(self._places(self._restorer.waiting_for()))
+        self._reader.pause([place for one in started if (place := (one.topic, one.partition)) in waiting])
+
+    def _task_by_place(self) -> dict[Partition, StreamTask]:
+        return {(topic, task.id.partition): task for task in self.tasks.tasks.values() for topic in task.inputs}
 
     def _run_of(self, task: StreamTask) -> int:
         """How many records a task is given at once."""
@@ -403,6 +424,14 @@ class Session:
 
     def _reset_of(self, topic: str) -> OffsetReset:
         return self._resets[topic] or self._fetching.reset
+
+    def _locate(self, places: list[Partition]) -> list[TopicPartition]:
+        """Tell tasks where their inputs begin."""
+        started = self._starting_points([TopicPartition(*place) for place in places])
+        tasks = self._task_by_place()
+        for one in started:
+            tasks[one.topic, one.partition].start_at(one.topic, one.offset, *decode(metadata_of(one)))
+        return started
 
     def _starting_points(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """The committed offsets, or where the source begins to read when there is none."""

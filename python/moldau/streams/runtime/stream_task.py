@@ -138,17 +138,9 @@ class StreamTask:
             emit=parts.emit,
             leave_out=self._leave_out,
         )
-        self._topics = sub.topics
-        sources = {topic: node for node in sub.nodes if isinstance(node, SourceNode) for topic in node.topics}
-        self.inputs: dict[str, Input] = {
-            topic: Input(
-                topic,
-                self.task.feeds[sub.topics[topic]],
-                self.task.entries.get(sub.topics[topic]),
-                sources[sub.topics[topic]],
-            )
-            for topic in sub.inputs(task_id.partition)
-        }
+        self.inputs: dict[str, Input] = {}
+        for topic in sub.inputs(task_id.partition):
+            self.open_input(topic, sub)
         self._dirty = False
         self._run: Sequence[Message] = ()
         """The records that are in work."""
@@ -159,6 +151,15 @@ class StreamTask:
         self.record_age_ms: int | None = None
         """How old the latest record was when it had been worked on, ms; None before the first."""
         self.skipped = 0
+
+    def open_input(self, topic: str, sub: SubTopologyLayout) -> None:
+        """Read a topic; one that a pattern matches may come later than the task."""
+        self._topics = sub.topics
+        name = sub.topics[topic]
+        node = next(node for node in sub.nodes if isinstance(node, SourceNode) and name in node.topics)
+        if name not in self.task.feeds:
+            self.task.open_topic(node.name, name)
+        self.inputs[topic] = Input(topic, self.task.feeds[name], self.task.entries.get(name), node)
 
     @property
     def stores(self) -> dict[str, Any]:

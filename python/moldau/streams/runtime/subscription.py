@@ -55,6 +55,8 @@ class Given(msgspec.Struct, frozen=True):
     """Whether every task runs somewhere in this generation."""
     look_again: bool = False
     """Whether to divide anew after `probing.rebalance.interval.ms`, because a copy is catching up."""
+    topics: list[str] = []
+    """What the tasks read, where a pattern says so: the leader may know of a topic that has come just now."""
     version: int = VERSION
 
 

@@ -86,6 +86,7 @@ class TaskListener:
     def assign(self, protocol: str, members: Sequence[JoinedMember]) -> Mapping[str, bytes]:
         """Divide the tasks of the application among all threads of all its instances."""
         settings = self._environment.settings
+        self._environment.look_for_topics()
         brought = {member.member_id: read_subscription(member.metadata) for member in members}
         decided = assign(
             [
@@ -120,6 +121,7 @@ class TaskListener:
                     served,
                     settled=not decided.moving,
                     look_again=bool(decided.warming),
+                    topics=self._environment.layout.input_topics if self._environment.has_patterns else [],
                 ),
             )
             for member_id in brought
@@ -164,6 +166,8 @@ class TaskListener:
         """Give up what is not ours any more, begin with what is."""
         given = read_assignment(assignment)
         self._generation = membership.generation_id
+        if not set(given.topics) <= set(self._environment.layout.input_topics):
+            self._environment.look_for_topics()
         self._environment.whereabouts.note_hosts(given.hosts)
         self._take(tasks_of(given.active), tasks_of(given.standby), given)
 

@@ -81,6 +81,20 @@ class TaskManager:
         self._by_place.update({(topic, task_id.partition): task for topic in task.inputs})
         return task
 
+    def grow(self) -> list[Partition]:
+        """Open topics that have come for the tasks that are here; what is to be read by those of our own."""
+        subs = {sub.id: sub for sub in self._environment.layout.sub_topologies}
+        opened = []
+        for task in (*self.tasks.values(), *self.standbys.values()):
+            sub = subs[task.id.sub_topology]
+            for topic in sub.inputs(task.id.partition):
+                if topic not in task.inputs:
+                    task.open_input(topic, sub)
+                    if task.id in self.tasks:
+                        self._by_place[topic, task.id.partition] = task
+                        opened.append((topic, task.id.partition))
+        return opened
+
     def follow(self, task_id: TaskId) -> StreamTask | None:
         """Keep a copy of the state of a task that runs elsewhere; None as of `take`."""
         task = self._make(task_id)
