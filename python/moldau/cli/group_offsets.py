@@ -74,7 +74,8 @@ def seek_group(
         for place, offset in targets.items()
     ]
     output.records(records, ("topic", "partition", "from", "to"))
-    say(f"moved {len(targets)} partitions" if execute else "nothing was moved; --execute does it")
+    moved = f"moved {len(targets)} partition{'s' * (len(targets) != 1)}"
+    say(moved if execute else "nothing was moved; --execute does it")
 
 
 def _targets(

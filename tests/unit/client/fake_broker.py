@@ -4,6 +4,7 @@ import socket
 import struct
 import threading
 from contextlib import suppress
+from functools import cache
 
 from moldau.client.protocol.questions import API_VERSIONS, FIND_COORDINATOR, METADATA, SPOKEN
 from moldau.wire.codec import message_codec
@@ -23,6 +24,8 @@ class FakeBroker:
         self.metadata = metadata
         self.answers = answers
         self.versions = versions or {}
+        # Before the clock of a client runs: every version of a message is imported for it.
+        served()
         self.requests = []
         self._open = []
         self._arrived = threading.Condition()
@@ -85,8 +88,7 @@ class FakeBroker:
 
     def _said(self, api_key, version, request):
         if api_key == API_VERSIONS:
-            known = {key: (message_versions(key, "request")[0], message_versions(key, "request")[-1]) for key in SERVED}
-            keys = {**SPOKEN, **known, **self.versions}
+            keys = {**SPOKEN, **served(), **self.versions}
             rows = [{"api_key": key, "min_version": low, "max_version": high} for key, (low, high) in keys.items()]
             return {"error_code": 0, "api_keys": rows}
         if api_key == METADATA and self.metadata is not None:
@@ -104,6 +106,12 @@ class FakeBroker:
         if version >= 4:
             return {"coordinators": [{"key": request.coordinator_keys[0], **place}]}
         return place
+
+
+@cache
+def served():
+    """By API key, the oldest and the newest version that there is, whether a client speaks it or not."""
+    return {key: (message_versions(key, "request")[0], message_versions(key, "request")[-1]) for key in SERVED}
 
 
 SERVED = (1, 2, 3, 8, 10, 11, 12, 13, 14, 17, 18, 36)
