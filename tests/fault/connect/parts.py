@@ -27,11 +27,7 @@ PARTITIONS = 3
 SOURCE, SINK = "shop-cdc", "lake"
 WORKERS = 2
 DISK_BYTES = 48 << 20
-SESSION = {
-    "session.timeout.ms": "3000",
-    "heartbeat.interval.ms": "500",
-    "scheduled.rebalance.max.delay.ms": "1000",
-}
+SESSION = {"session.timeout.ms": "3000", "heartbeat.interval.ms": "500"}
 TOPICS = {f"{PREFIX}.public.{table}": table for table in TABLES}
 WITHIN_S = 90
 
@@ -54,6 +50,7 @@ class Worker:
             "topic.creation.enable": "false",
             "exactly.once.source.support": "enabled" if once else "disabled",
             **SESSION,
+            "scheduled.rebalance.max.delay.ms": "1000",
         }
         self.start()
 
