@@ -62,13 +62,13 @@ SETTINGS = {
 }
 
 
-def rows() -> list[list[object]]:
+def rows(count: int = ROWS) -> list[list[object]]:
     start = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
     statuses, regions = ("PENDING", "PAID", "SHIPPED"), ("eu", "us", "asia")
     return [
         [at, at % 9973, at * 7 % 100_000, at / 8, at % 3 == 0, statuses[at % 3], f"customer{at % 9973}@shop.test",
          None if at % 4 else f"leave order {at} at the door", regions[at % 3], start + dt.timedelta(milliseconds=at)]
-        for at in range(ROWS)
+        for at in range(count)
     ]  # fmt: skip
 
 
@@ -100,17 +100,17 @@ def by_the_sink(values: list[list[object]], folder: Path) -> Taken:
     task.initialize(context)
     task.start({**SETTINGS, "store.url": folder.as_uri()})
     watch = Watch()
-    for at in range(0, ROWS, PUT_ROWS):
+    for at in range(0, len(values), PUT_ROWS):
         task.put(records[at : at + PUT_ROWS])
     taken = watch.taken()
-    assert task.pre_commit({}) == {("orders", 0): ROWS}, "everything is in complete files"
+    assert task.pre_commit({}) == {("orders", 0): len(values)}, "everything is in complete files"
     return taken
 
 
 def by_pyarrow(values: list[list[object]], folder: Path) -> Taken:
     schema = arrow_schema(SCHEMA)
     watch = Watch()
-    for at in range(0, ROWS, FILE_ROWS):
+    for at in range(0, len(values), FILE_ROWS):
         columns = zip(*values[at : at + FILE_ROWS], strict=True)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
         table = pa.Table.from_arrays(arrays, schema=schema)

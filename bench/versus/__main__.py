@@ -3,6 +3,7 @@
 python -m bench.versus                          # Produce, Fetch and start; writes its page
 python -m bench.versus transactions --quick     # one workload of the control plane, small, printed
 python -m bench.versus all --rounds 2           # every workload; writes the page of the control plane
+python -m bench.versus connect --quick          # Connect beside Debezium: see bench/versus/connect
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.versus.connect.__main__ import main as connect
 from bench.versus.report import throughput_page, workloads_page
 from bench.versus.rounds import LOADS, Bench, Plan
 from bench.versus.workloads.runs import WORKLOADS, Runs, about
@@ -47,6 +49,10 @@ def workloads(given: argparse.Namespace, directory: Path, command: str) -> str:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["connect"]:
+        # Other peers, other rows: it has a page and options of its own.
+        connect(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m bench.versus", description="Moldau beside Apache Kafka.")
     known = ["all", *WORKLOADS]
     parser.add_argument(

@@ -37,6 +37,7 @@ DLQ: Final = "errors.deadletterqueue."
 FOR_EVER_MS: Final = 2_147_483_647
 MAX_POLL_RECORDS: Final = 500
 TRANSACTION_TIMEOUT_MS: Final = 60_000
+BUFFER_KBYTES: Final = 32 << 10
 FENCE_TIMEOUT_S: Final = 90.0
 FENCED_AT_ONCE: Final = 8
 CHANGE_TIMEOUT_S: Final = 30.0
@@ -246,11 +247,15 @@ class Assembly:
         chosen = {"acks", "request.required.acks", "enable.idempotence", "max.in.flight.requests.per.connection"}
         # Order and no doubles of the producer's own, whatever happens on the way; a record waits for its cluster.
         careful = {} if chosen & given.keys() else {"acks": "all", "enable.idempotence": True}
+        bounds = {"buffer.memory", "queue.buffering.max.kbytes", "queue.buffering.max.messages"}
+        # Java's default of buffer.memory: what a source has read ahead of its cluster is no more than this.
+        bounded = {} if bounds & given.keys() else {"queue.buffering.max.kbytes": BUFFER_KBYTES}
         return {
             "client.id": f"connector-producer-{task_id}",
             "delivery.timeout.ms": FOR_EVER_MS,
             "linger.ms": 5,
             **careful,
+            **bounded,
             **given,
         }
 

@@ -1,4 +1,4 @@
-"""Where a source connector keeps its offsets."""
+"""Where a source connector keeps its offsets, and what its producer may hold."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from moldau.connect.plugins import Plugins
 from moldau.connect.runtime.assembly import Assembly
 from moldau.connect.runtime.config_provider import ConfigResolver
 from moldau.connect.runtime.connector_offsets import ConnectorOffsets
+from moldau.connect.runtime.names import TaskId
 from moldau.connect.runtime.offsets import TopicOffsetStore
 from moldau.connect.runtime.settings import WorkerSettings
 
@@ -18,7 +19,7 @@ ELSEWHERE = {
 }
 
 
-def offsets_for(support: str, config: dict[str, str]) -> tuple[ConnectorOffsets, TopicOffsetStore]:
+def assembly_of(support: str) -> tuple[Assembly, TopicOffsetStore]:
     settings = WorkerSettings(
         {
             "bootstrap.servers": "here:9092",
@@ -27,7 +28,11 @@ def offsets_for(support: str, config: dict[str, str]) -> tuple[ConnectorOffsets,
         }
     )
     workers = TopicOffsetStore(settings.topic("offset"), settings.own_clients())
-    assembly = Assembly(settings, Plugins(), ConfigResolver({}), workers, lambda _topic, _task: None)
+    return Assembly(settings, Plugins(), ConfigResolver({}), workers, lambda _topic, _task: None), workers
+
+
+def offsets_for(support: str, config: dict[str, str]) -> tuple[ConnectorOffsets, TopicOffsetStore]:
+    assembly, workers = assembly_of(support)
     return assembly.offsets_for(config), workers
 
 
@@ -59,3 +64,17 @@ def test_the_workers_own_topic_is_enough_where_it_is_the_same(support, config):
 def test_a_topic_of_its_own_goes_before_the_workers(support):
     offsets, _ = offsets_for(support, {"offsets.storage.topic": "mine"})
     assert offsets.topic == "mine"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"queue.buffering.max.kbytes": 32 << 10}),
+        ({"buffer.memory": "1048576"}, {"buffer.memory": "1048576"}),
+        ({"queue.buffering.max.messages": "7"}, {"queue.buffering.max.messages": "7"}),
+    ],
+)
+def test_a_producer_holds_no_more_than_javas_unless_somebody_says_otherwise(given, expected):
+    overrides = {f"producer.override.{name}": value for name, value in given.items()}
+    settings = assembly_of("disabled")[0]._producer_settings(TaskId("c", 0), overrides)
+    assert {name: value for name, value in settings.items() if "buffer" in name} == expected
