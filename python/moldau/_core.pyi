@@ -58,7 +58,9 @@ __all__ = [
     "RecordBlock",
     "Request",
     "TopicPattern",
+    "decode_batches",
     "decompress",
+    "encode_batch",
     "take_log_lines",
     "version",
     "xxh3_64",
@@ -91,6 +93,23 @@ def decompress(codec: int, stored: bytes) -> bytes:
 
     Raises:
         ValueError: the codec does not exist, the bytes are not what it writes, or they unfold to more than 256 MiB.
+    """
+
+def encode_batch(
+    records: Sequence[tuple[bytes | None, bytes | None]],
+    base_offset: int,
+    leader_epoch: int,
+    timestamp_ms: int,
+    *,
+    control: bool,
+) -> bytes:
+    """`records` (key, value) as one uncompressed batch, for a file that is written by hand."""
+
+def decode_batches(content: bytes) -> list[StoredRecord]:
+    """The records of a whole file of batches, decompressed, control records among them.
+
+    Raises:
+        ValueError: it is torn, or the checksum of a batch is wrong.
     """
 
 class AvroError(ValueError):

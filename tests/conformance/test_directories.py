@@ -6,6 +6,7 @@ metadata, logs, indexes, producer state, offsets and checkpoints.
 
 from __future__ import annotations
 
+import subprocess
 import time
 
 import pytest
@@ -16,8 +17,10 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 from tests.conformance.directories import kafka_on
 from tests.integration.clients import consume, consumer, create_topic, produce, read_partition
+from tests.integration.snapshots import clean, cut_before, folder, take
 
 import moldau
+from moldau.server.snapshot_files import snapshots_in
 
 pytestmark = pytest.mark.timeout(400)
 TOPIC, GROUP = "orders", "billing"
@@ -106,3 +109,65 @@ def test_moldau_goes_on_after_kafka_was_killed_and_kafka_after_moldau(tmp_path):
         assert committed(again, 2) == 80
         assert len(everything_in(again, 2)) == 80
         use(again, [b"after"])
+
+
+NOTHING_OLD = {"metadata_max_retention_bytes": 1}
+
+
+def test_kafka_starts_from_our_snapshot_when_the_log_before_it_is_gone(tmp_path):
+    data = tmp_path / "data"
+    with moldau.Broker(data, **NOTHING_OLD) as broker:
+        create_topic(broker, TOPIC, 3, config={"retention.ms": "123456789"})
+        use(broker, [b"moldau-%d" % number for number in range(60)])
+        take(broker)
+        create_topic(broker, "between")
+        take(broker)
+        clean(broker)
+        create_topic(broker, "after")
+    (file,) = snapshots_in(folder(data))
+    assert f"__cluster_metadata 0 {file.end_offset}" in (data / "log-start-offset-checkpoint").read_text()
+    dump = java("org.apache.kafka.tools.DumpLogSegments", "--cluster-metadata-decoder", "--files", str(file.path))
+    dumped = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
+    assert "SnapshotHeader" in dumped
+    assert "SnapshotFooter" in dumped
+    assert '"type":"TOPIC_RECORD","version":0,"data":{"name":"between"' in dumped
+    assert "isvalid: false" not in dumped
+    with kafka_on(tmp_path / "kafka", data) as kafka:
+        assert retention_of(kafka) == "123456789"
+        assert committed(kafka, 3) == 60
+        assert len(everything_in(kafka, 3)) == 60
+        produce(kafka, "between", [b"x"])
+        produce(kafka, "after", [b"x"])
+        create_topic(kafka, "made-by-kafka", 2)
+    with moldau.Broker(data) as broker:
+        assert committed(broker, 3) == 60
+        produce(broker, "made-by-kafka", [b"by moldau"])
+
+
+def test_a_snapshot_of_kafka_is_read_and_kafka_finds_its_voters_in_ours(tmp_path):
+    """A quorum that was made with --standalone says in control records who votes; without them Kafka does not start."""
+    often = {"metadata.log.max.record.bytes.between.snapshots": "1"}
+    kafka = prepare(tmp_path, settings=often)
+    data = tmp_path / "data"
+    with kafka:
+        create_topic(kafka, TOPIC, 2, config={"retention.ms": "99999999"})
+        use(kafka, [b"before-%d" % number for number in range(50)])
+        deadline = time.monotonic() + 60
+        while snapshots_in(folder(data))[-1].end_offset == 0:
+            assert time.monotonic() < deadline, "Kafka wrote no snapshot"
+            time.sleep(0.2)
+    cut_before(data, snapshots_in(folder(data))[-1].end_offset)
+    with moldau.Broker(data, **NOTHING_OLD) as broker:
+        assert retention_of(broker) == "99999999"
+        assert len(everything_in(broker, 2)) == 50
+        create_topic(broker, "made-by-moldau")
+        take(broker)
+        clean(broker)
+    assert len(snapshots_in(folder(data))) == 1
+    again = BrokerProcess(
+        java("kafka.Kafka", str(tmp_path / "server.properties"), jvm_options=HEAP), kafka.port, tmp_path / "again.log"
+    )
+    with again:
+        assert committed(again, 2) == 50
+        assert len(everything_in(again, 2)) == 50
+        produce(again, "made-by-moldau", [b"x"])

@@ -11,7 +11,7 @@ def segment(path):
     return next((path / "__cluster_metadata-0").glob("*.log"))
 
 
-def test_a_log_that_begins_in_a_snapshot_is_refused_and_not_written_over(tmp_path):
+def test_a_log_that_begins_in_a_snapshot_that_is_not_there_is_refused_and_not_written_over(tmp_path):
     with moldau.Broker(tmp_path / "data") as broker:
         create_topic(broker, "kept")
     (tmp_path / "data" / "log-start-offset-checkpoint").write_text("0\n1\n__cluster_metadata 0 5\n")

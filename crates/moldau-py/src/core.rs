@@ -434,6 +434,10 @@ impl Core {
 
     fn delete_records(&self, py: Python<'_>, topic: &str, partition: i32, before_offset: i64) -> PyResult<i64> {
         Ok(py.detach(|| {
+            if topic == METADATA_TOPIC {
+                let log = self.log(topic, partition)?;
+                return Ok(log.delete_records_before(Offset(before_offset))?.0);
+            }
             let topic_partition = TopicPartition::new(topic, partition);
             let stage = self.stage.read();
             let deleted = stage.server()?.delete_records(&topic_partition, before_offset);

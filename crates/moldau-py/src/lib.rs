@@ -48,6 +48,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<pattern::TopicPattern>()?;
     module.add_class::<request::Request>()?;
     module.add_function(wrap_pyfunction!(compression::decompress, module)?)?;
+    module.add_function(wrap_pyfunction!(records::decode_batches, module)?)?;
+    module.add_function(wrap_pyfunction!(records::encode_batch, module)?)?;
     module.add_function(wrap_pyfunction!(take_log_lines, module)?)?;
     module.add_function(wrap_pyfunction!(xxh3_64, module)?)?;
     Ok(())

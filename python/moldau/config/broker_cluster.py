@@ -19,7 +19,6 @@ from moldau.config.words import (
     ONE_NODE,
     ONE_VOTER,
     PURGATORY,
-    SNAPSHOTS,
     STRING,
     TIERED,
 )
@@ -158,7 +157,6 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         20_971_520,
         "A snapshot of the metadata is written after this many bytes of records.",
         AtLeast(1),
-        no_effect=SNAPSHOTS,
     ),
     row(
         LONG,
@@ -166,21 +164,18 @@ KEYS: Final[dict[str, ConfigKey]] = table(
         3_600_000,
         "A snapshot of the metadata is written after this time.",
         AtLeast(0),
-        no_effect=SNAPSHOTS,
     ),
     row(
         LONG,
         "metadata.max.retention.bytes",
         104_857_600,
         "How large metadata log and snapshots may become before old ones go.",
-        no_effect=SNAPSHOTS,
     ),
     row(
         LONG,
         "metadata.max.retention.ms",
         604_800_000,
         "How old metadata log and snapshots may become before they go.",
-        no_effect=SNAPSHOTS,
     ),
     row(
         INT,

@@ -37,7 +37,6 @@ MOVES: Final = "a move keeps to replica.alter.log.dirs.io.max.bytes.per.second f
 CONNECTION_RATES: Final = "only a quota of an address (kafka-configs, entity type ips) limits the rate of connections"
 JAVA: Final = "there is no JVM to load the class into"
 TIERED: Final = "there is no tiered storage"
-SNAPSHOTS: Final = "the metadata log is read from its beginning at every start; it is small"
 PURGATORY: Final = "a waiting request is removed when it is answered: there is nothing to purge"
 STREAMS_GROUPS: Final = "streams groups are not served yet"
 SHARE_GROUPS: Final = "share groups are not served yet"

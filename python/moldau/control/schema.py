@@ -21,6 +21,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Any, ClassVar, Final, TypeVar
 from uuid import UUID
 
@@ -125,7 +126,13 @@ def _write_uuid(out: bytearray, value: UUID, flexible: bool, version: int) -> No
 
 
 def _read_uuid(reader: Reader, flexible: bool, version: int, nullable: bool) -> UUID:
-    return UUID(bytes=bytes(reader.take(16)))
+    return _uuid_of(bytes(reader.take(16)))
+
+
+@lru_cache(maxsize=1024)
+def _uuid_of(raw: bytes) -> UUID:
+    """The partitions of a topic name it one after the other: one object will do, and costs less than a new one."""
+    return UUID(bytes=raw)
 
 
 UUID_: Final = WireType("uuid", _write_uuid, _read_uuid, ZERO_UUID)
@@ -143,7 +150,12 @@ def _write_length(out: bytearray, length: int | None, flexible: bool, short: boo
 
 def _read_length(reader: Reader, flexible: bool, short: bool, nullable: bool) -> int | None:
     if flexible:
-        length = reader.unsigned_varint() - 1
+        start = reader.position
+        if start < reader.size and (byte := reader.data[start]) < 0x80:
+            # Nearly every one has a single byte.
+            reader.position, length = start + 1, byte - 1
+        else:
+            length = reader.unsigned_varint() - 1
     else:
         length = struct.unpack(">h" if short else ">i", reader.take(2 if short else 4))[0]
     if length < -1 or length > reader.remaining:
@@ -201,6 +213,8 @@ def array(element: WireType) -> WireType:
         length = _read_length(reader, flexible, False, nullable)
         if length is None:
             return None
+        if length <= 1:
+            return (element.read(reader, flexible, version, False),) if length else ()
         return tuple(element.read(reader, flexible, version, False) for _ in range(length))
 
     return WireType(f"[]{element.name}", write, read, ())

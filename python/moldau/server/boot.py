@@ -3,7 +3,8 @@
 The order is the point of this module:
 
     directories    meta.properties says who we are; the core locks the folders
-    metadata log   opened alone, replayed into the machine of `control.metadata`: now it is known which topics exist
+    metadata log   opened alone; the newest snapshot and what follows on it are replayed into the machine of
+                   `control.metadata`: now it is known which topics exist
     quorum         a new leader epoch for the quorum of one; an empty log gets its first records
     partitions     every log that the image puts here is opened, in parallel
     registration   the broker of this process joins the cluster, is let in, and partitions get their leader
@@ -51,6 +52,7 @@ from moldau.server.handlers import load as load_handlers
 from moldau.server.leases import HeldLeases
 from moldau.server.markers import MarkerWriter
 from moldau.server.metadata_log import METADATA_TOPIC, MetadataCodec, metadata_log_settings
+from moldau.server.metadata_snapshots import CLEAN_EVERY_MS, LOOK_EVERY_MS, MetadataSnapshots
 from moldau.server.monitoring.health import Phase
 from moldau.server.monitoring.listener import HttpAddressError, Monitoring
 from moldau.server.partition_log import CommitWaiter, PartitionLog
@@ -58,6 +60,7 @@ from moldau.server.periodic import PeriodicWork
 from moldau.server.publish import Publisher
 from moldau.server.runner import MachineRunner
 from moldau.server.shell import Shell
+from moldau.server.snapshot_files import SnapshotError
 from moldau.server.topic_creation import OFFSETS_TOPIC
 from moldau.server.transactions import TransactionCoordinators
 from moldau.server.translation import MOVE_LIMIT, cleaner_settings, group_settings, listener_settings, server_settings
@@ -144,7 +147,8 @@ class Node:
             if isinstance(error, HttpAddressError):
                 raise StartError(str(error), hint="moldau.http.listener says where to listen for HTTP") from error
             if isinstance(error, MoldauError) and not isinstance(error, StartError):
-                raise StartError(f"the metadata log cannot be followed: {error}") from error
+                hint = error.hint if isinstance(error, SnapshotError) else None
+                raise StartError(f"the metadata log cannot be followed: {error}", hint) from error
             raise
 
     async def stop(self, grace_ms: int = STOP_GRACE_MS) -> None:
@@ -237,15 +241,6 @@ class Node:
     async def _open_metadata_log(self) -> None:
         now_ms = self._clock.now_ms()
         self._core.open_metadata_log(metadata_log_settings(self.settings), now_ms)
-        begin = self._core.log_start_offset(METADATA_TOPIC, 0)
-        if begin > 0:
-            # Going on would take the rest of the log for the whole of it, and write over what a snapshot holds.
-            raise StartError(
-                f"the metadata log begins at offset {begin}: the rest is in a snapshot, which is not read yet",
-                hint="open the directory with Apache Kafka, or start from one whose metadata log is complete",
-            )
-        epoch = self._core.latest_leader_epoch(METADATA_TOPIC, 0)
-        self._core.begin_leader_epoch(METADATA_TOPIC, 0, 1 if epoch is None else epoch + 1)
         self._commits = CommitWaiter(self._core)
         log = PartitionLog(self._core, self._commits, METADATA_TOPIC, 0, "raft", flushed=True)
         codec = MetadataCodec(self._machine)
@@ -260,8 +255,14 @@ class Node:
         self._metadata = MachineRunner(
             METADATA_TOPIC, self._machine, log, codec, self._clock, after_apply=self._publisher.publish
         )
-        for records in log.batches():
+        self._snapshots = MetadataSnapshots(
+            self._core, self._machine, codec, self._clock, self.settings, self._metadata.settled
+        )
+        snapshot = self._snapshots.load()
+        for records in log.batches(None if snapshot is None else snapshot.end_offset):
             self._metadata.replay(records)
+        epochs = (self._core.latest_leader_epoch(METADATA_TOPIC, 0), None if snapshot is None else snapshot.epoch)
+        self._core.begin_leader_epoch(METADATA_TOPIC, 0, max(epoch or 0 for epoch in epochs) + 1)
         await self._metadata.run(Activate())
 
     async def _load_partitions(self) -> None:
@@ -342,11 +343,16 @@ class Node:
         self._periodic.every(interval("log.retention.check.interval.ms"), "housekeeping", self._housekeeping)
         by_age = FlushByAge(self._core, self._configs, self._clock)
         self._periodic.every(by_age.pause_ms, "the flush by age", by_age.flush)
+        self._periodic.every(LOOK_EVERY_MS, "the snapshot of the metadata", self._snapshots.tend)
+        self._periodic.every(CLEAN_EVERY_MS, "the retention of metadata", self._clean_metadata)
         self._periodic.every(CHECK_INTERVAL_MS, "the look at the directories", self._look_at_directories)
         self._periodic.every(interval("log.flush.offset.checkpoint.interval.ms"), "checkpoint", self._checkpoint)
 
     async def _housekeeping(self) -> None:
         await asyncio.to_thread(self._core.housekeeping, self._clock.now_ms())
+
+    async def _clean_metadata(self) -> None:
+        await asyncio.to_thread(self._snapshots.clean)
 
     async def _look_at_directories(self) -> None:
         if self._directory_reports is not None:

@@ -105,9 +105,9 @@ class PartitionLog:
         log_start_offset = self._core.log_start_offset(self._topic, self._partition)
         return self._core.high_watermark(self._topic, self._partition) == log_start_offset
 
-    def batches(self) -> Iterator[list[StoredRecord]]:
-        """Everything that is committed, from the start of the log, a megabyte at a time. Blocks on the disk."""
-        position = self._core.log_start_offset(self._topic, self._partition)
+    def batches(self, begin: int | None = None) -> Iterator[list[StoredRecord]]:
+        """What is committed, from `begin` or the start of the log on, a megabyte at a time. Blocks on the disk."""
+        position = self._core.log_start_offset(self._topic, self._partition) if begin is None else begin
         while records := self._core.read(self._topic, self._partition, position, REPLAY_BYTES):
             yield records
             position = records[-1].offset + 1

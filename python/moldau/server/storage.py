@@ -139,12 +139,13 @@ def write_meta_properties(directory: Path, properties: MetaProperties) -> None:
             out.flush()
             os.fsync(out.fileno())
         temporary.replace(path)
-        _sync_directory(directory)
+        sync_directory(directory)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Force the names in `directory` to the disk."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

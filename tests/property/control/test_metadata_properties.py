@@ -13,8 +13,9 @@ from moldau.control.metadata.brokers import BeginControlledShutdown, FenceBroker
 from moldau.control.metadata.cluster import Activate, AllocateProducerIds, FeatureUpdate, UpdateFeatures
 from moldau.control.metadata.configs import AlterConfigs, ConfigChange, ReplaceConfigs
 from moldau.control.metadata.elections import AlterReassignments, ElectLeaders, Reassignment
-from moldau.control.metadata.image import ConfigResource
+from moldau.control.metadata.image import ConfigResource, MetadataImage
 from moldau.control.metadata.records import RECORD_TYPES, decode_record, encode_record
+from moldau.control.metadata.snapshot import encode_for, records_of
 from moldau.control.metadata.topics import (
     CreatePartitions,
     CreateTopics,
@@ -132,6 +133,11 @@ def test_a_replayed_log_gives_the_image_that_wrote_it(steps, metadata_version):
         take(cluster, step, counter)
         check(cluster.image)
     assert cluster.reopened().image == cluster.image
+    image, level = cluster.image, cluster.image.metadata_version
+    snapshot = MetadataImage()
+    for record in records_of(image):
+        snapshot.apply(decode_record(encode_for(record, level))[0])
+    assert snapshot == image, "a snapshot says what the whole log says"
 
 
 @settings(max_examples=200, deadline=None)

@@ -26,6 +26,7 @@ pub struct BatchBuilder {
     timestamp_type: TimestampType,
     transactional: bool,
     control: bool,
+    leader_epoch: LeaderEpoch,
     record_count: i32,
     base_timestamp_ms: i64,
     max_timestamp_ms: i64,
@@ -50,6 +51,7 @@ impl BatchBuilder {
             timestamp_type: TimestampType::CreateTime,
             transactional: false,
             control: false,
+            leader_epoch: LeaderEpoch(-1),
             record_count: 0,
             base_timestamp_ms: -1,
             max_timestamp_ms: -1,
@@ -90,6 +92,13 @@ impl BatchBuilder {
     #[must_use]
     pub fn control(mut self) -> BatchBuilder {
         self.control = true;
+        self
+    }
+
+    /// As a leader of this epoch has written it; an append puts in its own.
+    #[must_use]
+    pub fn leader_epoch(mut self, epoch: LeaderEpoch) -> BatchBuilder {
+        self.leader_epoch = epoch;
         self
     }
 
@@ -144,7 +153,7 @@ impl BatchBuilder {
         HEADER_BYTES + self.records.len()
     }
 
-    /// The batch, its checksum set, at offset 0 and leader epoch -1.
+    /// The batch, its checksum set, at offset 0.
     ///
     /// # Panics
     /// When a compression level is out of its codec's range, or the batch has 2 GiB.
@@ -164,7 +173,7 @@ impl BatchBuilder {
         let header = BatchHeader {
             base_offset: Offset(0),
             size_bytes: batch.len(),
-            leader_epoch: LeaderEpoch(-1),
+            leader_epoch: self.leader_epoch,
             crc: 0,
             attributes: attributes(codec, self.timestamp_type, self.transactional, self.control),
             last_offset_delta: (self.record_count - 1).max(0),
