@@ -24,7 +24,7 @@ def require_authorizer(shell: Any) -> None:
         ApiError: SECURITY_DISABLED.
     """
     if shell.access is None:
-        raise ApiError(ErrorCode.SECURITY_DISABLED, "this node has no authorizer: everyone may do everything")
+        raise ApiError(ErrorCode.SECURITY_DISABLED, "No Authorizer is configured: everyone may do everything")
 
 
 async def share_groups(shell: Any, request: Any, context: RequestContext) -> NoReturn:
