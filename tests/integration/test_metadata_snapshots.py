@@ -8,11 +8,17 @@ from tests.integration.clients import admin, create_topic
 from tests.integration.snapshots import clean, cut_before, folder, in_the_node, take
 
 import moldau
+from moldau.errors import ApiError
 from moldau.server.boot import StartError
 from moldau.server.snapshot_files import SnapshotWriter, read_snapshot, snapshots_in
 
 SMALL = {"metadata_max_retention_bytes": 1}
-"""Nothing older than the newest snapshot is kept."""
+"""Nothing older than the two newest snapshots is kept."""
+WHOLE = SnapshotWriter.append
+
+
+def full(*_args):
+    raise OSError(28, "No space left on device")
 
 
 @pytest.fixture
@@ -91,11 +97,38 @@ def test_the_log_before_the_oldest_snapshot_that_stays_goes(data):
         files = snapshots_in(folder(data))
         assert len(files) == 3
         clean(broker)
-        assert snapshots_in(folder(data)) == files[2:]
-        assert log_start(broker) == files[2].end_offset
+        # Two stay: the newest might be found torn.
+        assert snapshots_in(folder(data)) == files[1:]
+        assert log_start(broker) == files[1].end_offset
         broker.kill()
     with moldau.Broker(data, **SMALL) as broker:
         assert topics(broker) == {"a", "b", "c"}
+
+
+def test_a_machine_that_could_not_follow_its_log_leaves_no_snapshot(data, monkeypatch):
+    with moldau.Broker(data) as broker:
+        create_topic(broker, "before")
+        runner = broker._node._metadata
+        monkeypatch.setattr(runner, "_stopped_by", OSError(5, "Input/output error"))
+        with pytest.raises(ApiError, match="was stopped"):
+            take(broker)
+        assert snapshots_in(folder(data)) == []
+        broker.kill()
+    with moldau.Broker(data) as broker:
+        assert topics(broker) == {"before"}
+
+
+def test_a_snapshot_that_could_not_be_written_is_tried_again_soon(data, monkeypatch, eventually):
+    monkeypatch.setattr("moldau.server.metadata_snapshots.TRY_AGAIN_AFTER_MS", 100)
+    monkeypatch.setattr(SnapshotWriter, "append", full)
+    with moldau.Broker(data, metadata_log_max_record_bytes_between_snapshots=1_000_000) as broker:
+        snapshots = broker._node._snapshots
+        create_topic(broker, "a")
+        # All that was written is due; nothing more will be.
+        monkeypatch.setattr(snapshots, "_bytes_between", snapshots._codec.bytes_seen)
+        eventually(lambda: snapshots._not_before_ms > 0, within_s=30)
+        monkeypatch.setattr(SnapshotWriter, "append", WHOLE)
+        eventually(lambda: snapshots_in(folder(data)), within_s=30)
 
 
 def test_within_its_limits_everything_stays(data):
@@ -218,9 +251,6 @@ def test_epochs_of_brokers_and_of_leaders_go_on_after_a_snapshot(data):
 
 
 def test_a_full_disk_costs_a_snapshot_and_nothing_else(data, monkeypatch):
-    def full(*_args):
-        raise OSError(28, "No space left on device")
-
     with moldau.Broker(data) as broker:
         create_topic(broker, "before")
         monkeypatch.setattr(SnapshotWriter, "append", full)

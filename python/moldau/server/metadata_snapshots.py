@@ -5,7 +5,7 @@
     in time    a new one after `metadata.log.max.record.bytes.between.snapshots`, or after
                `metadata.log.max.snapshot.interval.ms` if anything was written since
     then       the oldest one, with the log before the one after it, as long as log and snapshots are more than
-               `metadata.max.retention.bytes`, or it is older than `metadata.max.retention.ms`
+               `metadata.max.retention.bytes` and two stay, or it is older than `metadata.max.retention.ms`
 
 The order of each step is such that a crash after it leaves a directory that opens: a snapshot is on the disk before
 anything is removed for it, and what is older than a snapshot goes only when that one was read and found whole.
@@ -42,6 +42,8 @@ logger: Final = logging.getLogger("moldau.server.snapshots")
 
 LOOK_EVERY_MS: Final = 1_000
 CLEAN_EVERY_MS: Final = 60_000
+TRY_AGAIN_AFTER_MS: Final = 60_000
+"""After a snapshot that could not be written."""
 SLICE: Final = 200
 """Records that are encoded in one go: some milliseconds, in which the event loop does nothing else."""
 
@@ -58,7 +60,7 @@ class MetadataSnapshots:
         settings: BrokerSettings,
         settled: Callable[[], Awaitable[None]],
     ) -> None:
-        """The log is open. `settled` returns when everything that is in the log is in the image."""
+        """The log is open. `settled` returns when all that it holds is in the image, and raises if that cannot be."""
         directory = next(log.directory for log in core.logs() if log.topic == METADATA_TOPIC)
         self._folder = Path(directory) / f"{METADATA_TOPIC}-0"
         self._core = core
@@ -72,6 +74,7 @@ class MetadataSnapshots:
         self._retention_bytes = settings.integer("metadata.max.retention.bytes")
         self._retention_ms = settings.integer("metadata.max.retention.ms")
         self._begin_anew()
+        self._not_before_ms = 0
 
     # Start
 
@@ -119,15 +122,22 @@ class MetadataSnapshots:
     # Life
 
     async def tend(self) -> None:
-        """Take a snapshot if one is due."""
-        if self._is_due():
+        """Take a snapshot if one is due.
+
+        Raises:
+            OSError: it cannot be written. The next attempt is after `TRY_AGAIN_AFTER_MS`.
+        """
+        if self._is_due() and self._clock.now().steady_ms >= self._not_before_ms:
+            self._not_before_ms = self._clock.now().steady_ms + TRY_AGAIN_AFTER_MS
             await self.take()
+            self._not_before_ms = 0
 
     async def take(self) -> None:
         """Write a snapshot of the image as it is now.
 
         Raises:
             OSError: it cannot be written; nothing is left of it.
+            ApiError: the machine was stopped. Its image lacks what the end of its log holds.
         """
         await self._settled()
         image, now_ms = self._machine.image, self._clock.now_ms()
@@ -137,7 +147,7 @@ class MetadataSnapshots:
         epoch = self._core.latest_leader_epoch(METADATA_TOPIC, 0) or 0
         records, metadata_version = records_of(image), image.metadata_version
         quorum = dict(self._codec.quorum)
-        self._begin_anew()
+        bytes_seen, begun_ms = self._codec.bytes_seen, self._clock.now().steady_ms
         writer = SnapshotWriter(self._folder, end_offset, epoch, durable=self._durable)
         try:
             writer.begin(now_ms, quorum)
@@ -148,6 +158,7 @@ class MetadataSnapshots:
         except BaseException:
             writer.abandon()
             raise
+        self._bytes_before, self._since_ms = bytes_seen, begun_ms
         logger.info("wrote the snapshot %s of the metadata", file.path.name)
 
     def clean(self) -> None:
@@ -176,7 +187,8 @@ class MetadataSnapshots:
 
     def _why_not_keep(self, files: list[SnapshotFile]) -> str | None:
         """Why the oldest of these has to go."""
-        if self._retention_bytes >= 0:
+        # The segment in use counts, and stays whatever goes: a second snapshot is worth more than what it takes.
+        if self._retention_bytes >= 0 and len(files) > 2:
             held = [*(file.path for file in files), *self._folder.glob("*.log")]
             size = sum(path.stat().st_size for path in held)
             if size > self._retention_bytes:

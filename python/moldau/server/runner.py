@@ -102,6 +102,7 @@ class MachineRunner(Generic[MachineT]):
         self._timers = Timers(clock, self._timer_fired)
         self._background: set[asyncio.Task[None]] = set()
         self._stopped_by: BaseException | None = None
+        self._retired = False
 
     async def run(self, request: Any, token: int | None = None) -> Any:
         """Let the machine decide about `request` and see it through; returns the machine's response.
@@ -129,9 +130,13 @@ class MachineRunner(Generic[MachineT]):
         return self._stopped_by
 
     async def settled(self) -> None:
-        """Wait until what is being decided now is applied and passed on."""
+        """Wait until what is being decided now is applied and passed on.
+
+        Raises:
+            ApiError: the machine was stopped; what the log holds may be more than it knows.
+        """
         async with self._turn:
-            pass
+            self._check_alive()
 
     def submit(self, request: Any) -> None:
         """Run `request` for its records and effects; nobody waits for its response. Failures are logged."""
@@ -157,17 +162,15 @@ class MachineRunner(Generic[MachineT]):
             self._carry_out(effect)
 
     def stop(self) -> None:
-        """Cancel the timers and wake whoever is parked with COORDINATOR_NOT_AVAILABLE."""
+        """Decide no more: cancel the timers and refuse what comes or is parked with COORDINATOR_NOT_AVAILABLE."""
+        self._retired = True
         self._retire()
         self._timers.cancel_all()
-        for future in self._parked.values():
-            if not future.done():
-                future.set_exception(ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE, "the node is shutting down"))
+        self._refuse_the_parked(self._gone())
 
     async def _take_turn(self, request: Any, token: int | None) -> Any:
         async with self._turn:
-            if self._stopped_by is not None:
-                raise ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"{self.name} was stopped: {self._stopped_by}")
+            self._check_alive()
             decision = self.machine.decide(request, self._clock.now())
             if decision.records:
                 decision = await self._commit(request, decision)
@@ -212,7 +215,23 @@ class MachineRunner(Generic[MachineT]):
         self._stopped_by = error
         self._retire()
         logger.error("%s cannot follow its own log; it is stopped until restart", self.name, exc_info=error)
-        return ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"{self.name} was stopped: {error}")
+        refusal = ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"{self.name} was stopped: {error}")
+        self._refuse_the_parked(refusal)
+        return refusal
+
+    def _check_alive(self) -> None:
+        if self._stopped_by is not None:
+            raise ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"{self.name} was stopped: {self._stopped_by}")
+        if self._retired:
+            raise self._gone()
+
+    def _gone(self) -> ApiError:
+        return ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE, f"{self.name} is here no more")
+
+    def _refuse_the_parked(self, error: ApiError) -> None:
+        for future in self._parked.values():
+            if not future.done():
+                future.set_exception(error)
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -223,7 +242,9 @@ class MachineRunner(Generic[MachineT]):
                     return
                 future.set_result(response)
             case ScheduleTimer(key, at_ms, event):
-                self._timers.schedule(key, at_ms, event)
+                # What was decided while it went would otherwise be done in the log of a topic that is made anew.
+                if not self._retired:
+                    self._timers.schedule(key, at_ms, event)
             case CancelTimer(key):
                 self._timers.cancel(key)
             case Order(work):

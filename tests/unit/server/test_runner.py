@@ -233,12 +233,13 @@ def test_a_machine_that_cannot_apply_is_stopped_for_good(parts, caplog):
 def test_what_a_machine_has_lent_out_is_taken_back_when_it_is_stopped_whatever_the_reason(parts):
     _, machine, log, clock, journal = parts
     runner = MachineRunner("test-0", machine, log, PlainCodec(), clock, retire=lambda: journal.append(("retire",)))
-    runner.stop()
-    assert journal == [("retire",)]
     machine.broken = True
     with pytest.raises(ApiError, match="stopped"):
         asyncio.run(runner.run(decision("done", "a")))
-    assert [entry[0] for entry in journal] == ["retire", "decide", "append", "retire"]
+    assert [entry[0] for entry in journal] == ["decide", "append", "retire"]
+    journal.clear()
+    runner.stop()
+    assert journal == [("retire",)]
 
 
 def test_a_disk_that_fails_after_the_append_stops_the_machine(parts):
@@ -252,6 +253,64 @@ def test_a_disk_that_fails_after_the_append_stops_the_machine(parts):
             log.refusal = None
 
     asyncio.run(scenario())
+
+
+def test_who_is_parked_hears_of_it_when_the_machine_is_stopped(parts):
+    runner, machine, _, _, _ = parts
+
+    async def scenario():
+        parked = asyncio.create_task(runner.run(decision(PARKED), token=1))
+        await turns()
+        machine.broken = True
+        with pytest.raises(ApiError):
+            await runner.run(decision("done", "a"))
+        with pytest.raises(ApiError, match="stopped") as caught:
+            await asyncio.wait_for(parked, 30)
+        return caught.value.code
+
+    assert asyncio.run(scenario()) == ErrorCode.UNKNOWN_SERVER_ERROR
+
+
+def test_a_machine_that_was_stopped_is_never_settled(parts):
+    runner, machine, _, _, _ = parts
+
+    async def scenario():
+        await runner.settled()
+        machine.broken = True
+        with pytest.raises(ApiError):
+            await runner.run(decision("done", "a"))
+        with pytest.raises(ApiError, match="stopped"):
+            await runner.settled()
+
+    asyncio.run(scenario())
+
+
+def test_what_was_submitted_before_a_stop_decides_nothing_after_it(parts):
+    runner, _, _, clock, journal = parts
+
+    async def scenario():
+        runner.submit(decision("done", "late", effects=(ScheduleTimer("t", 2000, "event"),)))
+        runner.stop()
+        await turns()
+
+    asyncio.run(scenario())
+    assert journal == []
+    assert not clock.calls
+
+
+def test_a_decision_that_is_made_while_a_machine_is_stopped_leaves_no_timer_behind(parts):
+    runner, _, log, clock, _ = parts
+
+    async def scenario():
+        log.gate = asyncio.Event()
+        decided = asyncio.create_task(runner.run(decision("done", "a", effects=(ScheduleTimer("t", 2000, "event"),))))
+        await turns()
+        runner.stop()
+        log.gate.set()
+        return await decided
+
+    assert asyncio.run(scenario()) == "done"
+    assert not clock.calls
 
 
 def test_an_event_that_fails_is_logged_and_the_machine_goes_on(parts, caplog):

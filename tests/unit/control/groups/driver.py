@@ -68,6 +68,12 @@ def from_log(entry):
     return PendingOffsetRecord(*producer_id, record) if producer_id else record
 
 
+def fits_into_a_batch(records):
+    """A decision is one batch, and `max.message.bytes` holds for it."""
+    entries = [to_log(record) for record in records if not isinstance(record, TransactionMarker)]
+    assert sum(len(key) + len(value or b"") for key, value, *_ in entries) < 1_000_000
+
+
 class Driver:
     def __init__(self, log=(), cluster=None, **settings):
         self.settings = GroupSettings(**{"initial_rebalance_delay_ms": 0} | settings)
@@ -108,6 +114,7 @@ class Driver:
         if decision.records and self.append_error is not None:
             decision = self.machine.decide(AppendFailed(request, decision, self.append_error), self.now())
             assert not decision.records
+        fits_into_a_batch(decision.records)
         for record in decision.records:
             assert isinstance(record, PendingOffsetRecord) == (decision.producer is not None)
             self.log.append(to_log(record))

@@ -23,7 +23,12 @@ from moldau.control.groups.requests import ConsumerGroupHeartbeat, JoinsGathered
 from moldau.control.groups.turn import Turn
 
 TOGETHER_MAX: Final = 500
-"""Members in one decision: its records are one batch, which must fit into the log. The others join one by one."""
+TOGETHER_BYTES: Final = 250_000
+"""Members in one decision, and what they say of themselves: its records are one batch, which must fit into the log.
+The others join one by one.
+"""
+MEMBER_BYTES: Final = 300
+"""Of a member's records, besides what it says of itself and its partitions."""
 
 
 class Gathering:
@@ -62,6 +67,23 @@ def may_wait(request: ConsumerGroupHeartbeat) -> bool:
         and bool(request.topic_names)
         and not request.topic_regex
     )
+
+
+def that_fit(requests: Sequence[ConsumerGroupHeartbeat], most: int) -> int:
+    """How many of these, from the first on, join in one decision; of `most` at the most."""
+    size = 0
+    for count, request in enumerate(requests[:most]):
+        said = (
+            request.client_id,
+            request.client_host,
+            request.instance_id,
+            request.rack_id,
+            *(request.topic_names or ()),
+        )
+        size += MEMBER_BYTES + sum(2 + len(text) for text in said if text is not None)
+        if size > TOGETHER_BYTES:
+            return count
+    return min(len(requests), most)
 
 
 def join_together(change: Change, requests: Sequence[ConsumerGroupHeartbeat]) -> None:

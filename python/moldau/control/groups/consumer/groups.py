@@ -18,7 +18,7 @@ from moldau.control.groups.consumer import classic_members
 from moldau.control.groups.consumer.change import Change
 from moldau.control.groups.consumer.cluster import Cluster, metadata_hash
 from moldau.control.groups.consumer.expressions import resolve_expressions
-from moldau.control.groups.consumer.gathering import TOGETHER_MAX, Gathering, join_together, may_wait
+from moldau.control.groups.consumer.gathering import TOGETHER_MAX, Gathering, join_together, may_wait, that_fit
 from moldau.control.groups.consumer.group import ConsumerGroup
 from moldau.control.groups.consumer.heartbeat import check_request, heartbeat, leave
 from moldau.control.groups.consumer.member import JOINING, LEAVING, LEAVING_FOR_A_WHILE, ConsumerMember
@@ -202,8 +202,9 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
 
     def _joins_gathered(self, turn: Turn, group_id: str) -> None:
         waiting = self._gathering.end(group_id)
-        together = min(TOGETHER_MAX, turn.settings.consumer_max_size) if self._is_empty(group_id) else 0
-        if waiting and together:
+        most = min(TOGETHER_MAX, turn.settings.consumer_max_size) if self._is_empty(group_id) else 0
+        together = that_fit(waiting, most)
+        if together:
             join_together(self._change(turn, self._group_for(turn, waiting[0])), waiting[:together])
         for request in waiting[together:]:
             turn.schedule(("joins-alone", request.token), turn.steady_ms, JoinsAlone(group_id, request))

@@ -166,6 +166,14 @@ def test_what_is_more_than_a_batch_may_hold_joins_one_by_one(driver):
     assert len(driver.consumers.members) == TOGETHER_MAX + 2
 
 
+def test_what_members_say_of_themselves_counts_for_what_a_batch_may_hold(driver):
+    names = (TOPIC, *(f"a-topic-of-which-nobody-has-heard-{number:04}" for number in range(60)))
+    # The driver holds every decision to the size of a batch: all of these are 1.1 MB.
+    answers = driver.join_all(*(f"member-{number}" for number in range(TOGETHER_MAX)), topic_names=names)
+    assert {answer.error for answer in answers} == {ErrorCode.NONE}
+    assert len(driver.consumers.members) == TOGETHER_MAX
+
+
 def test_the_coordinator_names_those_who_bring_no_name(driver):
     answers = driver.join_all("", "", chooses_member_id=False)
     names = [answer.member_id for answer in answers]
