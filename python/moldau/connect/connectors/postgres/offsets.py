@@ -137,10 +137,16 @@ class Resume:
             return False
         return final_lsn < stored.commit_lsn
 
+    @property
+    def inside(self) -> bool:
+        """Whether the transaction that was begun is the one of which events were handed on."""
+        return self._active and self._stored is not None and self._stored.message_type != "BEGIN"
+
     def is_done(self, lsn: int) -> bool:
         """Whether an event of the transaction was handed on."""
         stored = self._stored
-        if stored is None or not self._active:
+        # The first event has the LSN of its transaction's BEGIN: behind that alone nothing is done.
+        if stored is None or not self.inside:
             return False
         if lsn < stored.lsn:
             return True

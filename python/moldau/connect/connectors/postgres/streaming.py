@@ -211,6 +211,9 @@ class Streaming:
         self._in_transaction = True
         self._skip_transaction = self._resume.begin(message.xid, message.final_lsn)
         self._events.origin = None
+        if self._skip_transaction or self._resume.inside:
+            # What comes again does not lead back: the count at an LSN goes on, and a heartbeat says where we are.
+            return
         position.xid = message.xid
         position.time_us = message.commit_us
         position.lsn = lsn
@@ -223,11 +226,11 @@ class Streaming:
         position = self.position
         done = self._skip_transaction
         self._in_transaction = self._skip_transaction = False
-        position.lsn = position.commit_lsn = position.processed_lsn = message.end_lsn
-        position.events_at_lsn = 0
-        position.message_type = "COMMIT"
         self._resume.commit()
         if not done:
+            position.lsn = position.commit_lsn = position.processed_lsn = message.end_lsn
+            position.events_at_lsn = 0
+            position.message_type = "COMMIT"
             self._seen.transactions += 1
             self._transactions.end(position)
         # Behind the records of the transaction: confirmed when they are.
