@@ -56,6 +56,8 @@ _ABOUT_OUR_PLACE: Final = (
     ErrorCode.ILLEGAL_GENERATION,
     ErrorCode.REBALANCE_IN_PROGRESS,
 )
+_SPEAKS_TO_A_MEMBER: Final = frozenset({ErrorCode.NONE, ErrorCode.MEMBER_ID_REQUIRED, *_ABOUT_OUR_PLACE})
+"""Answers of a coordinator that has a place for us; any other refusal is final, and our session ends meanwhile."""
 
 
 class Commit(NamedTuple):
@@ -150,7 +152,10 @@ class GroupMember:
 
     @property
     def unreachable_s(self) -> float:
-        """For how long the coordinator has not answered, 0 if it has: after a session timeout we are no member."""
+        """For how long the coordinator has not answered, or has refused us; 0 if we are heard.
+
+        After a session timeout we are no member.
+        """
         with self._changed:
             return 0.0 if self._unheard_since is None else time.monotonic() - self._unheard_since
 
@@ -363,8 +368,13 @@ class GroupMember:
             if failure is None:
                 answer = answer_of(request, raw)
                 self._machine.answered(request, answer, now)
-                if not isinstance(request, FindCoordinator) and answer.error not in _MOVED:
+                if isinstance(request, FindCoordinator):
+                    # It says where to ask, not whether we are heard.
+                    pass
+                elif answer.error in _SPEAKS_TO_A_MEMBER or (answer.error.retriable and answer.error not in _MOVED):
                     self._unheard_since = None
+                else:
+                    self._unheard(now)
                 if answer.error:
                     logger.info("group %s: %s: %s", self.settings.group_id, type(request).__name__, answer.error.name)
             else:

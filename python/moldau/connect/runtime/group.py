@@ -83,6 +83,8 @@ class GroupMembership:
         """What was configured when the work was divided."""
         self._asked_to_divide: Work | None = None
         self._join_again_at: float | None = None
+        self._still_runs = False
+        """Whether something that was to be stopped could not be, and may still run."""
         self._closing = threading.Event()
         self._changed: Callable[[], None] = lambda: None
         self._released: Callable[[], None] = lambda: None
@@ -199,8 +201,8 @@ class GroupMembership:
                 member.rejoin("the worker could not do what the group wants")
             if member.unreachable_s > patience_s and (self._has or self._leads):
                 logger.warning(
-                    "the coordinator of the group %s has not answered for %.1f s: others may soon have what runs here, "
-                    "which is stopped",
+                    "the coordinator of the group %s has not answered, or has refused us, for %.1f s: others may "
+                    "soon have what runs here, which is stopped",
                     self._settings["group.id"],
                     member.unreachable_s,
                 )
@@ -214,6 +216,12 @@ class GroupMembership:
 
     def _resolve(self, member: GroupMember) -> None:
         """Do what the leader has said, as far as the configurations are known."""
+        if self._still_runs:
+            self._release()
+            if self._still_runs:
+                # Nobody hears that it has stopped before it has.
+                self._closing.wait(RETRY_S)
+                return
         given = self._unresolved
         if given is None:
             if self._join_again_at is not None and time.monotonic() >= self._join_again_at:
@@ -255,7 +263,10 @@ class GroupMembership:
         try:
             self._released()
         except Exception:
-            logger.exception("what is to be given away could not be stopped in time")
+            self._still_runs = True
+            logger.exception("what is to be given away could not be stopped in time; this worker tries again")
+        else:
+            self._still_runs = False
 
     # What the group asks.
 
@@ -268,10 +279,12 @@ class GroupMembership:
         if given is not None and _offset(state) >= given.offset:
             # What was deleted is nobody's any more.
             kept &= configured(state)
-        if kept != self._has:
+        if kept != self._has or self._still_runs:
             self._has = kept
             self._runs &= kept
             self._release()
+        if self._still_runs:
+            raise ConnectError("this worker does not join the group while what it gives away still runs")
         has = None if given is None else replace(given, assigned=kept, revoked=NOTHING)
         brought = WorkerState(self._url, _offset(state), has)
         return {protocol: write_state(brought, protocol) for protocol in self._offered}

@@ -112,9 +112,23 @@ class Herder:
         self._wake.set()
 
     def release(self) -> None:
-        """Stop what is not assigned to this worker any more, and return when that is done."""
+        """Stop what is not assigned to this worker any more, and return when that is done.
+
+        Raises:
+            RefusedError: it takes too long; it may still run.
+        """
         if self._thread.is_alive() and not self._stopping.is_set():
-            self.do(lambda: self._make_it_so(self.configs.snapshot()))
+            try:
+                self.do(lambda: self._make_it_so(self.configs.snapshot()))
+                return
+            except RefusedError:
+                if not self._stopping.is_set():
+                    raise
+        if self._thread.is_alive():
+            # A worker that stops has stopped everything when its thread ends.
+            self._thread.join(REQUEST_TIMEOUT_S)
+            if self._thread.is_alive():
+                raise RefusedError("Worker is shutting down, and its tasks still run")
 
     @property
     def ready(self) -> bool:

@@ -1,5 +1,6 @@
 """The member over sockets: against a coordinator that refuses, lies, hangs and goes away."""
 
+import contextlib
 import struct
 import threading
 import time
@@ -371,6 +372,27 @@ def test_a_member_knows_for_how_long_the_coordinator_has_not_answered(coordinato
     poll_until(member, lambda: member.unreachable_s > 0.2)
     away.clear()
     poll_until(member, lambda: member.unreachable_s == 0)
+
+
+@pytest.mark.parametrize("code", [ErrorCode.GROUP_AUTHORIZATION_FAILED, ErrorCode.GROUP_MAX_SIZE_REACHED])
+def test_a_member_that_is_refused_is_not_heard(coordinator, member_of, code):
+    member, _ = settled(member_of, coordinator)
+    poll_until(member, lambda: member.unreachable_s == 0)
+    refused = threading.Event()
+    refused.set()
+    for api_key in (HEARTBEAT, JOIN_GROUP):
+        coordinator.instead[api_key] = Endless({"error_code": code}, refused)
+
+    deadline = time.monotonic() + PATIENCE_S
+    while member.unreachable_s <= 0.2:
+        assert time.monotonic() < deadline
+        with contextlib.suppress(GroupError):
+            member.poll(0.05)
+    refused.clear()
+    while member.unreachable_s > 0:
+        assert time.monotonic() < deadline
+        with contextlib.suppress(GroupError):
+            member.poll(0.05)
 
 
 class Endless:

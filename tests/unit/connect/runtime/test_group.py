@@ -11,6 +11,7 @@ from tests.unit.connect.runtime.worlds import work
 
 from moldau.client.membership import JoinedMember
 from moldau.client.membership import Membership as Place
+from moldau.connect.errors import ConnectError
 from moldau.connect.runtime import group
 from moldau.connect.runtime.group import GroupMembership
 from moldau.connect.runtime.group_protocol import (
@@ -24,6 +25,7 @@ from moldau.connect.runtime.group_protocol import (
     write_given,
     write_state,
 )
+from moldau.connect.runtime.refusals import RefusedError
 from moldau.connect.runtime.settings import WorkerSettings
 from moldau.connect.runtime.stores import ConfigStore
 
@@ -79,11 +81,14 @@ class Group:
         given = {"bootstrap.servers": "nowhere:9092", "worker.sync.timeout.ms": "1", "worker.unsync.backoff.ms": "1"}
         self.membership = GroupMembership(WorkerSettings({**given, **more}), URL, self.configs)
         self.stopped: list[str] = []
+        self.refuses_to_stop = False
         self.changes = threading.Semaphore(0)
         self.membership.start(self.changes.release, self._release)
         self.told = 0
 
     def _release(self) -> None:
+        if self.refuses_to_stop:
+            raise RefusedError("Request timed out")
         self.stopped.append(str(self.runs))
 
     @property
@@ -157,6 +162,20 @@ def test_what_is_revoked_has_stopped_before_the_group_is_asked_to_divide_again(w
     assert worker.stopped == [str(work("x", "x-0"))]
     assert worker.member.calls == ["what was revoked has stopped"]
     assert worker.joins().has.revoked == work()
+
+
+def test_nobody_hears_that_something_has_stopped_which_still_runs(worker, monkeypatch):
+    monkeypatch.setattr(group, "RETRY_S", 0.01)
+    worker.give(assigned=work("x", "x-0 x-1"))
+    worker.refuses_to_stop = True
+    worker.give(revoked=work("", "x-1"))
+    assert worker.stopped == worker.member.calls == []
+    with pytest.raises(ConnectError, match="still runs"):
+        worker.membership.protocols("")
+    worker.refuses_to_stop = False
+    worker.member.do()
+    assert worker.stopped == [str(work("x", "x-0"))]
+    assert worker.member.calls == ["what was revoked has stopped"]
 
 
 def test_nothing_begins_by_configurations_that_are_older_than_the_leaders(worker):

@@ -126,3 +126,24 @@ def test_a_connector_that_is_configured_as_it_was_divides_nothing_anew(herder):
     herder.worker.wait_for("+files", "+files-0")
     herder.create_or_replace("files", {"name": "files"}, replace=True)
     herder.worker.wait_for("+files-0", "-files", "+files")
+
+
+def test_what_is_revoked_while_the_worker_stops_has_stopped_before_the_group_hears_of_it(herder):
+    stops, may_end = threading.Event(), threading.Event()
+
+    def stop_everything():
+        stops.set()
+        assert may_end.wait(WAIT_S)
+
+    herder.worker.stop_everything = stop_everything
+    stopping = threading.Thread(target=herder.stop)
+    stopping.start()
+    assert stops.wait(WAIT_S)
+    releasing = threading.Thread(target=herder.release)
+    releasing.start()
+    releasing.join(0.1)
+    assert releasing.is_alive()
+    may_end.set()
+    releasing.join(WAIT_S)
+    stopping.join(WAIT_S)
+    assert not releasing.is_alive()
