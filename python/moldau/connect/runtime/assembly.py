@@ -242,14 +242,25 @@ class Assembly:
         """The settings of an admin client that works for a connector."""
         return self._settings.client("admin", self._overrides(config, "admin"))
 
+    def _beside_producer(self, config: Config, role: str) -> dict[str, Any]:
+        """The settings of a client for what the connector's producer writes: of its cluster, unless told otherwise."""
+        cluster = self._overrides(config, "producer").get("bootstrap.servers")
+        given = {} if cluster is None else {"bootstrap.servers": cluster}
+        return self._settings.client(role, {**given, **self._overrides(config, role)})
+
     def _producer_settings(self, task_id: TaskId, config: Config) -> dict[str, Any]:
         given = self._settings.client("producer", self._overrides(config, "producer"))
+        # What is no number the client refuses itself.
+        largest = str(given.get("max.request.size", given.get("message.max.bytes", ""))).strip()
+        largest_kbytes = -(-int(largest) // 1024) if largest.isdecimal() else 0
         chosen = {"acks", "request.required.acks", "enable.idempotence", "max.in.flight.requests.per.connection"}
         # Order and no doubles of the producer's own, whatever happens on the way; a record waits for its cluster.
         careful = {} if chosen & given.keys() else {"acks": "all", "enable.idempotence": True}
         bounds = {"buffer.memory", "queue.buffering.max.kbytes", "queue.buffering.max.messages"}
-        # Java's default of buffer.memory: what a source has read ahead of its cluster is no more than this.
-        bounded = {} if bounds & given.keys() else {"queue.buffering.max.kbytes": BUFFER_KBYTES}
+        # Java's default of buffer.memory: what a source has read ahead of its cluster is no more than this, unless a
+        # single record may be larger: one that never finds room would be tried for ever.
+        kbytes = max(BUFFER_KBYTES, 2 * largest_kbytes)
+        bounded = {} if bounds & given.keys() else {"queue.buffering.max.kbytes": kbytes}
         return {
             "client.id": f"connector-producer-{task_id}",
             "delivery.timeout.ms": FOR_EVER_MS,
@@ -269,7 +280,7 @@ class Assembly:
 
     def fence_producers(self, name: str, config: Config, count: int) -> None:
         """Take over the transactional ids of a connector's first `count` tasks. Raises ConnectError."""
-        client = self.admin_settings(config)
+        client = self._beside_producer(config, "admin")
 
         def fence(number: int) -> None:
             transactional_id = task_id_of(self._settings["group.id"], name, number)
@@ -300,8 +311,8 @@ class Assembly:
             return ConnectorOffsets(self._offsets)
         clients = Clients(
             settings.client("producer", self._overrides(config, "producer")),
-            settings.client("consumer", self._overrides(config, "consumer")),
-            self.admin_settings(config),
+            self._beside_producer(config, "consumer"),
+            self._beside_producer(config, "admin"),
         )
         workers = settings.topic("offset")
         same_cluster = _servers(clients.producer) == _servers(settings.client("producer"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from moldau.connect.plugins import Plugins
+from moldau.connect.runtime import assembly as assembly_module
 from moldau.connect.runtime.assembly import Assembly
 from moldau.connect.runtime.config_provider import ConfigResolver
 from moldau.connect.runtime.connector_offsets import ConnectorOffsets
@@ -45,6 +48,27 @@ def test_with_records_to_another_cluster_offsets_in_their_transactions_go_there_
     assert own.clients.consumer["bootstrap.servers"] == "there:9092"
 
 
+def test_where_only_the_producer_writes_elsewhere_its_offsets_are_read_there_too():
+    offsets, _ = offsets_for("enabled", {"producer.override.bootstrap.servers": "there:9092"})
+    own = offsets.own
+    assert own is not None
+    found = [each["bootstrap.servers"] for each in (own.clients.producer, own.clients.consumer, own.clients.admin)]
+    assert found == ["there:9092"] * 3
+
+
+def test_older_producers_are_shut_out_where_they_write(monkeypatch):
+    made: list[dict[str, str]] = []
+
+    def producer(settings):
+        made.append(settings)
+        return SimpleNamespace(init_transactions=lambda _timeout_s: None)
+
+    monkeypatch.setattr(assembly_module, "Producer", producer)
+    config = {"producer.override.bootstrap.servers": "there:9092"}
+    assembly_of("enabled")[0].fence_producers("c", config, 2)
+    assert [each["bootstrap.servers"] for each in made] == ["there:9092"] * 2
+
+
 @pytest.mark.parametrize(
     ("support", "config"),
     [
@@ -70,6 +94,8 @@ def test_a_topic_of_its_own_goes_before_the_workers(support):
     ("given", "expected"),
     [
         ({}, {"queue.buffering.max.kbytes": 32 << 10}),
+        ({"max.request.size": "1048576"}, {"queue.buffering.max.kbytes": 32 << 10}),
+        ({"max.request.size": "67108865"}, {"queue.buffering.max.kbytes": 2 * ((64 << 10) + 1)}),
         ({"buffer.memory": "1048576"}, {"buffer.memory": "1048576"}),
         ({"queue.buffering.max.messages": "7"}, {"queue.buffering.max.messages": "7"}),
     ],
