@@ -207,7 +207,9 @@ class FetchMachine:
             return self._begin(LIST_OFFSETS, unplaced, self._list_offsets(unplaced))
         placed = [one for one in mine if one.position >= 0 and one.broker(now) == broker]
         has_room = self.waiting_bytes < self.settings.waiting_bytes_max
-        asked = tuple(one for one in placed if not one.paused and has_room and len(one.waiting) < BLOCKS_AHEAD)
+        # One of which nothing waits is asked for all the same: what lies here may wait for its records.
+        ahead = BLOCKS_AHEAD if has_room else 1
+        asked = tuple(one for one in placed if not one.paused and len(one.waiting) < ahead)
         if not asked:
             return None
         return self._begin(FETCH, asked, self._fetch(asked, alone=len(asked) == len(placed)))
@@ -287,7 +289,7 @@ class FetchMachine:
         committed = self.settings.read_committed and int(part.last_stable_offset) >= 0
         reading.end = int(part.last_stable_offset if committed else part.high_watermark)
         preferred = int(getattr(part, "preferred_read_replica", -1))
-        if preferred >= 0 and preferred != reading.leader:
+        if preferred in self.brokers and preferred != reading.leader:
             reading.replica, reading.replica_until = preferred, now + REPLICA_S
         if block is not None and block.failure is not None:
             self._fail(FetchError(f"{reading.name} cannot be read on: {block.failure}"))
@@ -369,6 +371,12 @@ class FetchMachine:
         """Take what the cluster says of its brokers and of who leads what."""
         self._ask_leaders_at = now + self.settings.retry_backoff_ms / 1000
         self.brokers = {int(one.node_id): Address(str(one.host), int(one.port)) for one in answer.brokers}
+        for reading in self.readings.values():
+            # Of a broker that is gone nobody asks anything, so it would never be said that it leads no more.
+            if reading.leader not in self.brokers:
+                reading.leader = None
+            if reading.replica not in self.brokers:
+                reading.replica = None
         for topic in answer.topics:
             name, code = str(topic.name), ErrorCode(int(topic.error_code))
             leaders = {int(one.partition_index): int(one.leader_id) for one in topic.partitions}

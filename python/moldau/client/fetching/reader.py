@@ -44,6 +44,8 @@ class RecordReader:
         """Read these no more; nothing of them comes after this call."""
         with self._changed:
             self._machine.unassign(places)
+            # There may be room again.
+            self._changed.notify_all()
 
     def pause(self, places: Iterable[Partition]) -> None:
         """Hand out nothing of these, until they are resumed."""

@@ -423,6 +423,9 @@ class Session:
         return COLUMN_BATCH if self.tasks.columnar(task.id) else MICRO_BATCH
 
     def _reset_of(self, topic: str) -> OffsetReset:
+        if topic not in self._resets:
+            # Another thread of the application has taken it up.
+            self._resets = _offset_resets(self._environment)
         return self._resets[topic] or self._fetching.reset
 
     def _locate(self, places: list[Partition]) -> list[TopicPartition]:

@@ -97,13 +97,22 @@ def test_a_partition_is_not_asked_for_while_enough_of_it_waits():
     assert machine.next(1, 1.0) is not None
 
 
-def test_nothing_is_asked_for_while_too_much_waits_of_all_together():
+def test_of_what_waits_no_more_is_asked_for_while_too_much_waits_of_all_together():
     machine = machine_of(partitions=2, waiting_bytes_max=10)
-    request = machine.next(1, 0.0)
-    fetched(machine, request, 2, 0)
+    fetched(machine, machine.next(1, 0.0), 2, 2)
     assert machine.next(1, 1.0) is None
     machine.take()
+    machine.take()
     assert len(machine.next(1, 1.0).readings) == 2
+
+
+def test_a_partition_of_which_nothing_waits_is_asked_for_however_much_waits_of_others():
+    machine = machine_of(partitions=2, waiting_bytes_max=10)
+    fetched(machine, machine.next(1, 0.0), 2, 0)
+    # A join that reads ahead on one side is paused there until records of the other come.
+    machine.pause([("t", 0)], paused=True)
+    request = machine.next(1, 1.0)
+    assert [reading.place for reading in request.readings] == [("t", 1)]
 
 
 def test_partitions_take_turns_when_each_has_more_than_a_run():
@@ -204,6 +213,17 @@ def test_a_broker_that_does_not_answer_is_asked_for_nothing_until_the_leaders_ar
     assert machine.take() == []
 
 
+def test_a_partition_of_a_broker_that_is_gone_is_led_by_another_although_nobody_asked_for_it():
+    machine = machine_of(partitions=2)
+    fetched(machine, machine.next(1, 0.0), 2, 0)
+    # Of the first one nothing is asked meanwhile, so no failure says that its broker is gone.
+    machine.pause([PLACE], paused=True)
+    machine.failed(machine.next(1, 1.0), ConnectionLostError("gone"), 1.0, passes=True)
+    machine.learned(metadata(2, 2, brokers=(2,)), 5.0)
+    machine.pause([PLACE], paused=False)
+    assert {reading.place for reading in machine.next(2, 6.0).readings} == {PLACE, ("t", 1)}
+
+
 def test_leaders_are_not_asked_for_in_a_busy_loop():
     machine = machine_of()
     machine.failed(machine.next(1, 0.0), ConnectionLostError("gone"), 1.0, passes=True)
@@ -264,6 +284,12 @@ def test_a_nearer_replica_is_asked_until_it_refuses():
     # It may be behind: the leader is asked before anything is reset.
     request = machine.next(1, 2.0)
     assert request.api_key == FETCH
+
+
+def test_a_nearer_replica_of_which_nobody_knows_where_it_is_is_not_asked():
+    machine = machine_of(rack="here")
+    fetched(machine, machine.next(1, 0.0), replica=7)
+    assert machine.next(1, 1.0).api_key == FETCH
 
 
 def test_settings_are_read_by_librdkafkas_names():
