@@ -18,7 +18,7 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "connect.md"
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}[^\n]*\n(.*?)^```$", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def test_the_first_pipeline_copies_its_file(worker, client, tmp_path):
         connector = read_connector(file)
         answer = worker.post("/connectors", json={"name": connector.name, "config": connector.config})
         assert answer.status_code == 201, answer.text
-    eventually(lambda: "orders" in client.admin.list_topics(timeout=10).topics)
-    assert [each.value() for each in client.read("orders", 2)] == [b"one", b"two"]
+    eventually(lambda: "lines" in client.admin.list_topics(timeout=10).topics)
+    assert [each.value() for each in client.read("lines", 2)] == [b"one", b"two"]
 
     copy = tmp_path / "copy.txt"
     eventually(lambda: copy.exists() and copy.read_text() == "one\ntwo\n")
