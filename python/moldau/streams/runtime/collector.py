@@ -41,11 +41,14 @@ class LeftOut:
     """Records that the cluster refused and the handler gave up, known again when they come once more.
 
     A transaction in which a record failed cannot be committed: the work since the last commit is done again, without
-    that record. A thread keeps this beyond its sessions.
+    that record. A thread keeps this beyond its sessions, until the record was left out of a transaction that is
+    committed; other commits may come before that one, of tasks that were restored earlier.
     """
 
     def __init__(self) -> None:
         self.known: dict[bytes, BaseException] = {}
+        self._came: set[bytes] = set()
+        """Those that were left out of the transaction that is open."""
 
     def add(self, topic: str, key: bytes | None, value: bytes | None, error: BaseException) -> None:
         """Leave this one out from now on, because of that."""
@@ -57,8 +60,22 @@ class LeftOut:
         self.known[_fingerprint(topic, key, value)] = error
 
     def why(self, topic: str, key: bytes | None, value: bytes | None) -> BaseException | None:
-        """Why this one was given up; None if it was not."""
-        return self.known.get(_fingerprint(topic, key, value))
+        """Why this one, which has come, is left out; None if it is not."""
+        fingerprint = _fingerprint(topic, key, value)
+        error = self.known.get(fingerprint)
+        if error is not None:
+            self._came.add(fingerprint)
+        return error
+
+    def committed(self) -> None:
+        """Forget what does not come again."""
+        for fingerprint in self._came:
+            self.known.pop(fingerprint, None)
+        self._came.clear()
+
+    def aborted(self) -> None:
+        """Everything comes again."""
+        self._came.clear()
 
 
 def _fingerprint(topic: str, key: bytes | None, value: bytes | None) -> bytes:
@@ -198,16 +215,18 @@ class RecordCollector:
         if self._dead_letters is None:
             return
         self.begin()
+        timestamp = _NOW if failure.timestamp < 0 else failure.timestamp or _EARLIEST_MS
+        headers = dead_letter_headers(failure)
         self._letters_on_their_way += 1
-        self._send(
-            self._dead_letters,
-            failure.value,
-            failure.key,
-            -1,
-            self._letter_delivered,
-            _NOW if failure.timestamp < 0 else failure.timestamp or _EARLIEST_MS,
-            dead_letter_headers(failure),
-        )
+        try:
+            refusal = self._produce(
+                self._dead_letters, failure.value, failure.key, -1, self._letter_delivered, timestamp, headers
+            )
+        except BaseException:
+            self._letters_on_their_way -= 1
+            raise
+        if refusal is not None:
+            self._letter_delivered(refusal.args[0], None)
 
     def _letter_delivered(self, error: KafkaError | None, message: Any) -> None:
         """Nobody is asked about a dead letter: it would be gone, and the record with it."""
@@ -220,11 +239,13 @@ class RecordCollector:
             )
 
     def _write_letters(self) -> bool:
-        """Write the dead letters of delivery reports; whether there were any."""
-        written = bool(self._letters)
-        while self._letters:
-            self.dead_letter(self._letters.popleft())
-        return written
+        """Write the dead letters of delivery reports that are there now; whether there were any."""
+        count = len(self._letters)
+        for _ in range(count):
+            # One for which there was no room is tried again in the end.
+            self.dead_letter(self._letters[0])
+            self._letters.popleft()
+        return count > 0
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has; asked once."""
@@ -263,15 +284,17 @@ class RecordCollector:
         self._persist(lambda timeout: producer.send_offsets_to_transaction(offsets, group_metadata, timeout))
         self._persist(producer.commit_transaction)
         self._in_transaction = False
+        self._left_out.committed()
 
     def abort(self) -> None:
         """Undo what was written since the last commit, as far as that can be said to the cluster."""
-        self._write_letters()
+        self._failed = None
         if not self._exactly_once:
-            if self._letters_on_their_way:
-                # Of the record that ended the thread: with the producer it would be gone.
-                self._wait(self._producer.flush, _LAST_LETTERS_S)
+            self._write_last_letters()
             return
+        # Dead letters would be aborted with the rest.
+        self._letters.clear()
+        self._left_out.aborted()
         self._producer.purge()
         if self._in_transaction:
             self._in_transaction = False
@@ -280,6 +303,18 @@ class RecordCollector:
             except KafkaException as error:
                 # A fenced producer has nothing left to abort; else the cluster's transaction timeout will do it.
                 logger.info("the transaction could not be aborted: %s", error)
+        self._letters.clear()
+        self._failed = None
+
+    def _write_last_letters(self) -> None:
+        """Write the dead letters of the record that ended the thread: with the producer they would be gone."""
+        try:
+            self._write_letters()
+            if self._letters_on_their_way:
+                self._wait(self._producer.flush, _LAST_LETTERS_S)
+            self._raise_failed()
+        except (StreamsError, KafkaException) as error:
+            logger.warning("the last dead letters could not all be written: %s", error)
         self._failed = None
 
     def _persist(self, call: Callable[[float], None]) -> None:
@@ -310,12 +345,27 @@ class RecordCollector:
         timestamp: int,
         headers: Any,
     ) -> None:
-        produce = self._producer.produce
-        deadline = 0.0
         why = self._left_out.why(topic, key, value) if self._left_out.known else None
         if why is not None:
             self.dead_letter(_refused(why, topic, partition, key, value, timestamp, headers))
             return
+        refusal = self._produce(topic, value, key, partition, delivered, timestamp, headers)
+        if refusal is not None:
+            self._fail(refusal.args[0], _refused(refusal, topic, partition, key, value, timestamp, headers))
+
+    def _produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        delivered: Callable[..., None],
+        timestamp: int,
+        headers: Any,
+    ) -> KafkaException | None:
+        """Hand a record to the producer as soon as it has room; why, if it does not take that one."""
+        produce = self._producer.produce
+        deadline = 0.0
         while True:
             try:
                 produce(topic, value, key, partition, delivered, None, timestamp, headers)
@@ -327,11 +377,10 @@ class RecordCollector:
                 self._wait(self._producer.poll, _WAIT_FOR_ROOM_S)
                 self._raise_failed()
             except KafkaException as error:
-                self._fail(error.args[0], _refused(error, topic, partition, key, value, timestamp, headers))
-                return
+                return error
             else:
                 self.sent += 1
-                return
+                return None
 
     def _delivered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:

@@ -487,9 +487,11 @@ class Session:
                 self.commit(last=True)
         finally:
             # Nothing is open after a commit that went well.
-            self.collector.abort()
-            self.is_assigned = False
-            self.tasks.close_all()
+            try:
+                self.collector.abort()
+            finally:
+                self.is_assigned = False
+                self.tasks.close_all()
 
 
 def _may_pass(error: KafkaError) -> bool:

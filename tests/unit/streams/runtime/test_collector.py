@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from moldau.streams.runtime.collector import LeftOut, ProductionError, RecordCollector
-from moldau.streams.runtime.exception_handlers import Response
+from moldau.streams.runtime.exception_handlers import Failure, Response
 from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError
 
 
@@ -48,17 +48,46 @@ class FakeProducer:
 
     flush = poll
 
+    def send_offsets_to_transaction(self, *rest):
+        pass
+
+    commit_transaction = abort_transaction = purge = send_offsets_to_transaction
+
     def values_to(self, topic):
         return [value for name, value, _ in self.given if name == topic]
 
 
-def collector_of(producer, decision=Response.CONTINUE, *, exactly_once=False, left_out=None):
+class RefusingAtOnce(FakeProducer):
+    """The client itself does not take what is written to the dead letters."""
+
+    def __init__(self, error, *refusing):
+        super().__init__(*refusing)
+        self.error = error
+        self.tries = 0
+        self.aborted = 0
+
+    def produce(self, topic, *rest):
+        if topic == "dead":
+            self.tries += 1
+            assert self.tries < 10, "it never ends"
+            raise self.error
+        super().produce(topic, *rest)
+
+    def abort_transaction(self, *rest):
+        self.aborted += 1
+
+
+def too_large():
+    return KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+
+
+def collector_of(producer, decision=Response.CONTINUE, *, exactly_once=False, left_out=None, patience_s=30):
     return RecordCollector(
         producer,
         exactly_once=exactly_once,
         handler=lambda failure: decision,
         left_out=left_out or LeftOut(),
-        patience_s=30,
+        patience_s=patience_s,
         dead_letters="dead",
     )
 
@@ -107,6 +136,141 @@ def test_a_dead_letter_that_is_refused_is_an_error_that_no_handler_decides():
     emit(collector, b"-bad")
     with pytest.raises(ProductionError, match="a dead letter could not be written to dead"):
         collector.flush()
+
+
+@pytest.mark.parametrize("decision", list(Response))
+def test_a_dead_letter_that_the_client_refuses_at_once_is_no_dead_letter_of_its_own(decision):
+    producer = RefusingAtOnce(too_large())
+    collector = collector_of(producer, decision)
+    emit(collector, b"-bad")
+    with pytest.raises(ProductionError, match="could not be written to"):
+        collector.flush()
+    collector.abort()
+    assert producer.tries == 1
+    assert collector._letters_on_their_way == 0
+
+
+def test_a_dead_letter_of_a_record_in_process_that_is_refused_at_once_is_an_error():
+    collector = collector_of(RefusingAtOnce(too_large()))
+    collector.dead_letter(Failure(ValueError("no"), "0_0", "in", 0, 3, b"k", b"v", 5, ()))
+    with pytest.raises(ProductionError, match="a dead letter could not be written to dead"):
+        collector.serve()
+    assert collector._letters_on_their_way == 0
+
+
+def test_a_dead_letter_that_is_refused_at_once_because_of_another_instance_is_a_migration():
+    fenced = KafkaException(KafkaError(KafkaError._FENCED))
+    collector = collector_of(RefusingAtOnce(fenced))
+    collector.dead_letter(Failure(ValueError("no"), "0_0", "in", 0, 3, b"k", b"v", 5, ()))
+    with pytest.raises(TaskMigratedError):
+        collector.serve()
+    assert collector._letters_on_their_way == 0
+
+
+def test_an_error_of_the_producer_while_there_is_no_room_is_not_one_of_the_record():
+    class Full(FakeProducer):
+        def produce(self, *record):
+            raise BufferError
+
+        def poll(self, timeout):
+            raise KafkaException(KafkaError(KafkaError._INVALID_ARG))
+
+    collector = collector_of(Full())
+    with pytest.raises(KafkaException):
+        emit(collector, b"good")
+    with pytest.raises(KafkaException):
+        collector.dead_letter(Failure(ValueError("no"), "0_0", "in", 0, 3, b"k", b"v", 5, ()))
+    assert collector._letters_on_their_way == 0
+    assert collector._failed is None
+
+
+def test_a_sink_may_write_to_the_topic_of_the_dead_letters_too():
+    producer, left_out = FakeProducer("dead"), LeftOut()
+
+    def emit_to_dead(collector):
+        collector.begin()
+        collector.emitter(lambda topic: "dead")("out", b"k", b"-bad", 5, (), None, None, None)
+
+    first = collector_of(producer, exactly_once=True, left_out=left_out)
+    emit_to_dead(first)
+    with pytest.raises(TaskMigratedError, match="dead refused a record"):
+        first.flush()
+    second = collector_of(producer, exactly_once=True, left_out=left_out)
+    emit_to_dead(second)
+    with pytest.raises(ProductionError, match="a dead letter could not be written to dead"):
+        second.flush()
+    assert first._letters_on_their_way == second._letters_on_their_way == 0
+
+
+@pytest.mark.parametrize("error", [BufferError(), too_large()])
+def test_a_last_dead_letter_that_cannot_be_written_does_not_hinder_the_end(error, caplog):
+    producer = RefusingAtOnce(error)
+    collector = collector_of(producer, Response.FAIL, patience_s=-1)
+    emit(collector, b"-bad")
+    producer.poll(0)
+    collector.abort()
+    assert "dead letter" in caplog.text
+    assert collector._letters_on_their_way == 0
+
+
+def test_the_last_dead_letter_for_which_there_was_no_room_is_tried_again_in_the_end():
+    producer = RefusingAtOnce(BufferError())
+    collector = collector_of(producer, Response.FAIL)
+    emit(collector, b"-bad")
+    with pytest.raises(ProductionError, match="could not be written to out"):
+        collector.serve()
+    producer.produce = lambda *record: FakeProducer.produce(producer, *record)
+    collector.abort()
+    assert producer.values_to("dead") == [b"-bad"]
+    assert not producer._reports
+
+
+def test_the_dead_letter_of_the_record_that_ends_the_thread_does_not_hinder_the_abort_of_its_transaction():
+    producer = RefusingAtOnce(BufferError())
+    collector = collector_of(producer, Response.FAIL, exactly_once=True)
+    emit(collector, b"-bad")
+    producer.poll(0)
+    collector.abort()
+    assert (producer.tries, producer.aborted) == (0, 1)
+    # Nothing of it is left to whoever works on.
+    collector.serve()
+    assert producer.tries == 0
+
+
+def test_what_is_left_out_is_forgotten_with_the_commit_of_the_transaction_that_left_it_out():
+    producer, left_out = FakeProducer(), LeftOut()
+
+    def attempt(*values):
+        collector = collector_of(producer, exactly_once=True, left_out=left_out)
+        for value in values:
+            emit(collector, value)
+        return collector
+
+    def refused(*values):
+        collector = attempt(*values)
+        with pytest.raises(TaskMigratedError, match="out refused a record"):
+            collector.flush()
+        collector.abort()
+
+    refused(b"-a")
+    # It was left out here, but that does not count.
+    refused(b"-a", b"-b")
+    # Another task was faster than the one whose records come again.
+    retry = attempt(b"good")
+    retry.flush()
+    retry.commit([], b"")
+    assert len(left_out.known) == 2
+    del producer.given[:]
+    emit(retry, b"-a")
+    emit(retry, b"-b")
+    assert [value for _, value, _ in producer.given] == [b"-a", b"-b"]
+    assert producer.values_to("out") == []
+    retry.flush()
+    retry.commit([], b"")
+    assert left_out.known == {}
+    # What is refused may be another by now.
+    emit(retry, b"-a")
+    assert producer.values_to("out") == [b"-a"]
 
 
 def test_in_a_transaction_the_dead_letter_is_written_where_its_record_is_left_out():

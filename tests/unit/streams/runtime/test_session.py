@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from moldau.client.fetching import Fetched
 from moldau.client.membership import CommitRefusedError, FencedMemberError, GroupError, RebalanceInProgressError
@@ -409,3 +409,16 @@ def test_offsets_that_are_refused_for_good_are_an_error(session):
     with pytest.raises(StreamsError, match="not authorised"):
         session.commit()
     assert session.tasks.needs_commit
+
+
+def test_what_hinders_an_abort_leaves_no_task_open(session, monkeypatch):
+    work(session)
+
+    def fail():
+        raise KafkaException(KafkaError(KafkaError._FATAL))
+
+    monkeypatch.setattr(session.collector, "abort", fail)
+    with pytest.raises(KafkaException):
+        session._end_work(clean=False)
+    assert not session.tasks.tasks
+    monkeypatch.undo()
