@@ -79,7 +79,7 @@ def test_every_worker_answers_for_the_group(group, name):
         worker.wait(mine, "STOPPED", [])
         assert "reset successfully" in other.ask("DELETE", f"/connectors/{mine}/offsets")["message"]
         other.ask("DELETE", f"/connectors/{mine}")
-        assert mine not in worker.ask("GET", "/connectors")
+        eventually(lambda worker=worker, mine=mine: mine not in worker.ask("GET", "/connectors"))
 
 
 def test_a_worker_that_joins_takes_its_share_and_stops_nothing_else(group, name):
