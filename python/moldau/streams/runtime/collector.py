@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
@@ -34,6 +34,7 @@ _NOW: Final = 0
 _EARLIEST_MS: Final = 1
 """What is written instead: windows, joins and restored rows are a millisecond off, not half a century."""
 Partition = tuple[str, int]
+_T = TypeVar("_T")
 _LEFT_OUT_MAX: Final = 100_000
 
 
@@ -76,6 +77,21 @@ class LeftOut:
     def aborted(self) -> None:
         """Everything comes again."""
         self._came.clear()
+
+
+def _let_work(call: Callable[[float], _T], timeout_s: float) -> _T:
+    """Call the producer. A fatal error of its own is raised in there; a report of a delivery that comes behind it
+    finds it raised already, and then it arrives as the cause of a SystemError.
+    """
+    try:
+        return call(timeout_s)
+    except SystemError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, KafkaException):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise cause from None
 
 
 def _fingerprint(topic: str, key: bytes | None, value: bytes | None) -> bytes:
@@ -322,7 +338,7 @@ class RecordCollector:
         deadline = time.monotonic() + self._patience_s
         while True:
             try:
-                call(max(1.0, min(30.0, deadline - time.monotonic())))
+                _let_work(call, max(1.0, min(30.0, deadline - time.monotonic())))
             except KafkaException as error:
                 kafka_error = error.args[0]
                 if kafka_error.retriable() and time.monotonic() < deadline:
@@ -421,7 +437,7 @@ class RecordCollector:
     def _wait(self, call: Callable[[float], int], timeout_s: float) -> int:
         """Let the producer work. A fatal error of its own, such as being fenced, is raised in there."""
         try:
-            return call(timeout_s)
+            return _let_work(call, timeout_s)
         except KafkaException as error:
             if is_migration(error.args[0]):
                 raise TaskMigratedError(error.args[0].str()) from error

@@ -77,6 +77,18 @@ class RefusingAtOnce(FakeProducer):
         self.aborted += 1
 
 
+class Fenced(FakeProducer):
+    """Fenced while reports of deliveries wait: the binding calls them with its own error raised already."""
+
+    def poll(self, timeout):
+        try:
+            raise KafkaException(KafkaError(KafkaError._FENCED))
+        except KafkaException as error:
+            raise SystemError("returned a result with an exception set") from error
+
+    flush = commit_transaction = poll
+
+
 def too_large():
     return KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
 
@@ -295,3 +307,20 @@ def test_a_commit_that_finds_the_static_member_fenced_is_the_end_of_it():
     collector = collector_of(Fenced(), exactly_once=True)
     with pytest.raises(FencedInstanceError, match="of its own"):
         collector.commit([], b"")
+
+
+def test_a_producer_that_is_fenced_while_reports_wait_means_that_the_work_is_elsewhere():
+    collector = collector_of(Fenced(), exactly_once=True)
+    with pytest.raises(TaskMigratedError):
+        collector.flush()
+    with pytest.raises(TaskMigratedError):
+        collector._persist(Fenced().commit_transaction)
+
+
+def test_an_error_of_the_interpreter_stays_what_it_is():
+    class Broken(FakeProducer):
+        def flush(self, timeout):
+            raise SystemError("of its own")
+
+    with pytest.raises(SystemError, match="of its own"):
+        collector_of(Broken()).flush()
