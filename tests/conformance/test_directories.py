@@ -120,13 +120,14 @@ def test_kafka_starts_from_our_snapshot_when_the_log_before_it_is_gone(tmp_path)
         create_topic(broker, TOPIC, 3, config={"retention.ms": "123456789"})
         use(broker, [b"moldau-%d" % number for number in range(60)])
         take(broker)
-        create_topic(broker, "between")
-        take(broker)
+        for name in ("between", "soon-after"):
+            create_topic(broker, name)
+            take(broker)
         clean(broker)
         create_topic(broker, "after")
-    (file,) = snapshots_in(folder(data))
-    assert f"__cluster_metadata 0 {file.end_offset}" in (data / "log-start-offset-checkpoint").read_text()
-    dump = java("org.apache.kafka.tools.DumpLogSegments", "--cluster-metadata-decoder", "--files", str(file.path))
+    oldest, newest = snapshots_in(folder(data))
+    assert f"__cluster_metadata 0 {oldest.end_offset}" in (data / "log-start-offset-checkpoint").read_text()
+    dump = java("org.apache.kafka.tools.DumpLogSegments", "--cluster-metadata-decoder", "--files", str(newest.path))
     dumped = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
     assert "SnapshotHeader" in dumped
     assert "SnapshotFooter" in dumped
@@ -160,10 +161,14 @@ def test_a_snapshot_of_kafka_is_read_and_kafka_finds_its_voters_in_ours(tmp_path
     with moldau.Broker(data, **NOTHING_OLD) as broker:
         assert retention_of(broker) == "99999999"
         assert len(everything_in(broker, 2)) == 50
-        create_topic(broker, "made-by-moldau")
-        take(broker)
+        (of_kafka,) = snapshots_in(folder(data))
+        for name in ("made-by-moldau", "and-another"):
+            create_topic(broker, name)
+            take(broker)
         clean(broker)
-    assert len(snapshots_in(folder(data))) == 1
+    ours = snapshots_in(folder(data))
+    assert len(ours) == 2
+    assert of_kafka not in ours
     again = BrokerProcess(
         java("kafka.Kafka", str(tmp_path / "server.properties"), jvm_options=HEAP), kafka.port, tmp_path / "again.log"
     )
