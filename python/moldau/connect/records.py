@@ -200,7 +200,7 @@ class ConnectRecord:
         headers: Headers | Iterable[Header] | None = None,
     ) -> Self:
         """A record with these in place of its own; the headers are a copy of its own unless others are given."""
-        record = self._copy()
+        record = self.copy()
         record.topic = topic
         record.kafka_partition = kafka_partition
         record.key_schema = key_schema
@@ -214,31 +214,32 @@ class ConnectRecord:
 
     def with_key(self, key_schema: Schema | None, key: Any) -> Self:
         """The record with another key."""
-        record = self._copy()
+        record = self.copy()
         record.key_schema = key_schema
         record.key = key
         return record
 
     def with_value(self, value_schema: Schema | None, value: Any) -> Self:
         """The record with another value."""
-        record = self._copy()
+        record = self.copy()
         record.value_schema = value_schema
         record.value = value
         return record
 
     def with_topic(self, topic: str) -> Self:
         """The record for another topic; its partition stays what it is."""
-        record = self._copy()
+        record = self.copy()
         record.topic = topic
         return record
 
     def with_headers(self, headers: Headers | Iterable[Header]) -> Self:
         """The record with other headers."""
-        record = self._copy()
+        record = self.copy()
         record.raw_headers = headers if isinstance(headers, Headers) else Headers(headers)
         return record
 
-    def _copy(self) -> Self:
+    def copy(self) -> Self:
+        """The same record as another object, with headers of its own."""
         record = self.__class__.__new__(self.__class__)
         record.topic = self.topic
         record.kafka_partition = self.kafka_partition
@@ -303,8 +304,8 @@ class SourceRecord(ConnectRecord):
         self.source_partition = source_partition
         self.source_offset = source_offset
 
-    def _copy(self) -> Self:
-        record = super()._copy()
+    def copy(self) -> Self:
+        record = super().copy()
         record.source_partition = self.source_partition
         record.source_offset = self.source_offset
         return record
@@ -349,8 +350,8 @@ class SinkRecord(ConnectRecord):
         self.original_kafka_partition = kafka_partition
         self.original_kafka_offset = kafka_offset
 
-    def _copy(self) -> Self:
-        record = super()._copy()
+    def copy(self) -> Self:
+        record = super().copy()
         record.kafka_offset = self.kafka_offset
         record.timestamp_type = self.timestamp_type
         record.original_topic = self.original_topic

@@ -134,7 +134,7 @@ class JsonConverter(ConverterOfBoth):
             payload = self._encode(write(value))
         except (msgspec.MsgspecError, TypeError, ValueError) as error:
             raise DataError(f"a value for {topic} cannot be written as JSON: {error}") from error
-        return head + payload + b"}" if self._with_schemas else payload
+        return b"".join((head, payload, b"}")) if self._with_schemas else payload
 
     def rendering(self, topic: str, schema: Schema) -> Rendering:
         """How values of a schema are written (`ready.RenderingConverter`)."""
@@ -179,6 +179,12 @@ class JsonConverter(ConverterOfBoth):
         return self._read(reader, envelope.payload)
 
     def _read(self, reader: Reader, payload: bytes | msgspec.Raw) -> SchemaAndValue:
+        if reader.quick is not None:
+            try:
+                return SchemaAndValue(reader.schema, reader.quick(payload))
+            except (msgspec.MsgspecError, DataError, ValueError):
+                # The long way says what is wrong with it, if anything.
+                pass
         try:
             value = self._decode_exact(payload) if reader.exact else self._decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

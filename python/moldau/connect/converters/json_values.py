@@ -12,8 +12,10 @@ import decimal
 import math
 from base64 import b64decode
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from moldau.connect.converters.json_shapes import quick_reader, shape_of
 from moldau.connect.data import Date, Decimal, Schema, Struct, Time, Timestamp, Type
 from moldau.connect.data.java_text import java_double, shortest_float32, to_float32
 from moldau.connect.data.schema import INTEGER_RANGES
@@ -23,11 +25,15 @@ Writer = Callable[[Any], Any]
 
 
 class Reader(NamedTuple):
-    """`read` makes a value of what was in JSON; `exact` when numbers with a point must come as decimals."""
+    """`read` makes a value of what was in JSON; `exact` when numbers with a point must come as decimals.
+
+    `quick` makes one of the JSON itself, when it is as it should be; what it raises says little.
+    """
 
     schema: Schema | None
     read: Callable[[Any], Any]
     exact: bool
+    quick: Callable[[Any], Any] | None = None
 
 
 def plain(value: Any) -> Any:
@@ -44,8 +50,13 @@ def plain(value: Any) -> Any:
     if kind in PLAIN or isinstance(value, str | int):
         return value
     if isinstance(value, Struct):
-        return writer_of(value.schema, numeric=False, replace_null=True)(value)
+        return _own_writer(value.schema)(value)
     raise DataError(f"{kind.__name__} has no type in Connect that goes without a schema: {value!r:.80}")
+
+
+@lru_cache(1000)
+def _own_writer(schema: Schema) -> Writer:
+    return writer_of(schema, numeric=False, replace_null=True)
 
 
 PLAIN: Final = frozenset({str, int, bool, bytes, bytearray, memoryview, type(None)})
@@ -118,18 +129,20 @@ def _struct_writer(schema: Schema, inner: Callable[[Schema | None], Writer]) -> 
     names = [field.name for field in schema.fields]
     writers = [inner(field.schema) for field in schema.fields]
     # Only these need a look at every value; the others do when something is null.
-    special = [(field.name, writers[field.index], field.index) for field in schema.fields if not _as_is(field.schema)]
+    special = [(field.index, writers[field.index]) for field in schema.fields if not _as_is(field.schema)]
+    shape = shape_of(schema)
 
     def write(value: Any) -> Any:
         if value.__class__ is not Struct or (value.schema is not schema and value.schema != schema):
             raise DataError(f"a value is not of {schema} but {getattr(value, 'schema', value)!r:.80}")
         values = value.values
         if None in values:
-            return {name: writer(each) for name, writer, each in zip(names, writers, values, strict=True)}
-        found = dict(zip(names, values, strict=True))
-        for name, writer, index in special:
-            found[name] = writer(values[index])
-        return found
+            values = [writer(each) for writer, each in zip(writers, values, strict=True)]
+        elif special:
+            values = values.copy()
+            for index, writer in special:
+                values[index] = writer(values[index])
+        return dict(zip(names, values, strict=True)) if shape is None else shape(*values)
 
     return write
 
@@ -169,7 +182,9 @@ def reader_of(schema: Schema | None, *, replace_null: bool) -> Reader:
     """What makes a value of `schema` out of JSON. Raises `DataError` when called with what is not of it."""
     if schema is None:
         return Reader(None, lambda value: value, exact=False)
-    return Reader(schema, _reader(schema, replace_null=replace_null), exact=has_decimal(schema))
+    exact = has_decimal(schema)
+    quick = None if exact else quick_reader(schema, lambda each: _reader(each, replace_null=replace_null))
+    return Reader(schema, _reader(schema, replace_null=replace_null), exact, quick)
 
 
 def has_decimal(schema: Schema | None) -> bool:
@@ -223,7 +238,8 @@ def value_reader(schema: Schema, inner: Callable[[Schema | None], Callable[[Any]
 
 
 def _struct_reader(schema: Schema, inner: Callable[[Schema | None], Callable[[Any], Any]]) -> Callable[[Any], Any]:
-    readers = [(field.name, inner(field.schema)) for field in schema.fields]
+    # Text and booleans are what JSON has: seen to be that, they are taken as they are.
+    readers = [(field.name, _taken_as_it_is(field.schema), inner(field.schema)) for field in schema.fields]
 
     def read(value: Any) -> Struct:
         if value.__class__ is not dict:
@@ -231,13 +247,20 @@ def _struct_reader(schema: Schema, inner: Callable[[Schema | None], Callable[[An
         get = value.get
         values: list[Any] = []
         try:
-            for name, read_field in readers:
-                values.append(read_field(get(name)))
+            for name, kind, read_field in readers:
+                found = get(name)
+                values.append(found if found.__class__ is kind else read_field(found))
         except DataError as error:
             raise DataError(f"field {readers[len(values)][0]!r}: {error}") from error
         return Struct.of(schema, values)
 
     return read
+
+
+def _taken_as_it_is(schema: Schema) -> type | None:
+    if schema.name in LOGICAL:
+        return None
+    return {Type.STRING: str, Type.BOOLEAN: bool}.get(schema.type)
 
 
 def _map_reader(schema: Schema, inner: Callable[[Schema | None], Callable[[Any], Any]]) -> Callable[[Any], Any]:

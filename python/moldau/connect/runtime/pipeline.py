@@ -1,27 +1,30 @@
 """The way of a record between a connector and bytes: transforms with their predicates, and converters.
 
 Every step is called through the task's `Tolerance`, which knows what a failure means; a step that succeeds costs one
-call more than itself.
+call more than itself. Steps in a row that only change the values of structs are done at once, by what was worked out
+for the schema: the record is copied once, and between the steps no struct is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from moldau.connect.data import SchemaAndValue
+from moldau.connect.data import Schema, SchemaAndValue, Struct
 from moldau.connect.plugin import Converter, HeaderConverter
 from moldau.connect.plugins import java_name
 from moldau.connect.ready import DirectConverters
 from moldau.connect.records import Headers, SinkRecord, SourceRecord
 from moldau.connect.runtime.tolerance import Stage, Tolerance
+from moldau.connect.transforms.base import Change, Changed, Plans
 
 
 class Step:
     """A transform, perhaps only for records that a predicate is true of, or (negated) is not."""
 
-    __slots__ = ("_apply", "_negate", "_predicate", "_transformation", "_version", "class_name")
+    __slots__ = ("_apply", "_negate", "_predicate", "_transformation", "class_name")
 
     def __init__(self, transformation: Any, predicate: Any = None, *, negate: bool = False) -> None:
         self._transformation = transformation
@@ -36,11 +39,55 @@ class Step:
             return record
         return self._apply(record)
 
+    @property
+    def changed_values(self) -> Callable[[Schema], Changed | None] | None:
+        """What the step does to the values of structs of a schema, when that is all that it does.
+
+        Not asked of somebody's class, which may extend one of ours and do otherwise.
+        """
+        if self._predicate is not None or not type(self._transformation).__module__.startswith("moldau."):
+            return None
+        return getattr(self._transformation, "changed_values", None)
+
     def close(self) -> None:
         """Let go of what the transform and the predicate hold."""
         self._transformation.close()
         if self._predicate is not None:
             self._predicate.close()
+
+
+class Run:
+    """Steps in a row. `at_once` does them all for a record whose value is a struct."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = steps
+        self._changes: Plans[tuple[Schema, list[Change]] | None] = Plans(self._worked_out)
+
+    def _worked_out(self, schema: Schema) -> tuple[Schema, list[Change]] | None:
+        changes = []
+        for step in self.steps:
+            assert step.changed_values is not None
+            made = step.changed_values(schema)
+            if made is None:
+                return None
+            schema = made.schema
+            changes.append(made.change)
+        return schema, changes
+
+    def at_once(self, record: Any) -> Any:
+        """The record that comes of it; None if the steps have to be done one by one. Raises what they raise."""
+        value = record.value
+        if value.__class__ is not Struct or value.schema is not record.value_schema:
+            return None
+        worked_out = self._changes.of(value.schema)
+        if worked_out is None:
+            return None
+        schema, changes = worked_out
+        made, values = record.copy(), value.values.copy()
+        for change in changes:
+            values = change(values, made)
+        made.value_schema, made.value = schema, Struct.of(schema, values)
+        return made
 
 
 class Transforms:
@@ -49,6 +96,10 @@ class Transforms:
     def __init__(self, steps: Sequence[Step], tolerance: Tolerance) -> None:
         self._steps = list(steps)
         self._tolerance = tolerance
+        self._runs: list[tuple[Run | None, Sequence[Step]]] = []
+        for simple, some in itertools.groupby(self._steps, lambda step: step.changed_values is not None):
+            row = list(some)
+            self._runs.append((Run(row) if simple and len(row) > 1 else None, row))
 
     def apply(self, record: Any, original: Any) -> Any:
         """The record that comes of it, None when a step leaves it out.
@@ -57,10 +108,19 @@ class Transforms:
             Skipped, ConnectError: as `Tolerance.call`.
         """
         call = self._tolerance.call
-        for step in self._steps:
-            record = call(step, record, original=original, stage=Stage.TRANSFORMATION, class_name=step.class_name)
-            if record is None:
-                return None
+        for run, steps in self._runs:
+            if run is not None:
+                try:
+                    made = run.at_once(record)
+                except Exception:  # noqa: BLE001 - what fails is done once more below, under the rules for errors
+                    made = None
+                if made is not None:
+                    record = made
+                    continue
+            for step in steps:
+                record = call(step, record, original=original, stage=Stage.TRANSFORMATION, class_name=step.class_name)
+                if record is None:
+                    return None
         return record
 
     def __len__(self) -> int:
@@ -114,15 +174,28 @@ class ToBytes:
         self._converters = converters
         self._call = tolerance.call
         self._names = _names(converters)
+        self._from_key = converters.key.from_connect_data
+        self._from_value = converters.value.from_connect_data
 
     def convert(self, record: SourceRecord, original: SourceRecord) -> Outgoing:
         """Raises Skipped, ConnectError: as `Tolerance.call`."""
-        converters, call, names = self._converters, self._call, self._names
+        topic = record.topic
         headers: list[tuple[str, str | bytes | None]] = []
         if record.raw_headers:
-            headers = call(self._headers, record, original=original, stage=Stage.HEADER_CONVERTER, class_name=names[2])
+            call, name = self._call, self._names[2]
+            headers = call(self._headers, record, original=original, stage=Stage.HEADER_CONVERTER, class_name=name)
+        try:
+            # Nearly always this goes well. Where it does not, it is done once more under the rules for errors.
+            key = self._from_key(topic, record.key_schema, record.key)
+            value = self._from_value(topic, record.value_schema, record.value)
+        except Exception:  # noqa: BLE001 - `_tolerated` meets it again
+            key, value = self._tolerated(record, original)
+        return Outgoing(topic, record.kafka_partition, key, value, headers, record.timestamp)
+
+    def _tolerated(self, record: SourceRecord, original: SourceRecord) -> tuple[bytes | None, bytes | None]:
+        call, names = self._call, self._names
         key = call(
-            converters.key.from_connect_data,
+            self._from_key,
             record.topic,
             record.key_schema,
             record.key,
@@ -131,7 +204,7 @@ class ToBytes:
             class_name=names[0],
         )
         value = call(
-            converters.value.from_connect_data,
+            self._from_value,
             record.topic,
             record.value_schema,
             record.value,
@@ -139,7 +212,7 @@ class ToBytes:
             stage=Stage.VALUE_CONVERTER,
             class_name=names[1],
         )
-        return Outgoing(record.topic, record.kafka_partition, key, value, headers, record.timestamp)
+        return key, value
 
     def _headers(self, record: SourceRecord) -> list[tuple[str, str | bytes | None]]:
         convert = self._converters.header.from_connect_header

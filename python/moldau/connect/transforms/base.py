@@ -1,10 +1,10 @@
-"""What transforms share: the side of a record they work on, plans made once for a schema, copies of structs."""
+"""What transforms share: the side of a record they work on, plans made once for a schema, changes of structs."""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 
 from moldau.connect.config_def import ConfigDef, Importance, Type
 from moldau.connect.data import Field, Schema, SchemaBuilder, Struct
@@ -52,6 +52,39 @@ class OneSide(KafkaTransformation):
         """The new value of one that has no schema."""
 
 
+Values = list[Any]
+Change = Callable[[Values, ConnectRecord], Values]
+"""Makes the new values of a struct of the old ones, which it may keep and change."""
+
+
+class Changed(NamedTuple):
+    """What becomes of all structs of a schema."""
+
+    schema: Schema
+    change: Change
+
+
+class OfStructs(OneSide):
+    """A transform that does the same to each struct of a schema; what, is worked out once (`changed`)."""
+
+    @abc.abstractmethod
+    def changed(self, schema: Schema) -> Changed:
+        """What becomes of structs of a schema. Raises `DataError`."""
+
+    def configure(self, configs: Mapping[str, Any]) -> None:
+        super().configure(configs)
+        self._changes = Plans(self.changed)
+
+    def with_schema(self, schema: Schema, value: Any, record: ConnectRecord) -> tuple[Schema | None, Any]:
+        struct = require_struct(value, self.PURPOSE)
+        made, change = self._changes.of(struct.schema)
+        return made, Struct.of(made, change(struct.values.copy(), record))
+
+    def at_once(self, schema: Schema) -> Changed | None:
+        """The same for who makes several changes at once; None where this is no matter of structs."""
+        return self._changes.of(schema)
+
+
 class OfKey:
     """Works on the key."""
 
@@ -66,6 +99,10 @@ class OfKey:
 
 class OfValue:
     """Works on the value."""
+
+    def changed_values(self: Any, schema: Schema) -> Changed | None:
+        """What `apply` does to the values of structs of a schema; None if it has to see each record."""
+        return self.at_once(schema) if isinstance(self, OfStructs) else None
 
     def apply(self: Any, record: ConnectRecord) -> ConnectRecord:
         value, schema = record.value, record.value_schema
@@ -132,13 +169,16 @@ def _named(value: Any) -> str:
     return type(value).__name__
 
 
-def values_of(struct: Struct, *, replace_null: bool) -> list[Any]:
+def values_of(struct: Struct, *, replace_null: bool) -> Values:
     """A copy of the values, with defaults for null if asked for. Raises `DataError` for a required one that is null."""
-    values = struct.values
+    return whole(struct.schema, struct.values.copy(), replace_null=replace_null)
+
+
+def whole(schema: Schema, values: Values, *, replace_null: bool) -> Values:
+    """Values of a schema, with defaults for null if asked for. Raises `DataError` for a required one that is null."""
     if None not in values:
-        return values.copy()
-    fields = struct.schema.fields
-    return [filled(fields[at], value, replace_null=replace_null) for at, value in enumerate(values)]
+        return values
+    return [filled(field, value, replace_null=replace_null) for field, value in zip(schema.fields, values, strict=True)]
 
 
 def filled(field: Field, value: Any, *, replace_null: bool) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from moldau.connect.config_def import FLOATING, ConfigDef, Importance, Type, invalid
 from moldau.connect.config_validators import Rule
-from moldau.connect.data import Date, Schema, SchemaBuilder, Struct, Time, Timestamp
+from moldau.connect.data import Date, Schema, SchemaBuilder, Time, Timestamp
 from moldau.connect.data import Type as DataType
 from moldau.connect.data.java_text import java_float, java_text, to_float32
 from moldau.connect.data.values import date_text
@@ -20,14 +20,14 @@ from moldau.connect.errors import ConfigError, DataError
 from moldau.connect.records import ConnectRecord
 from moldau.connect.transforms.base import (
     REPLACE_NULL,
+    Changed,
     OfKey,
+    OfStructs,
     OfValue,
-    OneSide,
-    Plans,
+    Values,
     copy_basics,
-    filled,
     require_map,
-    require_struct,
+    whole,
     with_replace_null,
 )
 
@@ -67,7 +67,7 @@ def _check(_: str, spec: Any) -> None:
     casts_of(spec)
 
 
-class Cast(OneSide):
+class Cast(OfStructs):
     """See the module."""
 
     PURPOSE = "cast types"
@@ -86,16 +86,18 @@ class Cast(OneSide):
         self._casts = casts_of(settings["spec"])
         self._whole = self._casts.get(WHOLE)
         self._replace_null: bool = settings[REPLACE_NULL]
-        self._plans = Plans(self._plan)
 
-    def _plan(self, schema: Schema) -> tuple[Schema, list[tuple[int, Schema, DataType]]]:
+    def with_schema(self, schema: Schema, value: Any, record: ConnectRecord) -> tuple[Schema | None, Any]:
         if self._whole is not None:
-            builder = copy_basics(schema, SchemaBuilder(self._whole))
-            if schema.optional:
-                builder.optional()
-            if schema.default_value is not None:
-                builder.default_value(cast_value(schema, schema.default_value, self._whole))
-            return builder.build(), []
+            return self._changes.of(schema).schema, cast_value(schema, value, self._whole)
+        return super().with_schema(schema, value, record)
+
+    def at_once(self, schema: Schema) -> Changed | None:
+        return super().at_once(schema) if self._whole is None else None
+
+    def changed(self, schema: Schema) -> Changed:
+        if self._whole is not None:
+            return Changed(self._whole_schema(schema, self._whole), lambda values, _record: values)
         builder = copy_basics(schema, SchemaBuilder.struct())
         casts = []
         for field in schema.fields:
@@ -105,22 +107,24 @@ class Cast(OneSide):
                 casts.append((field.index, field.schema, target))
         if schema.optional:
             builder.optional()
-        return builder.build(), casts
+        replace_null = self._replace_null
 
-    def with_schema(self, schema: Schema, value: Any, record: ConnectRecord) -> tuple[Schema | None, Any]:
-        made, casts = self._plans.of(schema)
-        if self._whole is not None:
-            return made, cast_value(schema, value, self._whole)
-        struct = require_struct(value, self.PURPOSE)
-        values = struct.values.copy()
-        if None in values:
-            values = [
-                filled(made_of, each, replace_null=self._replace_null)
-                for made_of, each in zip(struct.schema.fields, values, strict=True)
-            ]
-        for index, source, target in casts:
-            values[index] = cast_value(source, values[index], target)
-        return made, Struct.of(made, values)
+        def cast(values: Values, record: ConnectRecord) -> Values:
+            values = whole(schema, values, replace_null=replace_null)
+            for index, source, target in casts:
+                values[index] = cast_value(source, values[index], target)
+            return values
+
+        return Changed(builder.build(), cast)
+
+    @staticmethod
+    def _whole_schema(schema: Schema, target: DataType) -> Schema:
+        builder = copy_basics(schema, SchemaBuilder(target))
+        if schema.optional:
+            builder.optional()
+        if schema.default_value is not None:
+            builder.default_value(cast_value(schema, schema.default_value, target))
+        return builder.build()
 
     def without_schema(self, value: Any, record: ConnectRecord) -> Any:
         if self._whole is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from moldau.connect.config_def import ConfigDef, Importance, Type, invalid
@@ -17,16 +17,19 @@ from moldau.connect.errors import DataError
 from moldau.connect.records import ConnectRecord
 from moldau.connect.transforms.base import (
     REPLACE_NULL,
+    Changed,
     KafkaTransformation,
     OfKey,
+    OfStructs,
     OfValue,
     OneSide,
     Plans,
+    Values,
     copy_basics,
     filled,
     require_map,
     require_struct,
-    values_of,
+    whole,
     with_replace_null,
 )
 from moldau.connect.transforms.field_paths import FIELD_SYNTAX_VERSION, FieldPath, with_field_syntax
@@ -108,7 +111,7 @@ def _check_renames(_: str, pairs: Sequence[str]) -> None:
     _renames(pairs)
 
 
-class ReplaceField(OneSide):
+class ReplaceField(OfStructs):
     """Leaves fields out and gives others new names."""
 
     PURPOSE = "field replacement"
@@ -130,27 +133,21 @@ class ReplaceField(OneSide):
         self._include = set(settings["include"])
         self._renames = _renames(settings["renames"])
         self._replace_null: bool = settings[REPLACE_NULL]
-        self._plans = Plans(self._plan)
 
     def _keeps(self, name: str) -> bool:
         return name not in self._exclude and (not self._include or name in self._include)
 
-    def _plan(self, schema: Schema) -> tuple[Schema, list[int]]:
+    def changed(self, schema: Schema) -> Changed:
         kept = [field for field in schema.fields if self._keeps(field.name)]
         builder = copy_basics(schema, SchemaBuilder.struct())
         for field in kept:
             builder.field(self._renames.get(field.name, field.name), field.schema)
-        return builder.build(), [field.index for field in kept]
+        made, indexes, replace_null = builder.build(), [field.index for field in kept], self._replace_null
 
-    def with_schema(self, schema: Schema, value: Any, record: ConnectRecord) -> tuple[Schema | None, Any]:
-        struct = require_struct(value, self.PURPOSE)
-        made, indexes = self._plans.of(struct.schema)
-        values = struct.values
-        kept = [values[index] for index in indexes]
-        if None in kept:
-            pairs = zip(made.fields, kept, strict=True)
-            kept = [filled(field, each, replace_null=self._replace_null) for field, each in pairs]
-        return made, Struct.of(made, kept)
+        def chosen(values: Values, record: ConnectRecord) -> Values:
+            return whole(made, [values[index] for index in indexes], replace_null=replace_null)
+
+        return Changed(made, chosen)
 
     def without_schema(self, value: Any, record: ConnectRecord) -> Any:
         names = self._renames
@@ -167,7 +164,7 @@ class ReplaceFieldValue(OfValue, ReplaceField):
     """`ReplaceField$Value`."""
 
 
-class MaskField(OneSide):
+class MaskField(OfStructs):
     """Puts nothing (0, an empty text, the epoch), or a replacement, in the place of what must not be seen."""
 
     PURPOSE = "mask fields"
@@ -195,18 +192,22 @@ class MaskField(OneSide):
         self._fields: list[str] = settings["fields"]
         self._replacement: str | None = settings["replacement"]
         self._replace_null: bool = settings[REPLACE_NULL]
-        self._plans = Plans(self._plan)
 
-    def _plan(self, schema: Schema) -> list[tuple[int, Schema]]:
-        return [(field.index, field.schema) for field in schema.fields if field.name in self._fields]
+    def changed(self, schema: Schema) -> Changed:
+        fields = [(field.index, field.schema) for field in schema.fields if field.name in self._fields]
+        masked, replacement, replace_null = self._masked, self._replacement, self._replace_null
 
-    def with_schema(self, schema: Schema, value: Any, record: ConnectRecord) -> tuple[Schema | None, Any]:
-        struct = require_struct(value, self.PURPOSE)
-        values = values_of(struct, replace_null=self._replace_null)
-        for index, each in self._plans.of(struct.schema):
-            if values[index] is not None:
-                values[index] = self._masked(values[index], each)
-        return schema, Struct.of(struct.schema, values)
+        def hidden(values: Values, record: ConnectRecord) -> Values:
+            values = whole(schema, values, replace_null=replace_null)
+            for index, each in fields:
+                value = values[index]
+                if value.__class__ is str and replacement is not None:
+                    values[index] = replacement
+                elif value is not None:
+                    values[index] = masked(value, each)
+            return values
+
+        return Changed(schema, hidden)
 
     def without_schema(self, value: Any, record: ConnectRecord) -> Any:
         masked = dict(require_map(value, self.PURPOSE))
@@ -295,7 +296,7 @@ class ValueToKey(KafkaTransformation):
         self._replace_null: bool = settings[REPLACE_NULL]
         self._plans = Plans(self._plan)
 
-    def _plan(self, schema: Schema) -> tuple[Schema, list[int]]:
+    def _plan(self, schema: Schema) -> tuple[Schema, Callable[[Values], Values]]:
         builder, indexes = SchemaBuilder.struct(), []
         for name in self._fields:
             field = schema.by_name.get(name)
@@ -303,17 +304,28 @@ class ValueToKey(KafkaTransformation):
                 raise DataError(f"the value has no field {name!r}; it has: {', '.join(schema.by_name)}")
             builder.field(name, field.schema)
             indexes.append(field.index)
-        return builder.build(), indexes
+        made, replace_null = builder.build(), self._replace_null
+
+        def key_of(values: Values) -> Values:
+            return whole(made, [values[index] for index in indexes], replace_null=replace_null)
+
+        return made, key_of
+
+    def changed_values(self, schema: Schema) -> Changed:
+        """As `apply`, for who makes several changes at once: the record is another's copy."""
+        key_schema, key_of = self._plans.of(schema)
+
+        def keyed(values: Values, record: ConnectRecord) -> Values:
+            record.key_schema = key_schema
+            record.key = Struct.of(key_schema, key_of(values))
+            return values
+
+        return Changed(schema, keyed)
 
     def apply(self, record: ConnectRecord) -> ConnectRecord:
         if record.value_schema is None:
             value = require_map(record.value, self.PURPOSE)
             return record.with_key(None, {name: value.get(name) for name in self._fields})
         struct = require_struct(record.value, self.PURPOSE)
-        schema, indexes = self._plans.of(struct.schema)
-        values = struct.values
-        key = [values[index] for index in indexes]
-        if None in key:
-            pairs = zip(schema.fields, key, strict=True)
-            key = [filled(field, each, replace_null=self._replace_null) for field, each in pairs]
-        return record.with_key(schema, Struct.of(schema, key))
+        schema, key_of = self._plans.of(struct.schema)
+        return record.with_key(schema, Struct.of(schema, key_of(struct.values)))

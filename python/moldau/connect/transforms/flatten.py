@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from moldau.connect.config_def import ConfigDef, Importance, Type
 from moldau.connect.data import Field, Schema, SchemaBuilder, Struct
@@ -11,14 +11,14 @@ from moldau.connect.data import Type as DataType
 from moldau.connect.errors import DataError
 from moldau.connect.records import ConnectRecord
 from moldau.connect.transforms.base import (
+    Changed,
     OfKey,
+    OfStructs,
     OfValue,
-    OneSide,
-    Plans,
+    Values,
     copy_basics,
     filled,
     require_map,
-    require_struct,
 )
 
 
@@ -30,7 +30,18 @@ class Part(NamedTuple):
     width: int
 
 
-class Flatten(OneSide):
+# What is taken from a struct without nulls: fields side by side, or those of the struct at an index.
+Piece: TypeAlias = "slice | tuple[int, Pieces]"
+
+
+class Pieces(NamedTuple):
+    """The same parts for the usual case, in which nothing is null."""
+
+    parts: tuple[Part, ...]
+    pieces: tuple[Piece, ...]
+
+
+class Flatten(OfStructs):
     """See the module. A map in a struct is refused; a map without a schema is flattened as structs are."""
 
     PURPOSE = "flattening"
@@ -40,12 +51,18 @@ class Flatten(OneSide):
 
     def take(self, settings: Mapping[str, Any]) -> None:
         self._delimiter: str = settings["delimiter"]
-        self._plans = Plans(self._plan)
 
-    def _plan(self, schema: Schema) -> tuple[Schema, tuple[Part, ...], bool]:
+    def changed(self, schema: Schema) -> Changed:
         builder = copy_basics(schema, SchemaBuilder.struct())
         parts = self._parts(schema, "", builder, optional=schema.optional, default=schema.default_value)
-        return builder.build(), parts, all(part.inner is None for part in parts)
+        pieces = _pieces(parts)
+
+        def flat(values: Values, record: ConnectRecord) -> Values:
+            found: Values = []
+            _take(values, pieces, found)
+            return found
+
+        return Changed(builder.build(), flat)
 
     def _parts(
         self, schema: Schema, prefix: str, builder: SchemaBuilder, *, optional: bool, default: Struct | None
@@ -73,15 +90,6 @@ class Flatten(OneSide):
             parts.append(Part(field, None, 1))
         return tuple(parts)
 
-    def with_schema(self, schema: Schema, value: Any, record: ConnectRecord) -> tuple[Schema | None, Any]:
-        struct = require_struct(value, self.PURPOSE)
-        flat, parts, is_flat = self._plans.of(schema)
-        if is_flat and None not in struct.values:
-            return flat, Struct.of(flat, struct.values.copy())
-        values: list[Any] = []
-        _fill(struct.values, parts, values)
-        return flat, Struct.of(flat, values)
-
     def without_schema(self, value: Any, record: ConnectRecord) -> Any:
         flat: dict[str, Any] = {}
         self._flatten(require_map(value, self.PURPOSE), "", flat)
@@ -104,7 +112,32 @@ def _builder_like(schema: Schema) -> SchemaBuilder:
     return SchemaBuilder(schema.type)
 
 
-def _fill(values: list[Any], parts: tuple[Part, ...], found: list[Any]) -> None:
+def _pieces(parts: tuple[Part, ...]) -> Pieces:
+    pieces: list[Piece] = []
+    for part in parts:
+        at = part.field.index
+        if part.inner is not None:
+            pieces.append((at, _pieces(part.inner)))
+        elif pieces and isinstance(pieces[-1], slice):
+            pieces[-1] = slice(pieces[-1].start, at + 1)
+        else:
+            pieces.append(slice(at, at + 1))
+    return Pieces(parts, tuple(pieces))
+
+
+def _take(values: Values, pieces: Pieces, found: Values) -> None:
+    if None in values:
+        _fill(values, pieces.parts, found)
+        return
+    for piece in pieces.pieces:
+        if piece.__class__ is slice:
+            found += values[piece]
+        else:
+            at, inner = piece  # type: ignore[misc]  # (mypy does not follow `__class__`)
+            _take(values[at].values, inner, found)
+
+
+def _fill(values: Values, parts: tuple[Part, ...], found: Values) -> None:
     for field, inner, width in parts:
         value = values[field.index]
         if inner is None:

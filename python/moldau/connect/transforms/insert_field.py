@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from moldau.connect.config_def import ConfigDef, Importance, Type, invalid
-from moldau.connect.data import Schema, SchemaBuilder, Struct, Timestamp
+from moldau.connect.data import Schema, SchemaBuilder, Timestamp
 from moldau.connect.errors import ConfigError, DataError
 from moldau.connect.records import ConnectRecord, SinkRecord
 from moldau.connect.transforms.base import (
     REPLACE_NULL,
+    Changed,
     OfKey,
+    OfStructs,
     OfValue,
-    OneSide,
-    Plans,
+    Values,
     copy_basics,
     require_map,
-    require_struct,
-    values_of,
+    whole,
     with_replace_null,
 )
 
@@ -45,7 +45,7 @@ def _offset(record: ConnectRecord) -> Any:
     return record.kafka_offset
 
 
-class InsertField(OneSide):
+class InsertField(OfStructs):
     """See the module. What a record does not have (a partition before it is written) is left out."""
 
     PURPOSE = "field insertion"
@@ -75,23 +75,22 @@ class InsertField(OneSide):
         if not self._insertions:
             raise ConfigError("No field insertion configured")
         self._replace_null: bool = settings[REPLACE_NULL]
-        self._plans = Plans(self._plan)
 
-    def _plan(self, schema: Schema) -> Schema:
+    def changed(self, schema: Schema) -> Changed:
         builder = copy_basics(schema, SchemaBuilder.struct())
         for field in schema.fields:
             builder.field(field.name, field.schema)
         for each in self._insertions:
             builder.field(each.name, each.schema)
-        return builder.build()
+        inserted, replace_null = [each.logical for each in self._insertions], self._replace_null
 
-    def with_schema(self, schema: Schema, value: Any, record: ConnectRecord) -> tuple[Schema | None, Any]:
-        struct = require_struct(value, self.PURPOSE)
-        made = self._plans.of(struct.schema)
-        values = values_of(struct, replace_null=self._replace_null)
-        for each in self._insertions:
-            values.append(each.logical(record))
-        return made, Struct.of(made, values)
+        def longer(values: Values, record: ConnectRecord) -> Values:
+            values = whole(schema, values, replace_null=replace_null)
+            for value_of in inserted:
+                values.append(value_of(record))
+            return values
+
+        return Changed(builder.build(), longer)
 
     def without_schema(self, value: Any, record: ConnectRecord) -> Any:
         updated = dict(require_map(value, self.PURPOSE))

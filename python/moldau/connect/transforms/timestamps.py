@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from moldau.connect.config_def import ConfigDef, Importance, Type
 from moldau.connect.config_validators import ValidString
@@ -17,15 +17,15 @@ from moldau.connect.java_dates import SimpleDateFormat
 from moldau.connect.records import ConnectRecord
 from moldau.connect.transforms.base import (
     REPLACE_NULL,
+    Changed,
     KafkaTransformation,
     OfKey,
+    OfStructs,
     OfValue,
-    OneSide,
-    Plans,
+    Values,
     copy_basics,
     require_map,
-    require_struct,
-    values_of,
+    whole,
     with_replace_null,
 )
 
@@ -54,15 +54,7 @@ def format_of(pattern: str) -> SimpleDateFormat:
         raise ConfigError(f"{pattern!r} is no pattern of Java's SimpleDateFormat: {error}") from error
 
 
-class Step(NamedTuple):
-    """What is done to structs of a schema: the new schema, and the field that changes with the way to read it."""
-
-    schema: Schema
-    place: int | None
-    read: Callable[[Any], int] | None
-
-
-class TimestampConverter(OneSide):
+class TimestampConverter(OfStructs):
     """See the module."""
 
     PURPOSE = "converting timestamp formats"
@@ -98,39 +90,46 @@ class TimestampConverter(OneSide):
             raise ConfigError("TimestampConverter requires format option to be specified when using string timestamps")
         self._format = format_of(settings["format"]) if pattern else None
         self._write = self._writers()[self._target]
-        self._plans = Plans(self._plan)
 
     def with_schema(self, schema: Schema, value: Any, record: ConnectRecord) -> tuple[Schema | None, Any]:
         if not self._field:
             read = self._reader(_kind_of(schema))
             made = SCHEMAS[self._target][schema.optional]
             return made, None if value is None else self._write(read(value))
-        step = self._plans.of(schema)
         if value is None:
-            return step.schema, None
-        struct = require_struct(value, self.PURPOSE)
-        return step.schema, self._converted(struct, step)
+            return self._changes.of(schema).schema, None
+        return super().with_schema(schema, value, record)
 
-    def _converted(self, struct: Struct, step: Step) -> Struct:
-        values = values_of(struct, replace_null=self._replace_null)
-        if step.place is not None and step.read is not None and values[step.place] is not None:
-            values[step.place] = self._write(step.read(values[step.place]))
-        return Struct.of(step.schema, values)
+    def at_once(self, schema: Schema) -> Changed | None:
+        return super().at_once(schema) if self._field else None
 
-    def _plan(self, schema: Schema) -> Step:
+    def changed(self, schema: Schema) -> Changed:
         builder = copy_basics(schema, SchemaBuilder.struct())
         for field in schema.fields:
             changes = field.name == self._field
             builder.field(field.name, SCHEMAS[self._target][field.schema.optional] if changes else field.schema)
         if schema.optional:
             builder.optional()
+        converted = self._converter(schema)
+        default = schema.default_value
+        if default is not None:
+            made = builder.build()
+            builder.default_value(Struct.of(made, converted(default.values.copy())))
+        return Changed(builder.build(), lambda values, _record: converted(values))
+
+    def _converter(self, schema: Schema) -> Callable[[Values], Values]:
+        """What changes the field in values of a schema."""
         found = schema.field(self._field)
         read = None if found is None else self._reader(_kind_of(found.schema))
-        step = Step(builder.build(), None if found is None else found.index, read)
-        if schema.default_value is not None:
-            builder.default_value(self._converted(schema.default_value, step))
-            return step._replace(schema=builder.build())
-        return step
+        write, replace_null = self._write, self._replace_null
+
+        def converted(values: Values) -> Values:
+            values = whole(schema, values, replace_null=replace_null)
+            if found is not None and read is not None and values[found.index] is not None:
+                values[found.index] = write(read(values[found.index]))
+            return values
+
+        return converted
 
     def without_schema(self, value: Any, record: ConnectRecord) -> Any:
         if value is None or not self._field:
