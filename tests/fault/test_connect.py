@@ -38,7 +38,9 @@ def test_each_record_of_sources_in_transactions_is_there_once_over_kills_of_ever
     assert verdict.counts["numbers"] > 1000, verdict.report()
 
 
+IN_TRANSACTIONS = ("keep-offsets-behind-the-transaction", "send-two-of-a-key-in-the-wrong-order")
 PLANTED = {
+    "send-two-of-a-key-in-the-wrong-order": ("kill worker", "numbers out of order"),
     "keep-offsets-behind-the-transaction": ("kill both workers", "number twice"),
     "commit-before-the-upload": ("kill both workers", "lost offset"),
     "keep-offsets-of-what-is-on-its-way": ("kill node and workers", "skipped change"),
@@ -53,7 +55,7 @@ PLANTED = {
 def test_a_bug_that_was_planted_in_the_workers_is_found_and_named(bug: str, tmp_path: Path):
     fault, anomaly = PLANTED[bug]
     store = "bucket" if fault == "store busy" else "folder"
-    run = Run(tmp_path / "run", seed=7, bug=bug, store=store, once=bug == "keep-offsets-behind-the-transaction")
+    run = Run(tmp_path / "run", seed=7, bug=bug, store=store, once=bug in IN_TRANSACTIONS)
     verdict = run.judged(0, [fault] * (2 if bug == "commit-before-the-upload" else 6))
     assert anomaly in verdict.anomalies, f"{verdict.report()}\n{run.folder}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -65,7 +66,26 @@ def keep_offsets_behind_the_transaction() -> None:
     ExactlyOnceSourceTask._commit = commit_records_first
 
 
+def send_two_of_a_key_in_the_wrong_order() -> None:
+    """Of each batch two records of one key change places, as retries without idempotence make them."""
+    from moldau.connect.runtime.source_task import SourceTaskRunner
+
+    send_each = SourceTaskRunner._send_each
+
+    def send_swapped(self: Any, records: Sequence[Any]) -> bool:
+        swapped, places = list(records), dict[Any, int]()
+        for at, record in enumerate(records):
+            first = places.setdefault((record.topic, str(record.key)), at)
+            if first != at:
+                swapped[first], swapped[at] = swapped[at], swapped[first]
+                break
+        return send_each(self, swapped)
+
+    SourceTaskRunner._send_each = send_swapped
+
+
 BUGS = {
+    "send-two-of-a-key-in-the-wrong-order": send_two_of_a_key_in_the_wrong_order,
     "keep-offsets-behind-the-transaction": keep_offsets_behind_the_transaction,
     "commit-before-the-upload": commit_before_the_upload,
     "keep-offsets-of-what-is-on-its-way": keep_offsets_of_what_is_on_its_way,
