@@ -24,7 +24,8 @@ second. Median of {rounds}.
 - `changes, bulk`: one transaction that inserts {rows:,} rows of nine columns. `changes, pgbench`: transactions of four
   changes, {changes:,} of them. Both are in the WAL before a worker starts; the clock runs from its first record in a
   topic to the last. The limit is `pg_recvlogical`, which writes the same stream to nowhere.
-- `snapshot`: all rows of the bulk table, by one session or four.
+- `snapshot`: the {snapshot:,} rows of the bulk table, by one session or four. The limit is a COPY within the server, of
+  one session and to nowhere; its processor time is that session's.
 - `S3 sink`: {lake:,} rows of ten columns as zstd Parquet; the limit is pyarrow, which is given whole columns.
 - `five transforms`: the guide's chain and both JSON converters, in one thread; Java after the compiler has seen it.
 """

@@ -9,6 +9,7 @@ FACTS = {
     "rounds": "3 rounds",
     "rows": 1,
     "changes": 1,
+    "snapshot": 1,
     "lake": 1,
     "load_before": 0.5,
 }
