@@ -144,6 +144,9 @@ class SinkTaskContext(Protocol):
     def request_commit(self) -> None:
         """Ask that offsets be committed soon."""
 
+    def max_poll_interval_ms(self) -> int:
+        """How long a `put` may take before the group gives the partitions to others; Moldau's own."""
+
     def errant_record_reporter(self) -> ErrantRecordReporter | None:
         """None when errors are not reported anywhere."""
 
@@ -247,7 +250,10 @@ class Task(abc.ABC):
         return ()
 
     def stop(self) -> None:  # noqa: B027 - a task that holds nothing has nothing to do
-        """End. A source task may be in `poll` in another thread, which should then return soon."""
+        """End. A source task may be in `poll` in another thread, which should then return soon.
+
+        Called after `initialize`, whether `start` succeeded or not.
+        """
 
 
 class SourceTask(Task):

@@ -123,7 +123,7 @@ class _ClusterId:
 
     def __call__(self) -> str:
         if not self._found:
-            metadata = AdminClient(self._settings.client("admin")).list_topics(timeout=ASK_TIMEOUT_S)
+            metadata = AdminClient(self._settings.own_clients().admin).list_topics(timeout=ASK_TIMEOUT_S)
             self._found = str(metadata.cluster_id or "")
         return self._found
 

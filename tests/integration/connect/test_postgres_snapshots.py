@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
-from tests.integration.connect.source_task import Offsets, Source, after, op
+from tests.integration.connect.source_task import PATIENCE_S, Offsets, Source, after, op
 from tests.integration.connect.test_postgres_direct import json
 
 from moldau.connect.connectors.postgres.catalog import TableId, Types, read_table
@@ -122,6 +123,29 @@ def test_an_interrupted_snapshot_of_ranges_starts_again_and_is_whole(newest, pro
     with Source(props, offsets) as source:
         source.until(lambda record: record.source_offset.get("snapshot_completed"))
         assert sorted(after(record)["id"] for record in source.records) == list(range(1, 20_001))
+
+
+def test_a_snapshot_that_waits_for_the_lock_of_a_table_is_stopped_all_the_same(newest, props):
+    database = props["database.dbname"]
+    fill(newest, database, ["ids", "numbers"], 2000)
+    # Not in ranges: who looks for their ends holds a lock of its own on all tables, until the snapshot is over.
+    whole = {"snapshot.max.threads": "1", "snapshot.max.threads.multiplier": "1"}
+    source = Source({**props, **whole, "max.batch.size": "100", "max.queue.size": "200"})
+    source.until(lambda record: True)
+    with newest.connect(database) as session, session.transaction():
+        session.execute("LOCK TABLE numbers IN ACCESS EXCLUSIVE MODE NOWAIT")
+        # All rows of the first table but its last, which is held back.
+        source.until_count(1999)
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'COPY%numbers%'"
+        deadline = time.monotonic() + PATIENCE_S
+        while not newest.execute(waiting):
+            assert time.monotonic() < deadline
+            source.poll()
+        stopping = threading.Thread(target=source.task.stop, daemon=True)
+        stopping.start()
+        stopping.join(PATIENCE_S)
+        assert not stopping.is_alive()
+        assert not newest.execute(waiting)
 
 
 def test_rows_that_cannot_be_read_are_left_out_and_the_marks_stand_at_those_that_can(newest, props):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from pathlib import Path
 
 import pytest
-from tests.integration.connect.source_task import Offsets, Source, after, op
+from tests.integration.connect.source_task import PATIENCE_S, Offsets, Source, after, op
 from tests.integration.connect.test_postgres_direct import json as json_converters
 
 import moldau
+from moldau.connect.connectors.postgres.channels import FileChannel
+from moldau.connect.connectors.postgres.errors import ConnectionLostError, PostgresError
+from moldau.connect.connectors.postgres.tables import Tables
 
 TOPIC = "told"
 
@@ -129,6 +133,69 @@ def test_a_blocking_snapshot_in_the_middle_of_a_transaction_costs_no_change_at_a
         until_row(source, 2400)
         assert ids(first, "c") + ids(source.records, "c") == list(range(2001, 2401))
         assert ids(source.records, "r") == []
+
+
+def test_a_signal_of_a_batch_that_is_taken_back_is_obeyed_once(newest, props, monkeypatch):
+    announce, gone = Tables.announce, []
+
+    def lost_once(tables, relation):
+        if relation.table == "u" and not gone:
+            gone.append(relation)
+            raise ConnectionLostError("gone while the catalog was asked")
+        announce(tables, relation)
+
+    monkeypatch.setattr(Tables, "announce", lost_once)
+    with Source(props) as source:
+        source.poll()
+        with newest.connect(props["database.dbname"]) as connection, connection.transaction():
+            told = json.dumps(execute("blocking"))
+            connection.execute(f"INSERT INTO signals VALUES ('s1', 'execute-snapshot', '{told}')".encode())
+            connection.execute(b"INSERT INTO u VALUES (3000)")
+        source.until(lambda record: record.source_offset.get("snapshot_completed") is True)
+        insert(newest, props, 3000, 3000)
+        until_row(source, 3000)
+    assert gone
+    assert sorted(ids(source.records, "r")) == list(range(1, 1001))
+
+
+def test_a_blocking_snapshot_in_the_middle_of_a_transaction_does_not_cost_its_origin(newest, props, name):
+    with Source({**props, "max.batch.size": "50"}) as source:
+        source.poll()
+        with newest.connect(props["database.dbname"]) as connection:
+            connection.execute(f"SELECT pg_replication_origin_create('{name}')".encode())
+            connection.execute(f"SELECT pg_replication_origin_session_setup('{name}')".encode())
+            with connection.transaction():
+                connection.execute(b"SELECT pg_replication_origin_xact_setup('0/1234', now())")
+                connection.execute(b"INSERT INTO t SELECT i, 'new' FROM generate_series(2001, 2100) i")
+                told = json.dumps(execute("blocking"))
+                connection.execute(f"INSERT INTO signals VALUES ('s1', 'execute-snapshot', '{told}')".encode())
+                connection.execute(b"INSERT INTO t SELECT i, 'new' FROM generate_series(2101, 2200) i")
+        until_row(source, 2200)
+        insert(newest, props, 3000, 3000)
+        until_row(source, 3000)
+    places = {"c": set(), "r": set()}
+    for record in source.records:
+        if record.topic == "p.public.t" and op(record) in places:
+            block = record.value.get("source")
+            places[op(record)].add((block.get("origin"), block.get("origin_lsn"), after(record)["id"] == 3000))
+    assert places == {"c": {(name, 0x1234, False), (None, None, True)}, "r": {(None, None, False)}}
+    assert ids(source.records, "c") == [*range(2001, 2201), 3000]
+
+
+def test_a_start_that_fails_leaves_nothing_open(newest, props, monkeypatch):
+    closed = []
+
+    def close(channel):
+        closed.append(channel)
+
+    monkeypatch.setattr(FileChannel, "close", close)
+    with pytest.raises(PostgresError, match=r"publication\.autocreate\.mode is disabled"):
+        Source({**props, "publication.autocreate.mode": "disabled"})
+    assert len(closed) == 1
+    sessions = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{props['database.dbname']}'"
+    deadline = time.monotonic() + PATIENCE_S
+    while newest.execute(sessions):
+        assert time.monotonic() < deadline
 
 
 def test_a_server_that_goes_away_in_a_blocking_snapshot_gives_it_again(newest, props):

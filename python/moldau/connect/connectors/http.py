@@ -34,8 +34,7 @@ BUSY: Final = (408, 429)
 ESCAPES: Final = (("\\n", "\n"), ("\\t", "\t"), ("\\r", "\r"))
 LONGEST_WAIT_S: Final = 300.0
 LONGEST_PUT_S: Final = 60.0
-"""Or a fifth of a `max.poll.interval.ms` of the connector's own, if that is shorter."""
-POLL_INTERVAL: Final = "consumer.override.max.poll.interval.ms"
+"""Or a fifth of `max.poll.interval.ms`, if that is shorter."""
 HIGH, MEDIUM, LOW = Importance.HIGH, Importance.MEDIUM, Importance.LOW
 
 
@@ -170,21 +169,23 @@ class LaterError(RetriableError):
 class HttpSinkTask(SinkTask):
     """Records to requests, one behind the other, so that their order is kept."""
 
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
     def start(self, props: Mapping[str, str]) -> None:
         self._values = parsed(props)
         self._bodies = Bodies(numeric=self._values["decimal.format"].upper() == "NUMERIC")
-        self._stopped = threading.Event()
         self._sender = Sender(self._values, self._stopped.wait)
-        self._put_s = min(LONGEST_PUT_S, float(props.get(POLL_INTERVAL) or math.inf) / 5000)
+        self._put_s = min(LONGEST_PUT_S, self.context.max_poll_interval_ms() / 5000)
         self._taken: dict[tuple[str, int], int] = {}
         """Of records that are put again: the last that was sent or reported, by partition."""
         self._reporter: ErrantRecordReporter | None = self.context.errant_record_reporter()
 
     def stop(self) -> None:
-        stopped = getattr(self, "_stopped", None)
-        if stopped is not None:
-            stopped.set()
-            self._sender.close()
+        self._stopped.set()
+        sender: Sender | None = getattr(self, "_sender", None)
+        if sender is not None:
+            sender.close()
 
     def put(self, records: Sequence[SinkRecord]) -> None:
         until = time.monotonic() + self._put_s

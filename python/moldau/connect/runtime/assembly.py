@@ -12,6 +12,7 @@ from moldau.client import AdminClient, Consumer, Producer
 from moldau.connect.errors import ConfigError, ConnectError
 from moldau.connect.plugin import SinkTask, SourceTask
 from moldau.connect.plugins import Kind, Plugins, java_name
+from moldau.connect.runtime.clusters import Clusters, servers_of
 from moldau.connect.runtime.config_provider import ConfigResolver
 from moldau.connect.runtime.connector_offsets import ConnectorOffsets
 from moldau.connect.runtime.contexts import RunningSourceTaskContext
@@ -24,7 +25,7 @@ from moldau.connect.runtime.offset_changes import OFFSET, PARTITION, TOPIC, comm
 from moldau.connect.runtime.offsets import Entry, OffsetStore, TopicOffsetStore
 from moldau.connect.runtime.pipeline import Converters, Step, Transforms, direct_converters
 from moldau.connect.runtime.settings import WorkerSettings, with_prefix
-from moldau.connect.runtime.sink_context import ErrantRecords, SinkContext
+from moldau.connect.runtime.sink_context import MAX_POLL_INTERVAL_MS, ErrantRecords, SinkContext
 from moldau.connect.runtime.sink_task import SinkParts, WorkerSinkTask
 from moldau.connect.runtime.source_task import SourceParts, WorkerSourceTask
 from moldau.connect.runtime.task import TaskListener, WorkerTask
@@ -60,6 +61,7 @@ class Assembly:
         self._plugins = plugins
         self._resolver = resolver
         self._offsets = offsets
+        self._clusters = Clusters()
         self._uses_topic = uses_topic if settings["topic.tracking.enable"] else _nobody_notes
         self.gate: Gate | None = None
         """What a task that writes in transactions has to pass."""
@@ -155,16 +157,21 @@ class Assembly:
             client = self._settings.client("producer", self._overrides(config, "producer"))
             reporters.append(DeadLetterQueue(task_id, queue, client, with_headers=with_headers))
         tolerance = self._tolerance(config, reporters)
-        context = SinkContext(lambda: task_config, keeps_originals=bool(queue))
-        if queue or _true(config, "errors.log.enable"):
-            context.reporter = ErrantRecords(tolerance, context.original_of, java_name(type(task)))
         consumer_settings = self._consumer_settings(task_id, config)
         batch = int(consumer_settings.pop("max.poll.records", MAX_POLL_RECORDS))
+        consumer = Consumer(consumer_settings)
+        context = SinkContext(
+            lambda: task_config,
+            keeps_originals=bool(queue),
+            max_poll_interval_ms=int(consumer_settings.get("max.poll.interval.ms", MAX_POLL_INTERVAL_MS)),
+        )
+        if queue or _true(config, "errors.log.enable"):
+            context.reporter = ErrantRecords(tolerance, context.original_of, java_name(type(task)))
         return SinkParts(
             task=task,
             config=task_config,
             context=context,
-            consumer=Consumer(consumer_settings),
+            consumer=consumer,
             topics=topics_of(config),
             converters=self._converters(config),
             transforms=self._transforms(config, tolerance),
@@ -244,9 +251,8 @@ class Assembly:
 
     def _beside_producer(self, config: Config, role: str) -> dict[str, Any]:
         """The settings of a client for what the connector's producer writes: of its cluster, unless told otherwise."""
-        cluster = self._overrides(config, "producer").get("bootstrap.servers")
-        given = {} if cluster is None else {"bootstrap.servers": cluster}
-        return self._settings.client(role, {**given, **self._overrides(config, role)})
+        cluster = self._settings.client("producer", self._overrides(config, "producer"))["bootstrap.servers"]
+        return self._settings.client(role, {"bootstrap.servers": cluster, **self._overrides(config, role)})
 
     def _producer_settings(self, task_id: TaskId, config: Config) -> dict[str, Any]:
         given = self._settings.client("producer", self._overrides(config, "producer"))
@@ -314,14 +320,21 @@ class Assembly:
             self._beside_producer(config, "consumer"),
             self._beside_producer(config, "admin"),
         )
-        workers = settings.topic("offset")
-        same_cluster = _servers(clients.producer) == _servers(settings.client("producer"))
-        if topic == workers.name and same_cluster:
+        workers, at_home = settings.topic("offset"), settings.own_clients().admin
+        named_alike = topic == workers.name
+        if named_alike and servers_of(clients.producer) == servers_of(at_home):
             return ConnectorOffsets(self._offsets)
-        own = TopicSettings(
-            topic, "offsets.storage.topic", workers.partitions, workers.replication_factor, workers.config
+        own = TopicOffsetStore(
+            TopicSettings(
+                topic, "offsets.storage.topic", workers.partitions, workers.replication_factor, workers.config
+            ),
+            clients,
         )
-        return ConnectorOffsets(self._offsets, TopicOffsetStore(own, clients))
+
+        def is_the_workers() -> bool:
+            return named_alike and self._clusters.same(clients.admin, at_home)
+
+        return ConnectorOffsets(self._offsets, own, is_the_workers)
 
     def change_offsets(self, name: str, config: Config, store: ConnectorOffsets, entries: Sequence[Entry]) -> None:
         """Keep offsets, or forget those that are None, of a connector whose tasks are stopped. Raises ConnectError."""
@@ -383,10 +396,6 @@ def names_in(text: str | None) -> list[str]:
 
 def _true(config: Config, name: str) -> bool:
     return (config.get(name) or "false").lower() == "true"
-
-
-def _servers(client: Mapping[str, Any]) -> set[str]:
-    return {each.strip() for each in str(client["bootstrap.servers"]).split(",")}
 
 
 def _version_of(task: Any) -> str | None:

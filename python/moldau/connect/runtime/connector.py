@@ -121,8 +121,10 @@ class WorkerConnector:
 
     def _go_to(self, target: TargetState) -> None:
         if target is TargetState.STARTED:
+            # A `start` that fails may have opened something.
+            self._started = True
             self.connector.start(dict(self.config))
-            self._started = self.running = True
+            self.running = True
             self._listener.on_connector_running(self.name, self.version)
             self._listener.on_tasks_wanted(self.name)
             return

@@ -27,15 +27,28 @@ logger: Final = logging.getLogger("moldau.connect.offsets")
 
 
 class ConnectorOffsets:
-    """One for each connector or task. `start` and `stop` concern a topic of its own; the worker's runs already."""
+    """One for each connector or task. `start` and `stop` concern a topic of its own; the worker's runs already.
 
-    def __init__(self, workers: OffsetStore, own: TopicOffsetStore | None = None) -> None:
+    `is_the_workers` is asked when it is started, since that may take a while: whether `own` turns out to be the topic
+    of the worker under another address. Kept as two, what a task writes in its transaction would be written again
+    outside of it.
+    """
+
+    def __init__(
+        self,
+        workers: OffsetStore,
+        own: TopicOffsetStore | None = None,
+        is_the_workers: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._workers = workers
         self.own = own
+        self._is_the_workers = is_the_workers
         self._started = False
 
     def start(self) -> None:
         """Read what there is. Raises ConfigError, ConnectError."""
+        if self.own is not None and not self._started and self._is_the_workers():
+            self.own = None
         if self.own is not None and not self._started:
             self.own.start()
             self._started = True

@@ -195,6 +195,7 @@ class ExactlyOnceSourceTask(SourceTaskRunner):
         if self._open_since is None and not entries:
             self._tell()
             return
+        self._go_on_unless_cancelled()
         began = self.metrics.clock()
         parts, name = self.parts, self.id.connector
         parts.offsets.before(name, entries, parts.flush_timeout_s)
@@ -208,6 +209,8 @@ class ExactlyOnceSourceTask(SourceTaskRunner):
             raise self._failed(f"Failed to flush offsets and/or records for task {self.id}", error) from error
         self._open_since = None
         self._offsets.clear()
+        # Who was left to itself may have a successor, whose offsets are newer.
+        self._go_on_unless_cancelled()
         parts.offsets.after(name, entries, parts.flush_timeout_s)
         self.metrics.committed(began, ok=True)
         self._tell()

@@ -233,8 +233,9 @@ class WorkerSettings:
         return {"bootstrap.servers": self._values["bootstrap.servers"], "log_level": 0, **shared}
 
     def own_clients(self) -> Clients:
-        """The clients of the worker's own topics."""
-        return Clients(self.client("producer"), self.client("consumer"), self.client("admin"))
+        """The clients of the worker's own topics: as in Kafka, `producer.` and its like are for connectors' clients."""
+        shared = self.shared_by_clients()
+        return Clients(shared, shared, shared)
 
     def topic(self, kind: str) -> TopicSettings:
         """One of the worker's own topics: `kind` is config, offset or status."""

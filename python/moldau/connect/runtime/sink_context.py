@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Final
 
 from moldau.connect.records import SinkRecord
 from moldau.connect.runtime.tolerance import Failure, Stage, Tolerance
 
 Place = tuple[str, int]
+MAX_POLL_INTERVAL_MS: Final = 300_000
+"""The client's default."""
 
 
 class ErrantRecords:
@@ -37,8 +39,15 @@ class ErrantRecords:
 class SinkContext:
     """One for each sink task. The task's thread asks, and its worker takes what was asked for between two puts."""
 
-    def __init__(self, config: Callable[[], Mapping[str, str]], *, keeps_originals: bool) -> None:
+    def __init__(
+        self,
+        config: Callable[[], Mapping[str, str]],
+        *,
+        keeps_originals: bool,
+        max_poll_interval_ms: int = MAX_POLL_INTERVAL_MS,
+    ) -> None:
         self._config = config
+        self._max_poll_interval_ms = max_poll_interval_ms
         self._keeps_originals = keeps_originals
         self._originals: dict[tuple[str, int, int], Any] = {}
         self._offsets: dict[Place, int] = {}
@@ -80,6 +89,10 @@ class SinkContext:
     def request_commit(self) -> None:
         """Commit before the next records are read."""
         self._commit_requested = True
+
+    def max_poll_interval_ms(self) -> int:
+        """How long a put may take before the group gives the partitions to others."""
+        return self._max_poll_interval_ms
 
     def errant_record_reporter(self) -> ErrantRecords | None:
         """Where to report records that cannot be written; None when nobody wants to know."""

@@ -95,6 +95,7 @@ class WorkerSinkTask(WorkerTask):
     def execute(self) -> None:
         """Work until it shall stop; then commit, and close the partitions."""
         parts = self.parts
+        self.begun = True
         parts.task.initialize(parts.context)
         parts.task.start(dict(parts.config))
         self.task_started = True
@@ -110,7 +111,7 @@ class WorkerSinkTask(WorkerTask):
     def close(self) -> None:
         """Stop the connector's task, leave the group."""
         parts = self.parts
-        if self.task_started:
+        if self.begun:
             try:
                 parts.task.stop()
             except Exception:

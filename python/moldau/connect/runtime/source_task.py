@@ -45,6 +45,16 @@ DELIVERY_POLL_S: Final = 0.1
 QUEUE_FULL_POLL_S: Final = 0.05
 
 
+def finds_no_room(topic: str, key: bytes | None, value: bytes | None) -> KafkaException:
+    """What to say of a record that is larger than everything that the producer may hold, as Java says it."""
+    size = len(key or b"") + len(value or b"")
+    said = (
+        f"a record of {size} bytes for {topic} is larger than all that the producer may hold: raise buffer.memory "
+        "(and max.request.size, the largest a record may be), as producer.override.buffer.memory on the connector"
+    )
+    return KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, said))
+
+
 class LeftToItselfError(ConnectError):
     """A task that did not end in time finds that nobody waits for what it sends."""
 
@@ -127,6 +137,7 @@ class SourceTaskRunner(WorkerTask):
             return
         parts.offsets.start()
         parts.context.given_up = lambda: self.stopping
+        self.begun = True
         parts.task.initialize(parts.context)
         parts.task.start(dict(parts.config))
         self.task_started = True
@@ -203,6 +214,7 @@ class SourceTaskRunner(WorkerTask):
         """Hand a record to the producer, waiting while its queue is full. Raises KafkaException."""
         producer = self.parts.producer
         partition = -1 if outgoing.partition is None else outgoing.partition
+        emptied = False
         while True:
             try:
                 producer.produce(
@@ -216,8 +228,15 @@ class SourceTaskRunner(WorkerTask):
                 )
                 return
             except BufferError:
-                self._go_on_unless_cancelled()
-                producer.poll(QUEUE_FULL_POLL_S)
+                if emptied:
+                    raise finds_no_room(outgoing.topic, outgoing.key, outgoing.value) from None
+                emptied = self._wait_for_room()
+
+    def _wait_for_room(self) -> bool:
+        """The producer's queue is full. Whether it is empty after a while: what finds no room then never will."""
+        self._go_on_unless_cancelled()
+        self.parts.producer.poll(QUEUE_FULL_POLL_S)
+        return not len(self.parts.producer)
 
     def _go_on_unless_cancelled(self) -> None:
         if self.cancelled:
@@ -236,8 +255,8 @@ class SourceTaskRunner(WorkerTask):
     def close(self) -> None:
         """Close the task's clients and plugins."""
         parts = self.parts
-        if self.task_started:
-            # It may have failed, and nobody has asked it to stop yet.
+        if self.begun:
+            # It may have failed, in its `start` already, and nobody has asked it to stop yet.
             self._stop_task()
         if self._stopper.is_alive():
             self._stopper.join(parts.stop_timeout_s)
@@ -349,8 +368,10 @@ class WorkerSourceTask(SourceTaskRunner):
         ready.sent()
 
     def _produce_all(self, topic: str, messages: list[dict[str, Any]], report: _Report) -> None:
+        emptied = False
         while messages:
             self._go_on_unless_cancelled()
+            given = len(messages)
             self.parts.producer.produce_batch(topic, messages, on_delivery=report)
             # Behind the first that found no room, none did.
             messages = [message for message in messages if "_error" in message]
@@ -358,22 +379,26 @@ class WorkerSourceTask(SourceTaskRunner):
                 error = message.pop("_error")
                 if error.code() != KafkaError._QUEUE_FULL:  # noqa: SLF001
                     self.cannot_send(error)
+            if emptied and len(messages) == given:
+                self.cannot_send(finds_no_room(topic, messages[0].get("key"), messages[0]["value"]).args[0])
             self._raise_send_failure()
-            if messages:
-                self.parts.producer.poll(QUEUE_FULL_POLL_S)
+            emptied = bool(messages) and self._wait_for_room()
 
     def _produce_each(
         self, topic: str, messages: list[dict[str, Any]], headers: list[tuple[str, str | bytes | None]], report: _Report
     ) -> None:
         produce = self.parts.producer.produce
         for message in messages:
+            emptied = False
             while True:
                 self._go_on_unless_cancelled()
                 try:
                     produce(topic, message["value"], message.get("key"), -1, on_delivery=report, headers=headers)
                     break
                 except BufferError:
-                    self.parts.producer.poll(QUEUE_FULL_POLL_S)
+                    if emptied:
+                        self.cannot_send(finds_no_room(topic, message.get("key"), message["value"]).args[0])
+                    emptied = self._wait_for_room()
                     self._raise_send_failure()
                 except KafkaException as error:
                     self.cannot_send(error.args[0])

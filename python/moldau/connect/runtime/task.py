@@ -32,8 +32,10 @@ class WorkerTask(abc.ABC):
         self._listener = listener
         self._target = target
         self.metrics = TaskMetrics()
+        self.begun = False
+        """Whether the connector's own task was touched: its `stop` is called, however far its `start` came."""
         self.task_started = False
-        """Whether the connector's own task has taken its settings."""
+        """Whether it has taken its settings."""
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._cancelled = False

@@ -1,12 +1,14 @@
 """What a task counts of itself.
 
 Each number is changed by one thread, once for a batch and never for a record, so nothing is locked; whoever looks sees
-each number whole, if not all of them of the same moment. Windows are Kafka's two samples of thirty seconds: what is
+each number whole, if not all of them of the same moment. Only what looks themselves change, a rate's memory of earlier
+ones, has a lock: two may look at once. Windows are Kafka's two samples of thirty seconds: what is
 shown is of the last half minute to minute.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -56,20 +58,22 @@ class Window:
 class Rate:
     """How fast a total grows, by what it was at earlier looks."""
 
-    __slots__ = ("_clock", "_looks")
+    __slots__ = ("_clock", "_looking", "_looks")
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
+        self._looking = threading.Lock()
         self._looks = [(clock(), 0.0)]
 
     def of(self, total: float) -> float:
         """A second, since the look that is nearest to a minute ago."""
-        now = self._clock()
-        while len(self._looks) > 1 and now - self._looks[1][0] >= 2 * WINDOW_S:
-            del self._looks[0]
-        since, before = self._looks[0]
-        if now - self._looks[-1][0] >= 1:
-            self._looks.append((now, total))
+        with self._looking:
+            now = self._clock()
+            while len(self._looks) > 1 and now - self._looks[1][0] >= 2 * WINDOW_S:
+                del self._looks[0]
+            since, before = self._looks[0]
+            if now - self._looks[-1][0] >= 1:
+                self._looks.append((now, total))
         return max(total - before, 0.0) / max(now - since, 1.0)
 
 

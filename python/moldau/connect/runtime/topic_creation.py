@@ -130,7 +130,12 @@ class TopicCreation:
 
 
 def why_not_sent(error: KafkaError) -> str:
-    """What a record was refused with, and what to do where that is the topic."""
+    """What a record was refused with, and what to do where that is the topic or the record's size."""
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and "max.request.size" not in error.str():
+        return (
+            f"{error.str()}: raise producer.override.max.request.size on the connector, or what the cluster takes, "
+            "which is max.message.bytes of the topic"
+        )
     if error.code() not in NO_SUCH_TOPIC:
         return str(error.str())
     return (

@@ -124,12 +124,13 @@ def test_another_number_of_tasks_begins_when_the_older_ones_are_shut_out(worker,
         config = {**COUNTER, "topic": name, "count": "1000", "pause": "0.1", "turn": str(turn)}
         worker.ask("PUT", f"/connectors/{name}/config", {**config, "tasks.max": str(count)})
         worker.wait(name, tasks=["RUNNING"] * count)
+        if turn == 0:
+            eventually(lambda: {each.key() for each in read(connect_broker, name)} == {b"0", b"1", b"2"})
         wait_for_more(connect_broker, name, 3000)
 
     written = read(connect_broker, f"eos-{name[:40]}-configs")
     fencing = [json.loads(each.value()) for each in written if each.key() == f"tasks-fencing-{name}".encode()]
     assert fencing == [{"task-count": count} for count in counts]
-    eventually(lambda: {each.key() for each in read(connect_broker, name)} >= {b"0", b"1", b"2"})
     found = read(connect_broker, name)
     for task in (b"0", b"1", b"2"):
         numbers = [int(each.value()) for each in found if each.key() == task]
@@ -209,6 +210,18 @@ def test_offsets_may_have_a_topic_of_their_own_and_come_back_from_the_workers(wo
     assert worker.ask("GET", f"/connectors/{name}/offsets") == {"offsets": []}
     worker.ask("PUT", f"/connectors/{name}/resume")
     eventually(lambda: len(values(connect_broker, name)), lambda found: found == 400)
+
+
+def test_another_spelling_of_the_workers_cluster_is_no_other_cluster(worker, connect_broker, name):
+    host, port = connect_broker.bootstrap_servers.split(":")
+    spelled = f"{'127.0.0.1' if host == 'localhost' else 'localhost'}:{port}"
+    worker.create(name, {**PAGES, "topic": name, "count": "10", "producer.override.bootstrap.servers": spelled})
+    eventually(lambda: len(values(connect_broker, name)), lambda found: found == 10)
+    worker.ask("PUT", f"/connectors/{name}/stop")
+    worker.wait(name, "STOPPED", [])
+    # The offset was written with the records, and not once more behind the transaction.
+    written = read(connect_broker, f"eos-{name[:40]}-offsets", "read_uncommitted")
+    assert [json.loads(each.value()) for each in written] == [{"n": 9}]
 
 
 def test_a_task_that_writes_into_its_own_offsets_topic_fails(worker, name):

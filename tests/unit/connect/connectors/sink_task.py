@@ -25,8 +25,9 @@ class Reporter:
 
 
 class Context:
-    def __init__(self, reporter: Reporter | None) -> None:
+    def __init__(self, reporter: Reporter | None, max_poll_interval_ms: int) -> None:
         self.reporter = reporter
+        self.max_poll_interval_ms = lambda: max_poll_interval_ms
         self.waits: list[int] = []
 
     def errant_record_reporter(self) -> Reporter | None:
@@ -42,9 +43,16 @@ class Context:
 class Sink:
     """Runs a task; `put` gives it records with offsets that go up."""
 
-    def __init__(self, connector: SinkConnector, props: Mapping[str, str], *, reports: bool = False) -> None:
+    def __init__(
+        self,
+        connector: SinkConnector,
+        props: Mapping[str, str],
+        *,
+        reports: bool = False,
+        max_poll_interval_ms: int = 300_000,
+    ) -> None:
         connector.start(props)
-        self.context = Context(Reporter() if reports else None)
+        self.context = Context(Reporter() if reports else None, max_poll_interval_ms)
         self.task: Any = connector.task_class()()
         self.task.initialize(self.context)
         self.task.start(connector.task_configs(1)[0])

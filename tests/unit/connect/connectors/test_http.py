@@ -66,10 +66,11 @@ def receiver() -> Iterator[Receiver]:
     made.close()
 
 
-def sink(receiver: Receiver, *, reports: bool = False, **settings: str) -> Sink:
+def sink(receiver: Receiver, *, reports: bool = False, max_poll_interval_ms: int = 300_000, **settings: str) -> Sink:
     given = {"http.url": receiver.url, "http.authorization.type": "none", "retry.backoff.ms": "1"}
     named = {name.replace("_", "."): value for name, value in settings.items()}
-    return Sink(HttpSinkConnector(), {**given, **named}, reports=reports)
+    props = {**given, **named}
+    return Sink(HttpSinkConnector(), props, reports=reports, max_poll_interval_ms=max_poll_interval_ms)
 
 
 def test_text_goes_as_it_is_and_anything_else_as_json(receiver):
@@ -145,7 +146,7 @@ def test_attempts_are_counted_over_several_puts(receiver):
 
 
 def test_a_put_ends_when_its_time_is_over(receiver, monkeypatch):
-    with sink(receiver, consumer_override_max_poll_interval_ms="5000") as to:
+    with sink(receiver, max_poll_interval_ms=5000) as to:
         now = 100.0
         monkeypatch.setattr("time.monotonic", lambda: now)
         posted = receiver.bodies.append

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Mapping
+from concurrent.futures import Future
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
+from moldau.connect.connectors.http import HttpSinkTask
+from moldau.connect.errors import ConnectError
 from moldau.connect.plugins import Plugins
 from moldau.connect.runtime import assembly as assembly_module
+from moldau.connect.runtime import clusters as clusters_module
 from moldau.connect.runtime.assembly import Assembly
 from moldau.connect.runtime.config_provider import ConfigResolver
 from moldau.connect.runtime.connector_offsets import ConnectorOffsets
@@ -22,12 +29,13 @@ ELSEWHERE = {
 }
 
 
-def assembly_of(support: str) -> tuple[Assembly, TopicOffsetStore]:
+def assembly_of(support: str, more: Mapping[str, str] = MappingProxyType({})) -> tuple[Assembly, TopicOffsetStore]:
     settings = WorkerSettings(
         {
             "bootstrap.servers": "here:9092",
             "offset.storage.topic": "workers",
             "exactly.once.source.support": support,
+            **more,
         }
     )
     workers = TopicOffsetStore(settings.topic("offset"), settings.own_clients())
@@ -84,6 +92,72 @@ def test_the_workers_own_topic_is_enough_where_it_is_the_same(support, config):
     assert offsets_for(support, config)[0].own is None
 
 
+class Brokers:
+    """Clusters that are asked for their ids, by address; `asked` are the addresses that were."""
+
+    def __init__(self, ids: dict[str, str | None]) -> None:
+        self._ids = ids
+        self.asked: list[str] = []
+
+    def admin_client(self, settings):
+        return SimpleNamespace(describe_cluster=lambda **_timeouts: self._describe(settings["bootstrap.servers"]))
+
+    def _describe(self, servers: str) -> Future[Any]:
+        self.asked.append(servers)
+        answer: Future[Any] = Future()
+        if servers in self._ids:
+            answer.set_result(SimpleNamespace(cluster_id=self._ids[servers]))
+        else:
+            answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT, "nobody is there")))
+        return answer
+
+
+def started(monkeypatch, brokers: Brokers, offsets: ConnectorOffsets) -> ConnectorOffsets:
+    monkeypatch.setattr(clusters_module, "AdminClient", brokers.admin_client)
+    monkeypatch.setattr(TopicOffsetStore, "start", lambda _store: None)
+    offsets.start()
+    return offsets
+
+
+def test_a_cluster_under_another_spelling_is_the_same_and_is_asked_once(monkeypatch):
+    assembly, _ = assembly_of("enabled")
+    brokers = Brokers({"here:9092": "c1", "127.0.0.1:9092, here:9093": "c1"})
+    config = {"producer.override.bootstrap.servers": "127.0.0.1:9092, here:9093"}
+    for _ in range(3):
+        offsets = assembly.offsets_for(config)
+        # The herder's thread waits for nobody.
+        assert sorted(brokers.asked) in ([], sorted(brokers._ids))
+        assert started(monkeypatch, brokers, offsets).own is None
+        assert offsets.topic == "workers"
+    assert sorted(brokers.asked) == sorted(brokers._ids)
+
+
+@pytest.mark.parametrize("ids", [("c1", "c2"), (None, None)])
+def test_clusters_with_other_ids_or_none_are_not_the_same(monkeypatch, ids):
+    offsets, _ = offsets_for("enabled", ELSEWHERE)
+    assert started(monkeypatch, Brokers(dict(zip(("here:9092", "there:9092"), ids, strict=True))), offsets).own
+
+
+def test_a_cluster_that_does_not_answer_is_not_taken_for_another_one(monkeypatch):
+    offsets, _ = offsets_for("enabled", ELSEWHERE)
+    with pytest.raises(ConnectError, match="there:9092 does not say which one it is: nobody is there"):
+        started(monkeypatch, Brokers({"here:9092": "c1"}), offsets)
+
+
+def test_the_workers_producer_settings_are_for_connectors_and_not_for_its_own_topics(monkeypatch):
+    assembly, workers = assembly_of(
+        "enabled", {"producer.bootstrap.servers": "there:9092", "consumer.bootstrap.servers": "third:9092"}
+    )
+    assert workers.clients.producer["bootstrap.servers"] == "here:9092"
+    assert workers.clients.consumer["bootstrap.servers"] == "here:9092"
+    offsets = assembly.offsets_for({})
+    own = offsets.own
+    assert own is not None
+    found = [each["bootstrap.servers"] for each in (own.clients.producer, own.clients.consumer, own.clients.admin)]
+    assert found == ["there:9092"] * 3
+    assert started(monkeypatch, Brokers({"here:9092": "c1", "there:9092": "c1"}), offsets).own is None
+
+
 @pytest.mark.parametrize("support", ["enabled", "disabled"])
 def test_a_topic_of_its_own_goes_before_the_workers(support):
     offsets, _ = offsets_for(support, {"offsets.storage.topic": "mine"})
@@ -104,3 +178,18 @@ def test_a_producer_holds_no_more_than_javas_unless_somebody_says_otherwise(give
     overrides = {f"producer.override.{name}": value for name, value in given.items()}
     settings = assembly_of("disabled")[0]._producer_settings(TaskId("c", 0), overrides)
     assert {name: value for name, value in settings.items() if "buffer" in name} == expected
+
+
+@pytest.mark.parametrize(
+    ("worker", "connector", "expected"),
+    [
+        ({}, {}, 300_000),
+        ({"consumer.max.poll.interval.ms": "7000"}, {}, 7000),
+        ({"consumer.max.poll.interval.ms": "7000"}, {"consumer.override.max.poll.interval.ms": "9000"}, 9000),
+    ],
+)
+def test_a_sink_knows_how_long_a_put_may_take_whoever_set_it(monkeypatch, worker, connector, expected):
+    monkeypatch.setattr(assembly_module, "Consumer", lambda _settings: None)
+    config = {"topics": "t", **connector}
+    parts = assembly_of("disabled", worker)[0]._sink_parts(TaskId("c", 0), HttpSinkTask(), config, config)
+    assert parts.context.max_poll_interval_ms() == expected

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from moldau.client import Producer
 from moldau.connect.converters.simple import StringConverter
 from moldau.connect.plugin import SourceTask
+from moldau.connect.ready import ReadyRecords
 from moldau.connect.records import SourceRecord
 from moldau.connect.runtime.contexts import RunningSourceTaskContext
 from moldau.connect.runtime.names import TargetState, TaskId
@@ -27,6 +29,9 @@ class FullProducer:
         self.asked = threading.Event()
         self.purged = threading.Event()
         self.produced_after_purge = 0
+
+    def __len__(self):
+        return 1
 
     def produce(self, *_given, **_named):
         self.asked.set()
@@ -95,7 +100,24 @@ class Stuck(Endless):
         self.stopped = True
 
 
-def running(task: SourceTask, producer: FullProducer, listener: Listener) -> WorkerSourceTask:
+class Ready(ReadyRecords):
+    """One message that its source has written itself."""
+
+    def __init__(self, message, headers):
+        self.messages = {"lines": [message]}
+        self.headers = {"lines": headers}
+        self.size = 1
+        self.source_partition, self.source_offset = {"from": "here"}, {"at": 1}
+
+    def made(self):
+        return []
+
+    def sent(self): ...
+
+    def arrived(self): ...
+
+
+def running(task: SourceTask, producer: FullProducer | Producer, listener: Listener) -> WorkerSourceTask:
     tolerance = Tolerance(tolerate_all=False, retry_timeout_s=0, retry_delay_max_s=1, reporters=[])
     text = StringConverter()
     text.configure({}, is_key=False)
@@ -165,3 +187,43 @@ def test_a_task_that_fails_is_stopped_once(listener):
     assert task.wait(WAIT_S)
     assert stops == [1]
     assert listener.heard == ["running", "failed: no more"]
+
+
+LARGE = "x" * 2000
+PIECES = {
+    "a record": [SourceRecord({}, {}, "lines", value=LARGE)],
+    "ready": Ready({"value": LARGE.encode()}, []),
+    "ready with headers": Ready({"value": LARGE.encode()}, [("h", b"1")]),
+}
+
+
+@pytest.mark.parametrize("polled", PIECES.values(), ids=PIECES)
+def test_a_record_that_is_larger_than_the_whole_buffer_fails_the_task_and_names_the_settings(listener, polled):
+    class Large(Endless):
+        def poll(self):
+            return polled
+
+    # Nothing is sent anywhere: what is found out is found out before.
+    producer = Producer({"bootstrap.servers": "127.0.0.1:1", "buffer.memory": "1024", "log_level": 0})
+    task = running(Large(), producer, listener)
+    assert task.wait(WAIT_S)
+    (_, failed) = listener.heard
+    assert "a record of 2000 bytes for lines is larger than all that the producer may hold" in failed
+    assert "buffer.memory" in failed
+    assert "max.request.size" in failed
+
+
+def test_a_task_whose_start_fails_is_stopped_so_that_it_lets_go_of_what_it_has_opened(listener):
+    stops = []
+
+    class Failing(Endless):
+        def start(self, props):
+            raise ValueError("half open")
+
+        def stop(self):
+            stops.append(1)
+
+    task = running(Failing(), FullProducer(), listener)
+    assert task.wait(WAIT_S)
+    assert stops == [1]
+    assert listener.heard == ["running", "failed: half open"]

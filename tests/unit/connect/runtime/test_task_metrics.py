@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from moldau.connect.runtime.names import TaskId
 from moldau.connect.runtime.startups import Startups
 from moldau.connect.runtime.task_metrics import Rate, States, Window
@@ -56,6 +58,36 @@ def test_a_rate_is_that_of_the_last_minute():
         clock.now += 15
         last = rate.of(1000)
     assert last == 0
+
+
+def test_two_may_look_at_a_rate_at_once():
+    clock = Clock()
+    rate = Rate(clock)
+    for total in (0, 100, 200):
+        clock.now += 15
+        rate.of(total)
+    seen: list[float] = []
+
+    class Looks(list):
+        """Somebody else looks while an old look is being forgotten."""
+
+        other: threading.Thread | None = None
+
+        def __delitem__(self, at):
+            if self.other is None:
+                self.other = threading.Thread(target=lambda: seen.append(rate.of(200)))
+                self.other.start()
+                # It ends within this time, or waits until this look is over.
+                self.other.join(0.2)
+            super().__delitem__(at)
+
+    looks = rate._looks = Looks(rate._looks)
+    clock.now += 75
+    seen.append(rate.of(200))
+    looks.other.join(30)
+    assert seen == [seen[0]] * 2
+    # Of those that are a minute old the newest is kept.
+    assert looks[0] == (1045.0, 200)
 
 
 def test_the_parts_of_a_tasks_time_add_up():

@@ -64,4 +64,10 @@ def test_a_topic_that_is_not_there_names_the_settings_that_create_it(code):
 
 
 def test_another_refusal_is_said_as_it_is():
-    assert why_not_sent(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large")) == "too large"
+    assert why_not_sent(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "not allowed")) == "not allowed"
+
+
+def test_a_record_that_is_too_large_names_the_settings():
+    said = why_not_sent(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large"))
+    assert said.startswith("too large: raise producer.override.max.request.size on the connector")
+    assert "max.message.bytes" in said

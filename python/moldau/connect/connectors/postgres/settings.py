@@ -167,21 +167,29 @@ class Settings:
     def open_channels(self) -> list[Channel]:
         """The channels of signals besides the table. Raises `ConfigError`."""
         found: list[Channel] = []
-        for name in self.signal_channels:
-            if name == "file":
-                found.append(FileChannel(Path(self.required("signal.file"))))
-            elif name == "kafka":
-                topic = self.text("signal.kafka.topic") or f"{self.prefix}-signal"
-                client = {
-                    "bootstrap.servers": self.required("signal.kafka.bootstrap.servers"),
-                    "group.id": self.required("signal.kafka.groupId"),
-                }
-                prefix = "signal.consumer."
-                own = {key.removeprefix(prefix): value for key, value in self.props.items() if key.startswith(prefix)}
-                found.append(KafkaChannel(topic, self.prefix, {**client, **own}))
-            elif name != "source":
-                _LOG.warning("signal.enabled.channels: there is no %s; there are source, kafka and file", name)
+        try:
+            for name in self.signal_channels:
+                if name == "file":
+                    found.append(FileChannel(Path(self.required("signal.file"))))
+                elif name == "kafka":
+                    found.append(self._kafka_channel())
+                elif name != "source":
+                    _LOG.warning("signal.enabled.channels: there is no %s; there are source, kafka and file", name)
+        except BaseException:
+            for channel in found:
+                channel.close()
+            raise
         return found
+
+    def _kafka_channel(self) -> KafkaChannel:
+        topic = self.text("signal.kafka.topic") or f"{self.prefix}-signal"
+        client = {
+            "bootstrap.servers": self.required("signal.kafka.bootstrap.servers"),
+            "group.id": self.required("signal.kafka.groupId"),
+        }
+        prefix = "signal.consumer."
+        own = {key.removeprefix(prefix): value for key, value in self.props.items() if key.startswith(prefix)}
+        return KafkaChannel(topic, self.prefix, {**client, **own})
 
     @property
     def tables(self) -> TableFilter:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,6 +39,9 @@ from moldau.connect.ready import Stretches
 from moldau.connect.records import SourceRecord
 
 _LOG = logging.getLogger(__name__)
+# How long readers may take to end, and how often one that waits in the server is told so.
+ENDS_WITHIN_S: Final = 10.0
+CANCELLED_EVERY_S: Final = 0.5
 
 _ISOLATION: Final = {
     "serializable": "SERIALIZABLE",
@@ -145,7 +149,7 @@ class Snapshot:
         self._any = False
         self._seen = seen
         self.done = not plan.tables
-        self._threads: list[threading.Thread] = []
+        self._readers: list[tuple[threading.Thread, Connection]] = []
         self._names = listed(table.id for table in plan.tables)
 
     def start(self) -> None:
@@ -175,7 +179,7 @@ class Snapshot:
             self._todo.put(chunk)
         for connection in connections:
             thread = threading.Thread(target=self._run, args=(connection,), name="postgres snapshot", daemon=True)
-            self._threads.append(thread)
+            self._readers.append((thread, connection))
             thread.start()
 
     def _begun(self) -> Connection:
@@ -362,10 +366,19 @@ class Snapshot:
         return self._waiting.rows, self._waiting.bytes
 
     def stop(self) -> None:
+        """Ends the readers: also one whose COPY waits for a lock of its table, and does not see that it is stopped."""
         self._waiting.stop()
         self._seen.end("aborted")
-        for thread in self._threads:
-            thread.join()
+        deadline = time.monotonic() + ENDS_WITHIN_S
+        for thread, connection in self._readers:
+            thread.join(CANCELLED_EVERY_S)
+            while thread.is_alive() and time.monotonic() < deadline:
+                # What it begins only now, the next round meets.
+                with contextlib.suppress(psycopg.Error):
+                    connection.cancel_safe(timeout=max(CANCELLED_EVERY_S, deadline - time.monotonic()))
+                thread.join(CANCELLED_EVERY_S)
+            if thread.is_alive():
+                _LOG.warning("A reader of the snapshot does not end; it is left to itself")
 
 
 def transaction_id(connection: Connection) -> int | None:

@@ -19,6 +19,7 @@ from moldau.connect.connectors.postgres import catalog, preparation, seen, sourc
 from moldau.connect.connectors.postgres.acknowledged import Acknowledged
 from moldau.connect.connectors.postgres.actions import Actions, BlockingSnapshot
 from moldau.connect.connectors.postgres.catalog import TableId, Types
+from moldau.connect.connectors.postgres.channels import Channel
 from moldau.connect.connectors.postgres.compiled import Compiler
 from moldau.connect.connectors.postgres.connection import Connection, rows, run
 from moldau.connect.connectors.postgres.direct import Direct, ReadyChanges
@@ -51,6 +52,18 @@ _LOG = logging.getLogger(__name__)
 
 
 class PostgresSourceTask(SourceTask):
+    def __init__(self) -> None:
+        # What `stop` looks at, however far `start` came.
+        self._stopping = threading.Event()
+        self._busy = threading.Lock()
+        self._channels: Sequence[Channel] = ()
+        self._snapshot: Snapshot | None = None
+        self._streaming: Streaming | None = None
+        self._stream: ReplicationStream | None = None
+        self._connection: Connection | None = None
+        self._exporting: Connection | None = None
+        self._drops_slot = False
+
     def version(self) -> str:
         return source_info.DEBEZIUM_VERSION
 
@@ -60,8 +73,6 @@ class PostgresSourceTask(SourceTask):
         self._server = settings.server
         self._slot_name = settings.required("slot.name")
         self._seen, self._snapshot_seen = Seen(), SnapshotSeen()
-        self._stopping = threading.Event()
-        self._busy = threading.Lock()
         self._events = Events(settings.event_settings(props.get("task.id", "0")))
         self._transactions = Transactions(
             self._events, settings.topics, enabled=settings.flag("provide.transaction.metadata")
@@ -75,12 +86,7 @@ class PostgresSourceTask(SourceTask):
         self._actions: Actions | None = None
         self._wanted: deque[BlockingSnapshot] = deque()
         """Blocking snapshots that are asked for; the first is being taken when there is a snapshot beside a stream."""
-        self._snapshot: Snapshot | None = None
-        self._streaming: Streaming | None = None
         self._incremental: Incremental | None = None
-        self._stream: ReplicationStream | None = None
-        self._connection: Connection | None = None
-        self._exporting: Connection | None = None
         self._stored: Stored | None = None
         self._failures = 0
         self._next_try = 0.0
@@ -93,13 +99,21 @@ class PostgresSourceTask(SourceTask):
         self._reading_rows = self._stored is None or self._stored.snapshot_running
         self._channels = settings.open_channels()
         try:
+            self._begin()
+        except BaseException:
+            self._release()
+            self._close_channels()
+            raise
+        self._drops_slot = settings.flag("slot.drop.on.stop")
+
+    def _begin(self) -> None:
+        try:
             self._prepare()
             if self._snapshot is None:
                 offset = self._position.to_map() if self._position.lsn else {}
                 self._notifications.send(INITIAL, "SKIPPED", offset, self._position, {})
-        except BaseException as error:
-            self._release()
-            if not isinstance(error, PostgresError) or not error.retriable:
+        except PostgresError as error:
+            if not error.retriable:
                 raise
             # A task that is moved while the server restarts: `poll` tries again.
             self._lost(error)
@@ -225,12 +239,13 @@ class PostgresSourceTask(SourceTask):
 
     def _begin_blocking(self, wanted: BlockingSnapshot, connection: Connection) -> None:
         """Reads tables while the stream waits, in a snapshot of this moment. Raises `PostgresError`."""
+        # That of the transaction in which the stream waits; rows of a snapshot have none.
+        self._interrupted_origin, self._events.origin = self._events.origin, None
         position = dataclasses.replace(self._position)
         position.lsn = catalog.current_lsn(connection)
         position.xid, position.time_us = transaction_id(connection), time.time_ns() // 1000
         read = [table for each in wanted.tables if (table := self._tables.read(each)) is not None]
         waits_at = dataclasses.replace(self._position)
-        self._events.origin = None
         with contextlib.closing(self._server.connect("snapshot")) as exporting:
             run(exporting, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", "beginning a blocking snapshot")
             exported = rows(exporting, "SELECT pg_export_snapshot()", doing="exporting a snapshot")[0][0]
@@ -239,6 +254,7 @@ class PostgresSourceTask(SourceTask):
         _LOG.info("The stream waits while %d tables are read, as the signal %s asks", len(read), wanted.id)
 
     _start_lsn = 0
+    _interrupted_origin: tuple[str, int] | None = None
 
     def _end_export(self) -> None:
         if self._exporting is not None:
@@ -287,7 +303,12 @@ class PostgresSourceTask(SourceTask):
         self._acknowledged.sent(notes)
         if notes:
             return notes
-        records = self._streaming.read(self._settings.number("max.batch.size"), wait_s)
+        try:
+            records = self._streaming.read(self._settings.number("max.batch.size"), wait_s)
+        except PostgresError:
+            # Its messages come again, and so does what signals among them ask for.
+            self._wanted.clear()
+            raise
         try:
             beats = self._beats()
         except PostgresError as error:
@@ -311,7 +332,7 @@ class PostgresSourceTask(SourceTask):
             snapshot.stop()
             self._snapshot = None
             if self._streaming is not None:
-                self._wanted.popleft()
+                self._end_blocking()
                 return records
             self._reading_rows = False
             self._position.message_type = None
@@ -333,12 +354,17 @@ class PostgresSourceTask(SourceTask):
         assert self._snapshot is not None
         return self._read_snapshot(self._snapshot, wait_s)
 
+    def _end_blocking(self) -> None:
+        """The stream goes on, as a rule in the middle of a transaction."""
+        self._wanted.popleft()
+        self._events.origin = self._interrupted_origin
+
     def _given_up(self, wanted: BlockingSnapshot, error: PostgresError) -> Sequence[SourceRecord]:
         _LOG.warning("The blocking snapshot that the signal %s asks for is given up: %s", wanted.id, error)
-        self._wanted.popleft()
         if self._snapshot is not None:
             self._snapshot.stop()
             self._snapshot = None
+        self._end_blocking()
         self._notifications.send(INITIAL, "ABORTED", self._position.to_map(), self._position, {})
         records = self._events.take()
         self._acknowledged.sent(records)
@@ -444,6 +470,7 @@ class PostgresSourceTask(SourceTask):
         _LOG.warning("%s; trying again in %.1f s", error, wait_s)
         self._next_try = time.monotonic() + wait_s
         self._release()
+        self._events.take()
 
     def _reconnect(self) -> None:
         # What was handed on is where we go on; a snapshot that was not finished starts again.
@@ -458,18 +485,23 @@ class PostgresSourceTask(SourceTask):
 
     def _release(self) -> None:
         """Closes everything; nothing of it raises."""
-        if self._snapshot is not None:
-            self._snapshot.stop()
-            self._snapshot = None
+        # The slot is free before readers of a snapshot end, which may take a while.
         if self._stream is not None:
             self._stream.close()
         self._stream = self._streaming = None
-        self._events.take()
+        if self._snapshot is not None:
+            self._snapshot.stop()
+            self._snapshot = None
         for connection in (self._connection, self._exporting):
             if connection is not None:
                 with contextlib.suppress(Exception):
                     connection.close()
         self._connection = self._exporting = None
+
+    def _close_channels(self) -> None:
+        channels, self._channels = self._channels, ()
+        for channel in channels:
+            channel.close()
 
     # What others look at.
 
@@ -498,10 +530,8 @@ class PostgresSourceTask(SourceTask):
         self._stopping.set()
         with self._busy:
             self._release()
-            for channel in self._channels:
-                channel.close()
-            self._channels = []
-            if self._settings.flag("slot.drop.on.stop"):
+            self._close_channels()
+            if self._drops_slot:
                 with contextlib.closing(self._server.connect()) as connection:
                     if find_slot(connection, self._slot_name) is not None:
                         drop_slot(connection, self._slot_name)
