@@ -226,6 +226,9 @@ def _varint(number: int) -> bytes:
 def committed_offset(bootstrap_servers: str, group: str, topic: str, *, stable: bool = True) -> tuple[ErrorCode, int]:
     """What OffsetFetch says of partition 0; -1 when nothing is committed."""
     groups = [{"group_id": group, "topics": [{"name": topic, "partition_indexes": (0,)}]}]
-    answer = ask(bootstrap_servers, OFFSET_FETCH, 8, groups=groups, require_stable=stable)
-    (found,) = answer.groups[0].topics[0].partitions
+    (answer,) = ask(bootstrap_servers, OFFSET_FETCH, 8, groups=groups, require_stable=stable).groups
+    if answer.error_code is not ErrorCode.none:
+        # A group that is being loaded has no topics yet.
+        return answer.error_code, -1
+    (found,) = answer.topics[0].partitions
     return found.error_code, found.committed_offset

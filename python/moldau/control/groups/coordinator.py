@@ -435,7 +435,8 @@ class GroupCoordinator:
         if consumers is not None:
             if not consumers.is_empty:
                 return DeleteGroupResponse(ErrorCode.NON_EMPTY_GROUP)
-            offset_store.delete_all(turn, self.offsets, request.group_id)
+            if not offset_store.delete_all(turn, self.offsets, request.group_id):
+                return DeleteGroupResponse(ErrorCode.NONE, is_done=False)
             turn.records.extend(consumers.tombstones())
             return DeleteGroupResponse(ErrorCode.NONE)
         group = self.groups.get(request.group_id)
@@ -446,9 +447,11 @@ class GroupCoordinator:
                 return DeleteGroupResponse(ErrorCode.GROUP_ID_NOT_FOUND)
             if self.other_groups.has_members(request.group_id):
                 return DeleteGroupResponse(ErrorCode.NON_EMPTY_GROUP)
+        if not offset_store.delete_all(turn, self.offsets, request.group_id):
+            return DeleteGroupResponse(ErrorCode.NONE, is_done=False)
+        if group is None:
             turn.records.extend(self.other_groups.tombstones(request.group_id))
-        offset_store.delete_all(turn, self.offsets, request.group_id)
-        if group is not None:
+        else:
             self._remove(turn, group)
         return DeleteGroupResponse(ErrorCode.NONE)
 

@@ -11,7 +11,7 @@ Source: OffsetMetadataManager of Apache Kafka 4.3; KIP-211 (expiry), KIP-447 (st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -55,6 +55,8 @@ class CommittedOffsets:
 
     def __init__(self) -> None:
         self._groups: dict[str, dict[str, dict[int, OffsetCommitValue]]] = {}
+        self._groups_of: dict[str, set[str]] = {}
+        """Topic to the groups that have committed something of it."""
         self._on_the_way: dict[str, dict[tuple[str, int], int]] = {}
         self._pending = PendingOffsets()
 
@@ -79,12 +81,16 @@ class CommittedOffsets:
         if record.value is not None:
             topics = self._groups.setdefault(record.group, {})
             topics.setdefault(record.topic, {})[record.partition] = record.value
+            self._groups_of.setdefault(record.topic, set()).add(record.group)
             return
         topics = self._groups.get(record.group, {})
         partitions = topics.get(record.topic, {})
         partitions.pop(record.partition, None)
-        if not partitions:
-            topics.pop(record.topic, None)
+        if not partitions and topics.pop(record.topic, None) is not None:
+            groups = self._groups_of[record.topic]
+            groups.remove(record.group)
+            if not groups:
+                del self._groups_of[record.topic]
         if not topics:
             self._groups.pop(record.group, None)
 
@@ -105,6 +111,14 @@ class CommittedOffsets:
             for topic, partition, value in self.of_group(group_id):
                 yield group_id, topic, partition, value
         yield from self._pending.everything()
+
+    def of_topics(self, names: Collection[str]) -> Iterator[tuple[str, str, int, OffsetCommitValue]]:
+        """What is committed of these topics, or pending; groups that have nothing of them are not looked at."""
+        for topic in names:
+            for group_id in sorted(self._groups_of.get(topic, ())):
+                for partition, value in self._groups[group_id][topic].items():
+                    yield group_id, topic, partition, value
+        yield from (one for one in self._pending.everything() if one[1] in names)
 
     # Commits between `decide` and `apply`
 
@@ -202,9 +216,13 @@ def delete(turn: Turn, offsets: CommittedOffsets, owner: OffsetOwner, request: O
     return OffsetDeleteResponse(ErrorCode.NONE, tuple(results))
 
 
-def delete_all(turn: Turn, offsets: CommittedOffsets, group_id: str) -> None:
+def delete_all(turn: Turn, offsets: CommittedOffsets, group_id: str) -> bool:
+    """Take back all that a group has; False if the turn is full and another one has to follow."""
     for topic, partition in offsets.keys(group_id):
-        turn.write(OffsetRecord(group_id, topic, partition, None))
+        if turn.is_full:
+            return False
+        turn.take_back(OffsetRecord(group_id, topic, partition, None))
+    return True
 
 
 def expire(turn: Turn, offsets: CommittedOffsets, group_id: str, owner: OffsetOwner) -> bool:
@@ -230,10 +248,10 @@ def forget_topics(turn: Turn, offsets: CommittedOffsets, topics: tuple[DeletedTo
     A turn that becomes full takes back some of them.
     """
     deleted = {topic.name: topic.topic_id for topic in topics}
-    for group_id, topic, partition, value in offsets.everything():
+    for group_id, topic, partition, value in offsets.of_topics(deleted.keys()):
         if turn.is_full:
             return
-        if topic in deleted and not _is_of_another_topic(value.topic_id, deleted[topic]):
+        if not _is_of_another_topic(value.topic_id, deleted[topic]):
             turn.take_back(OffsetRecord(group_id, topic, partition, None))
 
 

@@ -172,6 +172,8 @@ class ListGroupsResponse:
 @dataclass(frozen=True, slots=True)
 class DeleteGroupResponse:
     error: ErrorCode
+    is_done: bool = True
+    """Whether the group is gone; otherwise the request has to come again: its offsets do not fit into one batch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from moldau.control.metadata.situation import (
     check_request_size,
     has_uncordoned_directory,
 )
-from moldau.control.metadata.topic_names import CLUSTER_METADATA, check_name, colliding
+from moldau.control.metadata.topic_names import CLUSTER_METADATA, INTERNAL_TOPICS, check_name, colliding
 from moldau.control.placement.striped import UsableBroker, place
 from moldau.control.schema import ZERO_UUID, Message
 from moldau.errors import ApiError, ErrorCode
@@ -324,6 +324,12 @@ def create_partitions(
 
 def _grow(situation: Situation, request: NewPartitions) -> list[PartitionRecord]:
     topic = situation.topic(request.name)
+    if topic.name in INTERNAL_TOPICS:
+        # Apache Kafka takes it, and its coordinators look for groups and transactions elsewhere after a restart.
+        raise ApiError(
+            ErrorCode.INVALID_TOPIC_EXCEPTION,
+            f"which partition of {topic.name!r} keeps what depends on how many there are: it cannot be grown",
+        )
     present = len(topic.partitions)
     added = request.count - present
     if added <= 0:

@@ -23,7 +23,8 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
 async def _delete(shell: Any, group_id: str, context: RequestContext) -> ErrorCode:
     try:
         context.access.require(Operation.DELETE, ResourceType.GROUP, group_id)
-        response = await shell.groups.run(group_id, DeleteGroup(group_id))
+        while not (response := await shell.groups.run(group_id, DeleteGroup(group_id))).is_done:
+            pass
     except ApiError as error:
         return error.code
     error_code: ErrorCode = response.error

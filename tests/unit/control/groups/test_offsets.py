@@ -8,6 +8,7 @@ from tests.unit.control.groups.driver import GROUP, TOPIC, Driver
 from moldau.control.groups.records import encode_record
 from moldau.control.groups.requests import (
     DeletedTopic,
+    DeleteGroup,
     OffsetDelete,
     OffsetFetch,
     RetentionCheckDue,
@@ -218,6 +219,18 @@ def test_thousands_of_offsets_go_with_their_topic_in_batches_that_a_log_takes(th
     assert not list(thousands.machine.offsets.everything())
 
 
+def test_thousands_of_offsets_go_with_their_group_in_batches_that_a_log_takes(thousands):
+    sizes = sizes_of_batches(thousands)
+    answers = [thousands.ask(DeleteGroup("y" * 500))]
+    while not answers[-1].is_done:
+        answers.append(thousands.ask(DeleteGroup("y" * 500)))
+    assert len(answers) > 1
+    assert {answer.error for answer in answers} == {ErrorCode.NONE}
+    assert max(sizes) < LARGEST_BATCH
+    assert not list(thousands.machine.offsets.of_group("y" * 500))
+    assert thousands.ask(DeleteGroup("y" * 500)).error is ErrorCode.GROUP_ID_NOT_FOUND
+
+
 @pytest.mark.parametrize("request_", [RetentionCheckDue(), TopicsDeleted((DeletedTopic(LONG, UUID(int=1)),))])
 def test_what_a_log_refused_to_take_back_is_tried_again_but_not_at_once(thousands, request_):
     thousands.now_ms += WEEK_MS
@@ -230,6 +243,19 @@ def test_what_a_log_refused_to_take_back_is_tried_again_but_not_at_once(thousand
 
 
 # Deleted topics
+
+
+def test_groups_that_have_nothing_of_a_deleted_topic_are_not_looked_at(driver):
+    driver.commit(1, topic="t", group_id="one")
+    driver.commit(1, topic="other", group_id="two")
+    offsets = driver.machine.offsets
+    held = offsets._groups["two"]
+    # Whoever looked in here would find that there is nothing to be looked into.
+    offsets._groups["two"] = None
+    driver.ask(TopicsDeleted((DeletedTopic("t", UUID(int=1)),)))
+    offsets._groups["two"] = held
+    assert [(group, topic) for group, topic, *_ in offsets.everything()] == [("two", "other")]
+    assert offsets._groups_of == {"other": {"two"}}
 
 
 def test_offsets_go_with_their_topic_but_not_with_one_of_the_same_name(driver):

@@ -236,6 +236,15 @@ def test_a_growth_that_is_not_possible_is_refused(name, count, assignments, code
     assert len(cluster.image.topics["orders"].partitions) == 3
 
 
+@pytest.mark.parametrize("name", ["__consumer_offsets", "__share_group_state", "__transaction_state"])
+def test_a_topic_whose_partitions_say_who_keeps_what_does_not_grow(name):
+    cluster = Cluster()
+    cluster.topic(name)
+    outcome = grow(cluster, name, 5)
+    assert (outcome.code, name in outcome.message) == (ErrorCode.INVALID_TOPIC_EXCEPTION, True)
+    assert len(cluster.image.topics[name].partitions) == 3
+
+
 def test_a_topic_named_twice_does_not_grow():
     cluster = Cluster()
     cluster.topic()

@@ -13,6 +13,7 @@ that did not have to wait, is no matter: then each joins alone, as it would have
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from moldau.control.groups.consumer.change import Change
@@ -45,9 +46,13 @@ class Gathering:
         if waiting is None:
             waiting = self._waiting[request.group_id] = []
             turn.schedule(("gathering", request.group_id), turn.steady_ms + wait_ms, JoinsGathered(request.group_id))
-        elif any(_is_the_same(request, other) for other in waiting):
-            # It has given up on an answer and comes again: what it says now counts.
-            return False
+        for index, other in enumerate(waiting):
+            if _is_the_same(request, other):
+                # It has given up on an answer and comes again: what it says now counts, also when the former request is
+                # decided after this one.
+                if request.member_id == other.member_id:
+                    waiting[index] = replace(request, token=other.token)
+                return False
         waiting.append(request)
         return True
 

@@ -122,6 +122,13 @@ def test_a_member_that_asks_again_is_served_and_so_is_its_former_request(driver)
     assert set(driver.consumers.members) == {"a", "b"}
 
 
+def test_of_two_requests_of_one_member_the_later_one_says_what_it_reads(driver):
+    driver.first_join("a", topic_names=("other",))
+    driver.first_join("a")
+    driver.wait(GATHER_MS)
+    assert driver.consumers.members["a"].topic_names == {TOPIC}
+
+
 def test_of_two_processes_of_one_static_member_the_second_waits_for_the_first_to_go(driver):
     _, first = driver.first_join("a", instance_id="one")
     response, _ = driver.first_join("b", instance_id="one")
