@@ -212,17 +212,8 @@ fn write(
 mod tests {
     use super::*;
     use crate::program::{Fact, Part, Reading};
-    use crate::table::Given;
+    use crate::table::tests::Nothing;
     use crate::{Format, Kernel};
-
-    #[derive(Debug)]
-    struct Nothing;
-
-    impl Given for Nothing {
-        fn write(&self, _: usize, _: &[u8], _: &mut Vec<u8>) -> Usual<()> {
-            Err(Unusual)
-        }
-    }
 
     const OID: u32 = 7;
 

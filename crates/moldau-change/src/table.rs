@@ -166,12 +166,12 @@ pub trait Given: Debug + Send + Sync {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::Kernel;
 
     #[derive(Debug)]
-    struct Nothing;
+    pub(crate) struct Nothing;
 
     impl Given for Nothing {
         fn write(&self, _: usize, _: &[u8], _: &mut Vec<u8>) -> Usual<()> {
