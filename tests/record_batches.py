@@ -36,6 +36,7 @@ def batch(
     producer: int = -1,
     transactional: bool = False,
     control: bool = False,
+    epoch: int = 0,
 ) -> bytes:
     """A batch of `(timestamp, key, value)` or `(timestamp, key, value, headers)`."""
     first = records[0][0] if records else -1
@@ -47,7 +48,7 @@ def batch(
     latest = max((one[0] for one in records), default=-1)
     count = len(records)
     checked = struct.pack(">hiqqqhii", attributes, count - 1, first, latest, producer, 0, -1, count) + packed
-    head = struct.pack(">ibI", 0, 2, crc32c.crc32c(checked))
+    head = struct.pack(">ibI", epoch, 2, crc32c.crc32c(checked))
     return struct.pack(">qi", base_offset, len(head) + len(checked)) + head + checked
 
 

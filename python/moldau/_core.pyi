@@ -143,11 +143,13 @@ class RecordBlock:
 
     next_offset: int
     """The offset to ask for next: behind the last batch, whether anybody may see its records or not."""
+    leader_epochs: list[tuple[int, int]]
+    """Under which leaders the batches were written: an offset, and the epoch from there on. (KIP-320)"""
     size_bytes: int
     """How much memory it takes."""
 
     def __new__(cls, answer: bytes, offset: int, aborted: Sequence[tuple[int, int]] | None) -> RecordBlock:
-        """Read the batches of `answer`, from the records at `offset` on.
+        """Read the batches of `answer`, from the records at `offset` on, up to the first that is damaged.
 
         Args:
             answer: record batches (message format 2), the last of which may be cut off.
@@ -155,7 +157,7 @@ class RecordBlock:
             aborted: producer and first offset of each aborted transaction, as the answer says; None to see all records.
 
         Raises:
-            ValueError: a batch is damaged; the offset is in the message.
+            ValueError: the first batch is damaged; the offset is in the message.
         """
     def __len__(self) -> int: ...
     def offset(self, place: int) -> int:

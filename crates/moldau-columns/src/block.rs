@@ -36,6 +36,7 @@ pub struct Block<B> {
     unfolded: Vec<Vec<u8>>,
     rows: Vec<Row>,
     headers: Vec<(Span, Option<Span>)>,
+    leader_epochs: Vec<(i64, i32)>,
     next_offset: i64,
 }
 
@@ -62,44 +63,39 @@ impl<B: AsRef<[u8]>> Block<B> {
     /// `from` is the offset that was asked for: a batch may begin before it. `aborted` is None for a reader that takes
     /// records of every transaction; for others what the answer says of them.
     ///
+    /// What is whole before a damaged batch is read; the next answer begins with that batch.
+    ///
     /// # Errors
-    /// A batch is damaged. What was whole before it is not lost: it will be asked for again.
+    /// The first batch is damaged.
     pub fn read(answer: B, from: i64, aborted: Option<&[Aborted]>) -> Result<Block<B>, BlockError> {
         let mut made = Made::default();
         let mut next = from;
         let mut visible = aborted.map(Visible::new);
         let bytes = answer.as_ref();
         for batch in batches(bytes) {
-            let batch = match batch {
-                Ok(batch) => batch,
-                Err(BatchError::Truncated { .. }) if next > from => break,
-                Err(BatchError::Truncated { .. }) => return Err(BlockError::Torn(from)),
-                Err(error) => return Err(BlockError::Batch(next, error)),
-            };
-            let base = batch.base_offset().0;
-            if !batch.crc_matches() {
-                return Err(BlockError::Checksum(base));
+            let whole = made.rows.len();
+            match made.read(batch, bytes, from, visible.as_mut()) {
+                Ok(Some(after)) => next = next.max(after),
+                Ok(None) => {}
+                Err(_) if next > from => {
+                    made.rows.truncate(whole);
+                    break;
+                }
+                Err(error) => return Err(error),
             }
-            let after = batch.header().next_offset().0;
-            if after <= from {
-                continue;
-            }
-            if visible.as_mut().is_none_or(|visible| visible.shows(&batch)) && !batch.is_control() {
-                made.take(&batch, bytes, from)
-                    .map_err(|error| BlockError::Batch(base, error))?;
-            }
-            next = next.max(after);
         }
         let Made {
             unfolded,
             rows,
             headers,
+            leader_epochs,
         } = made;
         Ok(Block {
             answer,
             unfolded,
             rows,
             headers,
+            leader_epochs,
             next_offset: next,
         })
     }
@@ -114,6 +110,12 @@ impl<B: AsRef<[u8]>> Block<B> {
     #[must_use]
     pub fn next_offset(&self) -> i64 {
         self.next_offset
+    }
+
+    /// Under which leaders the batches were written, seen or not: an offset, and the epoch from there on. (KIP-320)
+    #[must_use]
+    pub fn leader_epochs(&self) -> &[(i64, i32)] {
+        &self.leader_epochs
     }
 
     /// How much memory the records take.
@@ -157,9 +159,41 @@ struct Made {
     unfolded: Vec<Vec<u8>>,
     rows: Vec<Row>,
     headers: Vec<(Span, Option<Span>)>,
+    leader_epochs: Vec<(i64, i32)>,
 }
 
 impl Made {
+    /// Takes a batch; the offset behind it, None if it lies before what was asked for.
+    fn read(
+        &mut self,
+        batch: Result<BatchView<'_>, BatchError>,
+        answer: &[u8],
+        from: i64,
+        visible: Option<&mut Visible>,
+    ) -> Result<Option<i64>, BlockError> {
+        let batch = batch.map_err(|error| match error {
+            BatchError::Truncated { .. } => BlockError::Torn(from),
+            error => BlockError::Batch(from, error),
+        })?;
+        let base = batch.base_offset().0;
+        if !batch.crc_matches() {
+            return Err(BlockError::Checksum(base));
+        }
+        let after = batch.header().next_offset().0;
+        if after <= from {
+            return Ok(None);
+        }
+        if visible.is_none_or(|visible| visible.shows(&batch)) && !batch.is_control() {
+            self.take(&batch, answer, from)
+                .map_err(|error| BlockError::Batch(base, error))?;
+        }
+        let epoch = batch.leader_epoch().0;
+        if self.leader_epochs.last().is_none_or(|(_, last)| *last != epoch) {
+            self.leader_epochs.push((base, epoch));
+        }
+        Ok(Some(after))
+    }
+
     fn take(&mut self, batch: &BatchView<'_>, answer: &[u8], from: i64) -> Result<(), BatchError> {
         let decoded = batch.decode()?;
         let compressed = !std::ptr::eq(decoded.bytes().as_ptr(), batch.stored_records().as_ptr());

@@ -39,6 +39,11 @@ impl RecordBlock {
     }
 
     #[getter]
+    fn leader_epochs(&self) -> Vec<(i64, i32)> {
+        self.block.leader_epochs().to_vec()
+    }
+
+    #[getter]
     fn size_bytes(&self) -> usize {
         self.block.size_bytes()
     }

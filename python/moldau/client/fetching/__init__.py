@@ -7,8 +7,8 @@ blocks they came in (`moldau._core.RecordBlock`) until somebody wants them as ob
 
 from __future__ import annotations
 
-from moldau.client.fetching.machine import Fetched, FetchError, Start
 from moldau.client.fetching.reader import RecordReader
+from moldau.client.fetching.reading import Fetched, FetchError, Start
 from moldau.client.fetching.settings import EARLIEST, LATEST, FetchSettings, fetch_settings
 
 __all__ = [

@@ -5,26 +5,25 @@ broker is asked for one thing at a time, and a reading is in one request at a ti
 that it was asked for. One that was given up while an answer was on its way is a stranger to the table: the answer is
 dropped.
 
-Source: KIP-74 (sizes), KIP-98 (last stable offset), KIP-207 (offsets that are not available yet), KIP-392 (a replica
-that is nearer than the leader).
+Source: KIP-74 (sizes), KIP-98 (last stable offset), KIP-207 (offsets that are not available yet), KIP-227 (sessions),
+KIP-320 (logs that were cut), KIP-392 (a replica that is nearer than the leader).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from moldau.client.fetching.settings import EARLIEST, LATEST, FetchSettings, Reset
+from moldau.client.fetching.questions import Request, fetch, list_offsets, offsets_for_leader_epoch, parts_of
+from moldau.client.fetching.reading import Fetched, FetchError, Partition, Reading, Start
+from moldau.client.fetching.sessions import FetchSession
+from moldau.client.fetching.settings import EARLIEST, LATEST, FetchSettings
 from moldau.client.protocol.brokers import Address
-from moldau.client.protocol.questions import FETCH, LIST_OFFSETS, Values
-from moldau.errors import ErrorCode, MoldauError
+from moldau.client.protocol.questions import FETCH, LIST_OFFSETS
+from moldau.errors import ErrorCode
 
 if TYPE_CHECKING:
     from moldau._core import RecordBlock
-
-Partition = tuple[str, int]
 
 BLOCKS_AHEAD: Final = 2
 """So many blocks of a partition may wait: while one is worked on the next is there, and one more on its way."""
@@ -33,7 +32,12 @@ MISSING_S: Final = 10.0
 REPLICA_S: Final = 300.0
 """After this time the leader is asked again which replica is the nearest."""
 _BUSY_WAIT_MS: Final = 10
-"""How long a broker may wait for records of some partitions while others of it cannot be asked for."""
+"""How long a broker may wait for records of some partitions while others of it are worked on, and have no room."""
+
+_DAMAGED: Final = (
+    "\nhint: `moldau log dump` shows what its broker has there; another replica may have it whole. To go on without "
+    "it, stop the application and set its group: moldau group seek GROUP --topic {topic}:{partition} --to OFFSET"
+)
 
 _ELSEWHERE: Final = frozenset(
     {
@@ -48,85 +52,14 @@ _ELSEWHERE: Final = frozenset(
 )
 
 
-class FetchError(MoldauError):
-    """A partition cannot be read on; `code` is Kafka's, None if its bytes cannot be."""
-
-    def __init__(self, message: str, code: ErrorCode | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class Start(NamedTuple):
-    """Where to begin to read a partition: an offset, `EARLIEST` or `LATEST`."""
-
-    offset: int
-    reset: Reset
-    """Where to go on when that is not there any more."""
-    run: int
-    """How many records to hand out at once."""
-
-
-class Fetched(NamedTuple):
-    """Some records of one partition: those of `block` from `start` to `stop`, perhaps none."""
-
-    topic: str
-    partition: int
-    block: RecordBlock | None
-    start: int
-    stop: int
-    next_offset: int
-    """The offset behind them, and behind what nobody sees (markers, aborted records) if they are the block's last."""
-    at_end: bool
-    """Whether the partition had no more when they were fetched."""
-
-
-@dataclass(eq=False, slots=True)
-class Reading:
-    """One partition that is read."""
-
-    place: Partition
-    position: int
-    """The next offset to ask for, or one of Kafka's numbers for what has to be looked up before."""
-    reset: Reset
-    run: int
-    leader: int | None = None
-    replica: int | None = None
-    replica_until: float = 0.0
-    paused: bool = False
-    busy: bool = False
-    """Whether it is in a request that was not answered yet."""
-    not_before: float = 0.0
-    missing_since: float | None = None
-    end: int = -1
-    waiting: deque[Fetched] = field(default_factory=deque)
-    waiting_bytes: int = 0
-    told_end: bool = False
-
-    @property
-    def name(self) -> str:
-        """As people write it."""
-        return f"{self.place[0]}-{self.place[1]}"
-
-    def broker(self, now: float) -> int | None:
-        """Whom to ask for records."""
-        if self.replica is not None and now < self.replica_until:
-            return self.replica
-        return self.leader
-
-
-class Request(NamedTuple):
-    """A question to one broker."""
-
-    api_key: int
-    readings: tuple[Reading, ...]
-    values: Values
-
-
 class Block(NamedTuple):
     """What one partition's part of an answer holds: its records, or why they cannot be read."""
 
     records: RecordBlock | None
     failure: str | None
+
+
+_OF_THE_SESSION: Final = frozenset({ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH})
 
 
 class FetchMachine:
@@ -138,12 +71,17 @@ class FetchMachine:
         self.brokers: dict[int, Address] = {}
         self.failure: Exception | None = None
         """What `take` raises next, once."""
+        self.remarks: list[str] = []
+        """What somebody should read in the log."""
         self._ask_leaders_at = 0.0
+        self._sessions: dict[int, FetchSession] = {}
 
     def assign(self, starts: Mapping[Partition, Start]) -> None:
         """Read these too."""
         for place, start in starts.items():
-            self.readings[place] = Reading(place, start.offset, start.reset, start.run)
+            made = Reading(place, start.offset, start.reset, start.run, start.may_go, start.leader_epoch)
+            made.taken = start.offset
+            self.readings[place] = made
 
     def unassign(self, places: Iterable[Partition]) -> None:
         """Read these no more; what waits of them is dropped."""
@@ -154,6 +92,11 @@ class FetchMachine:
         """Hand out, and ask for, nothing of these, or go on with them."""
         for place in places:
             self.readings[place].paused = paused
+
+    @property
+    def missing(self) -> set[Partition]:
+        """Partitions that the cluster does not know any more."""
+        return {reading.place for reading in self.readings.values() if reading.missing_since is not None}
 
     @property
     def waiting_bytes(self) -> int:
@@ -186,16 +129,18 @@ class FetchMachine:
         return taken
 
     def _cut(self, reading: Reading, count: int) -> Fetched:
-        first = reading.waiting[0]
-        if first.stop - first.start <= count:
+        part = reading.waiting[0]
+        if part.stop - part.start <= count:
             reading.waiting.popleft()
-            if first.block is not None:
-                reading.waiting_bytes -= first.block.size_bytes
-            return first
-        assert first.block is not None
-        middle = first.start + count
-        reading.waiting[0] = first._replace(start=middle)
-        return first._replace(stop=middle, next_offset=first.block.offset(middle), at_end=False)
+            if part.block is not None:
+                reading.waiting_bytes -= part.block.size_bytes
+        else:
+            assert part.block is not None
+            middle = part.start + count
+            reading.waiting[0] = part._replace(start=middle)
+            part = part._replace(stop=middle, next_offset=part.block.offset(middle), at_end=False)
+        reading.taken = part.next_offset
+        return part
 
     # Questions.
 
@@ -204,20 +149,22 @@ class FetchMachine:
         mine = [reading for reading in self.readings.values() if not reading.busy and reading.not_before <= now]
         unplaced = tuple(one for one in mine if one.position < 0 and one.leader == broker)
         if unplaced:
-            return self._begin(LIST_OFFSETS, unplaced, self._list_offsets(unplaced))
-        placed = [one for one in mine if one.position >= 0 and one.broker(now) == broker]
+            return _begun(list_offsets(unplaced, self.settings))
+        suspects = tuple(one for one in mine if one.is_suspect and one.leader == broker)
+        if suspects:
+            return _begun(offsets_for_leader_epoch(suspects))
+        placed = [one for one in mine if not (one.position < 0 or one.paused or one.is_suspect)]
+        placed = [one for one in placed if one.broker(now) == broker]
         has_room = self.waiting_bytes < self.settings.waiting_bytes_max
         # One of which nothing waits is asked for all the same: what lies here may wait for its records.
         ahead = BLOCKS_AHEAD if has_room else 1
-        asked = tuple(one for one in placed if not one.paused and len(one.waiting) < ahead)
+        asked = tuple(one for one in placed if len(one.waiting) < ahead)
         if not asked:
             return None
-        return self._begin(FETCH, asked, self._fetch(asked, alone=len(asked) == len(placed)))
-
-    def _begin(self, api_key: int, readings: tuple[Reading, ...], values: Values) -> Request:
-        for reading in readings:
-            reading.busy = True
-        return Request(api_key, readings, values)
+        longest_ms = self.settings.max_wait_ms
+        wait_ms = longest_ms if len(asked) == len(placed) else min(longest_ms, _BUSY_WAIT_MS)
+        session = self._sessions.setdefault(broker, FetchSession())
+        return _begun(fetch(asked, session, self.settings, wait_ms))
 
     def wait_s(self, broker: int, now: float) -> float | None:
         """How long until a reading of this broker may be asked for again, None for ever."""
@@ -228,84 +175,103 @@ class FetchMachine:
         ]
         return min(later, default=None)
 
-    def _list_offsets(self, readings: tuple[Reading, ...]) -> Values:
-        topics = [
-            {
-                "name": topic,
-                "partitions": [
-                    {"partition_index": one.place[1], "timestamp": one.position, "max_num_offsets": 1} for one in ones
-                ],
-            }
-            for topic, ones in _by_topic(readings).items()
-        ]
-        return {"replica_id": -1, "isolation_level": int(self.settings.read_committed), "topics": topics}
-
-    def _fetch(self, readings: tuple[Reading, ...], *, alone: bool) -> Values:
-        settings = self.settings
-        topics = [
-            {
-                "topic": topic,
-                "partitions": [
-                    {
-                        "partition": one.place[1],
-                        "fetch_offset": one.position,
-                        "partition_max_bytes": settings.partition_max_bytes,
-                    }
-                    for one in ones
-                ],
-            }
-            for topic, ones in _by_topic(readings).items()
-        ]
-        return {
-            "max_wait": settings.max_wait_ms if alone else min(settings.max_wait_ms, _BUSY_WAIT_MS),
-            "min_bytes": settings.min_bytes,
-            "max_bytes": settings.max_bytes,
-            "isolation_level": int(settings.read_committed),
-            "topics": topics,
-            "forgotten_topics_data": (),
-            "rack_id": settings.rack,
-        }
-
     # Answers.
 
     def answered(self, request: Request, answer: Any, blocks: Mapping[Partition, Block], now: float) -> None:
         """Take the answer to a question, with what was made of its records."""
-        told = parts_of(request, answer)
         for reading in request.readings:
             reading.busy = False
+        told = parts_of(request, answer)
+        unsaid = ErrorCode.UNKNOWN_SERVER_ERROR
+        if request.session is not None:
+            whole, is_full = ErrorCode(int(getattr(answer, "error_code", 0))), request.session.is_full
+            request.session.answered(whole, int(getattr(answer, "session_id", 0)))
+            if whole in _OF_THE_SESSION:
+                # The next one names everything again.
+                return
+            if whole is not ErrorCode.NONE:
+                told, unsaid = {}, whole
+            elif not is_full:
+                # Of what is not named there is nothing new.
+                unsaid = ErrorCode.NONE
+            elif not told:
+                # So a broker says that a quota is used up. (KIP-219)
+                unsaid = ErrorCode.THROTTLING_QUOTA_EXCEEDED
+        for reading in request.readings:
             if self.readings.get(reading.place) is not reading:
                 continue
             part = told.get(reading.place)
-            code = ErrorCode.UNKNOWN_SERVER_ERROR if part is None else ErrorCode(int(part.error_code))
-            if part is None or code is not ErrorCode.NONE:
+            code = unsaid if part is None else ErrorCode(int(part.error_code))
+            if code is not ErrorCode.NONE:
                 self._refused(reading, code, now)
-            elif request.api_key == LIST_OFFSETS:
-                reading.position = max(int(part.offset), 0)
-            else:
+                continue
+            reading.moves()
+            if request.api_key == FETCH or part is None:
                 self._fetched(reading, part, blocks.get(reading.place), now)
+            elif request.api_key == LIST_OFFSETS:
+                reading.go_on_at(max(int(part.offset), 0), int(getattr(part, "leader_epoch", -1)))
+                if not reading.waiting:
+                    reading.taken = reading.position
+            else:
+                self._compared(reading, int(part.leader_epoch), int(part.end_offset))
 
-    def _fetched(self, reading: Reading, part: Any, block: Block | None, now: float) -> None:
-        reading.missing_since = None
-        committed = self.settings.read_committed and int(part.last_stable_offset) >= 0
-        reading.end = int(part.last_stable_offset if committed else part.high_watermark)
-        preferred = int(getattr(part, "preferred_read_replica", -1))
-        if preferred in self.brokers and preferred != reading.leader:
-            reading.replica, reading.replica_until = preferred, now + REPLICA_S
+    def _fetched(self, reading: Reading, part: Any | None, block: Block | None, now: float) -> None:
+        if part is not None:
+            committed = self.settings.read_committed and int(part.last_stable_offset) >= 0
+            reading.end = int(part.last_stable_offset if committed else part.high_watermark)
+            preferred = int(getattr(part, "preferred_read_replica", -1))
+            if preferred in self.brokers and preferred != reading.leader:
+                reading.replica, reading.replica_until = preferred, now + REPLICA_S
         if block is not None and block.failure is not None:
-            self._fail(FetchError(f"{reading.name} cannot be read on: {block.failure}"))
-            reading.paused = True
+            self._stop(reading, f"cannot be read on: {block.failure}{_damaged(reading)}")
             return
         records = None if block is None else block.records
         before = reading.position
         if records is not None:
             reading.position = records.next_offset
-        at_end = reading.position >= reading.end
+            reading.epoch = records.leader_epochs[-1][1] if records.leader_epochs else reading.epoch
+        at_end = 0 <= reading.end <= reading.position
         if reading.position == before and (reading.told_end or not at_end):
             return
         reading.told_end = at_end
         count = 0 if records is None else len(records)
         reading.waiting.append(Fetched(*reading.place, records, 0, count, reading.position, at_end))
         reading.waiting_bytes += 0 if records is None else records.size_bytes
+
+    def _compared(self, reading: Reading, epoch: int, end: int) -> None:
+        """Where the leader's part of our epoch ends: what we have read behind that is not in its log. (KIP-320)
+
+        `epoch` is the one that it knows, ours or the last before; -1 if it knows none.
+        """
+        reading.is_suspect = False
+        knows_none = epoch < 0 or end < 0
+        if not knows_none and end >= reading.position:
+            return
+        what = (
+            f"its leader has nothing of what was read up to offset {reading.position}"
+            if knows_none
+            else f"what was read from offset {end} up to offset {reading.position} is not in the log of its leader"
+        )
+        if reading.reset == "none":
+            self._stop(
+                reading,
+                f"was cut: {what}\nhint: auto.offset.reset (earliest or latest) lets it go on there by itself, "
+                "moldau group seek sets the offset of a group",
+                ErrorCode.OFFSET_OUT_OF_RANGE,
+            )
+            return
+        self.remarks.append(f"{reading.name} was cut: {what}; it is read on from there")
+        reading.drop_waiting()
+        if knows_none:
+            self._reset(reading)
+        else:
+            # What waits came from the log that is no more; what was handed out need not come again.
+            reading.go_on_at(min(end, reading.taken) if reading.taken >= 0 else end, epoch)
+
+    def unserved(self, request: Request) -> None:
+        """The broker cannot compare logs: what it has is taken for what was read, as before there were epochs."""
+        for reading in request.readings:
+            reading.busy = reading.is_suspect = False
 
     def _refused(self, reading: Reading, code: ErrorCode, now: float) -> None:
         reading.not_before = now + self.settings.retry_backoff_ms / 1000
@@ -314,26 +280,38 @@ class FetchMachine:
             reading.replica = None
         elif code is ErrorCode.OFFSET_OUT_OF_RANGE:
             self._reset(reading)
-        elif code in _ELSEWHERE:
-            reading.leader = None
+        elif code is ErrorCode.CORRUPT_MESSAGE:
+            said = f"its broker finds {reading.where} damaged: {code.sentence} ({code.name})"
+            self._stop(reading, f"cannot be read on: {said}{_damaged(reading)}", code)
         elif not code.retriable and code is not ErrorCode.UNKNOWN_SERVER_ERROR:
             reading.not_before = now + MISSING_S
             self._fail(FetchError(f"{reading.name} cannot be read: {code.sentence} ({code.name})", code))
+        else:
+            if code in _ELSEWHERE:
+                reading.leader = None
+            self._remark(reading, code, now)
+
+    def _remark(self, reading: Reading, code: ErrorCode, now: float) -> None:
+        said = reading.stuck(code, now)
+        if said is not None:
+            self.remarks.append(said)
+
+    def _stop(self, reading: Reading, why: str, code: ErrorCode | None = None) -> None:
+        """Asking again would say the same: whoever wants it read has to do something first."""
+        reading.paused = True
+        self._fail(FetchError(f"{reading.name} {why}", code))
 
     def _reset(self, reading: Reading) -> None:
         if reading.reset == "none":
-            reading.paused = True
-            self._fail(
-                FetchError(
-                    f"{reading.name} has no offset {reading.position} any more, or not yet\n"
-                    "hint: auto.offset.reset says where to go on then, earliest or latest",
-                    ErrorCode.OFFSET_OUT_OF_RANGE,
-                )
+            self._stop(
+                reading,
+                f"has no offset {reading.position} any more, or not yet\n"
+                "hint: auto.offset.reset says where to go on then, earliest or latest",
+                ErrorCode.OFFSET_OUT_OF_RANGE,
             )
             return
-        reading.position = EARLIEST if reading.reset == "earliest" else LATEST
+        reading.go_on_at(EARLIEST if reading.reset == "earliest" else LATEST, -1)
         reading.not_before = 0.0
-        reading.told_end = False
 
     def failed(self, request: Request, failure: Exception, now: float, *, passes: bool) -> None:
         """There was no answer. What was asked for is asked again, perhaps of somebody else; some things never pass."""
@@ -341,6 +319,8 @@ class FetchMachine:
             reading.busy = False
             reading.leader = reading.replica = None
             reading.not_before = now + self.settings.retry_backoff_ms / 1000
+        if request.session is not None:
+            request.session.lost()
         if not passes:
             self._fail(failure)
 
@@ -353,13 +333,12 @@ class FetchMachine:
         """Topics of which it is not known whom to ask."""
         if now < self._ask_leaders_at:
             return []
-        return sorted({one.place[0] for one in self.readings.values() if one.leader is None})
+        return sorted({one.place[0] for one in self.readings.values() if one.leader is None and one.find_at <= now})
 
     def ask_leaders_in_s(self, now: float) -> float | None:
         """How long until they should be asked for, None if there are none."""
-        if all(one.leader is not None for one in self.readings.values()):
-            return None
-        return max(self._ask_leaders_at - now, 0.0)
+        times = [one.find_at for one in self.readings.values() if one.leader is None]
+        return max(min(times), self._ask_leaders_at, now) - now if times else None
 
     def not_learned(self, failure: Exception, now: float, *, passes: bool) -> None:
         """Nobody has said who leads."""
@@ -367,8 +346,8 @@ class FetchMachine:
         if not passes:
             self._fail(failure)
 
-    def learned(self, answer: Any, now: float) -> None:
-        """Take what the cluster says of its brokers and of who leads what."""
+    def learned(self, answer: Any, now: float, *, with_epochs: bool = True) -> None:
+        """Take what the cluster says of its brokers and of who leads what; without epochs if they cannot be trusted."""
         self._ask_leaders_at = now + self.settings.retry_backoff_ms / 1000
         self.brokers = {int(one.node_id): Address(str(one.host), int(one.port)) for one in answer.brokers}
         for reading in self.readings.values():
@@ -379,37 +358,60 @@ class FetchMachine:
                 reading.replica = None
         for topic in answer.topics:
             name, code = str(topic.name), ErrorCode(int(topic.error_code))
-            leaders = {int(one.partition_index): int(one.leader_id) for one in topic.partitions}
+            leaders = {
+                int(one.partition_index): (
+                    int(one.leader_id),
+                    int(getattr(one, "leader_epoch", -1)) if with_epochs else -1,
+                )
+                for one in topic.partitions
+            }
             for reading in self.readings.values():
                 if reading.place[0] == name and reading.leader is None:
+                    self._identify(reading, getattr(topic, "topic_id", None))
                     self._led(reading, leaders.get(reading.place[1]), code, now)
 
-    def _led(self, reading: Reading, leader: int | None, code: ErrorCode, now: float) -> None:
-        if leader is not None and leader in self.brokers:
-            reading.leader = leader
+    def _identify(self, reading: Reading, topic_id: Any) -> None:
+        """A topic that was made anew has nothing of what was read, though it may have as many records. (KIP-516)"""
+        if topic_id is None or not int(topic_id):
             return
-        if code is ErrorCode.TOPIC_AUTHORIZATION_FAILED:
+        if reading.topic_id not in {None, topic_id}:
+            self.remarks.append(f"{reading.name} is of another topic than before, of the same name")
+            reading.leader_epoch = -1
+            if reading.position >= 0:
+                self._reset(reading)
+        reading.topic_id = topic_id
+
+    def _led(self, reading: Reading, told: tuple[int, int] | None, code: ErrorCode, now: float) -> None:
+        is_missing = told is None and code in {ErrorCode.NONE, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}
+        if not is_missing:
+            reading.missing_since = None
+        if told is not None and told[0] in self.brokers:
+            if reading.topic_id is not None and 0 <= told[1] < reading.leader_epoch:
+                # Whoever was asked has not heard of the leader that we know of.
+                self._remark(reading, ErrorCode.FENCED_LEADER_EPOCH, now)
+            else:
+                reading.led_by(*told)
+        elif code is ErrorCode.TOPIC_AUTHORIZATION_FAILED:
             self._fail(FetchError(f"{reading.name} cannot be read: {code.sentence} ({code.name})", code))
-        elif leader is None and code in {ErrorCode.NONE, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}:
-            if reading.missing_since is None:
-                reading.missing_since = now
-            elif now - reading.missing_since > MISSING_S:
-                code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-                self._fail(FetchError(f"{reading.name} is not there any more: {code.sentence}", code))
+        elif not is_missing:
+            self._remark(reading, ErrorCode.LEADER_NOT_AVAILABLE if code is ErrorCode.NONE else code, now)
+        elif reading.missing_since is None:
+            reading.missing_since = now
+        elif reading.may_go:
+            reading.find_at = now + min(now - reading.missing_since, MISSING_S)
+            self._remark(reading, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, now)
+        elif now - reading.missing_since > MISSING_S:
+            code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            self._fail(FetchError(f"{reading.name} is not there any more: {code.sentence}", code))
 
 
-def parts_of(request: Request, answer: Any) -> dict[Partition, Any]:
-    """What an answer says of each partition."""
-    topics = (
-        [(str(one.topic), one.partitions) for one in answer.responses]
-        if request.api_key == FETCH
-        else [(str(one.name), one.partitions) for one in answer.topics]
-    )
-    return {(topic, int(one.partition_index)): one for topic, partitions in topics for one in partitions}
+def _damaged(reading: Reading) -> str:
+    """What can be done about bytes that nobody can read."""
+    topic, partition = reading.place
+    return _DAMAGED.format(topic=topic, partition=partition)
 
 
-def _by_topic(readings: Iterable[Reading]) -> dict[str, list[Reading]]:
-    by_topic: dict[str, list[Reading]] = {}
-    for reading in readings:
-        by_topic.setdefault(reading.place[0], []).append(reading)
-    return by_topic
+def _begun(request: Request) -> Request:
+    for reading in request.readings:
+        reading.busy = True
+    return request

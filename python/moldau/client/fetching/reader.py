@@ -8,17 +8,22 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from moldau.client.fetching.machine import Block, Fetched, FetchMachine, Partition, Request, Start, parts_of
+from moldau.client.fetching.machine import Block, FetchMachine
+from moldau.client.fetching.questions import Request, parts_of
+from moldau.client.fetching.reading import Fetched, FetchError, Partition, Start
 from moldau.client.fetching.settings import FetchSettings
 from moldau.client.protocol.brokers import Address, Brokers
 from moldau.client.protocol.connection import BrokerConnection
-from moldau.client.protocol.errors import ConnectionLostError, ForeignAnswerError, ProtocolError
-from moldau.client.protocol.questions import FETCH, METADATA, Values
+from moldau.client.protocol.ending import Ending
+from moldau.client.protocol.errors import ConnectionLostError, ForeignAnswerError, ProtocolError, UnservedError
+from moldau.client.protocol.questions import FETCH, METADATA, OFFSET_FOR_LEADER_EPOCH, Values
 from moldau.errors import MoldauError
 
 logger: Final = logging.getLogger("moldau.client")
 
 CLOSE_TIMEOUT_S: Final = 10.0
+EPOCHS_SINCE: Final = 9
+"""The version of Metadata whose leader epochs can be trusted: before it a broker may tell an old one. (KAFKA-9212)"""
 
 
 class RecordReader:
@@ -29,6 +34,7 @@ class RecordReader:
         self._changed = threading.Condition()
         self._machine = FetchMachine(settings)
         self._closed = False
+        self._ending = Ending()
         self._lines: dict[int, BrokerConnection] = {}
         self._threads: dict[int, threading.Thread] = {}
         self._finder = threading.Thread(target=self._find, name=f"{brokers.client_id}-leaders", daemon=True)
@@ -84,6 +90,11 @@ class RecordReader:
             reading = self._machine.readings.get(place)
             return -1 if reading is None else reading.end
 
+    def missing(self) -> set[Partition]:
+        """Partitions that the cluster does not know any more."""
+        with self._changed:
+            return self._machine.missing
+
     def close(self) -> None:
         """End all connections and threads."""
         with self._changed:
@@ -92,6 +103,7 @@ class RecordReader:
             for line in self._lines.values():
                 line.abort()
             threads = [self._finder, *self._threads.values()]
+        self._ending.now()
         deadline = time.monotonic() + CLOSE_TIMEOUT_S
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -104,9 +116,12 @@ class RecordReader:
             while topics := self._wait_for_leaderless():
                 failure: Exception | None = None
                 answer: Any = None
+                with_epochs = False
                 try:
-                    line = line or self._brokers.open_any()
-                    answer = line.ask(METADATA, _metadata_of(topics), self._brokers.request_timeout_s)
+                    line = line or self._brokers.open_any(self._ending)
+                    with self._ending.ends(line.abort):
+                        answer = line.ask(METADATA, _metadata_of(topics), self._brokers.request_timeout_s)
+                    with_epochs = line.version_of(METADATA) >= EPOCHS_SINCE
                 except (ProtocolError, OSError) as error:
                     failure = error
                     if line is not None:
@@ -115,15 +130,13 @@ class RecordReader:
                 with self._changed:
                     now = time.monotonic()
                     if failure is None:
-                        self._machine.learned(answer, now)
+                        self._machine.learned(answer, now, with_epochs=with_epochs)
                         self._start_threads()
                     else:
                         logger.info("asking for the leaders of %s again: %s", ", ".join(topics), failure)
-                        self._machine.not_learned(failure, now, passes=_passes(failure))
-                    self._changed.notify_all()
-        except Exception as error:
-            # A mistake of ours: without this nobody would know why nothing comes any more.
-            logger.exception("the thread of a reader of %s has failed", self._brokers.client_id)
+                        self._machine.not_learned(failure, now, passes=self._closed or _passes(failure))
+                    self._settle()
+        except BaseException as error:  # noqa: BLE001 (whoever polls is told of it)
             self._fail(error)
         finally:
             if line is not None:
@@ -158,9 +171,7 @@ class RecordReader:
                     self._hang_up(broker)
                     address = now_at
                 self._carry_out(broker, address, request)
-        except Exception as error:
-            # A mistake of ours: without this nobody would know why nothing comes any more.
-            logger.exception("the thread of a reader of %s has failed", self._brokers.client_id)
+        except BaseException as error:  # noqa: BLE001 (whoever polls is told of it)
             self._fail(error)
         finally:
             self._hang_up(broker)
@@ -179,19 +190,35 @@ class RecordReader:
     def _carry_out(self, broker: int, address: Address, request: Request) -> None:
         try:
             line = self._line_to(broker, address)
-            answer = line.ask(request.api_key, lambda _: request.values, self._brokers.request_timeout_s)
+            answer = line.ask(
+                request.api_key,
+                lambda _: request.values,
+                self._brokers.request_timeout_s,
+                self._machine.settings.answer_bytes_max,
+            )
             blocks = self._blocks(request, answer)
         except (ProtocolError, OSError) as error:
+            if isinstance(error, UnservedError) and request.api_key == OFFSET_FOR_LEADER_EPOCH:
+                with self._changed:
+                    self._machine.unserved(request)
+                return
             self._hang_up(broker)
             with self._changed:
                 if not self._closed:
                     logger.info("asking broker %d at %s again: %s", broker, address, error)
                 self._machine.failed(request, error, time.monotonic(), passes=self._closed or _passes(error))
-                self._changed.notify_all()
+                self._settle()
             return
         with self._changed:
             self._machine.answered(request, answer, blocks, time.monotonic())
-            self._changed.notify_all()
+            self._settle()
+
+    def _settle(self) -> None:
+        """After something has come: say what should be read in the log, and wake those who wait; with the lock."""
+        for remark in self._machine.remarks:
+            logger.warning("%s: %s", self._brokers.client_id, remark)
+        self._machine.remarks.clear()
+        self._changed.notify_all()
 
     def _blocks(self, request: Request, answer: Any) -> dict[Partition, Block]:
         """The records of an answer, without the lock: this is where the work is."""
@@ -219,7 +246,7 @@ class RecordReader:
     def _line_to(self, broker: int, address: Address) -> BrokerConnection:
         line = self._lines.get(broker)
         if line is None:
-            line = self._brokers.open(address)
+            line = self._brokers.open(address, self._ending)
             with self._changed:
                 if self._closed:
                     line.close()
@@ -233,9 +260,13 @@ class RecordReader:
         if line is not None:
             line.close()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
+        """A mistake of ours, or a panic (which is no `Exception`): without this nobody would know why nothing comes."""
+        logger.error("a thread of the reader of %s has failed", self._brokers.client_id, exc_info=error)
+        failure = FetchError(f"nothing can be read any more: {error!r}")
+        failure.__cause__ = error
         with self._changed:
-            self._machine.failure = error
+            self._machine.failure = failure
             self._changed.notify_all()
 
 

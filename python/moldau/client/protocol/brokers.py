@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from moldau.client.protocol.connection import BrokerConnection
+from moldau.client.protocol.ending import Ending
 from moldau.client.protocol.errors import (
     ConnectionLostError,
     ProtocolError,
@@ -52,17 +55,31 @@ class Brokers:
         self._turn = 0
         self._lock = threading.Lock()
 
-    def open(self, address: Address) -> BrokerConnection:
-        """A connection that is ready to be asked.
+    def open(self, address: Address, ending: Ending | None = None) -> BrokerConnection:
+        """A connection that is ready to be asked. It is given up when `ending` comes.
 
         Raises:
             ProtocolError: nobody is there, or one side does not trust the other.
         """
+        failure: OSError | None = None
         try:
-            plain = socket.create_connection(address, timeout=self._connect_timeout_s)
+            found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise UnreachableError(f"cannot connect to {address}: {error.strerror or error}") from error
-        return self.begin(plain, address.host)
+            found, failure = [], error
+        for family, kind, protocol, _, place in found:
+            plain = socket.socket(family, kind, protocol)
+            try:
+                with _ended_by(ending or Ending(), plain):
+                    plain.settimeout(self._connect_timeout_s)
+                    plain.connect(place)
+                    return self.begin(plain, address.host)
+            except OSError as error:
+                failure = error
+                plain.close()
+            except BaseException:
+                plain.close()
+                raise
+        raise UnreachableError(f"cannot connect to {address}: {(failure and failure.strerror) or failure}") from failure
 
     def begin(self, plain: socket.socket, host: str) -> BrokerConnection:
         """The same over a connection that was made already; `host` is whom a certificate has to name.
@@ -83,8 +100,8 @@ class Brokers:
             raise
         return connection
 
-    def open_any(self) -> BrokerConnection:
-        """A connection to whoever answers first, beginning after the one that was asked last.
+    def open_any(self, ending: Ending | None = None) -> BrokerConnection:
+        """A connection to whoever answers first, beginning after the one that was asked last; `ending` as in `open`.
 
         Raises:
             ProtocolError: nobody answers; what the last one failed with.
@@ -96,8 +113,9 @@ class Brokers:
         failure: ProtocolError | None = None
         for address in known[turn:] + known[:turn]:
             try:
-                connection = self.open(address)
-                self._learn(connection)
+                connection = self.open(address, ending)
+                with (ending or Ending()).ends(connection.abort):
+                    self._learn(connection)
             except ConnectionLostError as error:
                 failure = error
             else:
@@ -114,6 +132,18 @@ class Brokers:
         answer = connection.ask(METADATA, build, self.request_timeout_s)
         with self._lock:
             self._named = [Address(str(one.host), int(one.port)) for one in answer.brokers]
+
+
+@contextmanager
+def _ended_by(ending: Ending, plain: socket.socket) -> Iterator[None]:
+    """Have a socket shut down when the ending comes. TLS takes the socket itself over, so it has another name here."""
+    with plain.dup() as handle, ending.ends(partial(_shut, handle)):
+        yield
+
+
+def _shut(handle: socket.socket) -> None:
+    with suppress(OSError):
+        handle.shutdown(socket.SHUT_RDWR)
 
 
 def addresses_of(servers: str) -> list[Address]:

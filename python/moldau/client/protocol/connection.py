@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from moldau.client.protocol.errors import (
+    AnswerTooLargeError,
     ConnectionLostError,
     ForeignAnswerError,
     ProtocolError,
@@ -27,7 +28,7 @@ from moldau.wire.codec import message_codec
 from moldau.wire.layout import FLEXIBLE_SINCE
 
 ANSWER_BYTES_MAX: Final = 100 << 20
-"""What librdkafka takes at most (`receive.message.max.bytes`)."""
+"""What is taken at most, if nobody says otherwise; librdkafka's `receive.message.max.bytes`."""
 RECEIVE_BYTES: Final = 1 << 20
 GREETING_BYTES_MAX: Final = 1 << 20
 """The first answer has a few kilobytes: more means that something else than a Kafka broker is speaking."""
@@ -105,10 +106,11 @@ class BrokerConnection:
             )
         return version
 
-    def ask(self, api_key: int, build: Build, timeout_s: float) -> Any:
+    def ask(self, api_key: int, build: Build, timeout_s: float, answer_bytes_max: int = ANSWER_BYTES_MAX) -> Any:
         """Ask one question and wait for its answer.
 
         Raises:
+            AnswerTooLargeError: it has more than `answer_bytes_max`; the connection has ended with that.
             ConnectionLostError: the connection ended.
             UnansweredError: no answer came in time; the connection has ended with that.
             ForeignAnswerError: what came is no answer of a Kafka broker.
@@ -118,7 +120,8 @@ class BrokerConnection:
         if self._authenticate is not None and time.monotonic() > self._authenticate_again_at:
             self.log_in(self._authenticate, timeout_s)
         version = self.version_of(api_key)
-        return self._read(api_key, version, self._exchange(api_key, version, build(version), timeout_s))
+        body = self._exchange(api_key, version, build(version), timeout_s, answer_bytes_max)
+        return self._read(api_key, version, body)
 
     def abort(self) -> None:
         """End the connection from another thread; whoever waits for an answer is told that it is lost."""
@@ -132,13 +135,15 @@ class BrokerConnection:
         """End the connection."""
         self._socket.close()
 
-    def _exchange(self, api_key: int, version: int, values: Values, timeout_s: float) -> bytes:
+    def _exchange(
+        self, api_key: int, version: int, values: Values, timeout_s: float, answer_bytes_max: int = GREETING_BYTES_MAX
+    ) -> bytes:
         """The body of the answer."""
         deadline = time.monotonic() + timeout_s
         try:
             self._socket.settimeout(timeout_s)
             self._socket.sendall(self._frame(api_key, version, values))
-            content = self._receive(deadline, GREETING_BYTES_MAX if api_key == API_VERSIONS else ANSWER_BYTES_MAX)
+            content = self._receive(deadline, answer_bytes_max)
         except TimeoutError as error:
             self.close()
             raise UnansweredError(f"no answer within {timeout_s:g} s") from error
@@ -162,6 +167,11 @@ class BrokerConnection:
     def _receive(self, deadline: float, bytes_max: int) -> memoryview:
         start = self._exactly(4, deadline)
         (size,) = struct.unpack(">i", start)
+        if size > bytes_max and self._versions:
+            raise AnswerTooLargeError(
+                f"a broker announces an answer of {size} bytes, more than the {bytes_max} that are taken\n"
+                "hint: receive.message.max.bytes says how much that is; it has to be more than the largest batch"
+            )
         if not 4 <= size <= bytes_max:
             other = _OTHERS.get(bytes(start[:2]))
             raise self._foreign(f"it announces an answer of {size} bytes" if other is None else f"it speaks {other}")

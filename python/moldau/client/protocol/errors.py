@@ -25,6 +25,10 @@ class ForeignAnswerError(ProtocolError):
     """What came back is no answer of a Kafka broker. The connection is of no more use."""
 
 
+class AnswerTooLargeError(ProtocolError):
+    """An answer has more bytes than somebody wants to take. Another try would bring as many."""
+
+
 class UnservedError(ProtocolError):
     """The broker does not serve this question in a version that is known here."""
 

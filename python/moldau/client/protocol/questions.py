@@ -17,6 +17,7 @@ FETCH: Final = 1
 LIST_OFFSETS: Final = 2
 METADATA: Final = 3
 OFFSET_COMMIT: Final = 8
+OFFSET_FETCH: Final = 9
 FIND_COORDINATOR: Final = 10
 JOIN_GROUP: Final = 11
 HEARTBEAT: Final = 12
@@ -26,6 +27,7 @@ DESCRIBE_GROUPS: Final = 15
 LIST_GROUPS: Final = 16
 SASL_HANDSHAKE: Final = 17
 API_VERSIONS: Final = 18
+OFFSET_FOR_LEADER_EPOCH: Final = 23
 WRITE_TXN_MARKERS: Final = 27
 DESCRIBE_ACLS: Final = 29
 CREATE_ACLS: Final = 30
@@ -48,8 +50,9 @@ SPOKEN: Final[Mapping[int, tuple[int, int]]] = {
     FETCH: (4, 12),
     LIST_OFFSETS: (1, 7),
     METADATA: (1, 13),
-    # From version 10 on topics are named by their ids.
+    # From version 10 on both name topics by their ids.
     OFFSET_COMMIT: (2, 9),
+    OFFSET_FETCH: (1, 9),
     FIND_COORDINATOR: (0, 6),
     JOIN_GROUP: (0, 9),
     HEARTBEAT: (0, 4),
@@ -59,6 +62,8 @@ SPOKEN: Final[Mapping[int, tuple[int, int]]] = {
     LIST_GROUPS: (0, 5),
     SASL_HANDSHAKE: (1, 1),
     API_VERSIONS: (0, 4),
+    # Before version 3 it was for brokers.
+    OFFSET_FOR_LEADER_EPOCH: (3, 4),
     WRITE_TXN_MARKERS: (1, 2),
     DESCRIBE_ACLS: (1, 3),
     CREATE_ACLS: (1, 3),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import crc32c
 import pytest
 from tests.record_batches import ABORT, COMMIT, GZIP, batch, marker
 
@@ -49,6 +50,35 @@ def test_a_changed_byte_is_noticed(at):
     data[at] ^= 0x40
     with pytest.raises(ValueError, match="the batch at offset 0"):
         RecordBlock(bytes(data), 0, None)
+
+
+@pytest.mark.parametrize("codec", [0, GZIP])
+def test_what_is_whole_before_a_damaged_batch_is_read_up_to_it(codec):
+    whole, second = batch(0, THREE, codec=codec), bytearray(batch(3, THREE, codec=codec))
+    second[-1] ^= 0x40
+    block = RecordBlock(whole + second + batch(6, THREE), 0, None)
+    assert (offsets(block), block.next_offset) == ([0, 1, 2], 3)
+    with pytest.raises(ValueError, match="the checksum of the batch at offset 3 is wrong"):
+        RecordBlock(bytes(second) + batch(6, THREE), 3, None)
+
+
+def test_a_batch_with_a_good_checksum_and_a_bad_record_leaves_none_of_its_records():
+    # It says that it has four records, and has three.
+    bad = bytearray(batch(3, THREE))
+    bad[57:61] = (4).to_bytes(4, "big")
+    bad[23:27] = (3).to_bytes(4, "big")
+    bad[17:21] = crc32c.crc32c(bytes(bad[21:])).to_bytes(4, "big")
+    block = RecordBlock(batch(0, THREE) + bytes(bad), 0, None)
+    assert (offsets(block), block.next_offset) == ([0, 1, 2], 3)
+
+
+def test_a_block_says_under_which_leaders_its_batches_were_written():
+    data = b"".join(
+        (batch(0, THREE, epoch=2), batch(3, THREE, epoch=2), marker(6, 1, COMMIT), batch(7, THREE, epoch=5))
+    )
+    assert RecordBlock(data, 0, None).leader_epochs == [(0, 2), (6, 0), (7, 5)]
+    assert RecordBlock(data, 8, None).leader_epochs == [(7, 5)]
+    assert RecordBlock(data, 10, None).leader_epochs == []
 
 
 def test_messages_from_before_kafka_0_11_are_refused_by_name():

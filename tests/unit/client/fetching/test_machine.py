@@ -10,23 +10,27 @@ from tests.record_batches import batch
 from moldau._core import RecordBlock
 from moldau.client.fetching import EARLIEST, LATEST, FetchError, FetchSettings, Start, fetch_settings
 from moldau.client.fetching.machine import BLOCKS_AHEAD, MISSING_S, Block, FetchMachine
+from moldau.client.fetching.reading import SAY_AGAIN_S, SILENCE_S
 from moldau.client.protocol.errors import ConnectionLostError
 from moldau.client.protocol.questions import FETCH, LIST_OFFSETS
+from moldau.client.settings import ClientSettingsError
 from moldau.errors import ErrorCode
 
 PLACE = ("t", 0)
 BACKOFF_S = 0.1
 
 
-def metadata(*leaders, topic="t", code=ErrorCode.NONE, brokers=(1, 2)):
+def metadata(*leaders, topic="t", code=ErrorCode.NONE, brokers=(1, 2), epoch=-1, topic_id=None):
     return SimpleNamespace(
         brokers=[SimpleNamespace(node_id=number, host="h", port=9000 + number) for number in brokers],
         topics=[
             SimpleNamespace(
                 name=topic,
+                topic_id=topic_id,
                 error_code=code,
                 partitions=[
-                    SimpleNamespace(partition_index=number, leader_id=leader) for number, leader in enumerate(leaders)
+                    SimpleNamespace(partition_index=number, leader_id=leader, leader_epoch=epoch)
+                    for number, leader in enumerate(leaders)
                 ],
             )
         ],
@@ -41,12 +45,12 @@ def machine_of(start=0, *, reset="earliest", run=2, partitions=1, **settings):
     return machine
 
 
-def fetched(machine, request, *counts, code=ErrorCode.NONE, end=100, now=1.0, stable=None, replica=-1):
+def fetched(machine, request, *counts, code=ErrorCode.NONE, end=100, now=1.0, stable=None, replica=-1, epoch=0):
     """An answer with so many records of each partition that was asked for."""
     blocks, parts = {}, []
     for reading, count in zip(request.readings, counts or [0] * len(request.readings), strict=True):
         if count:
-            data = batch(reading.position, [(1, None, b"v")] * count)
+            data = batch(reading.position, [(1, None, b"v")] * count, epoch=epoch)
             blocks[reading.place] = Block(RecordBlock(data, reading.position, None), None)
         parts.append(
             SimpleNamespace(
@@ -130,10 +134,19 @@ def test_small_parts_of_several_partitions_are_one_run():
 
 def test_a_broker_does_not_wait_long_for_some_partitions_while_others_have_no_room():
     machine = machine_of(partitions=2)
-    assert machine.next(1, 0.0).values["max_wait"] == 100
+    request = machine.next(1, 0.0)
+    assert request.values["max_wait"] == 100
+    for _ in range(BLOCKS_AHEAD):
+        fetched(machine, request, 2, 0)
+        request = machine.next(1, 1.0)
+    assert [reading.place for reading in request.readings] == [("t", 1)]
+    assert request.values["max_wait"] == 10
+
+
+def test_a_broker_waits_as_long_as_it_may_while_others_of_its_partitions_are_paused():
     machine = machine_of(partitions=2)
     machine.pause([PLACE], paused=True)
-    assert machine.next(1, 0.0).values["max_wait"] == 10
+    assert machine.next(1, 0.0).values["max_wait"] == 100
 
 
 def test_what_is_paused_is_neither_asked_for_nor_handed_out():
@@ -251,13 +264,77 @@ def test_a_topic_that_stays_unknown_is_an_error_one_that_comes_back_is_not():
         machine.take()
 
 
+def test_a_topic_that_was_unknown_once_has_as_much_time_the_next_time():
+    machine = machine_of(LATEST)
+    unknown = metadata(code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    for began in (1.0, 1.0 + 2 * MISSING_S):
+        machine.failed(machine.next(1, began), ConnectionLostError("gone"), began, passes=True)
+        machine.learned(unknown, began)
+        machine.learned(metadata(1), began + 1.0)
+        assert machine.take() == []
+
+
+def test_a_topic_that_may_go_is_waited_for_and_asked_for_ever_more_rarely():
+    machine = FetchMachine(FetchSettings())
+    machine.assign({PLACE: Start(0, "earliest", 2, may_go=True)})
+    now, asked = 0.0, []
+    while now < 100:
+        now += machine.ask_leaders_in_s(now) + 1e-6
+        assert machine.leaderless(now) == ["t"]
+        asked.append(now)
+        machine.learned(metadata(code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION), now)
+    assert machine.take() == []
+    assert machine.missing == {PLACE}
+    assert len(asked) < 25
+    assert asked[-1] - asked[-2] == pytest.approx(MISSING_S, abs=0.01)
+    assert any("t-0 cannot be read" in remark for remark in machine.remarks)
+    machine.learned(metadata(1), now)
+    assert machine.missing == set()
+    assert asked_offset(machine.next(1, now)) == 0
+
+
+# Whether there is somebody to look after it at once, or whether it passes nearly always.
+@pytest.mark.parametrize(
+    ("code", "silence_s"), [(ErrorCode.UNKNOWN_SERVER_ERROR, 0.0), (ErrorCode.NOT_LEADER_OR_FOLLOWER, SILENCE_S)]
+)
+def test_what_is_tried_again_is_said_in_the_log_now_and_then(code, silence_s):
+    machine, told = machine_of(5), []
+    for second in range(int(silence_s + SAY_AGAIN_S) + 1):
+        machine.learned(metadata(1), second)
+        fetched(machine, machine.next(1, second), code=code, now=second)
+        told += [(second, remark) for remark in machine.remarks]
+        machine.remarks.clear()
+    assert [second for second, _ in told] == [silence_s, silence_s + SAY_AGAIN_S]
+    assert all("t-0 cannot be read from offset 5 on" in remark and code.name in remark for _, remark in told)
+    fetched(machine, (machine.learned(metadata(1), 90.0), machine.next(1, 90.0))[1], now=90.0)
+    assert machine.readings[PLACE].stuck_since is None
+
+
+def test_a_partition_without_a_leader_is_said_in_the_log():
+    machine = machine_of()
+    fetched(machine, machine.next(1, 0.0), code=ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    machine.learned(metadata(-1), 1.0)
+    machine.learned(metadata(-1), 1.0 + SILENCE_S)
+    assert ["LEADER_NOT_AVAILABLE" in remark for remark in machine.remarks] == [True]
+
+
+def test_records_that_their_broker_finds_damaged_are_an_error_that_says_where_and_what_to_do():
+    machine = machine_of(7)
+    fetched(machine, machine.next(1, 0.0), code=ErrorCode.CORRUPT_MESSAGE)
+    with pytest.raises(FetchError, match=r"t-0 cannot be read on: .*offset 7.*\n?hint: .*moldau group seek") as damaged:
+        machine.take()
+    assert damaged.value.code is ErrorCode.CORRUPT_MESSAGE
+    assert machine.next(1, 9.0) is None
+
+
 def test_damaged_records_are_an_error_that_says_where():
     machine = machine_of()
     request = machine.next(1, 0.0)
     part = SimpleNamespace(partition_index=0, error_code=ErrorCode.NONE, high_watermark=9, last_stable_offset=9)
     answer = SimpleNamespace(responses=[SimpleNamespace(topic="t", partitions=[part])])
     machine.answered(request, answer, {PLACE: Block(None, "the checksum of the batch at offset 0 is wrong")}, 1.0)
-    with pytest.raises(FetchError, match="t-0 cannot be read on: the checksum of the batch at offset 0 is wrong"):
+    said = r"t-0 cannot be read on: the checksum of the batch at offset 0 is wrong\nhint: .*--topic t:0 --to OFFSET"
+    with pytest.raises(FetchError, match=said):
         machine.take()
     # Not again and again.
     assert machine.next(1, 9.0) is None
@@ -299,6 +376,7 @@ def test_settings_are_read_by_librdkafkas_names():
             "isolation.level": "read_uncommitted",
             "fetch.wait.max.ms": 7,
             "fetch.message.max.bytes": "1000",
+            "fetch.max.bytes": 200 << 20,
             "queued.max.messages.kbytes": 2,
             "client.rack": "here",
         }
@@ -307,7 +385,21 @@ def test_settings_are_read_by_librdkafkas_names():
         read_committed=False,
         reset="earliest",
         max_wait_ms=7,
+        max_bytes=200 << 20,
         partition_max_bytes=1000,
+        answer_bytes_max=201 << 20,
         waiting_bytes_max=2048,
         rack="here",
     )
+
+
+def test_an_answer_may_be_as_large_as_librdkafkas_setting_says():
+    assert fetch_settings({"receive.message.max.bytes": 500 << 20}).answer_bytes_max == 500 << 20
+    assert fetch_settings({}).answer_bytes_max == 100 << 20
+    assert fetch_settings({"fetch.max.bytes": 2**31 - 1}).answer_bytes_max == 2**31 - 1
+
+
+@pytest.mark.parametrize("settings", [{"auto.offset.reset": "erliest"}, {"fetch.min.bytes": "many"}])
+def test_a_value_that_cannot_be_used_is_an_error_that_names_the_setting(settings):
+    with pytest.raises(ClientSettingsError, match=next(iter(settings))):
+        fetch_settings(settings)
