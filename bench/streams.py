@@ -1,5 +1,8 @@
 """What a record costs an application of streams: `python -m bench.streams [--records 500000] [--rounds 3]`.
 
+`--idle 1000` measures what it costs to have nothing to do, with so many partitions: processor time over 30 s, of the
+application and of the node.
+
 A node, a topic that is filled before, and the application in a process of its own, so that its processor time (of all
 of its threads, librdkafka's too) is its own. Four topologies, each at-least-once and exactly-once: map and filter with
 functions, the same with expressions, the guide's hourly revenue (JSON, state on disk), and a join of a stream with a
@@ -31,6 +34,7 @@ KEYS: Final = 10_000
 HOURS: Final = 6
 HOUR_MS: Final = 3_600_000
 WITHIN_S: Final = 600
+IDLE_S: Final = 30
 GUARANTEES: Final = ("at_least_once", "exactly_once_v2")
 
 
@@ -139,6 +143,36 @@ def run(bootstrap: str, workload: str, guarantee: str, records: int) -> None:
             print(time.monotonic() - begun, _processor_s() - spent, flush=True)
 
 
+def rest(bootstrap: str) -> None:
+    """An application with nothing to do; prints how many seconds of the processor it takes for that."""
+    builder = StreamsBuilder()
+    builder.stream("quiet", key=str, value=dict).filter(lambda order: order["amount"] > 1).to("out", value=dict)
+    with tempfile.TemporaryDirectory() as folder:
+        app = KafkaStreams(builder.build(), application_id="idle", bootstrap_servers=bootstrap, state_dir=folder)
+        with app:
+            app.wait_until_running(WITHIN_S)
+            time.sleep(5)
+            spent = _processor_s()
+            time.sleep(IDLE_S)
+            print(_processor_s() - spent, flush=True)
+
+
+def measure_idle(bootstrap: str, partitions: int) -> None:
+    """The same, and what the node takes, which is in this process."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for future in admin.create_topics([NewTopic("quiet", partitions), NewTopic("out", 1)]).values():
+        future.result(WITHIN_S)
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.streams", "--rest", bootstrap], stdout=subprocess.PIPE, text=True
+    ) as application:
+        time.sleep(10)
+        begun, spent = time.monotonic(), _processor_s()
+        assert application.stdout is not None
+        took = float(application.stdout.read())
+        node = (_processor_s() - spent) / (time.monotonic() - begun)
+    print(f"idle, {partitions} partitions | application {took / IDLE_S:7.2%} of a core | node {node:7.2%}")
+
+
 def _processor_s() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
@@ -162,8 +196,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.streams", description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=500_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--idle", type=int, metavar="PARTITIONS")
     parser.add_argument("--run", nargs=4, metavar=("BOOTSTRAP", "WORKLOAD", "GUARANTEE", "RECORDS"))
+    parser.add_argument("--rest", metavar="BOOTSTRAP")
     given = parser.parse_args()
+    if given.rest is not None:
+        rest(given.rest)
+        return
     if given.run is not None:
         run(*given.run[:3], int(given.run[3]))
         return
@@ -171,6 +210,9 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         moldau.Broker(Path(folder), group_initial_rebalance_delay_ms=0) as broker,
     ):
+        if given.idle is not None:
+            measure_idle(broker.bootstrap_servers, given.idle)
+            return
         fill(broker.bootstrap_servers, given.records)
         measure(broker.bootstrap_servers, given.records, given.rounds)
 

@@ -12,10 +12,11 @@ from collections import Counter, defaultdict
 from concurrent.futures import Future
 from types import SimpleNamespace
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
+from tests.fake_reader import FakeReader
 
 from moldau.client.fetching import Fetched
-from moldau.client.membership import JoinedMember, Membership
+from moldau.client.membership import Commit, JoinedMember, Membership
 from moldau.streams import Materialized, StreamsBuilder
 from moldau.streams.runtime.collector import LeftOut
 from moldau.streams.runtime.environment import Environment, ThreadCounts
@@ -170,6 +171,8 @@ class Producer:
 class Block:
     """Records as they were fetched."""
 
+    leader_epochs = ((0, 0),)
+
     def __init__(self, records):
         self._records = [
             (record.offset(), record.timestamp()[1], record.key(), record.value(), ()) for record in records
@@ -179,26 +182,12 @@ class Block:
         return self._records[start:stop]
 
 
-class Reader:
+class Reader(FakeReader):
     """Reads what is committed of the inputs."""
 
     def __init__(self, world):
+        super().__init__()
         self.world, self.cluster = world, world.cluster
-        self.positions, self.paused = {}, set()
-
-    def assign(self, starts):
-        self.positions.update({place: max(start.offset, 0) for place, start in starts.items()})
-
-    def unassign(self, places):
-        for place in places:
-            del self.positions[place]
-            self.paused.discard(place)
-
-    def pause(self, places):
-        self.paused |= set(places)
-
-    def resume(self, places):
-        self.paused -= set(places)
 
     def end_of(self, place):
         return len(self.cluster.logs[place])
@@ -213,24 +202,13 @@ class Reader:
         self.positions.update({(one.topic, one.partition): one.next_offset for one in found})
         return found
 
-    def close(self):
-        self.positions.clear()
-
 
 class Consumer:
-    """Reads what is committed of changelogs, says when it has come to an end, and knows the group's offsets."""
+    """Reads what is committed of changelogs, and says when it has come to an end."""
 
     def __init__(self, world):
         self.world, self.cluster = world, world.cluster
         self.positions, self.told = {}, {}
-
-    def committed(self, partitions, timeout):
-        self.cluster.time_out({(one.topic, one.partition) for one in partitions})
-        found = [self.cluster.offsets.get((one.topic, one.partition), (-1001, "")) for one in partitions]
-        return [
-            TopicPartition(one.topic, one.partition, offset, metadata)
-            for one, (offset, metadata) in zip(partitions, found, strict=True)
-        ]
 
     def incremental_assign(self, partitions):
         for one in partitions:
@@ -298,8 +276,8 @@ class Group:
 class Member:
     """What a session has of its group."""
 
-    def __init__(self, group, name, listener):
-        self.group, self.name, self.listener = group, name, listener
+    def __init__(self, cluster, group, name, listener):
+        self.cluster, self.group, self.name, self.listener = cluster, group, name, listener
         self.pending = None
         self.generation = -1
         group.members[name] = self
@@ -331,6 +309,10 @@ class Member:
     def group_metadata(self):
         return self.name, self.generation
 
+    def committed(self, places, timeout_s):
+        self.cluster.time_out(set(places))
+        return {place: Commit(*self.cluster.offsets[place]) for place in places if place in self.cluster.offsets}
+
     def close(self):
         self.group.remove(self.name)
 
@@ -356,7 +338,9 @@ class Instance:
         self.started += 1
         self.session = Session(self.environment, 1, Gate(), ThreadCounts(), LeftOut())
         self.session._producer.init_transactions(30)
-        self.session._member = Member(self.world.group, f"{self.name}-{self.started}", self.session._listener)
+        self.session._member = Member(
+            self.world.cluster, self.world.group, f"{self.name}-{self.started}", self.session._listener
+        )
 
     def step(self):
         """Once round the loop of a thread; like it, another session follows one that has lost its tasks."""

@@ -45,7 +45,7 @@ def test_a_topic_that_does_not_fit_beside_a_store_is_left_out_and_said(cluster, 
     app = cluster.app(counted("slim", "counted-slim"), "slim-app", **{"metadata.max.age.ms": 300}).start()
     app.wait_until_running()
     cluster.create(3, "slim-b")
-    eventually(lambda: "topics that have come cannot be read" in caplog.text)
+    eventually(lambda: "the topics that are there now cannot be read" in caplog.text)
     assert "slim-b" in caplog.text
     cluster.write("slim-a", [(b"k", b"x", T0)])
     eventually(lambda: len(cluster.read("counted-slim")) == 1)
@@ -61,3 +61,29 @@ def test_a_wider_topic_makes_more_tasks_where_there_is_no_state(cluster):
     cluster.write("wide-b", [(b"k", str(partition).encode(), T0, partition) for partition in range(3)])
     eventually(lambda: sorted(message.value() for message in cluster.read("wide-out")) == [b"0", b"1", b"2"])
     assert {task for thread in app.metrics()["threads"].values() for task in thread["tasks"]} == {"0_0", "0_1", "0_2"}
+
+
+def test_a_topic_that_is_deleted_is_done_without_until_there_is_one_of_its_name_again(cluster, monkeypatch):
+    monkeypatch.setattr("moldau.client.fetching.machine.MISSING_S", 0.3)
+    monkeypatch.setattr("moldau.streams.runtime.environment.GONE_AFTER_MS", 500)
+    cluster.create(2, "gone-a", "gone-b", "counted-gone")
+    topology = counted("gone", "counted-gone")
+    app = cluster.app(topology, "gone-app", **{"metadata.max.age.ms": 300}).start().wait_until_running()
+    for topic in ("gone-a", "gone-b"):
+        cluster.write(topic, [(b"k", b"x", T0)])
+    eventually(lambda: outputs(cluster, "counted-gone") == {b"k": [1, 2]})
+    cluster.admin.delete_topics(["gone-b"])["gone-b"].result(30)
+    cluster.write("gone-a", [(b"k", b"x", T0)])
+    eventually(lambda: outputs(cluster, "counted-gone") == {b"k": [1, 2, 3]})
+    eventually(lambda: read_by(app) == {"gone-a"})
+    cluster.write("gone-a", [(b"k", b"x", T0)])
+    eventually(lambda: outputs(cluster, "counted-gone") == {b"k": [1, 2, 3, 4]})
+    cluster.create(2, "gone-b")
+    eventually(lambda: read_by(app) == {"gone-a", "gone-b"})
+    assert app.failure is None
+
+
+def read_by(app):
+    """The topics that the tasks of an application read."""
+    tasks = [task for thread in app._threads for task in thread.tasks.values()]
+    return {topic for task in tasks for topic in task.inputs}

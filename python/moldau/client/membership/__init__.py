@@ -24,8 +24,8 @@ from moldau.client.membership.errors import (
     RebalanceInProgressError,
 )
 from moldau.client.membership.machine import GroupSettings, Membership
-from moldau.client.membership.member import Commit, GroupListener, GroupMember
-from moldau.client.membership.requests import JoinedMember
+from moldau.client.membership.member import GroupListener, GroupMember
+from moldau.client.membership.requests import Commit, JoinedMember
 from moldau.client.protocol.brokers import Brokers
 
 __all__ = [

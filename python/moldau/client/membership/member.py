@@ -11,9 +11,9 @@ import random
 import struct
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from moldau.client.membership.errors import CommitRefusedError, FencedMemberError, GroupError, RebalanceInProgressError
 from moldau.client.membership.machine import (
@@ -30,7 +30,9 @@ from moldau.client.membership.machine import (
 )
 from moldau.client.membership.requests import (
     NO_GENERATION,
+    Commit,
     CommitOffsets,
+    FetchOffsets,
     FindCoordinator,
     Join,
     JoinedMember,
@@ -38,9 +40,11 @@ from moldau.client.membership.requests import (
     Sync,
     answer_of,
     commit_errors,
+    committed_of,
 )
 from moldau.client.protocol.brokers import Address, Brokers
 from moldau.client.protocol.connection import BrokerConnection
+from moldau.client.protocol.ending import Ending
 from moldau.client.protocol.errors import ConnectionLostError, ForeignAnswerError, ProtocolError
 from moldau.errors import ErrorCode
 
@@ -48,6 +52,8 @@ logger: Final = logging.getLogger("moldau.client")
 
 CLOSE_TIMEOUT_S: Final = 10.0
 _COMMIT_AGAIN_S: Final = 0.1
+_UNKNOWN_S: Final = 10.0
+"""For so long a topic may be unknown to the coordinator: it has heard of a new one later than its leader has."""
 _WORTH_WAITING: Final = frozenset({ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.REQUEST_TIMED_OUT})
 _MOVED: Final = frozenset({ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.NOT_COORDINATOR, ErrorCode.REQUEST_TIMED_OUT})
 _ABOUT_OUR_PLACE: Final = (
@@ -58,13 +64,6 @@ _ABOUT_OUR_PLACE: Final = (
 )
 _SPEAKS_TO_A_MEMBER: Final = frozenset({ErrorCode.NONE, ErrorCode.MEMBER_ID_REQUIRED, *_ABOUT_OUR_PLACE})
 """Answers of a coordinator that has a place for us; any other refusal is final, and our session ends meanwhile."""
-
-
-class Commit(NamedTuple):
-    """Where somebody goes on after us, and what to tell them."""
-
-    offset: int
-    metadata: str | None = None
 
 
 class GroupListener(Protocol):
@@ -99,6 +98,8 @@ class GroupMember:
         self._machine = GroupMachine(settings, random.Random(), time.monotonic())
         self._woken = False
         self._line: tuple[Address, BrokerConnection] | None = None
+        self._finding = Ending()
+        """Of the search for the coordinator: who leaves does not look for one."""
         self._waits_long = False
         """Whether the request in flight may take as long as a rebalance."""
         self._unheard_since: float | None = None
@@ -230,16 +231,18 @@ class GroupMember:
             FencedMemberError, GroupError: as `poll` would raise it.
             ConnectionLostError: nobody answered within `timeout_s`.
         """
-        deadline = time.monotonic() + timeout_s
-        by_topic: dict[str, dict[int, tuple[int, str | None]]] = {}
-        for (topic, partition), (offset, metadata) in offsets.items():
-            by_topic.setdefault(topic, {})[partition] = (offset, metadata)
+        started = time.monotonic()
+        deadline = started + timeout_s
+        by_topic: dict[str, dict[int, Commit]] = {}
+        for (topic, partition), one in offsets.items():
+            by_topic.setdefault(topic, {})[partition] = one
         with self._commit_lock:
             while True:
                 error, partitions = self._commit_once(by_topic, deadline)
                 if error is ErrorCode.NONE:
                     return
-                if not (error.retriable or error in _WORTH_WAITING):
+                unknown = error is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION and time.monotonic() > started + _UNKNOWN_S
+                if unknown or not (error.retriable or error in _WORTH_WAITING):
                     raise GroupError(
                         f"offsets of {', '.join(partitions)} were not committed: {error.sentence} ({error.name})", error
                     )
@@ -248,36 +251,77 @@ class GroupMember:
                 with self._changed:
                     self._changed.wait(_COMMIT_AGAIN_S)
 
-    def _commit_once(
-        self, offsets: Mapping[str, Mapping[int, tuple[int, str | None]]], deadline: float
-    ) -> tuple[ErrorCode, list[str]]:
+    def _commit_once(self, offsets: Mapping[str, Mapping[int, Commit]], deadline: float) -> tuple[ErrorCode, list[str]]:
         """What stands in the way, NONE for nothing, and of which partitions it was said."""
         with self._changed:
             address, membership = self._machine.coordinator, self._machine.membership
         if membership.generation_id == NO_GENERATION:
             # The group would take it for a commit of somebody who needs no membership.
             raise self._no_member()
-        if address is None:
-            return ErrorCode.COORDINATOR_NOT_AVAILABLE, []
         request = CommitOffsets(self.settings.group, membership.member_id, membership.generation_id, offsets)
-        patience_s = max(0.001, min(deadline - time.monotonic(), self.settings.request_timeout_ms / 1000))
-        try:
-            self._commit_line = self._line_to(address, self._commit_line)
-            raw = self._commit_line[1].ask(request.api_key, request.values, patience_s)
-        except (ConnectionLostError, ForeignAnswerError) as error:
-            _hang_up(self._commit_line)
-            self._commit_line = None
-            logger.info("group %s: committing again: %s", self.settings.group_id, error)
-            return ErrorCode.NETWORK_EXCEPTION, []
+        raw = self._ask_about_offsets(request, address, deadline)
+        if raw is None:
+            return _unanswered(address), []
         errors = commit_errors(raw)
-        if not errors.keys().isdisjoint(_MOVED):
-            with self._changed:
-                self._machine.coordinator_moved(address)
-                self._changed.notify_all()
+        self._look_elsewhere(address, errors)
         for code in _ABOUT_OUR_PLACE:
             if code in errors:
                 self._take_refusal(membership, code)
         return next(iter(errors.items()), (ErrorCode.NONE, []))
+
+    def _ask_about_offsets(
+        self, request: CommitOffsets | FetchOffsets, address: Address | None, deadline: float
+    ) -> Any | None:
+        """The answer of the coordinator, None if there is none; with the lock for commits."""
+        if address is None:
+            return None
+        patience_s = max(0.001, min(deadline - time.monotonic(), self.settings.request_timeout_ms / 1000))
+        try:
+            self._commit_line = self._line_to(address, self._commit_line)
+            return self._commit_line[1].ask(request.api_key, request.values, patience_s)
+        except (ConnectionLostError, ForeignAnswerError) as error:
+            _hang_up(self._commit_line)
+            self._commit_line = None
+            logger.info("group %s: %s again: %s", self.settings.group_id, type(request).__name__, error)
+            return None
+
+    def _look_elsewhere(self, address: Address | None, errors: Collection[ErrorCode]) -> None:
+        """Have the coordinator looked for if it was not this one."""
+        if address is not None and not _MOVED.isdisjoint(errors):
+            with self._changed:
+                self._machine.coordinator_moved(address)
+                self._changed.notify_all()
+
+    def committed(self, places: Iterable[tuple[str, int]], timeout_s: float) -> dict[tuple[str, int], Commit]:
+        """How far the group has come in these partitions; waits for transactions that are not over yet. (KIP-447)
+
+        Raises:
+            GroupError: the group refuses to say.
+            ConnectionLostError: nobody answered within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        by_topic: dict[str, list[int]] = {}
+        for topic, partition in places:
+            by_topic.setdefault(topic, []).append(partition)
+        request = FetchOffsets(self.settings.group, by_topic)
+        with self._commit_lock:
+            while True:
+                with self._changed:
+                    address = self._machine.coordinator
+                raw = self._ask_about_offsets(request, address, deadline)
+                error, found = (_unanswered(address), {}) if raw is None else committed_of(raw)
+                if error is ErrorCode.NONE:
+                    return found
+                self._look_elsewhere(address, (error,))
+                if not error.retriable:
+                    raise GroupError(
+                        f"offsets of group {self.settings.group_id} cannot be read: {error.sentence} ({error.name})",
+                        error,
+                    )
+                if time.monotonic() + _COMMIT_AGAIN_S > deadline:
+                    raise ConnectionLostError(f"offsets were not told within {timeout_s:g} s: {error.name}")
+                with self._changed:
+                    self._changed.wait(_COMMIT_AGAIN_S)
 
     def _take_refusal(self, membership: Membership, code: ErrorCode) -> None:
         """Tell the machine, and raise what it means."""
@@ -300,6 +344,7 @@ class GroupMember:
             if self._waits_long and line is not None:
                 line[1].abort()
             self._changed.notify_all()
+        self._finding.now()
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             with self._changed:
@@ -324,11 +369,14 @@ class GroupMember:
         try:
             while (request := self._wait_for_request()) is not None:
                 self._carry_out(request)
-        except Exception as error:
-            # A mistake of ours: without this the group would lose a member and nobody would know why.
+        except BaseException as error:
+            # A mistake of ours, or of Rust (`PanicException` is no `Exception`): without this the group would lose a
+            # member and nobody would know why.
             logger.exception("the thread of a member of group %s has failed", self.settings.group_id)
+            failure = GroupError(f"the member has failed: {error!r}")
+            failure.__cause__ = error
             with self._changed:
-                self._machine.news.append(Failed(error))
+                self._machine.news.append(Failed(failure))
                 self._changed.notify_all()
         finally:
             _hang_up(self._line)
@@ -392,9 +440,10 @@ class GroupMember:
 
     def _ask(self, request: Request) -> Any:
         if isinstance(request, FindCoordinator):
-            connection = self._brokers.open_any()
+            connection = self._brokers.open_any(self._finding)
             try:
-                return connection.ask(request.api_key, request.values, self._brokers.request_timeout_s)
+                with self._finding.ends(connection.abort):
+                    return connection.ask(request.api_key, request.values, self._brokers.request_timeout_s)
             finally:
                 connection.close()
         address = self._machine.coordinator
@@ -413,6 +462,10 @@ class GroupMember:
             return line
         _hang_up(line)
         return address, self._brokers.open(address)
+
+
+def _unanswered(address: Address | None) -> ErrorCode:
+    return ErrorCode.COORDINATOR_NOT_AVAILABLE if address is None else ErrorCode.NETWORK_EXCEPTION
 
 
 def _hang_up(line: tuple[Address, BrokerConnection] | None) -> None:

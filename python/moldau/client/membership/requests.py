@@ -18,6 +18,7 @@ from moldau.client.protocol.questions import (
     JOIN_GROUP,
     LEAVE_GROUP,
     OFFSET_COMMIT,
+    OFFSET_FETCH,
     SYNC_GROUP,
     Values,
 )
@@ -160,14 +161,23 @@ class Leave:
         return {"group_id": self.group.group_id, "members": (member,)}
 
 
+class Commit(NamedTuple):
+    """Where a group has come to in one partition, and what to tell whoever goes on there; an offset of -1 is none."""
+
+    offset: int
+    metadata: str | None = None
+    leader_epoch: int = -1
+    """Of the leader who has written the record before it, -1 if nobody knows. (KIP-320)"""
+
+
 @dataclass(frozen=True, slots=True)
 class CommitOffsets:
-    """Up to here everything is done: by topic, partition to (offset, metadata)."""
+    """Up to here everything is done, by topic and partition."""
 
     group: Group
     member_id: str
     generation_id: int
-    offsets: Mapping[str, Mapping[int, tuple[int, str | None]]]
+    offsets: Mapping[str, Mapping[int, Commit]]
     api_key = OFFSET_COMMIT
 
     def values(self, version: int) -> Values:
@@ -185,16 +195,32 @@ class CommitOffsets:
                     "partitions": tuple(
                         {
                             "partition_index": partition,
-                            "committed_offset": offset,
-                            "committed_leader_epoch": -1,
-                            "committed_metadata": metadata,
+                            "committed_offset": one.offset,
+                            "committed_leader_epoch": one.leader_epoch,
+                            "committed_metadata": one.metadata,
                         }
-                        for partition, (offset, metadata) in partitions.items()
+                        for partition, one in partitions.items()
                     ),
                 }
                 for topic, partitions in self.offsets.items()
             ),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOffsets:
+    """How far has the group come? By topic, of these partitions."""
+
+    group: Group
+    partitions: Mapping[str, Iterable[int]]
+    api_key = OFFSET_FETCH
+
+    def values(self, version: int) -> Values:
+        """The fields. Offsets of a transaction that is not over are waited for, by brokers that know of that."""
+        topics = tuple({"name": topic, "partition_indexes": tuple(ones)} for topic, ones in self.partitions.items())
+        if version >= 8:
+            return {"groups": ({"group_id": self.group.group_id, "topics": topics},), "require_stable": True}
+        return {"group_id": self.group.group_id, "topics": topics, "require_stable": True}
 
 
 Request = FindCoordinator | Join | Sync | Heartbeat | Leave
@@ -297,3 +323,19 @@ def commit_errors(raw: Any) -> dict[ErrorCode, list[str]]:
             if error:
                 found.setdefault(error, []).append(f"{topic.name}-{one.partition_index}")
     return found
+
+
+def committed_of(raw: Any) -> tuple[ErrorCode, dict[tuple[str, int], Commit]]:
+    """The offsets of an answer to `FetchOffsets`, or the first error in it."""
+    answer = next(iter(getattr(raw, "groups", ()) or (raw,)))
+    error = error_of(answer) if hasattr(answer, "error_code") else ErrorCode.NONE
+    found: dict[tuple[str, int], Commit] = {}
+    for topic in answer.topics:
+        for one in topic.partitions:
+            code = error_of(one)
+            # A topic that is gone has no offsets; what is to be read of it is not decided here.
+            if code is not ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+                error = error or code
+            offset, epoch = int(one.committed_offset), int(getattr(one, "committed_leader_epoch", -1))
+            found[str(topic.name), int(one.partition_index)] = Commit(offset, one.metadata or None, epoch)
+    return error, found

@@ -10,13 +10,14 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 _VERSION: Final = 2
 _HEAD: Final = struct.Struct(">bq")
 _INT: Final = struct.Struct(">i")
 _LONG: Final = struct.Struct(">q")
 UNKNOWN_TIME: Final = -1
+_END: Final = "\0"
 
 
 def encode(partition_time: int, closed: Mapping[str, int]) -> str:
@@ -33,7 +34,7 @@ def encode(partition_time: int, closed: Mapping[str, int]) -> str:
 def decode(metadata: str | None) -> tuple[int, dict[str, int]]:
     """The partition's time, -1 where there is none or a program of another kind committed, and the closed windows."""
     try:
-        data = base64.b64decode(metadata or "", validate=True)
+        data = base64.b64decode((metadata or "").removesuffix(_END), validate=True)
         version, time = _HEAD.unpack_from(data)
         closed = _closed(data[_HEAD.size :]) if version == _VERSION else {}
     except (ValueError, struct.error):
@@ -46,16 +47,7 @@ def ended(metadata: str) -> str:
 
     librdkafka copies metadata without ending it, and confluent-kafka reads on to the next zero, whatever is there.
     """
-    return f"{metadata}\0"
-
-
-def metadata_of(committed: Any) -> str | None:
-    """What was committed beside an offset; None if confluent-kafka has read on into what is no text."""
-    try:
-        found: str | None = committed.metadata
-    except UnicodeDecodeError:
-        return None
-    return found
+    return f"{metadata}{_END}"
 
 
 def _closed(data: bytes) -> dict[str, int]:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import confluent_kafka
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from moldau.client.fetching import EARLIEST, LATEST, Fetched, FetchError, RecordReader, Start, fetch_settings
 from moldau.client.membership import (
@@ -34,10 +34,10 @@ from moldau.client.membership import (
 from moldau.errors import ErrorCode, MoldauError
 from moldau.streams.errors import StreamsError
 from moldau.streams.runtime.collector import LeftOut, RecordCollector
-from moldau.streams.runtime.environment import Environment, ThreadCounts
+from moldau.streams.runtime.environment import GONE_AFTER_MS, Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.layout import TaskId
-from moldau.streams.runtime.offset_metadata import decode, ended, metadata_of
+from moldau.streams.runtime.offset_metadata import decode, ended
 from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError
 from moldau.streams.runtime.restorer import Restorer
 from moldau.streams.runtime.stream_task import StreamTask
@@ -61,6 +61,10 @@ _REBALANCE_WAIT_S: Final = 0.01
 """How long to wait for records while the group has something to say soon."""
 
 Partition = tuple[str, int]
+
+
+NOWHERE: Final = Commit(-1)
+"""Where the group is in a partition of which it has committed nothing."""
 
 
 class MissingOffsetError(StreamsError):
@@ -95,8 +99,6 @@ class Session:
         )
         self.tasks = TaskManager(environment, self.collector, counts, self._known_end)
         native = settings.consumer(environment.client_id(index, "consumer"))
-        # It reads nothing: it is asked where the group has come to.
-        self._consumer = confluent_kafka.Consumer(native)
         self._restorer = Restorer(
             confluent_kafka.Consumer(settings.restore_consumer(environment.client_id(index, "restore-consumer"))),
             environment.admin,
@@ -169,7 +171,9 @@ class Session:
         if time.monotonic() >= self._next_topics:
             self._next_topics = time.monotonic() + self._topics_every_s
             if self._environment.look_for_topics():
-                member.rejoin("topics have come that a pattern matches")
+                member.rejoin("topics have come or gone that a pattern matches")
+            elif self._environment.may_miss_topics:
+                self._next_topics = time.monotonic() + GONE_AFTER_MS / 1000
         self._begin_given(_TRY_AGAIN_S)
         try:
             member.poll(0)
@@ -270,7 +274,7 @@ class Session:
         if not self.tasks.needs_commit:
             return
         self.collector.begin()
-        offsets = self.tasks.flush()
+        offsets = self._of_what_is_there(self.tasks.flush())
         self.collector.flush()
         if self._settings.exactly_once:
             self.collector.commit(offsets, self._name_in_the_group(self._member))
@@ -281,6 +285,11 @@ class Session:
         self.tasks.committed()
         self._counts.commits += 1
         self._counts.commit_s += time.monotonic() - started
+
+    def _of_what_is_there(self, offsets: list[TopicPartition]) -> list[TopicPartition]:
+        """Without topics that were deleted: the group would refuse their offsets, and has nobody to give them to."""
+        missing = self._reader.missing() if self._environment.has_patterns else set()
+        return [one for one in offsets if (one.topic, one.partition) not in missing]
 
     def _is_overdue(self, now: float) -> bool:
         settings = self._settings
@@ -298,7 +307,7 @@ class Session:
         """Commit without a transaction; False if the group has to be joined again first."""
         try:
             member.commit(
-                {(one.topic, one.partition): Commit(one.offset, ended(one.metadata or "")) for one in offsets},
+                {(one.topic, one.partition): _commit(one) for one in offsets},
                 self._patience_s,
             )
         except RebalanceInProgressError:
@@ -308,6 +317,11 @@ class Session:
         except CommitRefusedError as error:
             raise TaskMigratedError(str(error)) from error
         except MoldauError as error:
+            code = error.code if isinstance(error, GroupError) else None
+            if code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION and self._environment.has_patterns:
+                # The reader will see it, too: then the rest is committed.
+                logger.warning("committing again: %s", error)
+                return False
             raise StreamsError(str(error)) from error
         return True
 
@@ -336,7 +350,7 @@ class Session:
             self.tasks.drop(task_id)
         self._active, self._copies = active, standby
         self.tasks.forget_waiting()
-        self._read_topics_that_came()
+        self._read_what_matches()
         self._begin_given()
         self._next_look = time.monotonic() + self._look_again_s(given)
         self._is_new = False
@@ -355,7 +369,11 @@ class Session:
             return self._group.heartbeat_interval_ms / 1000
         return self._settings.probing_rebalance_interval_ms / 1000 if given.look_again else math.inf
 
-    def _read_topics_that_came(self) -> None:
+    def _read_what_matches(self) -> None:
+        closed = self.tasks.shrink()
+        if closed:
+            self._reader.unassign(closed)
+            self._full -= set(closed)
         opened = self.tasks.grow()
         if opened:
             self._resets = _offset_resets(self._environment)
@@ -402,18 +420,22 @@ class Session:
             )
         self._read_from(started)
 
-    def _read_from(self, started: list[TopicPartition]) -> None:
+    def _read_from(self, started: dict[Partition, Commit]) -> None:
         """Read these partitions too, as soon as their tasks have their state."""
         tasks = self._task_by_place()
         self._reader.assign(
             {
-                place: Start(one.offset, self._reset_of(one.topic), self._run_of(tasks[place]))
-                for one in started
-                for place in [(one.topic, one.partition)]
+                place: Start(
+                    one.offset,
+                    self._reset_of(place[0]),
+                    self._run_of(tasks[place]),
+                    may_go=self._environment.is_by_pattern(place[0]),
+                    leader_epoch=one.leader_epoch,
+                )
+                for place, one in started.items()
             }
         )
-        waiting = set(self._places(self._restorer.waiting_for()))
-        self._reader.pause([place for one in started if (place := (one.topic, one.partition)) in waiting])
+        self._reader.pause(started.keys() & set(self._places(self._restorer.waiting_for())))
 
     def _task_by_place(self) -> dict[Partition, StreamTask]:
         return {(topic, task.id.partition): task for task in self.tasks.tasks.values() for topic in task.inputs}
@@ -426,35 +448,35 @@ class Session:
         if topic not in self._resets:
             # Another thread of the application has taken it up.
             self._resets = _offset_resets(self._environment)
-        return self._resets[topic] or self._fetching.reset
+        return self._resets.get(topic) or self._fetching.reset
 
-    def _locate(self, places: list[Partition]) -> list[TopicPartition]:
+    def _locate(self, places: list[Partition]) -> dict[Partition, Commit]:
         """Tell tasks where their inputs begin."""
-        started = self._starting_points([TopicPartition(*place) for place in places])
+        started = self._starting_points(places)
         tasks = self._task_by_place()
-        for one in started:
-            tasks[one.topic, one.partition].start_at(one.topic, one.offset, *decode(metadata_of(one)))
+        for (topic, partition), one in started.items():
+            tasks[topic, partition].start_at(topic, one.offset, *decode(one.metadata), one.leader_epoch)
         return started
 
-    def _starting_points(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    def _starting_points(self, places: list[Partition]) -> dict[Partition, Commit]:
         """The committed offsets, or where the source begins to read when there is none."""
-        if not partitions:
-            return []
-        committed: list[TopicPartition] = []
+        if not places:
+            return {}
+        assert self._member is not None
+        try:
+            committed = self._member.committed(places, self._patience_s)
+        except MoldauError as error:
+            raise StreamsError(str(error)) from error
+        return {place: self._started(place, committed.get(place, NOWHERE)) for place in places}
 
-        def ask(timeout: float) -> None:
-            committed[:] = self._consumer.committed(partitions, timeout=timeout)
-
-        self._patiently(ask)
-        for one in committed:
-            if one.error is not None:
-                raise KafkaException(one.error)
-            if one.offset == OFFSET_INVALID:
-                reset = self._reset_of(one.topic)
-                if reset == "none":
-                    raise MissingOffsetError(f"there is no committed offset of {one.topic}-{one.partition}")
-                one.offset = EARLIEST if reset == "earliest" else LATEST
-        return committed
+    def _started(self, place: Partition, committed: Commit) -> Commit:
+        if committed.offset >= 0:
+            return committed
+        topic, partition = place
+        reset = self._reset_of(topic)
+        if reset == "none":
+            raise MissingOffsetError(f"there is no committed offset of {topic}-{partition}")
+        return committed._replace(offset=EARLIEST if reset == "earliest" else LATEST)
 
     def _patiently(self, call: Callable[[float], None]) -> None:
         """Ask the cluster again for as long as that may help."""
@@ -479,7 +501,6 @@ class Session:
                 self._member.close()
             self._restorer.close()
             self._reader.close()
-            self._consumer.close()
 
     def _end_work(self, *, clean: bool) -> None:
         try:
@@ -492,6 +513,10 @@ class Session:
             finally:
                 self.is_assigned = False
                 self.tasks.close_all()
+
+
+def _commit(one: TopicPartition) -> Commit:
+    return Commit(one.offset, ended(one.metadata or ""), -1 if one.leader_epoch is None else one.leader_epoch)
 
 
 def _may_pass(error: KafkaError) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from moldau._core import RecordBlock
@@ -96,6 +96,8 @@ class Input:
         """The end of the partition when it was last looked at, -1 if it was not."""
         self.read_to_the_end = False
         self.idle_since: int | None = None
+        self._leader_epochs: deque[tuple[int, int]] = deque()
+        """Where the records of which leader begin, of those that wait; the first is that of the last one before."""
         self._time_of = _clock_of(node)
         self._head_time: int | None = None
 
@@ -104,6 +106,28 @@ class Input:
         if self._head_time is None:
             self._head_time = self._time_of(self.records[0], self.time)
         return self._head_time
+
+    def start_at(self, offset: int, leader_epoch: int) -> None:
+        """Go on after somebody who has read the record before that offset, of this leader."""
+        self.position = self.next_offset = max(offset, -1)
+        self._leader_epochs = deque([(-1, leader_epoch)] if leader_epoch >= 0 else ())
+
+    def note_leader_epochs(self, epochs: Iterable[tuple[int, int]]) -> None:
+        """Take what a block says of its leaders. Where it goes back, the log was cut."""
+        known = self._leader_epochs
+        for offset, epoch in epochs:
+            while known and known[-1][0] > offset:
+                known.pop()
+            if not known or known[-1][1] != epoch:
+                known.append((offset, epoch))
+
+    @property
+    def leader_epoch(self) -> int:
+        """Of the leader who has written the last record that was processed, -1 if nobody knows. (KIP-320)"""
+        known = self._leader_epochs
+        while len(known) > 1 and known[1][0] < self.position:
+            known.popleft()
+        return known[0][1] if known and known[0][0] < self.position else -1
 
     def take_first(self, count: int) -> Sequence[Message]:
         """The next records."""
@@ -161,6 +185,10 @@ class StreamTask:
             self.task.open_topic(node.name, name)
         self.inputs[topic] = Input(topic, self.task.feeds[name], self.task.entries.get(name), node)
 
+    def close_input(self, topic: str) -> None:
+        """Read a topic no more that is gone; what waits of it is dropped, as in Kafka."""
+        del self.inputs[topic]
+
     @property
     def stores(self) -> dict[str, Any]:
         """The task's own stores by name."""
@@ -192,10 +220,12 @@ class StreamTask:
         """Whether anything happened since the last commit."""
         return self._dirty
 
-    def start_at(self, topic: str, offset: int, partition_time: int, closed: Mapping[str, int]) -> None:
+    def start_at(
+        self, topic: str, offset: int, partition_time: int, closed: Mapping[str, int], leader_epoch: int = -1
+    ) -> None:
         """Take over where the last owner was; a negative offset is none."""
         source = self.inputs[topic]
-        source.position = source.next_offset = max(offset, -1)
+        source.start_at(offset, leader_epoch)
         source.time = partition_time
         if source.extracts:
             self.task.partition_times[self._topics[topic]] = partition_time
@@ -237,7 +267,13 @@ class StreamTask:
             else:
                 self._begin_at(source, block.offset(fetched.start))
                 source.blocks.append(fetched)
+        if block is not None:
+            source.note_leader_epochs(block.leader_epochs)
         source.next_offset = fetched.next_offset
+        if block is not None and not source.records and not source.blocks and source.position != source.next_offset:
+            # Markers, aborted records, what was compacted away: done with, and to be committed like what was worked on.
+            source.position = source.next_offset
+            self._dirty = True
         if fetched.at_end:
             self.at_end(fetched.topic)
 
@@ -271,6 +307,9 @@ class StreamTask:
             self._process_block(source, part.block, part.start, part.stop, columns)
             source.position = part.next_offset
             done += part.stop - part.start
+        if done:
+            # Behind the last record there may be markers, which nobody has to see again.
+            source.position = source.next_offset
         return done
 
     def _process_block(self, source: Input, block: RecordBlock, start: int, stop: int, columns: Columns) -> None:

@@ -166,7 +166,7 @@ class TaskListener:
         """Give up what is not ours any more, begin with what is."""
         given = read_assignment(assignment)
         self._generation = membership.generation_id
-        if not set(given.topics) <= set(self._environment.layout.input_topics):
+        if given.topics and given.topics != self._environment.layout.input_topics:
             self._environment.look_for_topics()
         self._environment.whereabouts.note_hosts(given.hosts)
         self._take(tasks_of(given.active), tasks_of(given.standby), given)

@@ -95,6 +95,17 @@ class TaskManager:
                         opened.append((topic, task.id.partition))
         return opened
 
+    def shrink(self) -> list[Partition]:
+        """Close topics that are gone; what was read of them for tasks of our own."""
+        subs = {sub.id: sub for sub in self._environment.layout.sub_topologies}
+        closed = []
+        for task in (*self.tasks.values(), *self.standbys.values()):
+            for topic in task.inputs.keys() - set(subs[task.id.sub_topology].inputs(task.id.partition)):
+                task.close_input(topic)
+                if self._by_place.pop((topic, task.id.partition), None) is not None:
+                    closed.append((topic, task.id.partition))
+        return closed
+
     def follow(self, task_id: TaskId) -> StreamTask | None:
         """Keep a copy of the state of a task that runs elsewhere; None as of `take`."""
         task = self._make(task_id)
@@ -256,7 +267,13 @@ class TaskManager:
             if task.needs_commit:
                 task.flush(self._writers[task.id])
                 offsets += [
-                    TopicPartition(topic, task.id.partition, position, encode(time, task.context.closed_windows))
+                    TopicPartition(
+                        topic,
+                        task.id.partition,
+                        position,
+                        encode(time, task.context.closed_windows),
+                        task.inputs[topic].leader_epoch,
+                    )
                     for topic, position, time in task.positions()
                 ]
         return offsets

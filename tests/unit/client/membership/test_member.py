@@ -1,6 +1,7 @@
 """The member over sockets: against a coordinator that refuses, lies, hangs and goes away."""
 
 import contextlib
+import socket
 import struct
 import threading
 import time
@@ -25,6 +26,7 @@ from moldau.client.protocol.questions import (
     JOIN_GROUP,
     LEAVE_GROUP,
     OFFSET_COMMIT,
+    OFFSET_FETCH,
     SYNC_GROUP,
 )
 from moldau.errors import ErrorCode
@@ -407,3 +409,93 @@ class Endless:
 
     def pop(self, _place):
         return self._said
+
+
+def test_closing_ends_the_search_for_the_coordinator():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # It accepts connections and never says a word: without an end from outside that takes two minutes.
+        servers = f"127.0.0.1:{silent.getsockname()[1]}"
+        brokers = Brokers({"bootstrap.servers": servers, "socket.connection.setup.timeout.ms": 120_000})
+        member = GroupMember(brokers, GroupSettings("g", "work"), Listener())
+        connection, _ = silent.accept()
+        member.close()
+        assert not member._thread.is_alive()
+        connection.close()
+
+
+def offsets_told(version, request, error_code=0, group_error=0):
+    """The answer of a group that has committed 5 in each partition that is asked for."""
+    asked = request.groups[0].topics if version >= 8 else request.topics
+    topics = [
+        {
+            "name": topic.name,
+            "partitions": [
+                {
+                    "partition_index": one,
+                    "committed_offset": 5 if not error_code else -1,
+                    "committed_leader_epoch": 2,
+                    "metadata": "m",
+                    "error_code": error_code,
+                }
+                for one in topic.partition_indexes
+            ],
+        }
+        for topic in asked
+    ]
+    if version >= 8:
+        return {"groups": [{"group_id": "g", "topics": topics, "error_code": group_error}]}
+    return {"topics": topics, "error_code": group_error}
+
+
+# The oldest has no epochs, the next ones one group to a request.
+@pytest.mark.parametrize(("version", "epoch"), [(1, -1), (5, 2), (7, 2), (8, 2), (9, 2)])
+def test_a_member_is_told_how_far_its_group_has_come(member_of, version, epoch):
+    coordinator = Coordinator(versions={OFFSET_FETCH: (version, version)})
+    coordinator.instead[OFFSET_FETCH] = [offsets_told]
+    member, _ = settled(member_of, coordinator)
+    found = member.committed([("a", 0), ("a", 3), ("b", 1)], PATIENCE_S)
+    assert found == dict.fromkeys([("a", 0), ("a", 3), ("b", 1)], Commit(5, "m", epoch))
+    if version >= 7:
+        assert coordinator.broker.of(OFFSET_FETCH)[0].require_stable
+    coordinator.broker.close()
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        HANG_UP,
+        lambda version, request: offsets_told(version, request, group_error=ErrorCode.COORDINATOR_LOAD_IN_PROGRESS),
+        lambda version, request: offsets_told(version, request, group_error=ErrorCode.NOT_COORDINATOR),
+        # A transaction may still move it.
+        lambda version, request: offsets_told(version, request, error_code=ErrorCode.UNSTABLE_OFFSET_COMMIT),
+    ],
+)
+def test_offsets_that_cannot_be_told_at_the_moment_are_asked_for_again(coordinator, member_of, instead):
+    coordinator.instead[OFFSET_FETCH] = [instead, instead, offsets_told]
+    member, _ = settled(member_of, coordinator)
+    assert member.committed([("a", 0)], PATIENCE_S) == {("a", 0): Commit(5, "m", 2)}
+
+
+def test_offsets_of_a_topic_that_is_gone_are_none(coordinator, member_of):
+    coordinator.instead[OFFSET_FETCH] = [
+        lambda version, request: offsets_told(version, request, error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    ]
+    member, _ = settled(member_of, coordinator)
+    assert member.committed([("a", 0)], PATIENCE_S)["a", 0].offset == -1
+
+
+def test_a_group_that_refuses_to_tell_its_offsets_is_an_error(coordinator, member_of):
+    coordinator.instead[OFFSET_FETCH] = [
+        lambda version, request: offsets_told(version, request, group_error=ErrorCode.GROUP_AUTHORIZATION_FAILED)
+    ]
+    member, _ = settled(member_of, coordinator)
+    with pytest.raises(GroupError, match="GROUP_AUTHORIZATION_FAILED"):
+        member.committed([("a", 0)], PATIENCE_S)
+
+
+def test_offsets_of_a_topic_that_stays_unknown_are_given_up(coordinator, member_of, monkeypatch):
+    monkeypatch.setattr("moldau.client.membership.member._UNKNOWN_S", 0.0)
+    coordinator.instead[OFFSET_COMMIT] = [lambda version, request: committed(request, 3)]
+    member, _ = settled(member_of, coordinator)
+    with pytest.raises(GroupError, match="UNKNOWN_TOPIC_OR_PARTITION"):
+        member.commit({("a", 0): Commit(5)}, PATIENCE_S)

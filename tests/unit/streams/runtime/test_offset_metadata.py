@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moldau.streams.runtime.offset_metadata import decode, encode, ended, metadata_of
+from moldau.streams.runtime.offset_metadata import decode, encode, ended
 
 
 def test_the_bytes_are_those_of_kafka_streams():
@@ -45,12 +45,4 @@ def test_what_was_encoded_comes_back(time, closed):
 
 def test_what_is_committed_ends_with_the_zero_that_the_client_reads_up_to():
     assert ended("abc") == "abc\0"
-
-
-def test_metadata_that_is_no_text_is_none():
-    class Committed:
-        @property
-        def metadata(self):
-            return b"\xff".decode()
-
-    assert metadata_of(Committed()) is None
+    assert decode(ended(encode(5, {}))) == (5, {})

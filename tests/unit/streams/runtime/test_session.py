@@ -7,10 +7,17 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
+from tests.fake_reader import FakeReader
 
 from moldau.client.fetching import Fetched
-from moldau.client.membership import CommitRefusedError, FencedMemberError, GroupError, RebalanceInProgressError
+from moldau.client.membership import (
+    Commit,
+    CommitRefusedError,
+    FencedMemberError,
+    GroupError,
+    RebalanceInProgressError,
+)
 from moldau.errors import ErrorCode
 from moldau.streams import Materialized, StreamsBuilder
 from moldau.streams.errors import StreamsError
@@ -29,13 +36,10 @@ INPUT = ("in", 0)
 
 
 class FakeConsumer:
-    """What is asked for offsets, and what reads changelogs."""
+    """What reads changelogs."""
 
     def __init__(self, config):
         self.messages = []
-
-    def committed(self, partitions, timeout):
-        return [TopicPartition(one.topic, one.partition, 0) for one in partitions]
 
     def incremental_assign(self, partitions):
         pass
@@ -50,36 +54,10 @@ class FakeConsumer:
         pass
 
 
-class FakeReader:
-    """It has nothing to read, and knows what it was told."""
-
-    def __init__(self, brokers, settings):
-        self.paused = set()
-        self.starts = {}
-
-    def assign(self, starts):
-        self.starts.update(starts)
-
-    def unassign(self, places):
-        for place in places:
-            del self.starts[place]
-            self.paused.discard(place)
-
-    def pause(self, places):
-        self.paused |= set(places)
-
-    def resume(self, places):
-        self.paused -= set(places)
-
-    def end_of(self, place):
-        return -1
-
-    def close(self):
-        pass
-
-
 class FakeBlock:
     """One record."""
+
+    leader_epochs = ((0, 4),)
 
     def __init__(self, *record):
         self.record = record
@@ -93,14 +71,18 @@ class FakeMember:
 
     def __init__(self):
         self.is_rebalancing = False
-        self.committed = []
+        self.commits = []
         self.refusals = []
         self.reasons = []
 
     def commit(self, offsets, timeout_s):
         if self.refusals:
             raise self.refusals.pop()
-        self.committed.append([(topic, one.offset) for (topic, _), one in offsets.items()])
+        self.commits.append([(topic, one.offset) for (topic, _), one in offsets.items()])
+        self.leader_epochs = [one.leader_epoch for one in offsets.values()]
+
+    def committed(self, places, timeout_s):
+        return dict.fromkeys(places, Commit(0))
 
     def rejoin(self, reason):
         self.reasons.append(reason)
@@ -220,10 +202,46 @@ def test_a_partition_that_was_paused_when_it_went_away_is_read_when_it_comes_bac
     assert not session._reader.paused
 
 
+def test_a_task_goes_on_where_the_group_has_come_to_or_where_its_source_says(session, monkeypatch):
+    told = {INPUT: Commit(7, "AgAAAAAAAAAF\0", 3)}
+    monkeypatch.setattr(session._member, "committed", lambda places, timeout_s: told)
+    assign(session)
+    (task,) = session.tasks.tasks.values()
+    assert task.positions() == [("in", 7, 5)]
+    assert session._reader.positions == {INPUT: 7}
+    revoke(session)
+    told.clear()
+    assign(session)
+    (task,) = session.tasks.tasks.values()
+    assert task.positions() == []
+
+
+def test_with_an_offset_the_epoch_of_its_leader_is_committed(session, monkeypatch):
+    monkeypatch.setattr(session._member, "committed", lambda places, timeout_s: {INPUT: Commit(7, None, 3)})
+    assign(session)
+    session._work([Fetched("in", 0, None, 0, 0, 7, at_end=True)])
+    (task,) = session.tasks.tasks.values()
+    assert task.inputs["in"].leader_epoch == 3
+    session._next_commit = math.inf
+    session._work([Fetched("in", 0, FakeBlock(7, 1000, b"k", b"v", ()), 0, 1, 8, at_end=False)])
+    session.commit()
+    assert session._member.commits == [[("in", 8)]]
+    assert session._member.leader_epochs == [4]
+
+
+def test_a_group_that_does_not_say_where_it_is_ends_the_session(session, monkeypatch):
+    def refuse(places, timeout_s):
+        raise GroupError("not authorised", ErrorCode.GROUP_AUTHORIZATION_FAILED)
+
+    monkeypatch.setattr(session._member, "committed", refuse)
+    with pytest.raises(StreamsError, match="not authorised"):
+        assign(session)
+
+
 def test_what_is_taken_away_is_committed_and_the_group_is_asked_to_divide_again(session):
     work(session)
     revoke(session)
-    assert session._member.committed == [[("in", 1)]]
+    assert session._member.commits == [[("in", 1)]]
     assert len(session._member.reasons) == 1
     assert not session.tasks.tasks
 
@@ -312,20 +330,20 @@ def test_nothing_is_committed_while_the_next_generation_is_on_its_way(session):
     work(session)
     session._member.is_rebalancing = True
     session.commit()
-    assert session._member.committed == []
+    assert session._member.commits == []
     session._member.is_rebalancing = False
     session.commit()
-    assert session._member.committed == [[("in", 1)]]
+    assert session._member.commits == [[("in", 1)]]
 
 
 def test_offsets_that_are_refused_in_a_rebalance_are_committed_later(session):
     work(session)
     session._member.refusals = [RebalanceInProgressError("not now")]
     session.commit()
-    assert session._member.committed == []
+    assert session._member.commits == []
     assert session.tasks.needs_commit
     session.commit()
-    assert session._member.committed == [[("in", 1)]]
+    assert session._member.commits == [[("in", 1)]]
 
 
 def test_what_is_read_in_order_has_what_was_written_before_a_commit_that_was_refused(session):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from moldau.client.fetching import Fetched
 from moldau.streams import StreamsBuilder
 from moldau.streams.dsl.options import Consumed
 from moldau.streams.errors import TimestampError, UnwritableError
@@ -54,6 +55,65 @@ def test_records_of_several_inputs_come_in_the_order_of_their_times():
     assert task.process(0) == 6
     assert out == ["1", "2", "3", "4", "5", "6"]
     assert sorted(task.positions()) == [("a", 3, 5), ("b", 3, 6)]
+
+
+class Records:
+    """What a block has for a task."""
+
+    def __init__(self, *held, leader_epochs=()):
+        self.held, self.leader_epochs = held, leader_epochs
+
+    def records(self, start, stop):
+        return self.held[start:stop]
+
+
+def fetched(next_offset, *held):
+    return Fetched("a", 0, Records(*held), 0, len(held), next_offset, at_end=True)
+
+
+def test_what_nobody_sees_at_the_end_of_an_input_is_committed_too():
+    task, _ = task_of(["a"])
+    task.start_at("a", 0, -1, {})
+    task.take(fetched(1, *records(7)))
+    task.process(0)
+    assert task.positions() == [("a", 1, 7)]
+    task.committed({})
+    # The marker of a transaction, or the place of a record that was compacted away.
+    task.take(fetched(2))
+    assert task.needs_commit
+    assert task.positions() == [("a", 2, 7)]
+    task.committed({})
+    # That there is no more is nothing to commit.
+    task.take(Fetched("a", 0, None, 0, 0, 2, at_end=True))
+    assert not task.needs_commit
+
+
+def test_the_epoch_beside_a_position_is_that_of_the_record_before_it():
+    task, _ = task_of(["a"])
+    source = task.inputs["a"]
+    task.start_at("a", 5, -1, {}, 1)
+    assert source.leader_epoch == 1
+    source.note_leader_epochs([(4, 1), (6, 2), (8, 4)])
+    source.note_leader_epochs([(4, 1), (6, 2), (8, 4)])
+    for position, epoch in ((5, 1), (6, 1), (7, 2), (8, 2), (9, 4)):
+        source.position = position
+        assert source.leader_epoch == epoch
+    # The log was cut at 7, and has others from there on.
+    source.note_leader_epochs([(7, 5)])
+    source.position = 8
+    assert source.leader_epoch == 5
+    task.start_at("a", -2, -1, {})
+    assert source.leader_epoch == -1
+
+
+def test_what_nobody_sees_is_not_committed_before_the_records_that_wait_before_it():
+    task, out = task_of(["a"])
+    task.start_at("a", 0, -1, {})
+    task.take(fetched(1, *records(7)))
+    task.take(fetched(2))
+    assert not task.needs_commit
+    task.process(0)
+    assert (out, task.positions()) == (["7"], [("a", 2, 7)])
 
 
 def test_an_input_that_has_more_on_the_cluster_is_waited_for():
