@@ -12,8 +12,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from bench.versus.jars import jars_of, require_tool
 from tests.golden.debezium.scenarios import DATABASE, MARKER, PREFIX, SCENARIOS, Scenario
@@ -21,6 +24,8 @@ from tests.postgres_under_test import Postgres, postgres_under_test, programs
 
 HERE = Path(__file__).parent
 EVENT_TIMEOUT_S = 90
+
+Lines: TypeAlias = "queue.Queue[str]"
 
 
 def settings_of(scenario: Scenario, server: Postgres) -> dict[str, str]:
@@ -59,13 +64,20 @@ def engine_settings(scenario: Scenario, server: Postgres) -> dict[str, str]:
 
 
 def record(scenario: Scenario, server: Postgres, java: list[str]) -> list[dict[str, Any]]:
+    with engine(scenario, server, java) as lines:
+        events = until(lines, partial(is_marker, operation="r"))
+        wait_for_stream(server)
+        for group in in_step(scenario.during):
+            server.execute(*group, dbname=DATABASE)
+            events += until(lines, partial(is_marker, operation="c"))
+    return events
+
+
+@contextmanager
+def engine(scenario: Scenario, server: Postgres, java: list[str]) -> Iterator[Lines]:
+    """Debezium in a fresh database; what it says, an event on a line."""
     server.execute(f'DROP DATABASE IF EXISTS "{DATABASE}"', f'CREATE DATABASE "{DATABASE}"')
-    server.execute(
-        *scenario.before,
-        f"CREATE TABLE {MARKER} (id int PRIMARY KEY)",
-        f"INSERT INTO {MARKER} VALUES (0)",
-        dbname=DATABASE,
-    )
+    server.execute(*before(scenario), dbname=DATABASE)
     with (
         tempfile.NamedTemporaryFile("w", suffix=".properties") as file,
         Path(f"/tmp/{scenario.name}.log").open("w") as log,
@@ -75,16 +87,10 @@ def record(scenario: Scenario, server: Postgres, java: list[str]) -> list[dict[s
         process = subprocess.Popen(
             [*java, file.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
-        lines: queue.Queue[str] = queue.Queue()
+        lines: Lines = queue.Queue()
         threading.Thread(target=lambda: [lines.put(line) for line in process.stdout], daemon=True).start()
         try:
-            events = _until_marker(lines, "r")
-            # Streaming has begun once the slot is active.
-            while not server.execute("SELECT 1 FROM pg_replication_slots WHERE active"):
-                pass
-            for group in in_step(scenario.during):
-                server.execute(*group, dbname=DATABASE)
-                events += _until_marker(lines, "c")
+            yield lines
         finally:
             process.stdin.close()
             try:
@@ -93,16 +99,31 @@ def record(scenario: Scenario, server: Postgres, java: list[str]) -> list[dict[s
                 process.kill()
                 process.wait()
     server.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
-    return events
 
 
-def _until_marker(lines: queue.Queue[str], operation: str) -> list[dict[str, Any]]:
+def before(scenario: Scenario) -> list[str]:
+    """What stands in the database when the connector starts."""
+    return [*scenario.before, f"CREATE TABLE {MARKER} (id int PRIMARY KEY)", f"INSERT INTO {MARKER} VALUES (0)"]
+
+
+def wait_for_stream(server: Postgres) -> None:
+    """Streaming has begun once the slot is active."""
+    while not server.execute("SELECT 1 FROM pg_replication_slots WHERE active"):
+        pass
+
+
+def until(lines: Lines, done: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """The events up to one for which `done` is true."""
     events = []
     while True:
         event = json.loads(lines.get(timeout=EVENT_TIMEOUT_S))
         events.append(event)
-        if event["topic"].endswith("marker") and event["value"]["payload"]["op"] == operation:
+        if done(event):
             return events
+
+
+def is_marker(event: dict[str, Any], operation: str) -> bool:
+    return event["topic"].endswith("marker") and event["value"]["payload"]["op"] == operation
 
 
 def with_schemas_apart(events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -126,10 +147,15 @@ def write(path: Path, recording: dict[str, Any]) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def main(names: list[str]) -> None:
+def recorder() -> list[str]:
+    """The command that takes a file of settings."""
     jars = jars_of(HERE / "pom.xml", "debezium-jars")
     java = [require_tool("java", "openjdk-17-jre-headless"), "-Xmx512m", "-Duser.timezone=UTC", "-cp", f"{jars}/*"]
-    java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", str(HERE / "Recorder.java")]
+    return [*java, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", str(HERE / "Recorder.java")]
+
+
+def main(names: list[str]) -> None:
+    java = recorder()
     with postgres_under_test(15 if 15 in programs() else None) as server:
         for scenario in SCENARIOS:
             if not names or scenario.name in names:

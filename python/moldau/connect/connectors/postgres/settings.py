@@ -152,6 +152,11 @@ class Settings:
         return tuple(split_list(self.text("signal.data.collection")))
 
     @property
+    def signal_table_names(self) -> list[str]:
+        """The same with their schemas; they may be named with the database in front, as in Debezium."""
+        return [".".join(name.split(".")[-2:]) for name in self.signal_tables]
+
+    @property
     def signal_table(self) -> TableId | None:
         """The table of signals, when its channel is enabled."""
         if not self.signal_tables or "source" not in self.signal_channels:
@@ -193,9 +198,7 @@ class Settings:
 
     @property
     def tables(self) -> TableFilter:
-        # Named with or without the database in front, as in Debezium.
-        always = [".".join(name.split(".")[-2:]) for name in self.signal_tables]
-        return TableFilter(dict(self.props), always)
+        return TableFilter(dict(self.props), self.signal_table_names)
 
     @property
     def snapshot_tables(self) -> Predicate:

@@ -53,7 +53,10 @@ _ISOLATION: Final = {
 
 @dataclass(frozen=True)
 class SnapshotPlan:
-    """What is read and how. `exported` is the snapshot's name, or None for the isolation's own."""
+    """What is read and how. `exported` is the snapshot's name, or None for the isolation's own.
+
+    `passed_over` are captured and not read; notifications name them all the same when a table is done, as Debezium's.
+    """
 
     tables: Sequence[TableSchema]
     isolation: str
@@ -65,6 +68,7 @@ class SnapshotPlan:
     lock: bool = False
     lock_timeout_ms: int = 10_000
     failure_mode: str = "fail"
+    passed_over: Sequence[TableId] = ()
 
 
 def begin(connection: Connection, plan: SnapshotPlan) -> None:
@@ -151,6 +155,7 @@ class Snapshot:
         self.done = not plan.tables
         self._readers: list[tuple[threading.Thread, Connection]] = []
         self._names = listed(table.id for table in plan.tables)
+        self._captured = listed((*(table.id for table in plan.tables), *plan.passed_over))
 
     def start(self) -> None:
         """Opens the sessions and lets them read; returns when all have taken over the snapshot.
@@ -303,7 +308,7 @@ class Snapshot:
         number, table = chunk.table, self._tables[chunk.table]
         table.pieces_left -= 1
         name = str(self._plan.tables[number].id)
-        done = {"scanned_collection": name, "data_collections": self._names, "status": "SUCCEEDED"}
+        done = {"scanned_collection": name, "data_collections": self._captured, "status": "SUCCEEDED"}
         self._note_of(chunk, "TABLE_CHUNK_COMPLETED", done)
         if table.pieces_left == 0:
             self._seen.remaining -= 1

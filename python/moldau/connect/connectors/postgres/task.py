@@ -189,13 +189,17 @@ class PostgresSourceTask(SourceTask):
         position.xid = transaction_id(connection)
         position.time_us = time.time_ns() // 1000
         wanted = [table for table in captured if settings.snapshot_tables(str(table))]
-        read = [self._tables.read(table) for table in preparation.in_order(connection, settings, wanted)]
+        # Signals of the past are nobody's.
+        signals = [table for table in wanted if str(table) in settings.signal_table_names]
+        others = preparation.in_order(connection, settings, [table for table in wanted if table not in signals])
+        read = [self._tables.read(table) for table in others]
         plan = self._plan(
             [table for table in read if table is not None],
             settings.choice("snapshot.isolation.mode"),
             new.snapshot if new is not None else None,
             settings.overrides,
         )
+        plan = dataclasses.replace(plan, passed_over=signals)
         # Where an exact snapshot was taken beside an older slot, the stream starts at that snapshot as well.
         self._start_lsn = position.lsn if new is not None else 0
         delay_s = settings.number("snapshot.delay.ms") / 1000
@@ -241,10 +245,10 @@ class PostgresSourceTask(SourceTask):
         """Reads tables while the stream waits, in a snapshot of this moment. Raises `PostgresError`."""
         # That of the transaction in which the stream waits; rows of a snapshot have none.
         self._interrupted_origin, self._events.origin = self._events.origin, None
-        position = dataclasses.replace(self._position)
-        position.lsn = catalog.current_lsn(connection)
-        position.xid, position.time_us = transaction_id(connection), time.time_ns() // 1000
-        read = [table for each in wanted.tables if (table := self._tables.read(each)) is not None]
+        # As in Debezium its rows are of where the stream waits, and of this moment.
+        position = dataclasses.replace(self._position, time_us=time.time_ns() // 1000)
+        tables = preparation.in_order(connection, self._settings, wanted.tables)
+        read = [table for each in tables if (table := self._tables.read(each)) is not None]
         waits_at = dataclasses.replace(self._position)
         with contextlib.closing(self._server.connect("snapshot")) as exporting:
             run(exporting, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", "beginning a blocking snapshot")
