@@ -10,6 +10,7 @@ mod directory;
 mod epoch_cache;
 pub mod error;
 mod file_pool;
+mod flusher;
 mod folder;
 mod index;
 mod manager;
@@ -30,6 +31,7 @@ mod validate;
 pub use cleaner::{CleanedLog, CleanerLimits, CleanerSettings, CleanerThreads, Pace, Unhurried};
 pub use config::{CompressionSetting, LogConfig, TimestampType};
 pub use error::{AppendError, LogError, ReadError, RecordError};
+pub use flusher::Flusher;
 pub use manager::{
     CleanerCounters, DirectoryStatus, FutureStatus, HousekeepingReport, LoadFailure, LoadReport, LogManager,
     LogManagerConfig, MoveRefusal, PartitionSpec,

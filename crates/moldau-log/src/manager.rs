@@ -18,6 +18,7 @@ use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::error::LogError;
 use crate::file_pool::FilePool;
+use crate::flusher::ClosedSegments;
 use crate::folder::Folder;
 use crate::partition_log::{Identity, Noted, PartitionLog};
 use crate::recovery::{self, LoadParameters, Loaded};
@@ -144,6 +145,8 @@ pub struct LogManager {
     /// One directory is chosen at a time.
     placing: Mutex<()>,
     pool: Arc<FilePool>,
+    /// What is flushed next, if somebody does.
+    closed_segments: Arc<ClosedSegments>,
     /// What compaction is at, and what it was.
     cleaning: Cleaning,
     /// Partitions on their way to another directory.
@@ -169,6 +172,7 @@ impl LogManager {
             removals: Mutex::new(Vec::new()),
             changing: Mutex::new(()),
             placing: Mutex::new(()),
+            closed_segments: Arc::default(),
             cleaning: Cleaning::default(),
             moving: Moving::default(),
         })
@@ -343,6 +347,7 @@ impl LogManager {
             topic_id: spec.topic_id,
             folder,
             health: Arc::clone(&directory.health),
+            closed_segments: Arc::clone(&self.closed_segments),
         };
         let log = Arc::new(PartitionLog::new(identity, spec.config.clone(), loaded, noted));
         self.logs.write().insert(spec.topic_partition.clone(), Arc::clone(&log));
@@ -462,6 +467,23 @@ impl LogManager {
                 .unwrap_or(false)
         });
         flushed.count()
+    }
+
+    pub(crate) fn closed_segments(&self) -> &ClosedSegments {
+        &self.closed_segments
+    }
+
+    /// Flushes the closed segments of a partition. What fails now is tried again by housekeeping, unless the directory
+    /// has gone offline.
+    pub(crate) fn flush_closed_segments(&self, topic_partition: &TopicPartition) {
+        let Some(log) = self.get(topic_partition).filter(|log| !log.is_offline()) else {
+            return;
+        };
+        if let Err(error) = log.flush_closed_segments()
+            && !log.is_offline()
+        {
+            tracing::warn!(partition = %topic_partition, %error, "cannot flush closed segments yet");
+        }
     }
 
     /// Writes recovery points, log start offsets and high watermarks of all directories. A directory that cannot be

@@ -26,6 +26,7 @@ use crate::config::LogConfig;
 use crate::directory::DirectoryHealth;
 use crate::epoch_cache::EpochCache;
 use crate::error::LogError;
+use crate::flusher::ClosedSegments;
 use crate::folder::Folder;
 use crate::producer_state::ProducerStates;
 use crate::recovery::Loaded;
@@ -87,6 +88,8 @@ pub struct PartitionLog {
     epochs_behind: AtomicBool,
     /// When `flush.ms` began to count; -1 while all is flushed.
     unflushed_since_ms: AtomicI64,
+    /// Whom to tell that a segment was closed.
+    closed_segments: Arc<ClosedSegments>,
     removals: Mutex<Vec<Removal>>,
 }
 
@@ -120,6 +123,7 @@ pub(crate) struct Identity {
     pub topic_id: TopicId,
     pub folder: Arc<Folder>,
     pub health: Arc<DirectoryHealth>,
+    pub closed_segments: Arc<ClosedSegments>,
 }
 
 /// What checkpoints say that the folder does not.
@@ -164,6 +168,7 @@ impl PartitionLog {
             epochs_unsynced: AtomicBool::new(false),
             epochs_behind: AtomicBool::new(loaded.epochs_behind),
             unflushed_since_ms: AtomicI64::new(-1),
+            closed_segments: identity.closed_segments,
             removals: Mutex::new(Vec::new()),
         };
         let mut appender = log.appender.lock();

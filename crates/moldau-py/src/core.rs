@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use moldau_log::{
-    AppendContext, LeaderEpoch, LogManager, LogManagerConfig, Offset, PartitionLog, PartitionSpec, TopicPartition,
+    AppendContext, Flusher, LeaderEpoch, LogManager, LogManagerConfig, Offset, PartitionLog, PartitionSpec,
+    TopicPartition,
 };
 use moldau_server::{BrokerImage, ErrorCode, GroupOffsets, ImageDelta, Server, TIME_BOUNDS_US, TopicImage};
 use parking_lot::{Mutex, RwLock};
@@ -43,6 +44,8 @@ pub struct Core {
     logs: Arc<LogManager>,
     events: Arc<Events>,
     leases: Arc<moldau_server::Leases>,
+    /// Makes closed segments durable, until `shutdown`; none where nothing is.
+    flusher: Option<Flusher>,
     stage: RwLock<Stage>,
     /// Compacts in the background from `set_cleaner_settings` to `shutdown`.
     cleaner: Cleaner,
@@ -60,7 +63,8 @@ impl Drop for Core {
     fn drop(&mut self) {
         if std::process::id() != self.owner {
             std::mem::forget(std::mem::replace(self.stage.get_mut(), Stage::Closed));
-            std::mem::forget(self.logs.clone());
+            std::mem::forget((std::mem::take(&mut self.cleaner), std::mem::take(&mut self.mover)));
+            std::mem::forget((self.flusher.take(), self.logs.clone()));
         }
     }
 }
@@ -113,9 +117,10 @@ impl Core {
             recovery_threads,
             ..LogManagerConfig::default()
         };
-        let logs = py.detach(|| LogManager::open(config)).map_err(Refusal::from)?;
+        let logs = Arc::new(py.detach(|| LogManager::open(config)).map_err(Refusal::from)?);
         Ok(Core {
-            logs: Arc::new(logs),
+            flusher: durable.then(|| Flusher::start(logs.clone())).transpose()?,
+            logs,
             events,
             leases: Arc::default(),
             stage: RwLock::new(Stage::Opening(Mutex::default())),
@@ -204,6 +209,7 @@ impl Core {
             self.events.clear();
             self.cleaner.stop();
             self.mover.stop();
+            self.flusher.iter().for_each(Flusher::stop);
             if let Stage::Serving(server) = before {
                 server.shutdown(Duration::ZERO);
             }
@@ -219,6 +225,7 @@ impl Core {
             }
             self.events.clear();
             self.mover.stop();
+            self.flusher.iter().for_each(Flusher::stop);
             self.logs.abandon();
         });
     }

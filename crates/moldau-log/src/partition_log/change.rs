@@ -32,6 +32,7 @@ impl PartitionLog {
         self.tail.lock().roll();
         appender.active = segment;
         appender.progress = IndexProgress::default();
+        self.closed_segments.note(&self.topic_partition);
         Ok(())
     }
 
@@ -82,25 +83,48 @@ impl PartitionLog {
         if recovery_point >= target {
             return Ok(());
         }
-        if self.folder.durable {
+        if target <= self.newest_segment_begin() {
+            // What is in the newest segment goes on to wait.
+            self.persist_and_sync(recovery_point, target)?;
+        } else {
             let since_ms = self.unflushed_since_ms.swap(-1, Ordering::Relaxed);
             self.persist_and_sync(recovery_point, target)
                 .inspect_err(|_| self.unflushed_since_ms.store(since_ms, Ordering::Relaxed))?;
-        } else {
-            self.unflushed_since_ms.store(-1, Ordering::Relaxed);
         }
         self.recovery_point.fetch_max(target.0, Ordering::AcqRel);
         Ok(())
     }
 
+    /// Makes all but the newest segment durable. Returns whether there was something to do.
+    pub(crate) fn flush_closed_segments(&self) -> io::Result<bool> {
+        let target = self.newest_segment_begin();
+        let is_due = self.recovery_point() < target;
+        if is_due {
+            self.flush_to(target)?;
+        }
+        Ok(is_due)
+    }
+
+    fn newest_segment_begin(&self) -> Offset {
+        self.segment_list()
+            .last()
+            .map_or(Offset(0), |newest| newest.base_offset)
+    }
+
     fn persist_and_sync(&self, from: Offset, target: Offset) -> io::Result<()> {
+        if !self.folder.durable {
+            return Ok(());
+        }
+        // The files of a partition that was deleted meanwhile are not missing.
+        let is_deleted =
+            |error: &io::Error| error.kind() == io::ErrorKind::NotFound && self.closed.load(Ordering::Acquire);
         self.persist_before_sync(from, target).inspect_err(|error| {
-            if !is_shortage(error) {
+            if !is_shortage(error) && !is_deleted(error) {
                 self.health().fail("writing what is to be flushed", error);
             }
         })?;
         self.sync_segments(from, target).inspect_err(|error| {
-            if !is_out_of_descriptors(error) {
+            if !is_out_of_descriptors(error) && !is_deleted(error) {
                 self.health().fail("flushing", error);
             }
         })

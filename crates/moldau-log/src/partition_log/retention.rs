@@ -7,7 +7,6 @@
 use super::{PartitionLog, Removal};
 use crate::config::LogConfig;
 use crate::segment::Segment;
-use crate::types::Offset;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -175,16 +174,11 @@ impl PartitionLog {
     fn flush_by_age(&self, config: &LogConfig, now_ms: i64, report: &mut PartitionHousekeeping) -> io::Result<()> {
         let since_ms = self.unflushed_since_ms.load(Ordering::Relaxed);
         let aged = since_ms >= 0 && now_ms.saturating_sub(since_ms) >= config.flush_ms;
-        let active = self
-            .segment_list()
-            .last()
-            .map_or(Offset(0), |active| active.base_offset);
-        if aged {
+        if aged && self.recovery_point() < self.log_end_offset() {
             self.flush_to(self.log_end_offset())?;
             report.flushed = true;
-        } else if self.recovery_point() < active {
-            self.flush_to(active)?;
-            report.flushed = true;
+        } else {
+            report.flushed = self.flush_closed_segments()?;
         }
         Ok(())
     }

@@ -123,3 +123,19 @@ fn what_was_written_is_flushed_when_flush_ms_has_passed_and_not_before() {
     assert_eq!(fixture.log.recovery_point(), fixture.log.log_end_offset());
     assert_eq!(fixture.manager.flush_due(NOW + 9000), 0);
 }
+
+#[test]
+fn a_flush_of_closed_segments_lets_the_newest_records_go_on_to_age() {
+    let fixture = Fixture::new(LogConfig {
+        flush_ms: 1000,
+        ..small_segments()
+    });
+    fixture.fill(40);
+    assert!(fixture.log.flush_closed_segments().unwrap());
+    assert!(!fixture.log.flush_closed_segments().unwrap());
+    assert!(fixture.log.recovery_point() < fixture.log.log_end_offset());
+    assert_eq!(fixture.manager.flush_due(NOW + 999), 0);
+    assert_eq!(fixture.manager.flush_due(NOW + 1000), 1);
+    assert_eq!(fixture.log.recovery_point(), fixture.log.log_end_offset());
+    assert_eq!(fixture.manager.flush_due(NOW + 9000), 0);
+}
