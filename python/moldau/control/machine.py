@@ -108,9 +108,12 @@ class TransactionMarker:
     """Of the producer whose transaction ends. Not on disk: it only says how strictly epochs are compared."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision(Generic[RecordT, ResponseT]):
-    """What a machine wants done: durable records first, then the response, then the effects."""
+    """What a machine wants done: durable records first, then the response, then the effects.
+
+    Nobody changes it; it is not frozen because one is made for every request.
+    """
 
     response: ResponseT
     records: tuple[RecordT, ...] = ()

@@ -418,8 +418,7 @@ class Node:
 
     def _take_events(self) -> None:
         pass_on_log_lines()
-        for request in self._core.poll_requests(POLL_BATCH):
-            self._dispatcher.start(request)
+        self._dispatcher.start_all(self._core.poll_requests(POLL_BATCH))
         for token in self._core.poll_committed():
             self._commits.committed(token)
         self._core.poll_closed()

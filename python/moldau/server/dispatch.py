@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from moldau.errors import ApiError, ErrorCode
@@ -27,6 +27,9 @@ logger: Final = logging.getLogger("moldau.server.dispatch")
 PRODUCE: Final = 0
 POLL_BATCH: Final = 128
 """Requests taken from the queue before the event loop gets its turn."""
+TOGETHER: Final = 16
+"""Answers that leave together. One that leaves alone wakes a thread of the server, and that costs about as much as a
+decision; more than so many would keep the first of them waiting for others."""
 
 
 class Request(Protocol):
@@ -69,6 +72,18 @@ class Dispatcher:
         self._routes = routes
         self._tokens = itertools.count(1)
         self._running: set[asyncio.Task[None]] = set()
+        self._gathering = False
+        self._gathered: list[tuple[Request, bytes, int]] = []
+
+    def start_all(self, requests: Iterable[Request]) -> None:
+        """`start` each; what is answered at once leaves in groups."""
+        self._gathering = True
+        try:
+            for request in requests:
+                self.start(request)
+        finally:
+            self._gathering = False
+            self._send_gathered()
 
     def start(self, request: Request) -> None:
         """Answer `request`, or begin to: a task is only made of what has to wait."""
@@ -124,7 +139,20 @@ class Dispatcher:
             throttle_ms = max(throttle_ms, self._shell.core.charge_time(request.client_id, work.busy_ns))
         if throttle_ms:
             answer = {**answer, "throttle_time": throttle_ms}
-        request.respond(encode_response(request.api_key, request.api_version, answer), throttle_ms)
+        self._send(request, encode_response(request.api_key, request.api_version, answer), throttle_ms)
+
+    def _send(self, request: Request, body: bytes, throttle_ms: int) -> None:
+        if not self._gathering:
+            request.respond(body, throttle_ms)
+            return
+        self._gathered.append((request, body, throttle_ms))
+        if len(self._gathered) >= TOGETHER:
+            self._send_gathered()
+
+    def _send_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for request, body, throttle_ms in gathered:
+            request.respond(body, throttle_ms)
 
     def _refuse_as_asked(self, request: Request) -> None:
         """A test wants this request to fail (`moldau.testing`), whoever answers it otherwise."""
@@ -160,4 +188,4 @@ class Dispatcher:
         if body is None:
             request.close()
         else:
-            request.respond(body)
+            self._send(request, body, 0)

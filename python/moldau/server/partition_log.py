@@ -71,6 +71,8 @@ class PartitionLog:
             offset = self._core.append(self._topic, self._partition, records, now_ms, self._origin, whose)
         except CoreError as error:
             raise ApiError(ErrorCode(error.code), error.message) from error
+        if not self._flushed and self._core.high_watermark(self._topic, self._partition) > offset:
+            return offset
         return await self._committed(offset)
 
     async def append_marker(self, marker: TransactionMarker, now_ms: int) -> int:

@@ -171,19 +171,20 @@ class MachineRunner(Generic[MachineT]):
     async def _take_turn(self, request: Any, token: int | None) -> Any:
         async with self._turn:
             self._check_alive()
-            decision = self.machine.decide(request, self._clock.now())
+            now = self._clock.now()
+            decision = self.machine.decide(request, now)
             if decision.records:
-                decision = await self._commit(request, decision)
+                decision = await self._commit(request, decision, now.wall_ms)
             if decision.response is PARKED and token is not None:
                 # Before the effects: one of them may be the reply to this very request.
                 self._parked[token] = asyncio.get_running_loop().create_future()
             self.carry_out(decision.effects)
             return decision.response
 
-    async def _commit(self, request: Any, decision: Decision[Any, Any]) -> Decision[Any, Any]:
+    async def _commit(self, request: Any, decision: Decision[Any, Any], now_ms: int) -> Decision[Any, Any]:
         """Append and apply. Returns the decision to answer with: another one if the log refused the records."""
         try:
-            await self._append(decision)
+            await self._append(decision, now_ms)
         except (ApiError, SchemaError) as error:
             if not getattr(self.machine, "answers_append_failed", False):
                 raise
@@ -201,8 +202,7 @@ class MachineRunner(Generic[MachineT]):
             raise self._stopped(error) from error
         return decision
 
-    async def _append(self, decision: Decision[Any, Any]) -> None:
-        now_ms = self._clock.now_ms()
+    async def _append(self, decision: Decision[Any, Any], now_ms: int) -> None:
         match decision.records:
             case (TransactionMarker() as marker,):
                 await self._log.append_marker(marker, now_ms)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.codec import decode, encode_response
-from moldau.server.dispatch import Dispatcher
+from moldau.server.dispatch import TOGETHER, Dispatcher
 from moldau.server.handlers import SERVE_HOT, Api, Route
 
 HEARTBEAT = 12
@@ -137,6 +137,44 @@ def test_an_error_that_the_response_cannot_carry_closes_the_connection():
     body = b"\x02\x02/\x02\x02t\x02\x00\x00\x00\x00\x00\x00\x00"
     assert decode(34, 2, body).dirs
     assert serve(handle, FakeRequest(body=body, api_key=34, api_version=2), key=34) == "closed"
+
+
+def test_answers_of_one_turn_leave_in_groups_and_none_is_kept():
+    events = []
+    waits = asyncio.Event()
+
+    @dataclass
+    class Told(FakeRequest):
+        def respond(self, body, throttle_ms=0):
+            events.append("answered")
+            super().respond(body, throttle_ms)
+
+    async def handle(shell, request, context):
+        if not waits.is_set():
+            waits.set()
+            await asyncio.sleep(0)
+        events.append("decided")
+        return {"error_code": ErrorCode.NONE}
+
+    requests = [Told() for _ in range(TOGETHER + 10)]
+
+    async def scenario():
+        dispatcher = Dispatcher(
+            SimpleNamespace(core=FakeCore(), access=None), {HEARTBEAT: Route(Api(HEARTBEAT, "Test", (0, 4)), handle)}
+        )
+        dispatcher.start_all(requests)
+        in_turn, of_turn = TOGETHER, len(requests) - 1 - TOGETHER
+        assert events == [
+            *in_turn * ["decided"],
+            *in_turn * ["answered"],
+            *of_turn * ["decided"],
+            *of_turn * ["answered"],
+        ]
+        assert requests[0].ended == []
+        await dispatcher.drain(5)
+
+    asyncio.run(scenario())
+    assert [len(request.ended) for request in requests] == len(requests) * [1]
 
 
 def test_a_node_that_stops_gives_up_late_requests():

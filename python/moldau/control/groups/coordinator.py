@@ -315,7 +315,7 @@ class GroupCoordinator:
         return offset_store.commit(turn, request)
 
     def _check_commit(self, turn: Turn, request: OffsetCommit) -> ErrorCode:
-        consumers = self.consumer_groups.get(request.group_id)
+        consumers = self.consumer_groups.find(request.group_id)
         if consumers is not None:
             partitions = ((offset.topic_id, offset.partition) for offset in request.offsets)
             return consumers.check_offset_commit(
@@ -339,7 +339,7 @@ class GroupCoordinator:
         return error
 
     def _fetch(self, request: OffsetFetch) -> OffsetFetchResponse:
-        consumers = self.consumer_groups.get(request.group_id)
+        consumers = self.consumer_groups.find(request.group_id)
         if consumers is not None:
             error = consumers.check_offset_fetch(request.member_id, request.member_epoch)
             if error is not ErrorCode.NONE:
@@ -355,7 +355,7 @@ class GroupCoordinator:
         return offset_store.commit_in_transaction(turn, request)
 
     def _check_transactional_commit(self, request: TransactionalOffsetCommit) -> ErrorCode:
-        consumers = self.consumer_groups.get(request.group_id)
+        consumers = self.consumer_groups.find(request.group_id)
         if consumers is not None:
             partitions = ((offset.topic_id, offset.partition) for offset in request.offsets)
             return consumers.check_transactional_commit(
@@ -371,7 +371,7 @@ class GroupCoordinator:
     def _delete_offsets(self, turn: Turn, request: OffsetDelete) -> OffsetDeleteResponse:
         if not request.group_id:
             return OffsetDeleteResponse(ErrorCode.INVALID_GROUP_ID)
-        group = self.consumer_groups.get(request.group_id) or self.groups.get(request.group_id)
+        group = self.consumer_groups.find(request.group_id) or self.groups.get(request.group_id)
         if group is None:
             return OffsetDeleteResponse(ErrorCode.GROUP_ID_NOT_FOUND)
         return offset_store.delete(turn, self.offsets, group, request)
@@ -431,7 +431,7 @@ class GroupCoordinator:
         return ListGroupsResponse(ErrorCode.NONE, tuple(chosen))
 
     def _delete_group(self, turn: Turn, request: DeleteGroup) -> DeleteGroupResponse:
-        consumers = self.consumer_groups.get(request.group_id)
+        consumers = self.consumer_groups.find(request.group_id)
         if consumers is not None:
             if not consumers.is_empty:
                 return DeleteGroupResponse(ErrorCode.NON_EMPTY_GROUP)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -30,7 +31,6 @@ from moldau.control.schema import (
     BYTES,
     INT32,
     INT64,
-    LONGEST_STRING,
     STRING,
     UUID_,
     ZERO_UUID,
@@ -65,6 +65,8 @@ _NO_EXPIRY: Final = -1
 _NULL_SINCE_EVER: Final = 0
 _TINY_TEXT: Final = 126
 """Its compact length is one byte."""
+_HEAD_OF_OFFSET: Final = struct.Struct(">hqiB").pack
+_TAIL_OF_OFFSET: Final = struct.Struct(">q").pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,29 +189,33 @@ def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
 
 def _encode_usual_offset(record: OffsetRecord, value: OffsetCommitValue) -> tuple[bytes, bytes] | None:
     """What the schemas say, by hand, because every commit writes it; None for what is not as usual."""
-    group, topic, metadata = record.group.encode(), record.topic.encode(), value.metadata.encode()
-    if (
-        value.expire_timestamp != _NO_EXPIRY
-        or max(len(group), len(topic)) > LONGEST_STRING
-        or len(metadata) > _TINY_TEXT
-    ):
+    metadata = value.metadata.encode()
+    if value.expire_timestamp != _NO_EXPIRY or len(metadata) > _TINY_TEXT:
         return None
     try:
-        key = b"".join(
-            (
-                struct.pack(">hh", OFFSET_COMMIT, len(group)),
-                group,
-                struct.pack(">h", len(topic)),
-                topic,
-                struct.pack(">i", record.partition),
-            )
-        )
-        head = struct.pack(">hqiB", OFFSET_COMMIT_VERSION, value.offset, value.leader_epoch, len(metadata) + 1)
-        tail = struct.pack(">q", value.commit_timestamp)
+        key = _offset_key(record.group, record.topic, record.partition)
+        head = _HEAD_OF_OFFSET(OFFSET_COMMIT_VERSION, value.offset, value.leader_epoch, len(metadata) + 1)
+        tail = _TAIL_OF_OFFSET(value.commit_timestamp)
     except struct.error:
         return None
-    topic_id = b"\x00" if value.topic_id == ZERO_UUID else b"\x01\x00\x10" + value.topic_id.bytes
-    return key, b"".join((head, metadata, tail, topic_id))
+    return key, head + metadata + tail + _tagged_topic_id(value.topic_id)
+
+
+@lru_cache(maxsize=10_000)
+def _offset_key(group: str, topic: str, partition: int) -> bytes:
+    """A consumer commits for the same partitions again and again.
+
+    Raises:
+        struct.error: something does not fit.
+    """
+    names = b"".join(struct.pack(">h", len(name)) + name for name in (group.encode(), topic.encode()))
+    return struct.pack(">h", OFFSET_COMMIT) + names + struct.pack(">i", partition)
+
+
+@lru_cache(maxsize=1024)
+def _tagged_topic_id(topic_id: UUID) -> bytes:
+    """The tagged fields of an offset: its topic's id, where it is known."""
+    return b"\x00" if topic_id == ZERO_UUID else b"\x01\x00\x10" + topic_id.bytes
 
 
 def decode_record(key: bytes | None, value: bytes | None) -> CoordinatorRecord:

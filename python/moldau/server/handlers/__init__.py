@@ -30,9 +30,9 @@ class Api:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestContext:
-    """Who asked, and how they reached us."""
+    """Who asked, and how they reached us. Nobody changes it; it is not frozen because one is made for every request."""
 
     api_version: int
     correlation_id: int

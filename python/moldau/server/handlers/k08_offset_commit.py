@@ -24,8 +24,8 @@ API = Api(key=8, name="OffsetCommit", versions=(2, 10))
 
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
     context.access.require(Operation.READ, ResourceType.GROUP, request.group_id)
-    refused: dict[tuple[str, Any, int], ErrorCode] = {}
-    offsets = tuple(_resolve(shell, request, context, refused))
+    resolved = [each for topic in request.topics for each in _resolve(shell, topic, context)]
+    offsets = tuple(each for each in resolved if isinstance(each, OffsetToCommit))
     committed = OffsetCommitResponse(ErrorCode.NONE)
     if offsets:
         try:
@@ -33,9 +33,8 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
         except ApiError as error:
             # It is for those that the group was asked about; the others have errors of their own.
             committed = OffsetCommitResponse(error.code)
-    errors = {(topic, partition): error for topic, partition, error in committed.partitions}
-    names = {id_: name for name, id_ in ((offset.topic, offset.topic_id) for offset in offsets)}
-    return {"topics": [_topic(topic, refused, errors, names, committed.error) for topic in request.topics]}
+    errors = _errors(resolved, committed)
+    return {"topics": [_topic(topic, errors) for topic in request.topics]}
 
 
 async def _commit(
@@ -54,53 +53,48 @@ async def _commit(
     return committed
 
 
-def _resolve(
-    shell: Any, request: Any, context: RequestContext, refused: dict[tuple[str, Any, int], ErrorCode]
-) -> Iterator[OffsetToCommit]:
-    """The offsets of partitions that exist and may be read; what is wrong with others goes into `refused`."""
-    uses_ids = context.api_version >= 10
-    for asked in request.topics:
-        topic = find_topic(shell, asked)
-        name = getattr(asked, "name", None) if topic is None else topic.name
-        # An id that is unknown has no name to ask for.
-        allowed = name is None or context.access.allows(Operation.READ, ResourceType.TOPIC, name)
-        for partition in asked.partitions:
-            if not allowed:
-                refused[_key(asked, partition)] = ErrorCode.TOPIC_AUTHORIZATION_FAILED
-            elif topic is None:
-                unknown = ErrorCode.UNKNOWN_TOPIC_ID if uses_ids else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-                refused[_key(asked, partition)] = unknown
-            elif partition.partition_index not in topic.partitions:
-                refused[_key(asked, partition)] = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-            else:
-                yield OffsetToCommit(
-                    topic=topic.name,
-                    topic_id=topic.id,
-                    partition=partition.partition_index,
-                    offset=partition.committed_offset,
-                    leader_epoch=getattr(partition, "committed_leader_epoch", -1),
-                    metadata=partition.committed_metadata,
-                )
+def _resolve(shell: Any, asked: Any, context: RequestContext) -> Iterator[OffsetToCommit | ErrorCode]:
+    """For each partition of a topic its offset, or what is wrong with it: it must exist, and be one to read."""
+    topic = find_topic(shell, asked)
+    name = getattr(asked, "name", None) if topic is None else topic.name
+    # An id that is unknown has no name to ask for.
+    allowed = name is None or context.access.allows(Operation.READ, ResourceType.TOPIC, name)
+    for partition in asked.partitions:
+        if not allowed:
+            yield ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        elif topic is None:
+            yield ErrorCode.UNKNOWN_TOPIC_ID if context.api_version >= 10 else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        elif partition.partition_index not in topic.partitions:
+            yield ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        else:
+            yield OffsetToCommit(
+                topic=topic.name,
+                topic_id=topic.id,
+                partition=partition.partition_index,
+                offset=partition.committed_offset,
+                leader_epoch=getattr(partition, "committed_leader_epoch", -1),
+                metadata=partition.committed_metadata,
+            )
 
 
-def _key(asked: Any, partition: Any) -> tuple[str, Any, int]:
-    return getattr(asked, "name", ""), getattr(asked, "topic_id", ZERO_UUID), partition.partition_index
+def _errors(resolved: list[OffsetToCommit | ErrorCode], committed: OffsetCommitResponse) -> Iterator[ErrorCode]:
+    """What is said of each partition, in the order of the request: the group has answered in it, too."""
+    of_the_group = iter(committed.partitions)
+    for each in resolved:
+        if isinstance(each, ErrorCode):
+            yield each
+        elif committed.error is not ErrorCode.NONE:
+            yield committed.error
+        else:
+            yield next(of_the_group)[2]
 
 
-def _topic(
-    asked: Any,
-    refused: Mapping[tuple[str, Any, int], ErrorCode],
-    errors: Mapping[tuple[str, int], ErrorCode],
-    names: Mapping[Any, str],
-    for_all: ErrorCode,
-) -> dict[str, Any]:
-    topic_id = getattr(asked, "topic_id", ZERO_UUID)
-    name = getattr(asked, "name", None) or names.get(topic_id, "")
+def _topic(asked: Any, errors: Iterator[ErrorCode]) -> dict[str, Any]:
     partitions = [
-        {
-            "partition_index": partition.partition_index,
-            "error_code": refused.get(_key(asked, partition)) or errors.get((name, partition.partition_index), for_all),
-        }
-        for partition in asked.partitions
+        {"partition_index": partition.partition_index, "error_code": next(errors)} for partition in asked.partitions
     ]
-    return {"name": name, "topic_id": topic_id, "partitions": partitions}
+    return {
+        "name": getattr(asked, "name", ""),
+        "topic_id": getattr(asked, "topic_id", ZERO_UUID),
+        "partitions": partitions,
+    }

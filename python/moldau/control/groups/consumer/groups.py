@@ -96,6 +96,13 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
     def __len__(self) -> int:
         return len(self._groups)
 
+    def __contains__(self, group_id: object) -> bool:
+        return group_id in self._groups
+
+    def find(self, group_id: str) -> ConsumerGroup | None:
+        """What `get` does, without the exception by which a mapping finds that there is none: every commit asks."""
+        return self._groups.get(group_id)
+
     # Records
 
     def apply(self, record: ConsumerRecord) -> None:
