@@ -114,19 +114,21 @@ class TimestampConverter(OfStructs):
         default = schema.default_value
         if default is not None:
             made = builder.build()
-            builder.default_value(Struct.of(made, converted(default.values.copy())))
-        return Changed(builder.build(), lambda values, _record: converted(values))
+            builder.default_value(Struct.of(made, converted(default.values.copy(), None)))
+        return Changed(builder.build(), converted)
 
-    def _converter(self, schema: Schema) -> Callable[[Values], Values]:
+    def _converter(self, schema: Schema) -> Callable[[Values, object], Values]:
         """What changes the field in values of a schema."""
         found = schema.field(self._field)
         read = None if found is None else self._reader(_kind_of(found.schema))
         write, replace_null = self._write, self._replace_null
 
-        def converted(values: Values) -> Values:
+        place = None if found is None else found.index
+
+        def converted(values: Values, _record: object) -> Values:
             values = whole(schema, values, replace_null=replace_null)
-            if found is not None and read is not None and values[found.index] is not None:
-                values[found.index] = write(read(values[found.index]))
+            if place is not None and read is not None and values[place] is not None:
+                values[place] = write(read(values[place]))
             return values
 
         return converted
@@ -150,7 +152,8 @@ class TimestampConverter(OfStructs):
         raise DataError(f"{type(value).__name__} is no timestamp: {value!r:.80}")
 
     def _reader(self, kind: str) -> Callable[[Any], int]:
-        return {"string": self._read_string, "unix": self._read_unix}.get(kind, _read_logical)
+        readers = {"string": self._read_string, "unix": self._read_unix, "Timestamp": _read_timestamp}
+        return readers.get(kind, _read_logical)
 
     def _read_string(self, value: Any) -> int:
         if not isinstance(value, str):
@@ -166,6 +169,8 @@ class TimestampConverter(OfStructs):
         return max(-LONG_MAX - 1, -whole) if value < 0 else min(LONG_MAX, whole)
 
     def _write_unix(self, milliseconds: int) -> int:
+        if self._times == self._per and -LONG_MAX <= milliseconds <= LONG_MAX:
+            return milliseconds
         whole = abs(milliseconds) * self._times // self._per
         return max(-LONG_MAX - 1, -whole) if milliseconds < 0 else min(LONG_MAX, whole)
 
@@ -179,6 +184,10 @@ class TimestampConverter(OfStructs):
         if self._format is not None:
             found["string"] = self._format.format
         return found
+
+
+def _read_timestamp(value: Any) -> int:
+    return Timestamp.from_logical(value) if value.__class__ is dt.datetime else _read_logical(value)
 
 
 def _read_logical(value: Any) -> int:
