@@ -31,6 +31,8 @@ MISSING_S: Final = 10.0
 """For so long a topic may be unknown to the cluster: one that was just made, or is made anew."""
 REPLICA_S: Final = 300.0
 """After this time the leader is asked again which replica is the nearest."""
+QUIET_AFTER: Final = 10
+"""After so many answers without records a broker is asked more rarely."""
 _BUSY_WAIT_MS: Final = 10
 """How long a broker may wait for records of some partitions while others of it are worked on, and have no room."""
 
@@ -82,6 +84,7 @@ class FetchMachine:
             made = Reading(place, start.offset, start.reset, start.run, start.may_go, start.leader_epoch)
             made.taken = start.offset
             self.readings[place] = made
+        self._expect_records()
 
     def unassign(self, places: Iterable[Partition]) -> None:
         """Read these no more; what waits of them is dropped."""
@@ -92,6 +95,11 @@ class FetchMachine:
         """Hand out, and ask for, nothing of these, or go on with them."""
         for place in places:
             self.readings[place].paused = paused
+        self._expect_records()
+
+    def _expect_records(self) -> None:
+        for session in self._sessions.values():
+            session.empty_answers = 0
 
     @property
     def missing(self) -> set[Partition]:
@@ -161,9 +169,10 @@ class FetchMachine:
         asked = tuple(one for one in placed if len(one.waiting) < ahead)
         if not asked:
             return None
-        longest_ms = self.settings.max_wait_ms
-        wait_ms = longest_ms if len(asked) == len(placed) else min(longest_ms, _BUSY_WAIT_MS)
         session = self._sessions.setdefault(broker, FetchSession())
+        is_quiet = session.empty_answers >= QUIET_AFTER
+        longest_ms = self.settings.quiet_wait_ms if is_quiet else self.settings.max_wait_ms
+        wait_ms = longest_ms if len(asked) == len(placed) else min(longest_ms, _BUSY_WAIT_MS)
         return _begun(fetch(asked, session, self.settings, wait_ms))
 
     def wait_s(self, broker: int, now: float) -> float | None:
@@ -186,6 +195,7 @@ class FetchMachine:
         if request.session is not None:
             whole, is_full = ErrorCode(int(getattr(answer, "error_code", 0))), request.session.is_full
             request.session.answered(whole, int(getattr(answer, "session_id", 0)))
+            request.session.empty_answers = 0 if blocks else request.session.empty_answers + 1
             if whole in _OF_THE_SESSION:
                 # The next one names everything again.
                 return

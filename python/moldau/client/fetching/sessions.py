@@ -41,6 +41,8 @@ class FetchSession:
         self._id = _NO_SESSION
         self._epoch = _FULL
         self._remembered: Mapping[Partition, Wanted] = {}
+        self.empty_answers = 0
+        """How many answers in a row had no records."""
 
     @property
     def is_full(self) -> bool:

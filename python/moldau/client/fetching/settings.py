@@ -47,6 +47,8 @@ class FetchSettings:
     """What is taken in one answer: a broker sends a batch that is larger than the others of these alone."""
     max_wait_ms: int = 100
     """How long a broker waits for records: so long a partition that is new to it has to wait, too."""
+    quiet_wait_ms: int = 500
+    """The same of one that had none for some time."""
     waiting_bytes_max: int = 64 << 20
     """How much may lie here unread before nothing more is asked for."""
     retry_backoff_ms: int = 100
@@ -83,6 +85,7 @@ def fetch_settings(native: Mapping[str, Any]) -> FetchSettings:
             number(default.answer_bytes_max, "receive.message.max.bytes"), min(max_bytes + _AROUND_RECORDS, _INT32_MAX)
         ),
         max_wait_ms=number(default.max_wait_ms, "fetch.wait.max.ms"),
+        quiet_wait_ms=number(default.quiet_wait_ms, "fetch.wait.max.ms"),
         waiting_bytes_max=_KILOBYTE * number(default.waiting_bytes_max // _KILOBYTE, "queued.max.messages.kbytes"),
         retry_backoff_ms=number(default.retry_backoff_ms, "retry.backoff.ms"),
         rack=str(native.get("client.rack") or ""),

@@ -9,7 +9,7 @@ from tests.record_batches import batch
 
 from moldau._core import RecordBlock
 from moldau.client.fetching import EARLIEST, LATEST, FetchError, FetchSettings, Start, fetch_settings
-from moldau.client.fetching.machine import BLOCKS_AHEAD, MISSING_S, Block, FetchMachine
+from moldau.client.fetching.machine import BLOCKS_AHEAD, MISSING_S, QUIET_AFTER, Block, FetchMachine
 from moldau.client.fetching.reading import SAY_AGAIN_S, SILENCE_S
 from moldau.client.protocol.errors import ConnectionLostError
 from moldau.client.protocol.questions import FETCH, LIST_OFFSETS
@@ -147,6 +147,20 @@ def test_a_broker_waits_as_long_as_it_may_while_others_of_its_partitions_are_pau
     machine = machine_of(partitions=2)
     machine.pause([PLACE], paused=True)
     assert machine.next(1, 0.0).values["max_wait"] == 100
+
+
+def test_a_broker_that_has_had_nothing_for_some_time_waits_longer_until_something_changes():
+    machine = machine_of()
+    waits = []
+    for count in (*[0] * (QUIET_AFTER + 1), 1, 0):
+        request = machine.next(1, 1.0)
+        waits.append(request.values["max_wait"])
+        fetched(machine, request, count)
+    assert waits == [*[100] * QUIET_AFTER, 500, 500, 100]
+    for _ in range(QUIET_AFTER):
+        fetched(machine, machine.next(1, 1.0), 0)
+    machine.assign({("t", 1): Start(0, "earliest", 2)})
+    assert machine.next(1, 1.0).values["max_wait"] == 100
 
 
 def test_what_is_paused_is_neither_asked_for_nor_handed_out():
@@ -385,6 +399,7 @@ def test_settings_are_read_by_librdkafkas_names():
         read_committed=False,
         reset="earliest",
         max_wait_ms=7,
+        quiet_wait_ms=7,
         max_bytes=200 << 20,
         partition_max_bytes=1000,
         answer_bytes_max=201 << 20,
