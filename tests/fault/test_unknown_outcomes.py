@@ -36,6 +36,8 @@ OK = ErrorCode.none
 TOPIC = "outcomes"
 ON_APACHE = os.environ.get("MOLDAU_TEST_BOOTSTRAP") == "apache-kafka"
 LIMIT_S = 60
+pytestmark = [pytest.mark.timeout(600)] if ON_APACHE else []
+"""On a busy machine Apache Kafka takes up to a minute to start, and some of these start it four times."""
 
 
 @pytest.fixture
