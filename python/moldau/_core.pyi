@@ -44,6 +44,7 @@ from moldau.server.core_types import (
 from moldau.wire.layout import StructLayout
 
 __all__ = [
+    "AggregateTable",
     "AvroDecoder",
     "AvroEncoder",
     "AvroError",
@@ -172,8 +173,45 @@ class RecordBlock:
         """Records by their place in the block, each as offset, timestamp (ms), key, value, headers."""
 
 @final
+class AggregateTable:
+    """The groups of one aggregate of a `ColumnProgram` in one task, above a store that is told of them at times."""
+
+    stream_time_ms: int
+    """The greatest time of the records that came to the aggregate, -1 before the first."""
+
+    def __new__(
+        cls,
+        load: Callable[[bytes, int], tuple[tuple[Any, ...], int] | None],
+        retention_ms: int | None,
+        groups_max: int,
+        update_bytes: int,
+        value_bytes: int,
+    ) -> AggregateTable:
+        """`load(key, start)` asks the store for the parts of a group and its time; without windows the start is 0.
+
+        A store without windows has no `retention_ms`. No more than `groups_max` groups are kept when all were handed
+        over. An update counts `update_bytes`, the bytes of the key, and `value_bytes` for the value and for an old one.
+        """
+    def __len__(self) -> int: ...
+    def begin(self, stream_time_ms: int, store_time_ms: int) -> None:
+        """Go on to these times of the aggregate and of its store, if they are later."""
+    def take_dropped(self) -> tuple[int, int]:
+        """How many records were dropped since the last time: for what is null, and (counted by windows) as late."""
+    def hand_over(
+        self,
+    ) -> list[
+        tuple[bytes, int, tuple[Any, ...], int, tuple[int, int, int, tuple[tuple[str, bytes | None], ...]]]
+    ]:
+        """The groups that changed since the last time, in the order of their first changes.
+
+        Each as key, start, parts, time, and the last update: its number, and offset, time and headers of its record.
+        """
+    def forget(self, place: bytes) -> None:
+        """Forget a group that somebody else changes, by key and (in windows) 8 bytes of start."""
+
+@final
 class ColumnProgram:
-    """A topology without state, of expressions over fields of values; compiled once, for use by any thread.
+    """A topology of expressions over fields of values; compiled once, for use by any thread.
 
     `moldau.streams.columns` says what the parts of a program are.
     """
@@ -186,14 +224,28 @@ class ColumnProgram:
         nodes: Sequence[tuple[Any, ...]],
         roots: Sequence[int],
         outputs: int,
+        tables: int,
     ) -> ColumnProgram:
         """Take the program.
 
         Raises:
             ValueError: it names something that there is not.
         """
-    def run(self, block: RecordBlock, start: int, stop: int) -> ColumnRun:
-        """Take the records from `start` on through the topology, up to `stop` or the first that is unusual."""
+    def run(
+        self,
+        block: RecordBlock,
+        start: int,
+        stop: int,
+        tables: Sequence[AggregateTable] = ...,
+        room_bytes: int = ...,
+    ) -> ColumnRun:
+        """Take the records from `start` on through the topology, up to `stop` or the first that is unusual.
+
+        It stops behind a record, too, when the updates in the tables take more than `room_bytes`.
+
+        Raises:
+            ValueError: there are not as many tables as in the program.
+        """
 
 @final
 class ColumnRun:
@@ -203,6 +255,8 @@ class ColumnRun:
     """The first record that was not taken."""
     latest_ms: int
     """The greatest timestamp of those that were, -1 of none."""
+    full: bool
+    """Whether it stopped because the tables have to be handed over."""
 
     def count(self, output: int) -> int:
         """How many records go to an output."""

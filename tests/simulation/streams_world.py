@@ -14,7 +14,9 @@ from types import SimpleNamespace
 
 from confluent_kafka import KafkaError, KafkaException
 from tests.fake_reader import FakeReader
+from tests.record_batches import batch
 
+from moldau._core import RecordBlock
 from moldau.client.fetching import Fetched
 from moldau.client.membership import Commit, JoinedMember, Membership
 from moldau.streams import Materialized, StreamsBuilder
@@ -168,18 +170,14 @@ class Producer:
         self._reports.clear()
 
 
-class Block:
+def block_of(records):
     """Records as they were fetched."""
-
-    leader_epochs = ((0, 0),)
-
-    def __init__(self, records):
-        self._records = [
-            (record.offset(), record.timestamp()[1], record.key(), record.value(), ()) for record in records
-        ]
-
-    def records(self, start, stop):
-        return self._records[start:stop]
+    if not records:
+        return None
+    first = records[0].offset()
+    return RecordBlock(
+        batch(first, [(record.timestamp()[1], record.key(), record.value()) for record in records]), first, None
+    )
 
 
 class Reader(FakeReader):
@@ -197,7 +195,7 @@ class Reader(FakeReader):
         for place, position in self.positions.items():
             if place not in self.paused:
                 stop = min(position + self.world.chance.randint(1, 20), len(self.cluster.logs[place]))
-                block = Block(self.cluster.logs[place][position:stop])
+                block = block_of(self.cluster.logs[place][position:stop])
                 found.append(Fetched(*place, block, 0, stop - position, stop, at_end=stop == self.end_of(place)))
         self.positions.update({(one.topic, one.partition): one.next_offset for one in found})
         return found
@@ -379,7 +377,7 @@ def topology(*, in_memory):
 class World:
     """Three instances, their cluster, and the chance that drives them."""
 
-    def __init__(self, chance, folder, *, in_memory, standby_replicas=0):
+    def __init__(self, chance, folder, *, in_memory, standby_replicas=0, columns=True):
         self.chance, self.folder = chance, folder
         self.cluster, self.group = Cluster(), Group()
         self.topology = topology(in_memory=in_memory)
@@ -389,6 +387,7 @@ class World:
             "processing.guarantee": "exactly_once_v2",
             "num.standby.replicas": standby_replicas,
             "acceptable.recovery.lag": 5,
+            "columns.enabled": columns,
         }
         self.instances = [Instance(self, f"p{number}") for number in range(3)]
         self.happened = Counter()

@@ -78,8 +78,17 @@ def _run(arguments: list[str]) -> str:
     return done.stdout
 
 
-EVERY_ROW = ("stateless", "expressions", "hourly-revenue", "many-keys", "enriched", "paid", "sessions")
-UPDATED = ("hourly-revenue", "many-keys", "sessions")
+EVERY_ROW = (
+    "stateless",
+    "expressions",
+    "hourly-revenue",
+    "hourly-expressions",
+    "many-keys",
+    "enriched",
+    "paid",
+    "sessions",
+)
+UPDATED = ("hourly-revenue", "hourly-expressions", "many-keys", "sessions")
 """Rows in which a key is updated again and again."""
 
 PEERS = {

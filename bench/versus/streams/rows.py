@@ -124,8 +124,15 @@ ROWS = {
             _windowed,
         ),
         Row(
+            "hourly-expressions",
+            "the same, its filter and sum said in expressions where the client has such; peers do as before",
+            ("orders",),
+            _hourly,
+            _windowed,
+        ),
+        Row(
             "many-keys",
-            "the same with a million customers",
+            "hourly revenue with a million customers",
             ("orders",),
             _hourly,
             _windowed,

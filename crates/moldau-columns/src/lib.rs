@@ -2,16 +2,19 @@
 //!
 //! Nothing here knows Python. `block` makes of the bytes of a Fetch answer the records that its reader may see. `json`
 //! reads the named fields of a value and nothing else, `value` and `expression` compute as Python does, `program` takes
-//! records through the filters, new keys, new values and sinks of a topology, `write` gives the bytes that go out.
+//! records through the filters, new keys, new values and sinks of a topology, `aggregate` adds them to groups, which a
+//! `table` has, `write` gives the bytes that go out.
 //!
 //! This is the fast half of two. Whatever is not as it usually is (a field that is missing, a text where a number should
 //! be, a number beyond 64 bits, bytes that are no JSON) is `Unusual`: a run ends in front of that record, and the
 //! engine takes it through its own functions. So an error is raised, and a handler asked, in one place only.
 
+pub mod aggregate;
 pub mod block;
 pub mod expression;
 pub mod json;
 pub mod program;
+pub mod table;
 pub mod value;
 pub mod write;
 

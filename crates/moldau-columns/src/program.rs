@@ -1,11 +1,13 @@
-//! A topology without state, from the bytes of fetched records to the bytes of those that go out.
+//! A topology of expressions, from the bytes of fetched records to the bytes of those that go out.
 //!
 //! A record goes through the nodes as it does in Python: depth first, children in their order. What it needs of the
 //! value is read into registers once, before. A record that turns out to be unusual leaves nothing behind.
 
+use crate::aggregate::{Aggregate, NotNull};
 use crate::block::{Block, Row};
 use crate::expression::{Expression, Registers};
 use crate::json::{self, Token};
+use crate::table::{Clock, Held, Load, Table, Tables, Undo};
 use crate::value::Value;
 use crate::write::{self, Kind};
 use crate::{Unusual, Usual};
@@ -106,6 +108,8 @@ pub enum Node {
         /// Who is next.
         then: Vec<usize>,
     },
+    /// Adds records to their groups.
+    Aggregate(Aggregate),
     /// Writes a record.
     Sink {
         /// To which output.
@@ -122,6 +126,8 @@ pub enum Node {
 pub enum KeyForm {
     /// It is the record's.
     Record,
+    /// It is the record's, with the start of the window that was added to.
+    Window,
     /// A register.
     Register(usize, Kind),
 }
@@ -159,6 +165,8 @@ pub struct Program {
     pub roots: Vec<usize>,
     /// How many outputs there are.
     pub outputs: usize,
+    /// How many tables there are.
+    pub tables: usize,
 }
 
 /// Records on their way to one output.
@@ -172,8 +180,10 @@ pub struct Output {
 /// One of them.
 #[derive(Debug)]
 pub struct OutRecord {
-    /// Where in the block the record is that it was made of; time and headers are its own.
+    /// Where in the block the record is that it was made of; headers are its own.
     pub row: usize,
+    /// Its time.
+    pub timestamp_ms: i64,
     key: Option<(usize, usize)>,
     value: Option<(usize, usize)>,
 }
@@ -205,63 +215,125 @@ pub struct Run {
     pub stop: usize,
     /// The greatest time of those that were, -1 of none.
     pub latest_ms: i64,
+    /// Whether it stopped because the tables hold as much as they may.
+    pub full: bool,
     /// What goes out.
     pub outputs: Vec<Output>,
 }
 
 impl Program {
     /// Takes the records from `start` on through the nodes, up to `stop` or the first unusual one.
-    pub fn run<B: AsRef<[u8]>>(&self, block: &Block<B>, start: usize, stop: usize) -> Run {
+    pub fn run<B: AsRef<[u8]>>(&self, block: &Block<B>, start: usize, stop: usize, tables: Tables<'_>) -> Run {
+        let Tables {
+            tables,
+            load,
+            room_bytes,
+        } = tables;
         let mut state = State {
             program: self,
             block,
             registers: vec![None; self.registers],
             outputs: (0..self.outputs).map(|_| Output::default()).collect(),
             expected: 0,
+            tables,
+            load,
+            undo: Vec::new(),
+            place: Vec::new(),
+            timestamp_ms: -1,
         };
-        let mut marks = vec![(0, 0); self.outputs];
+        let mut marks = Marks::new(&state);
         let mut latest_ms = -1;
         let stop = stop.min(block.rows().len());
         for at in start..stop {
             let row = &block.rows()[at];
-            for (mark, output) in marks.iter_mut().zip(&state.outputs) {
-                *mark = (output.records.len(), output.bytes.len());
-            }
+            marks.set(&mut state);
             if state.take(at, row).is_err() {
-                for ((records, bytes), output) in marks.iter().zip(&mut state.outputs) {
-                    output.records.truncate(*records);
-                    output.bytes.truncate(*bytes);
-                }
-                return state.ended(at, latest_ms);
+                marks.go_back(&mut state);
+                return state.ended(at, latest_ms, false);
             }
             latest_ms = latest_ms.max(row.timestamp_ms);
+            if state.changed_bytes() > room_bytes {
+                return state.ended(at + 1, latest_ms, true);
+            }
         }
-        state.ended(stop.max(start), latest_ms)
+        state.ended(stop.max(start), latest_ms, false)
     }
 }
 
-struct State<'a, B> {
+/// Where everything was before a record.
+struct Marks {
+    outputs: Vec<(usize, usize)>,
+    clocks: Vec<Clock>,
+}
+
+impl Marks {
+    fn new<B>(state: &State<'_, '_, B>) -> Marks {
+        Marks {
+            outputs: vec![(0, 0); state.outputs.len()],
+            clocks: state.tables.iter().map(|table| table.clock).collect(),
+        }
+    }
+
+    fn set<B>(&mut self, state: &mut State<'_, '_, B>) {
+        state.undo.clear();
+        for (mark, output) in self.outputs.iter_mut().zip(&state.outputs) {
+            *mark = (output.records.len(), output.bytes.len());
+        }
+        for (mark, table) in self.clocks.iter_mut().zip(state.tables.iter()) {
+            *mark = table.clock;
+        }
+    }
+
+    fn go_back<B>(&self, state: &mut State<'_, '_, B>) {
+        for ((records, bytes), output) in self.outputs.iter().zip(&mut state.outputs) {
+            output.records.truncate(*records);
+            output.bytes.truncate(*bytes);
+        }
+        while let Some((table, undo)) = state.undo.pop() {
+            state.tables[table].undo(undo);
+        }
+        for (mark, table) in self.clocks.iter().zip(state.tables.iter_mut()) {
+            table.clock = *mark;
+        }
+    }
+}
+
+struct State<'a, 't, B> {
     program: &'a Program,
     block: &'a Block<B>,
     registers: Registers<'a>,
     outputs: Vec<Output>,
     /// The field that comes next, if values have their fields in the order in which the program names them.
     expected: usize,
+    tables: &'t mut [Table],
+    load: &'t mut Load<'t>,
+    /// The changes of groups by this record.
+    undo: Vec<(usize, Undo)>,
+    /// The group that was added to last.
+    place: Vec<u8>,
+    /// The time of what goes out.
+    timestamp_ms: i64,
 }
 
-impl<'a, B: AsRef<[u8]>> State<'a, B> {
-    fn ended(self, stop: usize, latest_ms: i64) -> Run {
+impl<'a, B: AsRef<[u8]>> State<'a, '_, B> {
+    fn ended(self, stop: usize, latest_ms: i64, full: bool) -> Run {
         Run {
             stop,
             latest_ms,
+            full,
             outputs: self.outputs,
         }
+    }
+
+    fn changed_bytes(&self) -> usize {
+        self.tables.iter().map(|table| table.clock.changed_bytes).sum()
     }
 
     fn take(&mut self, at: usize, row: &'a Row) -> Usual<()> {
         if row.timestamp_ms < 0 {
             return Err(Unusual);
         }
+        self.timestamp_ms = row.timestamp_ms;
         if let Some(key) = self.block.key(row) {
             self.check_key(key)?;
         }
@@ -366,16 +438,98 @@ impl<'a, B: AsRef<[u8]>> State<'a, B> {
                     self.all(then, at, row)?;
                 }
             }
+            Node::Aggregate(aggregate) => self.add(aggregate, at, row)?,
             Node::Sink { output, key, value } => self.write(*output, key, value, at, row)?,
         }
         Ok(())
     }
 
+    /// Adds a record to its group, or to each of its windows that is open.
+    fn add(&mut self, aggregate: &'a Aggregate, at: usize, row: &'a Row) -> Usual<()> {
+        let is_null = match aggregate.not_null {
+            NotNull::Key => false,
+            NotNull::Value => row.value.is_none(),
+            NotNull::Register(number) => *self.registers[number].as_ref().ok_or(Unusual)? == Value::Null,
+        };
+        let clock = &mut self.tables[aggregate.table].clock;
+        let Some(key) = self.block.key(row).filter(|_| !is_null) else {
+            clock.null += 1;
+            return Ok(());
+        };
+        let Some(windows) = aggregate.windows else {
+            return self.add_to(aggregate, key, None, at, row);
+        };
+        let starts = windows.starts(row.timestamp_ms)?;
+        clock.stream_time_ms = clock.stream_time_ms.max(row.timestamp_ms);
+        let closed = clock.stream_time_ms - windows.grace_ms;
+        for start in starts {
+            if start + windows.size_ms <= closed {
+                self.tables[aggregate.table].clock.late += 1;
+            } else {
+                self.add_to(aggregate, key, Some(start), at, row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_to(
+        &mut self,
+        aggregate: &'a Aggregate,
+        key: &[u8],
+        start: Option<i64>,
+        at: usize,
+        row: &'a Row,
+    ) -> Usual<()> {
+        let table = &mut self.tables[aggregate.table];
+        self.place.clear();
+        self.place.extend_from_slice(key);
+        if let Some(start) = start {
+            table.takes(start)?;
+            self.place.extend_from_slice(&start.to_be_bytes());
+        }
+        let group = match table.find(&self.place) {
+            Some(group) => group,
+            None => {
+                let held = (self.load)(aggregate.table, key, start.unwrap_or(0))?;
+                table.keep(&self.place, held)
+            }
+        };
+        let (held, mut timestamp_ms) = (table.held(group), row.timestamp_ms);
+        let mut values = Vec::with_capacity(aggregate.parts.len());
+        match held {
+            None => {
+                for part in &aggregate.parts {
+                    values.push(part.step(&part.first(), &self.registers)?);
+                }
+            }
+            Some(held) => {
+                timestamp_ms = timestamp_ms.max(held.timestamp_ms);
+                for (part, value) in aggregate.parts.iter().zip(&held.values) {
+                    values.push(part.step(value, &self.registers)?);
+                }
+            }
+        }
+        if aggregate.emits {
+            for (number, value) in values.iter().enumerate() {
+                self.registers[aggregate.first_register + number] = Some(value.clone());
+            }
+        }
+        let undo = table.change(group, Held { values, timestamp_ms }, self.block, row);
+        self.undo.push((aggregate.table, undo));
+        if aggregate.emits {
+            self.timestamp_ms = timestamp_ms;
+            self.all(&aggregate.then, at, row)?;
+            self.timestamp_ms = row.timestamp_ms;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, output: usize, key: &KeyForm, value: &ValueForm, at: usize, row: &'a Row) -> Usual<()> {
-        let (block, registers) = (self.block, &self.registers);
+        let (block, registers, place) = (self.block, &self.registers, &self.place);
         let output = &mut self.outputs[output];
         let key = output.append(|out| match key {
             KeyForm::Record => Ok(copied(block.key(row), out)),
+            KeyForm::Window => Ok(copied(Some(place), out)),
             KeyForm::Register(number, kind) => register(registers, *number, *kind, out),
         })?;
         let value = output.append(|out| match value {
@@ -388,7 +542,12 @@ impl<'a, B: AsRef<[u8]>> State<'a, B> {
             ValueForm::Object { of_record: true, .. } if row.value.is_none() => Ok(false),
             ValueForm::Object { parts, .. } => object(registers, parts, out),
         })?;
-        output.records.push(OutRecord { row: at, key, value });
+        output.records.push(OutRecord {
+            row: at,
+            timestamp_ms: self.timestamp_ms,
+            key,
+            value,
+        });
         Ok(())
     }
 }

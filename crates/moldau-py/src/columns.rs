@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use moldau_columns::aggregate::{Aggregate, MOMENT_MAX, NotNull, Part, Windows};
 use moldau_columns::block::Row;
 use moldau_columns::expression::{Comparison, Expression};
 use moldau_columns::program::{Absent, Field, FieldKind, KeyForm, KeyKind, Node, Output, Run, Source, ValueForm};
+use moldau_columns::table::{Table, Tables};
 use moldau_columns::value::{Arithmetic, Value};
 use moldau_columns::write::Kind;
 use moldau_columns::{Block, Program};
@@ -13,6 +15,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+use crate::tables::AggregateTable;
 
 #[pyclass(module = "moldau._core", frozen)]
 pub struct RecordBlock {
@@ -117,6 +121,7 @@ impl ColumnProgram {
         nodes: Vec<Bound<'_, PyTuple>>,
         roots: Vec<usize>,
         outputs: usize,
+        tables: usize,
     ) -> PyResult<ColumnProgram> {
         let key = match key {
             "text" => KeyKind::Text,
@@ -129,6 +134,7 @@ impl ColumnProgram {
             registers,
             nodes: nodes.len(),
             outputs,
+            tables,
         };
         if let Source::Object(fields) = &source
             && let Some(last) = fields.len().checked_sub(1)
@@ -151,15 +157,53 @@ impl ColumnProgram {
                 nodes,
                 roots,
                 outputs,
+                tables,
             },
         })
     }
 
-    /// Takes records of a block through the topology, from `start` on, up to `stop` or the first unusual one.
-    fn run(&self, py: Python<'_>, block: &RecordBlock, start: usize, stop: usize) -> ColumnRun {
+    /// Takes records of a block through the topology, from `start` on, up to `stop` or the first unusual one, or until
+    /// the tables hold more updates than there is room for.
+    #[pyo3(signature = (block, start, stop, tables=Vec::new(), room_bytes=usize::MAX))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        block: &RecordBlock,
+        start: usize,
+        stop: usize,
+        tables: Vec<Py<AggregateTable>>,
+        room_bytes: usize,
+    ) -> PyResult<ColumnRun> {
+        if tables.len() != self.program.tables {
+            return Err(PyValueError::new_err(format!(
+                "a program with {} tables was given {}",
+                self.program.tables,
+                tables.len()
+            )));
+        }
         let block = Arc::clone(&block.block);
-        let run = py.detach(|| self.program.run(&block, start, stop));
-        ColumnRun { run, block }
+        let mut failed = None;
+        let run = py.detach(|| {
+            let mut lent: Vec<Table> = tables.iter().map(|table| table.get().lend()).collect();
+            let run = self.program.run(
+                &block,
+                start,
+                stop,
+                Tables {
+                    tables: &mut lent,
+                    load: &mut |table, key, moment| tables[table].get().load(key, moment, &mut failed),
+                    room_bytes,
+                },
+            );
+            for (table, lent) in tables.iter().zip(lent) {
+                table.get().put_back(lent);
+            }
+            run
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(ColumnRun { run, block }),
+        }
     }
 }
 
@@ -179,6 +223,11 @@ impl ColumnRun {
     #[getter]
     fn latest_ms(&self) -> i64 {
         self.run.latest_ms
+    }
+
+    #[getter]
+    fn full(&self) -> bool {
+        self.run.full
     }
 
     /// How many records go to an output.
@@ -206,7 +255,7 @@ impl ColumnRun {
             list.append((
                 output.key(record).map(|key| PyBytes::new(py, key)),
                 output.value(record).map(|value| PyBytes::new(py, value)),
-                row.timestamp_ms,
+                record.timestamp_ms,
                 headers(py, &self.block, row, &none)?,
             ))?;
         }
@@ -225,7 +274,7 @@ impl ColumnRun {
             if let Some(value) = output.value(record) {
                 message.set_item(intern!(py, "value"), PyBytes::new(py, value))?;
             }
-            message.set_item(intern!(py, "timestamp"), self.block.rows()[record.row].timestamp_ms)?;
+            message.set_item(intern!(py, "timestamp"), record.timestamp_ms)?;
             list.append(message)?;
         }
         Ok(list)
@@ -303,6 +352,7 @@ struct Known {
     registers: usize,
     nodes: usize,
     outputs: usize,
+    tables: usize,
 }
 
 impl Known {
@@ -369,6 +419,7 @@ impl Known {
                     then: self.after(number, &node.get_item(2)?)?,
                 }
             }
+            "aggregate" => Node::Aggregate(self.aggregate(number, node)?),
             "sink" => Node::Sink {
                 output: within("output", node.get_item(1)?.extract()?, self.outputs)?,
                 key: self.key_form(&node.get_item(2)?)?,
@@ -378,10 +429,53 @@ impl Known {
         })
     }
 
+    /// `("aggregate", table, windows, parts, not_null, first_register, nodes)`; without a register nothing is handed on.
+    fn aggregate(&self, number: usize, node: &Bound<'_, PyTuple>) -> PyResult<Aggregate> {
+        let windows: Option<(i64, i64, i64)> = node.get_item(2)?.extract()?;
+        let windows = windows.map(windows_of).transpose()?;
+        let parts: Vec<Bound<'_, PyTuple>> = node.get_item(3)?.extract()?;
+        let parts = parts
+            .iter()
+            .map(|part| self.part(part))
+            .collect::<PyResult<Vec<_>>>()?;
+        let null = node.get_item(4)?;
+        let not_null = match null.get_item(0)?.extract::<String>()?.as_str() {
+            "key" => NotNull::Key,
+            "value" => NotNull::Value,
+            "register" => NotNull::Register(self.register(null.get_item(1)?.extract()?)?),
+            what => return Err(unknown("rule for nulls", what)),
+        };
+        let first: Option<usize> = node.get_item(5)?.extract()?;
+        if let (Some(first), Some(others)) = (first, parts.len().checked_sub(1)) {
+            self.register(first.saturating_add(others))?;
+        }
+        Ok(Aggregate {
+            table: within("table", node.get_item(1)?.extract()?, self.tables)?,
+            windows,
+            parts,
+            not_null,
+            emits: first.is_some(),
+            first_register: first.unwrap_or(0),
+            then: self.after(number, &node.get_item(6)?)?,
+        })
+    }
+
+    fn part(&self, part: &Bound<'_, PyTuple>) -> PyResult<Part> {
+        let of = || self.expression(&part.get_item(1)?);
+        Ok(match part.get_item(0)?.extract::<String>()?.as_str() {
+            "count" => Part::Count,
+            "sum" => Part::Sum(of()?),
+            "min" => Part::Least(of()?),
+            "max" => Part::Greatest(of()?),
+            what => return Err(unknown("aggregation", what)),
+        })
+    }
+
     fn key_form(&self, form: &Bound<'_, PyAny>) -> PyResult<KeyForm> {
         let what: String = form.get_item(0)?.extract()?;
         match what.as_str() {
             "record" => Ok(KeyForm::Record),
+            "window" => Ok(KeyForm::Window),
             "register" => {
                 let (number, kind) = self.kept(form)?;
                 Ok(KeyForm::Register(number, kind))
@@ -447,6 +541,22 @@ impl Known {
             "not" => Expression::Not(part(1)?),
             _ => return Err(unknown("operator", &what)),
         })
+    }
+}
+
+/// Windows of a size, an advance and a grace (ms) that can be computed with.
+fn windows_of((size_ms, advance_ms, grace_ms): (i64, i64, i64)) -> PyResult<Windows> {
+    let sizes = 1..=MOMENT_MAX;
+    if sizes.contains(&size_ms) && (1..=size_ms).contains(&advance_ms) && (0..=MOMENT_MAX).contains(&grace_ms) {
+        Ok(Windows {
+            size_ms,
+            advance_ms,
+            grace_ms,
+        })
+    } else {
+        Err(PyValueError::new_err(format!(
+            "windows of {size_ms} ms every {advance_ms} ms with a grace of {grace_ms} ms are none"
+        )))
     }
 }
 

@@ -26,6 +26,7 @@ mod settings;
 mod shape;
 mod stage;
 mod statuses;
+mod tables;
 
 use pyo3::prelude::*;
 use twox_hash::XxHash3_64;
@@ -37,6 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("AvroError", avro::exception_type(module.py())?)?;
     module.add_class::<avro::AvroDecoder>()?;
     module.add_class::<avro::AvroEncoder>()?;
+    module.add_class::<tables::AggregateTable>()?;
     module.add_class::<change::ChangeStream>()?;
     module.add_class::<change::ChangeTable>()?;
     module.add_class::<columns::ColumnProgram>()?;

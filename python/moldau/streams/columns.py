@@ -1,9 +1,12 @@
 """The second executor of expressions: sub-topologies that are made of nothing else, compiled for `moldau._core`.
 
 What is compiled takes records from the bytes that were fetched to the bytes that go out, without an object per record:
-filters, new keys, new values, branches, sinks; keys, and values as JSON, text or bytes. A sub-topology with anything
-else in it is left to the functions of `task`, and so is each single record that is unusual: there an error is raised
-and a handler is asked. So both executors give the same, byte for byte.
+filters, new keys, new values, branches, aggregates, sinks; keys, and values as JSON, text or bytes. A sub-topology with
+anything else in it is left to the functions of `task`, and so is each single record that is unusual: there an error is
+raised and a handler is asked. So both executors give the same, byte for byte.
+
+Behind an aggregate there are two cases. Where every update goes on, what comes behind it is compiled like the rest. With
+a record cache only the last update of a group goes on, at a commit: that is left to the functions, whatever they are.
 
 A program has registers: the fields of a value, then what expressions have computed. The shape of a value says at each
 node what stands for it: the record's own value, one register, or an object of several.
@@ -15,16 +18,33 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 from msgspec import inspect
 
 from moldau._core import ColumnProgram
+from moldau.streams.column_aggregates import ColumnAggregate, NotColumnarError, aggregated, trees_of
 from moldau.streams.expressions import Expression, Tree
-from moldau.streams.operators.stateless import Branch, Filter, FilterNullKeys, MapValues, PassThrough, SelectKey
+from moldau.streams.operators.aggregates import StreamAggregate, TableAggregate
+from moldau.streams.operators.stateless import (
+    Branch,
+    Filter,
+    FilterNullKeys,
+    FlatMap,
+    FlatMapValues,
+    Map,
+    MapValues,
+    PassThrough,
+    Peek,
+    SelectKey,
+)
+from moldau.streams.operators.suppress import Suppress
+from moldau.streams.operators.tables import RegroupTable, TableFilter, TableMapValues, ToStream
+from moldau.streams.operators.time_windows import TimeWindowAggregate
 from moldau.streams.serdes import Serde, primitive
 from moldau.streams.serdes.structured import encode_json
+from moldau.streams.serdes.windowed import TimeWindowedSerde
 from moldau.streams.topology.nodes import Node, ProcessorNode, SinkNode, SourceNode
 
 NODES_MAX: Final = 1000
@@ -45,18 +65,39 @@ _WRITTEN: Final = {
     id(primitive.DOUBLE): "double",
     id(primitive.BY_TYPE): "type",
 }
-
-
-class NotColumnarError(Exception):
-    """A sub-topology is not for columns; the message says which part of it, and why."""
+_BEHIND_A_CACHE: Final = (
+    Branch,
+    Filter,
+    FilterNullKeys,
+    FlatMap,
+    FlatMapValues,
+    Map,
+    MapValues,
+    PassThrough,
+    Peek,
+    RegroupTable,
+    SelectKey,
+    StreamAggregate,
+    Suppress,
+    TableAggregate,
+    TableFilter,
+    TableMapValues,
+    TimeWindowAggregate,
+    ToStream,
+)
+"""What does not notice that records are no longer taken one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A compiled sub-topology: `topics` has the topic of each output, by the topology's name."""
+    """A compiled sub-topology: `topics` has the topic of each output, by the topology's name.
+
+    Of each aggregate a task brings a table to the program, in their order.
+    """
 
     program: ColumnProgram
     topics: tuple[str, ...]
+    aggregates: tuple[ColumnAggregate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +113,28 @@ class _Field:
 class _Shape:
     """What stands for key and value behind a node.
 
-    `key` is None for the record's own, or a register. `value` is None for the record's own, a register, or the
-    registers of an object by the names of its fields. `kind` is the type of such an object.
+    `key` is None for the record's own, or a register; `windowed` is the record's own with a window. `value` is None for
+    the record's own, a register, or the registers of an object by the names of its fields. `kind` is the type of such
+    an object.
     """
 
     key: int | None = None
     value: int | Mapping[str, int] | None = None
     kind: Any = None
+    windowed: bool = False
 
 
-def compile_columns(nodes: Iterable[Node]) -> Columns:
-    """Compile a sub-topology.
+def compile_columns(nodes: Iterable[Node], *, caches: bool = False) -> Columns:
+    """Compile a sub-topology. With `caches` its tables are behind record caches, as far as they are to be cached.
 
     Raises:
         NotColumnarError: something in it has to be done record by record.
     """
-    return _Compiler(list(nodes)).compiled()
+    return _Compiler(list(nodes), caches=caches).compiled()
 
 
 class _Compiler:
-    def __init__(self, nodes: list[Node]) -> None:
+    def __init__(self, nodes: list[Node], *, caches: bool) -> None:
         sources = [node for node in nodes if isinstance(node, SourceNode)]
         if len(sources) != 1 or len(sources[0].topics) != 1 or sources[0].pattern is not None:
             raise NotColumnarError("it reads several topics, whose records are taken in the order of their times")
@@ -109,13 +152,22 @@ class _Compiler:
         self._registers = len(self._value) if isinstance(self._value, list) else 0
         self._steps: list[tuple[Any, ...] | None] = []
         self._outputs: dict[str, int] = {}
+        self._nodes = nodes
+        self._caches = caches
+        self._aggregates: dict[str, ColumnAggregate] = {}
 
     def compiled(self) -> Columns:
         roots = self._behind(self._source.name, _Shape())
         program = ColumnProgram(
-            self._key, self._value, self._registers, [step for step in self._steps if step], roots, len(self._outputs)
+            self._key,
+            self._value,
+            self._registers,
+            [step for step in self._steps if step],
+            roots,
+            len(self._outputs),
+            len(self._aggregates),
         )
-        return Columns(program, tuple(self._outputs))
+        return Columns(program, tuple(self._outputs), tuple(self._aggregates.values()))
 
     def _key_kind(self) -> str:
         source = self._source
@@ -165,7 +217,7 @@ class _Compiler:
     def _processor(self, node: ProcessorNode, shape: _Shape) -> tuple[Any, ...]:
         operator: Any = node.operator
         match operator:
-            case PassThrough():
+            case PassThrough() | ToStream():
                 return "pass", self._behind(node.name, shape)
             case FilterNullKeys():
                 return "keyed", shape.key, self._behind(node.name, shape)
@@ -175,12 +227,15 @@ class _Compiler:
             case SelectKey():
                 key = self._register()
                 parts = [(key, self._expression(operator.mapper, shape, node))]
-                return "keep", parts, self._behind(node.name, dataclasses.replace(shape, key=key))
+                return "keep", parts, self._behind(node.name, dataclasses.replace(shape, key=key, windowed=False))
             case MapValues():
-                parts, mapped = self._mapped(operator.mapper, shape, node)
-                return "keep", parts, self._behind(node.name, mapped)
+                return self._map_values(operator.mapper, shape, node)
+            case TableMapValues() if not operator.stored and not operator.sends_old_values:
+                return self._map_values(operator.mapper, shape, node)
             case Branch():
                 return self._branch(operator, shape, node)
+            case StreamAggregate() | TimeWindowAggregate():
+                return self._aggregate(operator, shape, node)
         raise NotColumnarError(f"{node.name} is a {type(operator).__name__}")
 
     def _branch(self, operator: Branch, shape: _Shape, node: ProcessorNode) -> tuple[Any, ...]:
@@ -191,6 +246,41 @@ class _Compiler:
         ]
         default = None if operator.default is None else self._step(children[operator.default], shape)
         return "branch", branches, default
+
+    def _aggregate(
+        self, operator: StreamAggregate | TimeWindowAggregate, shape: _Shape, node: ProcessorNode
+    ) -> tuple[Any, ...]:
+        known = self._aggregates.get(node.name)
+        if known is None:
+            known = aggregated(operator, node.name, self._source.key, caches=self._caches)
+            if any(known.spec.name in one.stores for one in self._nodes if _is_other(one, node)):
+                raise NotColumnarError(f"the store of {node.name} is used by other nodes too")
+            self._aggregates[node.name] = known
+        if shape.key is not None or shape.windowed:
+            raise NotColumnarError(f"{node.name} groups by a key that was computed")
+        grid = known.windows
+        windows = None if grid is None else (grid.size_ms, grid.advance_ms, grid.grace_ms)
+        parts = [(tree[0], *(self._tree(part, shape, node) for part in tree[1:])) for tree in known.trees.values()]
+        step = "aggregate", [*self._aggregates].index(node.name), windows, parts, _not_null(known, shape)
+        if known.cached:
+            self._check_behind(node.name)
+            return *step, None, []
+        if operator.sends_old_values:
+            raise NotColumnarError(f"{node.name} has to tell what was there before")
+        registers = {name: self._register() for name in known.trees}
+        first = next(iter(registers.values()))
+        behind = _Shape(None, first if known.kind is None else registers, known.kind, windowed=windows is not None)
+        return *step, first, self._behind(node.name, behind)
+
+    def _check_behind(self, name: str) -> None:
+        for child in self._children[name]:
+            if isinstance(child, ProcessorNode) and not isinstance(child.operator, _BEHIND_A_CACHE):
+                raise NotColumnarError(f"{child.name} is a {type(child.operator).__name__}")
+            self._check_behind(child.name)
+
+    def _map_values(self, mapper: Any, shape: _Shape, node: ProcessorNode) -> tuple[Any, ...]:
+        parts, mapped = self._mapped(mapper, shape, node)
+        return "keep", parts, self._behind(node.name, dataclasses.replace(mapped, windowed=shape.windowed))
 
     def _mapped(self, mapper: Any, shape: _Shape, node: ProcessorNode) -> tuple[list[tuple[int, Tree]], _Shape]:
         if not isinstance(mapper, Expression) or mapper.tree[0] != "make":
@@ -245,6 +335,10 @@ class _Compiler:
     def _key_form(self, node: SinkNode, shape: _Shape) -> tuple[Any, ...]:
         if shape.key is not None:
             return "register", shape.key, _written(node.key, node.name)
+        if shape.windowed:
+            if not isinstance(node.key, TimeWindowedSerde) or node.key.inner is not self._source.key:
+                raise NotColumnarError(f"{node.name} writes keys with a window as {_serde_name(node.key)}")
+            return ("window",)
         if node.key is not self._source.key and node.key is not primitive.BY_TYPE:
             raise NotColumnarError(f"{node.name} writes keys otherwise than {self._source.name} reads them")
         return ("record",)
@@ -257,7 +351,7 @@ class _Compiler:
             if not as_json:
                 raise NotColumnarError(f"{node.name} writes objects as {_serde_name(node.value)}")
             encoded = {name: name for name in shape.value}
-            if shape.kind is not dict:
+            if shape.kind is not dict and all(shape.kind is not one.kind for one in self._aggregates.values()):
                 fields = _written_fields(inspect.type_info(shape.kind), f"the values of {node.name}")
                 encoded = {field.name: field.encoded for field in fields}
             return "object", _parts(encoded, shape.value), False
@@ -292,9 +386,24 @@ def _names_in(node: Node) -> Iterable[str]:
     callbacks = [getattr(operator, "predicate", None), getattr(operator, "mapper", None)]
     if isinstance(operator, Branch):
         callbacks += [predicate for predicate, _, _ in operator.branches]
+    if isinstance(operator, StreamAggregate | TimeWindowAggregate):
+        known = trees_of(operator.aggregator)
+        for tree in () if known is None else known[1].values():
+            yield from _names_of(tree)
     for callback in callbacks:
         if isinstance(callback, Expression):
             yield from _names_of(callback.tree)
+
+
+def _is_other(one: Node, node: Node) -> TypeGuard[ProcessorNode]:
+    return isinstance(one, ProcessorNode) and one is not node
+
+
+def _not_null(aggregate: ColumnAggregate, shape: _Shape) -> tuple[Any, ...]:
+    """What drops a record when it is null: in windows a null value counts like any other."""
+    if aggregate.windows is not None or isinstance(shape.value, Mapping):
+        return ("key",)
+    return ("value",) if shape.value is None else ("register", shape.value)
 
 
 def _names_of(tree: Tree) -> Iterable[str]:

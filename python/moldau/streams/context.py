@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from moldau.streams.operators.aggregates import Adding
     from moldau.streams.operators.record_cache import RecordCaches
     from moldau.streams.punctuation import Punctuator
     from moldau.streams.state.contract import Store
@@ -26,6 +27,7 @@ class TaskContext:
     """One task's surroundings. Times are ms since 1970; `stream_time` is -1 before the first record."""
 
     __slots__ = (
+        "adding",
         "application_id",
         "caches",
         "clock",
@@ -61,6 +63,8 @@ class TaskContext:
         self.punctuators: list[Punctuator] = []
         self.caches: RecordCaches | None = None
         """Where updates are merged between commits; None where every update goes downstream."""
+        self.adding: dict[str, Adding] = {}
+        """By node the aggregates that somebody else may add to as well: columns."""
         self.closing: list[Callable[[], None]] = []
         """What the processors of the task want to do when it is closed."""
         self.node_counts: Counter[str] | None = None
@@ -79,3 +83,8 @@ class TaskContext:
         """Count a record under the node that dropped it, and log where it came from."""
         self.dropped_records[node, reason] += 1
         logger.debug("%s dropped a record of %s-%d at %d: %s", node, self.topic, self.partition, self.offset, reason)
+
+    def dropped_at_once(self, node: str, reason: str, count: int) -> None:
+        """The same for several records, whose places nobody knows any more."""
+        self.dropped_records[node, reason] += count
+        logger.debug("%s dropped %d records of %s-%d: %s", node, count, self.topic, self.partition, reason)

@@ -106,18 +106,18 @@ class Expression:
 
     def sum(self) -> Aggregation:
         """The sum over a group."""
-        function = self.function
-        return Aggregation(0, lambda held, value: held + function(value), lambda one, other: one + other)
+        function, tree = self.function, ("sum", self.tree)
+        return Aggregation(0, lambda held, value: held + function(value), lambda one, other: one + other, tree)
 
     def min(self) -> Aggregation:
         """The least of a group."""
-        return self._chosen(min)
+        return self._chosen("min", min)
 
     def max(self) -> Aggregation:
         """The greatest of a group."""
-        return self._chosen(max)
+        return self._chosen("max", max)
 
-    def _chosen(self, choose: Callable[[Any, Any], Any]) -> Aggregation:
+    def _chosen(self, name: str, choose: Callable[[Any, Any], Any]) -> Aggregation:
         function = self.function
 
         def of_both(one: Any, other: Any) -> Any:
@@ -125,7 +125,7 @@ class Expression:
                 return one if other is None else other
             return choose(one, other)
 
-        return Aggregation(None, lambda held, value: of_both(held, function(value)), of_both)
+        return Aggregation(None, lambda held, value: of_both(held, function(value)), of_both, (name, self.tree))
 
 
 class _Columns:
@@ -153,16 +153,20 @@ def function_of(callback: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """One number of a group: where it begins, what a value adds, and what two sessions make together."""
+    """One number of a group: where it begins, what a value adds, and what two sessions make together.
+
+    `tree` says the same for the second executor: `("count",)`, or `"sum"`, `"min"`, `"max"` and what of.
+    """
 
     first: Number
     step: Callable[[Any, Any], Any]
     merge: Callable[[Any, Any], Any]
+    tree: Tree
 
 
 def count() -> Aggregation:
     """How many values there are in a group."""
-    return Aggregation(0, lambda held, _: held + 1, lambda one, other: one + other)
+    return Aggregation(0, lambda held, _: held + 1, lambda one, other: one + other, ("count",))
 
 
 class Aggregates:
@@ -172,6 +176,7 @@ class Aggregates:
         if not parts:
             raise ValueError("agg needs at least one aggregation\nhint: such as agg(total=col.amount.sum())")
         self.kind: Any = msgspec.defstruct("Aggregates", [(name, Number) for name in parts], frozen=True)
+        self.trees = {name: part.tree for name, part in parts.items()}
         self._first = self.kind(*(part.first for part in parts.values()))
         self._steps = [(name, part.step) for name, part in parts.items()]
         self._merges = [(name, part.merge) for name, part in parts.items()]

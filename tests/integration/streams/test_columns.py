@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Producer
 from tests.integration.streams.cluster import WITHIN_S, committed, eventually
 from tests.integration.streams.test_kill import spawn
-from tests.integration.streams.topologies import T0, expressions
+from tests.integration.streams.topologies import HOUR_MS, T0, expressions, revenue_in_expressions
 
 from moldau.streams.runtime.exception_handlers import log_and_continue
 
@@ -62,6 +62,61 @@ def test_what_comes_out_is_the_same_with_columns_and_without(cluster, guarantee)
     assert through["without"] == 0
     assert len(written(cluster, f"{name}-with")) == sum(number % 3 > 0 for number in range(2000))
     assert written(cluster, f"{name}-with") == written(cluster, f"{name}-without")
+
+
+def over_hours(count):
+    """Orders of three hours, every tenth of them late by up to an hour and a half, some of them not usual."""
+    chance = random.Random(count)
+    made = []
+    for number in range(count):
+        moment = T0 + number * 3 * HOUR_MS // count - (number % 10 == 0) * chance.randrange(HOUR_MS * 3 // 2)
+        made.append((f"k{chance.randrange(30)}".encode(), order(number, "CANCELLED" if number % 4 == 0 else "COMPLETED"), moment))
+    for place in range(100, count, 700):
+        made.insert(place, (b"k1", UNUSUAL[place % len(UNUSUAL)], T0))
+    return made
+
+
+@pytest.mark.parametrize("rekeyed", [False, True], ids=["by key", "repartitioned"])
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 20], ids=["every update", "cached"])
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
+def test_aggregates_are_the_same_with_columns_and_without(cluster, guarantee, cache_bytes, rekeyed):
+    name = f"totals-{guarantee}-{cache_bytes}-{rekeyed}"
+    cluster.create(1, name, f"{name}-with", f"{name}-without")
+    mixed, told = over_hours(3000), {}
+    for last, part in (("probe-1", mixed[:1700]), ("probe-2", mixed[1700:])):
+        probe = json.dumps({"number": 0, "customer": last, "amount": 1.0, "status": "COMPLETED"}).encode()
+        cluster.write(name, [*part, (last.encode(), probe, part[-1][2])])
+        # The second part is worked on by another instance, which gets the state of the first.
+        for how, enabled in (("with", True), ("without", False)):
+            sink = f"{name}-{how}"
+            app = cluster.app(
+                revenue_in_expressions(name, sink, rekeyed=rekeyed),
+                sink,
+                last,
+                processing_guarantee=guarantee,
+                columns_enabled=enabled,
+                statestore_cache_max_bytes=cache_bytes,
+                deserialization_exception_handler=log_and_continue,
+                processing_exception_handler=log_and_continue,
+                production_exception_handler=log_and_continue,
+            )
+            app.start()
+            eventually(lambda sink=sink, last=last: any(one.key().startswith(last.encode()) for one in cluster.read(sink)))
+            assert (columnar(app) > 0.9 * len(part)) is enabled
+            told[how, last] = sorted(app.store("revenue").all())
+            app.close()
+    with_columns, without, more_with, more_without = told.values()
+    assert (with_columns, more_with) == (without, more_without)
+    assert len(more_with) > 30
+    changes = [latest(cluster, f"{name}-{how}-revenue-changelog") for how in ("with", "without")]
+    assert changes[0] == changes[1]
+    assert latest(cluster, f"{name}-with") == latest(cluster, f"{name}-without") != {}
+    if not cache_bytes:
+        assert written(cluster, f"{name}-with") == written(cluster, f"{name}-without")
+
+
+def latest(cluster, topic):
+    return {one.key(): (one.value(), one.timestamp()[1]) for one in cluster.read(topic)}
 
 
 def test_aborted_records_are_not_seen_under_exactly_once(cluster):

@@ -39,14 +39,15 @@ def outputs(cluster, sink):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("where", ["in-memory", "on-disk"])
+@pytest.mark.parametrize("where", ["in-memory", "on-disk", "functions"])
 def test_each_record_counts_once_however_often_the_process_is_killed(cluster, tmp_path, where):
+    more = {"columns_enabled": where != "functions"}
     source, sink, application_id = f"kill-{where}", f"killed-{where}", f"kill-app-{where}"
     cluster.create(3, source, sink)
     chance = random.Random(7)
     keys: list[bytes] = []
     for _ in range(KILLS):
-        process = spawn(cluster, source, sink, application_id, tmp_path / "state", where)
+        process = spawn(cluster, source, sink, application_id, tmp_path / "state", where, **more)
         try:
             assert process.stdout.readline() == b"running\n"
             fresh = [f"k{chance.randrange(50)}".encode() for _ in range(RECORDS)]
@@ -59,7 +60,7 @@ def test_each_record_counts_once_however_often_the_process_is_killed(cluster, tm
             process.kill()
             process.wait(30)
             process.stdout.close()
-    process = spawn(cluster, source, sink, application_id, tmp_path / "state", where)
+    process = spawn(cluster, source, sink, application_id, tmp_path / "state", where, **more)
     try:
         eventually(lambda: len(cluster.read(sink)) >= len(keys), 60)
     finally:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from moldau.streams.dsl.builder import StreamsBuilder
 from moldau.streams.dsl.options import Materialized
 from moldau.streams.dsl.windows import TimeWindows
-from moldau.streams.expressions import col, make
+from moldau.streams.expressions import col, count, make
 from moldau.streams.serdes import Serdes
 from moldau.streams.topology.topology import Topology
 
@@ -91,6 +91,19 @@ def expressions(source: str, sink: str) -> Topology:
     return builder.build()
 
 
+def revenue_in_expressions(source: str, sink: str, *, rekeyed: bool) -> Topology:
+    """Revenue per hour and the key of the orders, or their customer behind a repartition topic: aggregates for columns."""
+    builder = StreamsBuilder()
+    paid = builder.stream(source, key=str, value=dict).filter(col.status == "COMPLETED")
+    grouped = paid.group_by(col.customer, key=str) if rekeyed else paid.group_by_key()
+    (
+        grouped.windowed_by(TimeWindows.of_size_and_grace("1h", "10m"))
+        .agg(revenue=col.amount.sum(), orders=count(), greatest=col.amount.max(), store="revenue")
+        .to(sink)
+    )
+    return builder.build()
+
+
 __all__ = [
     "HOUR_MS",
     "T0",
@@ -101,4 +114,5 @@ __all__ = [
     "doubled",
     "expressions",
     "hourly_revenue",
+    "revenue_in_expressions",
 ]

@@ -89,6 +89,17 @@ def hourly_revenue(topics: Topics) -> None:
     )
 
 
+def hourly_expressions(topics: Topics) -> None:
+    (
+        topics.orders()
+        .filter(col.status == "COMPLETED")
+        .group_by_key()
+        .windowed_by(TimeWindows.of_size_with_no_grace("1h"))
+        .agg(revenue=col.amount.sum(), store="revenue")
+        .to(topics.named("out"))
+    )
+
+
 def enriched(topics: Topics) -> None:
     customers = topics.builder.table(topics.named("customers"), key=str, value=Customer, store="customers")
     (
@@ -126,6 +137,7 @@ ROWS: dict[str, Callable[[Topics], None]] = {
     "stateless": stateless,
     "expressions": expressions,
     "hourly-revenue": hourly_revenue,
+    "hourly-expressions": hourly_expressions,
     "many-keys": hourly_revenue,
     "enriched": enriched,
     "paid": paid,

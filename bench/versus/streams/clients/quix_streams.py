@@ -69,6 +69,7 @@ ROWS = {
     "stateless": stateless,
     "expressions": expressions,
     "hourly-revenue": hourly_revenue,
+    "hourly-expressions": hourly_revenue,
     "many-keys": hourly_revenue,
     "enriched": enriched,
     "paid": paid,

@@ -92,7 +92,7 @@ public final class StreamsClient {
                 .filter((key, order) -> order.status.equals("COMPLETED"))
                 .mapValues(order -> new Total(order.amount * 1.2, order.order_id))
                 .to(out, Produced.with(TEXT, TOTALS));
-            case "hourly-revenue", "many-keys" -> orders
+            case "hourly-revenue", "hourly-expressions", "many-keys" -> orders
                 .filter((key, order) -> order.status.equals("COMPLETED"))
                 .groupByKey(Grouped.with(TEXT, ORDERS))
                 .windowedBy(TimeWindows.ofSizeWithNoGrace(Duration.ofHours(1)))

@@ -7,7 +7,8 @@ record itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from moldau.streams.errors import StreamsError
 from moldau.streams.operators.contract import Headers, NodeContext, Process, ValueAndTimestamp
@@ -15,9 +16,32 @@ from moldau.streams.operators.tables import TableOperator
 from moldau.streams.serdes import required
 from moldau.streams.topology.nodes import StoreSpec
 
+NULL_DROPPED: Final = "the key or the value is null"
+
 Initializer = Callable[[], Any]
 Aggregator = Callable[[Any, Any, Any], Any]
 """`aggregator(key, value, aggregate) -> aggregate`."""
+
+
+class Clock:
+    """The time of one aggregate: the greatest timestamp (ms) that came to it, -1 before the first."""
+
+    __slots__ = ("now",)
+
+    def __init__(self) -> None:
+        self.now = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Adding:
+    """How an aggregate changes its store, for whoever adds to its groups in another way: for columns.
+
+    `store` is as the operator has it: a record cache notes what was there before a put. `forward` is told each update.
+    """
+
+    store: Any
+    forward: Process
+    clock: Clock
 
 
 def no_value() -> None:
@@ -75,19 +99,20 @@ class StreamAggregate(TableOperator):
     def __init__(self, store: StoreSpec, initializer: Initializer, aggregator: Aggregator) -> None:
         super().__init__(store, stored=True)
         self._initializer = initializer
-        self._aggregator = aggregator
+        self.aggregator = aggregator
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
-        initializer, aggregator, sends_old = self._initializer, self._aggregator, self.sends_old_values
+        initializer, aggregator, sends_old = self._initializer, self.aggregator, self.sends_old_values
         dropped = node.dropped
         store, forward = self.put_and_forward(node.task, forward)
+        node.task.adding[node.name] = Adding(store, forward, Clock())
         get, put = store.get, store.put
         reads_twice = sends_old and may_change(self._store)
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             if key is None or value is None:
-                dropped("the key or the value is null")
+                dropped(NULL_DROPPED)
                 return
             held = get(key)
             if held is None:

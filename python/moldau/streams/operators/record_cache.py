@@ -53,6 +53,11 @@ class RecordCaches:
         self._caches.append(cache)
         return _NotingStore(store, _noting(cache, spec, store)), _taking(cache, spec)
 
+    @property
+    def room(self) -> int:
+        """How many bytes more the caches of the thread may hold."""
+        return max(self._budget.limit - self._budget.held, 0)
+
     def flush(self) -> None:
         """Send on everything that waits; what an upper cache sends on may still be merged by a lower one."""
         for cache in reversed(self._caches):

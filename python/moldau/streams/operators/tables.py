@@ -276,7 +276,7 @@ class TableMapValues(_Derived):
         self, parent: TableOperator, store: StoreSpec | None, mapper: Callable[..., Any], *, takes_key: bool
     ) -> None:
         super().__init__(parent, store)
-        self._mapper = mapper
+        self.mapper = mapper
         self._takes_key = takes_key
 
     def computing(self, task: TaskContext) -> Computed:
@@ -285,7 +285,7 @@ class TableMapValues(_Derived):
     def _computed(self, key: Any, value: Any) -> Any:
         if value is None:
             return None
-        return self._mapper(key, value) if self._takes_key else self._mapper(value)
+        return self.mapper(key, value) if self._takes_key else self.mapper(value)
 
 
 class TableTransformValues(_Derived):

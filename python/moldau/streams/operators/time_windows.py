@@ -7,11 +7,11 @@ for the next. A null value is aggregated like any other, unlike in aggregates wi
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from moldau.streams.context import TaskContext
 from moldau.streams.dsl.windows import TimeWindows
-from moldau.streams.operators.aggregates import Aggregator, Initializer, may_change
+from moldau.streams.operators.aggregates import Adding, Aggregator, Clock, Initializer, may_change
 from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process, fan_out
 from moldau.streams.operators.tables import StoreView, TableOperator
 from moldau.streams.operators.window_closing import Bounds, WindowClosing, find_in_windows
@@ -19,6 +19,8 @@ from moldau.streams.serdes import Windowed
 from moldau.streams.topology.nodes import StoreSpec
 
 _INT64_MAX = 2**63 - 1
+NULL_DROPPED: Final = "the key is null"
+LATE_DROPPED: Final = "the window is closed"
 
 
 class Grid(Protocol):
@@ -59,8 +61,8 @@ class TimeWindowAggregate(TableOperator):
         self.windows = windows
         self.grace_ms = windows.grace_ms
         self._initializer = initializer
-        self._aggregator = aggregator
-        self._emit_on_close = emit_on_close
+        self.aggregator = aggregator
+        self.emit_on_close = emit_on_close
         self.late: str | None = None
         """The child that gets the records which no window took any more, as they were."""
 
@@ -71,33 +73,32 @@ class TimeWindowAggregate(TableOperator):
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
         dropped, sends_old = node.dropped, self.sends_old_values
-        initializer, aggregator = self._initializer, self._aggregator
+        initializer, aggregator = self._initializer, self.aggregator
         starts_for, size, grace = self.windows.starts_for, self.windows.size_ms, self.windows.grace_ms
         late = None if self.late is None else node.children[self.late]
         if late is not None:
             forward = fan_out([child for name, child in node.children.items() if name != self.late])
         store, forward = self.put_and_forward(node.task, forward)
-        fetch, put = store.fetch, store.put
+        fetch, put, clock = store.fetch, store.put, Clock()
+        node.task.adding[node.name] = Adding(store, forward, clock)
         closing = WindowClosing(node, self._store.name, _bounds(self.windows), find_in_windows(store), forward)
-        close = closing.emit_closed if self._emit_on_close else None
+        close = closing.emit_closed if self.emit_on_close else None
         reads_twice = sends_old and may_change(self._store)
         if close is None and late is None and not sends_old and _is_tumbling(self.windows):
-            return self._tumbling(node, store, forward)
-        stream_time = -1
+            return self._tumbling(node, store, forward, clock)
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
-            nonlocal stream_time
             if key is None:
-                dropped("the key is null")
+                dropped(NULL_DROPPED)
                 return
-            if timestamp > stream_time:
-                stream_time = timestamp
-            closed = stream_time - grace
+            if timestamp > clock.now:
+                clock.now = timestamp
+            closed = clock.now - grace
             taken = False
             for start in starts_for(timestamp):
                 end = start + size
                 if end <= closed:
-                    dropped("the window is closed")
+                    dropped(LATE_DROPPED)
                     continue
                 taken = True
                 held = fetch(key, start)
@@ -122,24 +123,22 @@ class TimeWindowAggregate(TableOperator):
 
         return process
 
-    def _tumbling(self, node: NodeContext, store: Any, forward: Process) -> Process:
+    def _tumbling(self, node: NodeContext, store: Any, forward: Process, clock: Clock) -> Process:
         """The same where a record is in one window and nobody asks for more than the result."""
         fetch, put, dropped = store.fetch, store.put, node.dropped
-        initializer, aggregator = self._initializer, self._aggregator
+        initializer, aggregator = self._initializer, self.aggregator
         size, grace, make = self.windows.size_ms, self.windows.grace_ms, tuple.__new__
-        stream_time = -1
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
-            nonlocal stream_time
             if key is None:
-                dropped("the key is null")
+                dropped(NULL_DROPPED)
                 return
-            if timestamp > stream_time:
-                stream_time = timestamp
+            if timestamp > clock.now:
+                clock.now = timestamp
             start = timestamp - timestamp % size
             end = start + size
-            if end <= stream_time - grace:
-                dropped("the window is closed")
+            if end <= clock.now - grace:
+                dropped(LATE_DROPPED)
                 return
             held = fetch(key, start)
             if held is None:

@@ -46,6 +46,16 @@ class DiskWindowStore:
         self._as_is = self._values.kept_as_is
         self._key_of = None if self._keys.kept_as_is else self._keys.inward
 
+    @property
+    def stream_time(self) -> int:
+        """The greatest start that was put, ms; -1 before the first."""
+        return self.segments.stream_time
+
+    @property
+    def retention_ms(self) -> int:
+        """How long before that windows are kept."""
+        return self.segments.retention_ms
+
     def put(self, key: Any, value: Any, start: int) -> None:
         """Set the entry of one window; None (or a pair of None) removes it. One that is too old is only logged."""
         if not self.segments.takes(start):

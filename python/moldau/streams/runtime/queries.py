@@ -136,7 +136,7 @@ class LocalTasks:
             with thread.gate.visit():
                 for task in thread.ready_tasks(stale=query.stale):
                     if task.id.sub_topology == sub.id and partition in {None, task.id.partition}:
-                        entries = _answer(task.stores[query.store], query, serdes)
+                        entries = _answer(task.asked(query.store), query, serdes)
                         found[task.id.partition] = [_entry(key, value, serdes) for key, value in entries]
         return found
 

@@ -23,6 +23,7 @@ from moldau.streams.operators.record_cache import CacheBudget, RecordCaches
 from moldau.streams.persistent import TaskDatabase
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.runtime.collector import ProductionError
+from moldau.streams.runtime.column_work import ColumnWork
 from moldau.streams.runtime.exception_handlers import Failure, Handler, Response
 from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
 from moldau.streams.runtime.outcomes import TaskMigratedError
@@ -73,6 +74,8 @@ class TaskParts:
     """The sub-topology compiled, if all of it could be."""
     cache: CacheBudget | None = None
     """How much the thread's record caches may hold; None where every update goes downstream."""
+    groups_max: int = 50_000
+    """How many groups of an aggregate columns keep beside those that changed."""
 
 
 class Input:
@@ -165,6 +168,9 @@ class StreamTask:
         self.inputs: dict[str, Input] = {}
         for topic in sub.inputs(task_id.partition):
             self.open_input(topic, sub)
+        self._columns: ColumnWork | None = None
+        if parts.columns is not None:
+            self._columns = ColumnWork(parts.columns, self.context, parts.groups_max)
         self._dirty = False
         self._run: Sequence[Message] = ()
         """The records that are in work."""
@@ -193,6 +199,12 @@ class StreamTask:
     def stores(self) -> dict[str, Any]:
         """The task's own stores by name."""
         return self.task.stores
+
+    def asked(self, store: str) -> Any:
+        """A store as somebody sees it who looks in from outside, while the task does not work."""
+        if self._columns is not None:
+            self._columns.hand_over()
+        return self.stores[store]
 
     @property
     def buffered(self) -> int:
@@ -262,7 +274,7 @@ class StreamTask:
         """Queue what was fetched of one input."""
         source, block = self.inputs[fetched.topic], fetched.block
         if block is not None and fetched.stop > fetched.start:
-            if self._parts.columns is None:
+            if self._columns is None:
                 self.add(fetched.topic, block.records(fetched.start, fetched.stop))
             else:
                 self._begin_at(source, block.offset(fetched.start))
@@ -288,8 +300,8 @@ class StreamTask:
             done = len(source.records)
             if done:
                 self._process_run(source, done)
-            if self._parts.columns is not None:
-                done += self._process_blocks(source, self._parts.columns)
+            if self._columns is not None:
+                done += self._process_blocks(source, self._columns)
         else:
             done = self._process_in_order(now)
         if done:
@@ -297,7 +309,7 @@ class StreamTask:
             self.record_age_ms = max(now - self.context.timestamp, 0)
         return done
 
-    def _process_blocks(self, source: Input, columns: Columns) -> int:
+    def _process_blocks(self, source: Input, columns: ColumnWork) -> int:
         """Take what was fetched through columns, and what is unusual in it by itself."""
         done = 0
         while source.blocks:
@@ -312,12 +324,12 @@ class StreamTask:
             source.position = source.next_offset
         return done
 
-    def _process_block(self, source: Input, block: RecordBlock, start: int, stop: int, columns: Columns) -> None:
+    def _process_block(self, source: Input, block: RecordBlock, start: int, stop: int, columns: ColumnWork) -> None:
         context, emit = self.context, self._parts.emit
         context.topic = source.topic
         unusual = 1
         while start < stop:
-            run = columns.program.run(block, start, stop)
+            run = columns.run(block, start, stop)
             if run.stop > start:
                 for output, topic in enumerate(columns.topics):
                     for key, value, timestamp, headers in run.records(output):
@@ -327,10 +339,15 @@ class StreamTask:
                 context.stream_time = max(context.stream_time, run.latest_ms)
                 source.time = max(source.time, run.latest_ms)
                 start, unusual = run.stop, 1
-            if start < stop:
+            if run.full:
+                columns.hand_over()
+            elif start < stop:
                 # Where one record is unusual the next may be, too: they are taken in more and more at once.
                 behind = min(start + unusual, stop)
-                self._process_records(source, block.records(start, behind))
+                records = block.records(start, behind)
+                columns.hand_over()
+                self._process_records(source, records)
+                columns.forget(records)
                 start, unusual = behind, unusual * 2
 
     def _process_in_order(self, now: int) -> int:
@@ -494,6 +511,8 @@ class StreamTask:
 
         A store without a writer only forgets that it changed.
         """
+        if self._columns is not None:
+            self._columns.hand_over()
         if self.context.caches is not None:
             self.context.caches.flush()
         for name, store in self.stores.items():

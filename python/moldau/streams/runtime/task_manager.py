@@ -140,6 +140,7 @@ class TaskManager:
             self._known_end,
             self._columns_of(sub),
             self._cache,
+            kept_entries(settings),
         )
         try:
             task = StreamTask(task_id, sub, parts)
@@ -167,7 +168,7 @@ class TaskManager:
             try:
                 if not settings.columns_enabled or settings.metrics_recording_level == DEBUG_METRICS:
                     raise NotColumnarError("columns.enabled is false, or metrics.recording.level counts each record")
-                compiled = compile_columns(sub.nodes)
+                compiled = compile_columns(sub.nodes, caches=self._cache is not None)
             except NotColumnarError as why:
                 logger.info("sub-topology %d takes one record after the other: %s", sub.id, why)
             else:

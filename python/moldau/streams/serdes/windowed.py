@@ -7,7 +7,8 @@ with the end and then the start (16 bytes). (`TimeWindowedSerializer`, `SessionW
 from __future__ import annotations
 
 import struct
-from typing import Final, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from moldau.streams.serdes.serde import Serde
 
@@ -30,6 +31,13 @@ class Windowed(NamedTuple, Generic[K]):
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class TimeWindowedSerde(Serde[K]):
+    """The serde of keys in time windows, which tells what it writes before the window."""
+
+    inner: Serde[Any] | None = None
+
+
 def time_windowed_serde(inner: Serde[K], size_ms: int | None) -> Serde[Windowed[K]]:
     """The serde of keys in time windows of one size; without a size a key that is read ends at the end of time."""
     write, read, pack = inner.serialize, inner.deserialize, _START.pack
@@ -42,7 +50,7 @@ def time_windowed_serde(inner: Serde[K], size_ms: int | None) -> Serde[Windowed[
         (start,) = _START.unpack(data[-8:])
         return Windowed(read(data[:-8]), start, _INT64_MAX if size_ms is None else min(start + size_ms, _INT64_MAX))
 
-    return Serde(f"TimeWindowed({inner.name})", serialize, deserialize, immutable=inner.immutable)
+    return TimeWindowedSerde(f"TimeWindowed({inner.name})", serialize, deserialize, inner.immutable, inner)
 
 
 def session_windowed_serde(inner: Serde[K]) -> Serde[Windowed[K]]:

@@ -30,7 +30,7 @@ class MemoryWindowStore:
         self.name = spec.name
         self._context = context
         # Kafka's stores that emit on close keep a window one moment longer: they must still find it.
-        self._retention = spec.retention_ms + spec.emits_on_close
+        self.retention_ms = spec.retention_ms + spec.emits_on_close
         self._size = spec.window_size_ms
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
@@ -39,16 +39,16 @@ class MemoryWindowStore:
         self._starts: list[int] = []
         self._dirty: dict[tuple[Any, int], int] = {}
         self._expired = ExpiredEntries(spec, context, self._keys, self._values)
-        self._stream_time = -1
+        self.stream_time = -1
         self._as_is = self._values.kept_as_is
         self._key_of: Callable[[Any], Any] | None = None if self._keys.kept_as_is else self._keys.inward
 
     def put(self, key: Any, value: Any, start: int) -> None:
         """Set the entry of one window; None (or a pair of None) removes it. One that is too old is only logged."""
-        if start > self._stream_time:
-            self._stream_time = start
+        if start > self.stream_time:
+            self.stream_time = start
             self._expire()
-        elif start <= self._stream_time - self._retention:
+        elif start <= self.stream_time - self.retention_ms:
             self._expired.put_window(key, value, start, self._oldest(0))
             return
         if self._key_of is not None:
@@ -66,7 +66,7 @@ class MemoryWindowStore:
 
     def fetch(self, key: Any, start: int) -> Any:
         """The entry of one window, or None."""
-        if start <= self._stream_time - self._retention:
+        if start <= self.stream_time - self.retention_ms:
             return None
         windows = self._by_key.get(key if self._key_of is None else self._key_of(key))
         entry = None if windows is None else windows.get(start)
@@ -101,7 +101,7 @@ class MemoryWindowStore:
             data = window_key(self._keys.as_bytes(key), start)
             if entry is not None:
                 write(data, self._values.as_bytes(entry[0]), entry[1])
-            elif start > self._stream_time - self._retention:
+            elif start > self.stream_time - self.retention_ms:
                 write(data, None, changed_at)
         self._dirty.clear()
         self._expired.flush(write)
@@ -110,10 +110,10 @@ class MemoryWindowStore:
         """Take a record of the changelog."""
         plain, start, _ = split_window_key(key)
         kept = self._keys.from_bytes(plain)
-        if start > self._stream_time:
-            self._stream_time = start
+        if start > self.stream_time:
+            self.stream_time = start
             self._expire()
-        if value is None or start <= self._stream_time - self._retention:
+        if value is None or start <= self.stream_time - self.retention_ms:
             self._remove(kept, start)
             return
         windows = self._by_key.setdefault(kept, {})
@@ -135,7 +135,7 @@ class MemoryWindowStore:
         return [(start, self._load(windows[start])) for start in sorted(windows) if oldest <= start <= start_to]
 
     def _oldest(self, start_from: int) -> int:
-        return max(start_from, self._stream_time - self._retention + 1)
+        return max(start_from, self.stream_time - self.retention_ms + 1)
 
     def _note(self, key: Any, start: int) -> None:
         keys = self._by_start.get(start)
@@ -156,7 +156,7 @@ class MemoryWindowStore:
         self._by_start[start].pop(key)
 
     def _expire(self) -> None:
-        oldest = self._stream_time - self._retention
+        oldest = self.stream_time - self.retention_ms
         if not self._starts or self._starts[0] > oldest:
             return
         gone = bisect.bisect_right(self._starts, oldest)

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from tests.fake_reader import FakeReader
+from tests.record_batches import batch
 
+from moldau._core import RecordBlock
 from moldau.client.fetching import Fetched
 from moldau.client.membership import (
     Commit,
@@ -54,16 +56,6 @@ class FakeConsumer:
         pass
 
 
-class FakeBlock:
-    """One record."""
-
-    leader_epochs = ((0, 4),)
-
-    def __init__(self, *record):
-        self.record = record
-
-    def records(self, start, stop):
-        return [self.record]
 
 
 class FakeMember:
@@ -223,7 +215,7 @@ def test_with_an_offset_the_epoch_of_its_leader_is_committed(session, monkeypatc
     (task,) = session.tasks.tasks.values()
     assert task.inputs["in"].leader_epoch == 3
     session._next_commit = math.inf
-    session._work([Fetched("in", 0, FakeBlock(7, 1000, b"k", b"v", ()), 0, 1, 8, at_end=False)])
+    session._work([Fetched("in", 0, RecordBlock(batch(7, [(1000, b"k", b"v")], epoch=4), 7, None), 0, 1, 8, at_end=False)])
     session.commit()
     assert session._member.commits == [[("in", 8)]]
     assert session._member.leader_epochs == [4]
@@ -322,7 +314,7 @@ def test_what_earlier_runs_left_on_disk_is_known_before_the_first_task(session, 
 def work(session):
     session._next_commit = math.inf
     assign(session)
-    session._work([Fetched("in", 0, FakeBlock(0, 1000, b"k", b"v", ()), 0, 1, 1, at_end=False)])
+    session._work([Fetched("in", 0, RecordBlock(batch(0, [(1000, b"k", b"v")]), 0, None), 0, 1, 1, at_end=False)])
     assert session.tasks.needs_commit
 
 

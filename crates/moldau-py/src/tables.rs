@@ -1,0 +1,157 @@
+//! `AggregateTable`: the groups of an aggregate in a task, above the store that Python has.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use moldau_columns::table::{Changed, Held, Table};
+use moldau_columns::value::Value;
+use moldau_columns::{Unusual, Usual};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+const START_BYTES: usize = 8;
+
+#[pyclass(module = "moldau._core", frozen)]
+pub struct AggregateTable {
+    table: Mutex<Table>,
+    load: Py<PyAny>,
+    windowed: bool,
+}
+
+#[pymethods]
+impl AggregateTable {
+    #[new]
+    fn new(
+        load: Py<PyAny>,
+        retention_ms: Option<i64>,
+        groups_max: usize,
+        update_bytes: usize,
+        value_bytes: usize,
+    ) -> AggregateTable {
+        AggregateTable {
+            table: Mutex::new(Table::new(retention_ms, groups_max, update_bytes, value_bytes)),
+            load,
+            windowed: retention_ms.is_some(),
+        }
+    }
+
+    fn __len__(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Goes on to the times of the aggregate and its store, that somebody else may have worked on.
+    fn begin(&self, stream_time_ms: i64, store_time_ms: i64) {
+        let clock = &mut self.lock().clock;
+        clock.stream_time_ms = clock.stream_time_ms.max(stream_time_ms);
+        clock.store_time_ms = clock.store_time_ms.max(store_time_ms);
+    }
+
+    #[getter]
+    fn stream_time_ms(&self) -> i64 {
+        self.lock().clock.stream_time_ms
+    }
+
+    /// How many records and windows were dropped since the last time: for what is null, for what is late.
+    fn take_dropped(&self) -> (u64, u64) {
+        let clock = &mut self.lock().clock;
+        (std::mem::take(&mut clock.null), std::mem::take(&mut clock.late))
+    }
+
+    /// The groups that changed since the last time, in the order of their first changes.
+    fn hand_over<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let changed = self.lock().hand_over();
+        PyList::new(
+            py,
+            changed
+                .iter()
+                .map(|one| self.told(py, one))
+                .collect::<PyResult<Vec<_>>>()?,
+        )
+    }
+
+    /// Forgets a group, that somebody else changes.
+    fn forget(&self, place: &[u8]) {
+        self.lock().forget(place);
+    }
+}
+
+impl AggregateTable {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // A panic of another thread leaves nothing half done that could be believed: the task fails with it.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The table itself, for a run; it is given back with `put_back`.
+    pub fn lend(&self) -> Table {
+        std::mem::take(&mut *self.lock())
+    }
+
+    pub fn put_back(&self, table: Table) {
+        *self.lock() = table;
+    }
+
+    /// What the store has of a group. An error that Python raises is put into `failed`.
+    pub fn load(&self, key: &[u8], start: i64, failed: &mut Option<PyErr>) -> Usual<Option<Held>> {
+        Python::attach(|py| match self.load.call1(py, (PyBytes::new(py, key), start)) {
+            Ok(found) => held(found.bind(py)),
+            Err(error) => {
+                *failed = Some(error);
+                Err(Unusual)
+            }
+        })
+    }
+
+    fn told<'py>(&self, py: Python<'py>, (place, held, change): &Changed) -> PyResult<Bound<'py, PyTuple>> {
+        let (key, start) = match place.len().checked_sub(START_BYTES) {
+            Some(at) if self.windowed => {
+                let (key, start) = place.split_at(at);
+                (key, start.iter().fold(0_i64, |start, byte| start << 8 | i64::from(*byte)))
+            }
+            _ => (&place[..], 0),
+        };
+        let values = held.values.iter().map(|value| object(py, value));
+        let values = PyTuple::new(py, values.collect::<PyResult<Vec<_>>>()?)?;
+        let headers = change.headers.iter().map(|(name, value)| {
+            let value = value.as_ref().map(|value| PyBytes::new(py, value));
+            (String::from_utf8_lossy(name), value)
+        });
+        let headers = PyTuple::new(py, headers.collect::<Vec<_>>())?;
+        let update = (change.number, change.offset, change.moment_ms, headers);
+        (PyBytes::new(py, key), start, values, held.timestamp_ms, update).into_pyobject(py)
+    }
+}
+
+fn object<'py>(py: Python<'py>, value: &Value<'_>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match value {
+        Value::Int(number) => number.into_pyobject(py)?.into_any(),
+        Value::Float(number) => number.into_pyobject(py)?.into_any(),
+        Value::Text(text) => text.into_pyobject(py)?.into_any(),
+        Value::Bool(_) | Value::Null | Value::Nested(_) => py.None().into_bound(py),
+    })
+}
+
+/// What Python tells of a group, `(values, timestamp)` or None.
+fn held(found: &Bound<'_, PyAny>) -> Usual<Option<Held>> {
+    if found.is_none() {
+        return Ok(None);
+    }
+    let (values, timestamp_ms): (Vec<Bound<'_, PyAny>>, i64) = found.extract().map_err(|_| Unusual)?;
+    let values = values.iter().map(value).collect::<Usual<_>>()?;
+    Ok(Some(Held { values, timestamp_ms }))
+}
+
+fn value(object: &Bound<'_, PyAny>) -> Usual<Value<'static>> {
+    if object.is_none() {
+        Ok(Value::Null)
+    } else if object.is_exact_instance_of::<PyInt>() {
+        object.extract().map(Value::Int).map_err(|_| Unusual)
+    } else if object.is_exact_instance_of::<PyFloat>() {
+        let number: f64 = object.extract().map_err(|_| Unusual)?;
+        if number.is_finite() { Ok(Value::Float(number)) } else { Err(Unusual) }
+    } else if object.is_exact_instance_of::<PyString>() {
+        let text: String = object.extract().map_err(|_| Unusual)?;
+        Ok(Value::Text(text.into()))
+    } else {
+        // `True` and `False` too, which are kept as they are and no numbers when they come back.
+        Err(Unusual)
+    }
+}

@@ -1,0 +1,136 @@
+"""A task's part in columns: its tables of groups, above its stores.
+
+A table changes groups without telling anybody. Whoever wants to look into a store, or to change it, asks for
+`hand_over` before: then the store has what the table has, and a record cache the last update of each group, as if all
+records had been taken one by one. Stores are told of groups in the order of their first changes, caches in that of
+their last, which is the order in which they would have known of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, Final
+
+from moldau._core import AggregateTable, ColumnRun, RecordBlock
+from moldau.streams.column_aggregates import ColumnAggregate
+from moldau.streams.columns import Columns
+from moldau.streams.context import TaskContext
+from moldau.streams.operators.record_cache import AROUND_BYTES
+from moldau.streams.serdes import Windowed, required
+from moldau.streams.state.formats import pack_timestamp
+
+_UNBOUNDED: Final = sys.maxsize
+_NUMBER: Final = itemgetter(0)
+
+
+class ColumnWork:
+    """Runs a program over blocks, with the tables of one task."""
+
+    def __init__(self, columns: Columns, context: TaskContext, groups_max: int) -> None:
+        """`groups_max` is how many groups of each table are kept that nothing has to be done about."""
+        self.topics = columns.topics
+        self._program = columns.program
+        self._groups = [_Groups(aggregate, context, groups_max) for aggregate in columns.aggregates]
+        self._tables = [groups.table for groups in self._groups]
+        cached = any(aggregate.cached for aggregate in columns.aggregates)
+        self._caches = context.caches if cached else None
+
+    def run(self, block: RecordBlock, start: int, stop: int) -> ColumnRun:
+        """Take records of a block; if it stops because the tables are full, their changes must be handed over."""
+        for groups in self._groups:
+            groups.begin()
+        room = _UNBOUNDED if self._caches is None else self._caches.room
+        run = self._program.run(block, start, stop, self._tables, room)
+        for groups in self._groups:
+            groups.note()
+        return run
+
+    def hand_over(self) -> None:
+        """Tell stores and caches what changed."""
+        for groups in self._groups:
+            groups.hand_over()
+
+    def forget(self, records: Sequence[tuple[Any, ...]]) -> None:
+        """These were worked on by functions, after a `hand_over`: their groups are not what they were."""
+        for groups in self._groups:
+            groups.forget(records)
+
+
+class _Groups:
+    """One table, and the store below it."""
+
+    def __init__(self, aggregate: ColumnAggregate, context: TaskContext, groups_max: int) -> None:
+        spec = aggregate.spec
+        self._aggregate = aggregate
+        self._context = context
+        self._adding = context.adding[aggregate.node]
+        self._store = context.store(spec.name)
+        self._read_key = required(spec.key, f"store {spec.name}", "key").deserialize
+        windowed, size = aggregate.windows is not None, aggregate.value_bytes
+        load = self._load_window if windowed else self._load
+        retention = self._store.retention_ms if windowed else None
+        self.table = AggregateTable(load, retention, groups_max, AROUND_BYTES, size)
+
+    def begin(self) -> None:
+        """Whoever works on the store in another way has gone on in time."""
+        self.table.begin(self._adding.clock.now, -1 if self._aggregate.windows is None else self._store.stream_time)
+
+    def note(self) -> None:
+        """Count what was dropped, and let the others know the time."""
+        aggregate, context = self._aggregate, self._context
+        null, late = self.table.take_dropped()
+        if null:
+            context.dropped_at_once(aggregate.node, aggregate.null_reason, null)
+        if late:
+            context.dropped_at_once(aggregate.node, aggregate.late_reason, late)
+        self._adding.clock.now = self.table.stream_time_ms
+
+    def _load(self, key: bytes, _: int) -> tuple[tuple[Any, ...], int] | None:
+        held = self._store.get(self._read_key(key))
+        return None if held is None else (self._aggregate.parts(held[0]), held[1])
+
+    def _load_window(self, key: bytes, start: int) -> tuple[tuple[Any, ...], int] | None:
+        held = self._store.fetch(self._read_key(key), start)
+        return None if held is None else (self._aggregate.parts(held[0]), held[1])
+
+    def hand_over(self) -> None:
+        """The store is told of each group, then the record cache."""
+        changed = self.table.hand_over()
+        if not changed:
+            return
+        put, read_key, value_of = self._adding.store.put, self._read_key, self._aggregate.value
+        windows, cached = self._aggregate.windows, self._aggregate.cached
+        updates = []
+        for key_bytes, start, parts, timestamp, update in changed:
+            key, value = read_key(key_bytes), value_of(parts)
+            if windows is None:
+                put(key, (value, timestamp))
+            else:
+                put(key, (value, timestamp), start)
+                key = Windowed(key, start, start + windows.size_ms)
+            if cached:
+                updates.append((*update, key, value, timestamp))
+        self._tell(updates)
+
+    def _tell(self, updates: list[tuple[Any, ...]]) -> None:
+        context, forward = self._context, self._adding.forward
+        place = context.offset, context.timestamp
+        updates.sort(key=_NUMBER)
+        for _, offset, moment, headers, key, value, timestamp in updates:
+            context.offset, context.timestamp = offset, moment
+            forward(key, (value, None, True), timestamp, headers)
+        context.offset, context.timestamp = place
+
+    def forget(self, records: Sequence[tuple[Any, ...]]) -> None:
+        """What these records may have changed is asked for again."""
+        windows, forget = self._aggregate.windows, self.table.forget
+        for _, timestamp, key, _, _ in records:
+            if key is None:
+                continue
+            if windows is None:
+                forget(key)
+                continue
+            for start in windows.starts_for(timestamp):
+                forget(key + pack_timestamp(start))

@@ -1,0 +1,347 @@
+"""Aggregates in columns give what the functions of a task give, to the byte: outputs, changelogs, stores, what is dropped.
+
+Both live through the same: records in any order of time, commits, stops and crashes, questions from outside. With a
+record cache they say the same once per commit; with one that is too small they end the same.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.property.streams.test_columns import Struct, encoded, expressions, fitting, headers
+from tests.record_batches import batch
+
+from moldau._core import AggregateTable, ColumnProgram, RecordBlock
+from moldau.client.fetching import Fetched
+from moldau.streams import Materialized, StreamsBuilder, Suppressed, TimeWindows, col, count, make
+from moldau.streams.columns import NotColumnarError, compile_columns
+from moldau.streams.operators.record_cache import CacheBudget
+from moldau.streams.persistent import TaskDatabase, opener
+from moldau.streams.runtime.exception_handlers import Response
+from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
+from moldau.streams.runtime.stream_task import StreamTask, TaskParts
+from moldau.streams.state import open_in_memory
+
+LARGE = 1 << 40
+STORE = "store"
+
+keys = st.sampled_from([b"a", b"b", "é".encode(), b"", b"a", b"b"]) | st.none() | st.just(b"\xff")
+usual = fitting.map(lambda value: json.dumps(value).encode())
+values = st.one_of(usual, usual, usual, usual, encoded(), st.none())
+records = st.lists(
+    st.tuples(st.integers(0, 10_000), keys, values, st.one_of(st.just([]), st.just([]), headers)),
+    min_size=1,
+    max_size=10,
+)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("take"), records),
+        st.tuples(st.just("take"), records),
+        st.tuples(st.just("take"), records),
+        st.just(("commit",)),
+        st.just(("ask",)),
+        st.just(("stop",)),
+        st.just(("crash",)),
+    ),
+    min_size=1,
+    max_size=8,
+)
+numbers = st.sampled_from([col.a, col.b, col.a + col.b, col.b * 2, col.a / 2])
+anything = st.one_of(numbers, st.sampled_from([col.c, col.d]), expressions)
+aggregations = st.one_of(
+    st.builds(count),
+    numbers.map(lambda one: one.sum()),
+    numbers.map(lambda one: one.sum()),
+    anything.map(lambda one: one.sum()),
+    anything.map(lambda one: one.min()),
+    anything.map(lambda one: one.max()),
+)
+windows = st.one_of(
+    st.none(),
+    st.builds(TimeWindows.of_size_and_grace, st.just(1000), st.sampled_from([0, 500, 5000])),
+    st.builds(
+        lambda size, advance, grace: TimeWindows.of_size_and_grace(size, grace).advance_by(advance),
+        st.just(1000),
+        st.sampled_from([1000, 500, 300]),
+        st.sampled_from([0, 700]),
+    ),
+)
+
+
+class Life:
+    """A task from one stop to the next, and what is outside of it: its topics and its disk."""
+
+    def __init__(self, topology: Any, *, columns: bool, cache_bytes: int, folder: Path | None, groups_max: int) -> None:
+        self.topology = topology
+        self.columns = compile_columns(topology.sub_topologies()[0].nodes, caches=cache_bytes > 0) if columns else None
+        self.cache_bytes = cache_bytes
+        self.folder = folder
+        self.groups_max = groups_max
+        self.out: list[Any] = []
+        self.failures: list[Any] = []
+        self.changelog: list[Any] = []
+        self.offset = 0
+        self.columnar = 0
+        self.begin()
+
+    def begin(self) -> None:
+        database = None if self.folder is None else TaskDatabase(self.folder / "rocksdb")
+        self.parts = TaskParts(
+            self.topology,
+            "app",
+            lambda: 0,
+            open_in_memory if database is None else opener(database, 4),
+            lambda topic, key, value, timestamp, headers, *_: self.out.append(
+                (topic, key, value, timestamp, list(headers))
+            ),
+            self.failed,
+            self.failed,
+            self.failed,
+            lambda failure: None,
+            0,
+            database,
+            columns=self.columns,
+            cache=CacheBudget(self.cache_bytes) if self.cache_bytes else None,
+            groups_max=self.groups_max,
+        )
+        layout = lay_out(self.topology, {"in": 1}, LayoutOptions("app"))
+        self.task = StreamTask(TaskId(0, 0), layout.sub_topologies[0], self.parts)
+        if database is None:
+            for key, value, timestamp in self.changelog:
+                self.task.stores[STORE].restore(key, value, timestamp)
+
+    def failed(self, failure: Any) -> Response:
+        self.failures.append((type(failure.error), str(failure.error), failure.offset, failure.key, failure.value))
+        return Response.CONTINUE
+
+    def take(self, given_records: list[Any]) -> None:
+        block = RecordBlock(batch(self.offset, given_records), self.offset, None)
+        self.task.take(Fetched("in", 0, block, 0, len(block), block.next_offset, at_end=True))
+        self.offset = block.next_offset
+        self.task.process(0)
+
+    def commit(self) -> None:
+        self.task.flush({STORE: lambda *record: self.changelog.append(record)})
+        self.task.committed({})
+
+    def ask(self) -> list[Any]:
+        return list(self.task.asked(STORE).all())
+
+    def stop(self) -> None:
+        self.commit()
+        self.crash()
+
+    def crash(self) -> None:
+        self.columnar += self.task.columnar
+        self.task.close()
+        self.begin()
+
+    def told(self) -> tuple[Any, ...]:
+        # There is no order between topics.
+        by_topic: dict[str, list[Any]] = defaultdict(list)
+        for record in self.out:
+            by_topic[record[0]].append(record)
+        context = self.task.context
+        return (
+            dict(by_topic),
+            self.failures,
+            self.changelog,
+            dict(context.dropped_records),
+            context.stream_time,
+            self.task.positions(),
+            self.task.skipped,
+        )
+
+    def last(self) -> tuple[Any, ...]:
+        """What it all comes to."""
+        latest: dict[Any, Any] = {}
+        for topic, key, value, timestamp, _ in self.out:
+            latest[topic, key] = value, timestamp
+        return latest, self.changelog, dict(self.task.context.dropped_records), self.failures
+
+
+def grouped(kind: Any, grid: TimeWindows | None, *, filtered: bool = False, in_memory: bool = False) -> Any:
+    builder = StreamsBuilder()
+    stream = builder.stream("in", key=str, value=kind)
+    if filtered:
+        stream = stream.filter(col.a > -3)
+    group = stream.group_by_key()
+    return builder, group if grid is None else group.windowed_by(grid)
+
+
+def lives(topology: Any, history: list[Any], *, cache_bytes: int, on_disk: bool, exactly: bool = True) -> Life:
+    folder = Path(tempfile.mkdtemp()) if on_disk else None
+    try:
+        one, other = (
+            Life(
+                topology,
+                columns=columns,
+                cache_bytes=cache_bytes,
+                folder=None if folder is None else folder / str(columns),
+                groups_max=3,
+            )
+            for columns in (False, True)
+        )
+        for what, *arguments in [*history, ("commit",), ("ask",)]:
+            answers = [getattr(life, what)(*arguments) for life in (one, other)]
+            assert answers[0] == answers[1]
+            if exactly:
+                assert other.told() == one.told()
+        assert other.last() == one.last()
+        for life in (one, other):
+            life.crash()
+            life.task.close()
+        return other
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder)
+
+
+LIMITS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@LIMITS
+@given(
+    st.sampled_from([dict, Struct]),
+    st.booleans(),
+    windows,
+    st.dictionaries(st.sampled_from(["n", "s", "x"]), aggregations, min_size=1),
+    steps,
+    st.sampled_from([0, LARGE]),
+    st.booleans(),
+)
+def test_aggregates_of_expressions_are_the_same(
+    kind: Any, filtered: bool, grid: Any, parts: Any, history: Any, cache_bytes: int, on_disk: bool
+):
+    builder, group = grouped(kind, grid, filtered=filtered)
+    group.agg(store=STORE, **parts).to("out")
+    lives(builder.build(), history, cache_bytes=cache_bytes, on_disk=on_disk)
+
+
+@LIMITS
+@given(st.sampled_from([str, bytes, int]), st.sampled_from([str, bytes, dict]), windows, steps, st.sampled_from([0, LARGE]))
+def test_counts_are_the_same_for_any_keys_and_values(key: Any, value: Any, grid: Any, history: Any, cache_bytes: int):
+    builder = StreamsBuilder()
+    group = builder.stream("in", key=key, value=value).group_by_key()
+    counted = (group if grid is None else group.windowed_by(grid)).count(Materialized.as_(STORE))
+    counted.to_stream().to("out", value=int)
+    lives(builder.build(), history, cache_bytes=cache_bytes, on_disk=False)
+
+
+@LIMITS
+@given(windows, steps)
+def test_what_comes_behind_may_be_expressions_too(grid: Any, history: Any):
+    builder, group = grouped(dict, grid)
+    table = group.agg(store=STORE, n=count(), total=col.b.sum())
+    table.map_values(make(dict, mean=col.total / col.n)).to("means", value=dict)
+    table.to_stream().filter(col.n > 1).to("twice")
+    lives(builder.build(), history, cache_bytes=0, on_disk=False)
+
+
+@LIMITS
+@given(windows, steps, st.booleans())
+def test_behind_a_cache_there_may_be_any_function(grid: Any, history: Any, on_disk: bool):
+    builder, group = grouped(dict, grid)
+    table = group.agg(store=STORE, n=count(), total=col.b.sum())
+    table.filter(lambda value: value.n % 2 == 1).map_values(lambda value: {"n": value.n}, value=dict).to("odd")
+    if grid is not None:
+        table.suppress(Suppressed.until_window_closes()).to("closed")
+    lives(builder.build(), history, cache_bytes=LARGE, on_disk=on_disk)
+
+
+@LIMITS
+@given(windows, steps, st.integers(1, 2000), st.booleans())
+def test_a_cache_that_is_too_small_changes_nothing_of_what_is_last(
+    grid: Any, history: Any, cache_bytes: int, on_disk: bool
+):
+    builder, group = grouped(dict, grid)
+    group.agg(store=STORE, n=count(), least=col.a.min()).to("out")
+    lives(builder.build(), history, cache_bytes=cache_bytes, on_disk=on_disk, exactly=False)
+
+
+@LIMITS
+@given(steps, st.sampled_from([0, LARGE]))
+def test_several_aggregates_and_sinks_of_one_stream(history: Any, cache_bytes: int):
+    builder = StreamsBuilder()
+    stream = builder.stream("in", key=str, value=dict)
+    group = stream.filter(col.b > 0).group_by_key()
+    group.agg(store=STORE, n=count(), total=col.b.sum()).to("totals")
+    group.windowed_by(TimeWindows.of_size_with_no_grace(1000)).agg(store="other", greatest=col.c.max()).to("greatest")
+    stream.filter_not(col.b > 0).to("rest", value=dict)
+    lives(builder.build(), history, cache_bytes=cache_bytes, on_disk=False)
+
+
+def orders(count: int) -> list[Any]:
+    value = b'{"a":1,"b":2.5,"c":"x"}'
+    return [(number, b"k%d" % (number % 7), value, []) for number in range(count)]
+
+
+@pytest.mark.parametrize("cache_bytes", [0, LARGE])
+def test_usual_records_are_not_taken_one_by_one(cache_bytes: int):
+    builder, group = grouped(dict, TimeWindows.of_size_with_no_grace(1000))
+    group.agg(store=STORE, n=count(), total=col.b.sum()).to("out")
+    history = [("take", orders(200)), ("ask",), ("take", orders(50)), ("commit",), ("take", orders(10))]
+    assert lives(builder.build(), history, cache_bytes=cache_bytes, on_disk=True).columnar == 260
+
+
+def test_a_cache_that_fills_up_is_emptied_where_it_would_be_without_columns():
+    builder, group = grouped(dict, None)
+    group.agg(store=STORE, n=count()).to("out")
+    # 300 bytes around each of the updates, a key of two and a value of seven: the third is one too many.
+    lives(builder.build(), [("take", orders(20))], cache_bytes=700, on_disk=False)
+
+
+def why_not(topology: Any, *, caches: bool = False) -> str:
+    with pytest.raises(NotColumnarError) as caught:
+        compile_columns(topology.sub_topologies()[0].nodes, caches=caches)
+    return str(caught.value)
+
+
+def test_what_is_not_for_columns_says_so():
+    builder, group = grouped(dict, TimeWindows.of_size_with_no_grace(1000))
+    group.agg(store=STORE, n=count()).late().to("late")
+    assert "late records" in why_not(builder.build())
+    builder, group = grouped(dict, None)
+    group.aggregate(lambda: 0, lambda value, held: held + 1, store=STORE).to("out", value=int)
+    assert "a function of yours" in why_not(builder.build())
+    builder, group = grouped(dict, None)
+    group.agg(store=STORE, n=count()).filter(lambda value: value.n > 1).to("out")
+    assert "what was there before" in why_not(builder.build())
+
+
+def program(*, parts: Any = (("count",),), windows: Any = None, tables: int = 1) -> ColumnProgram:
+    step = "aggregate", 0, windows, list(parts), ("key",), None, []
+    return ColumnProgram("bytes", "bytes", 0, [step], [0], 0, tables)
+
+
+def test_a_program_that_cannot_be_is_refused():
+    for given_program in (
+        {"parts": [("median",)]},
+        {"parts": [("sum", ("register", 7))]},
+        {"windows": (0, 1, 0)},
+        {"windows": (10, 11, 0)},
+        {"windows": (10, 5, -1)},
+        {"tables": 0},
+    ):
+        with pytest.raises(ValueError, match="."):
+            program(**given_program)
+    block = RecordBlock(batch(0, [(1, b"k", b"v")]), 0, None)
+    with pytest.raises(ValueError, match="1 tables was given 0"):
+        program().run(block, 0, 1)
+
+
+def test_an_error_of_the_store_comes_out():
+    def load(key: bytes, start: int) -> None:
+        raise OSError("the disk is gone")
+
+    block = RecordBlock(batch(0, [(1, b"k", b"v")]), 0, None)
+    with pytest.raises(OSError, match="the disk is gone"):
+        program().run(block, 0, 1, [AggregateTable(load, None, 10, 0, 0)])
