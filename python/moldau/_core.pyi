@@ -16,7 +16,7 @@ Every method may be called from any thread. Methods that touch a disk release th
 plain integers here; times are milliseconds since the epoch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Final, final
@@ -182,6 +182,7 @@ class AggregateTable:
     def __new__(
         cls,
         load: Callable[[bytes, int], tuple[tuple[Any, ...], int] | None],
+        names: Sequence[bytes] | None,
         retention_ms: int | None,
         groups_max: int,
         update_bytes: int,
@@ -189,8 +190,9 @@ class AggregateTable:
     ) -> AggregateTable:
         """`load(key, start)` asks the store for the parts of a group and its time; without windows the start is 0.
 
-        A store without windows has no `retention_ms`. No more than `groups_max` groups are kept when all were handed
-        over. An update counts `update_bytes`, the bytes of the key, and `value_bytes` for the value and for an old one.
+        `names` has what stands before each part in an object (`"name":`); without, the only part is 8 bytes. A store
+        without windows has no `retention_ms`. No more than `groups_max` groups are kept when all were handed over. An
+        update counts `update_bytes`, the bytes of the key, and `value_bytes` for the value and for an old one.
         """
     def __len__(self) -> int: ...
     def begin(self, stream_time_ms: int, store_time_ms: int) -> None:
@@ -199,12 +201,17 @@ class AggregateTable:
         """How many records were dropped since the last time: for what is null, and (counted by windows) as late."""
     def hand_over(
         self,
-    ) -> list[
-        tuple[bytes, int, tuple[Any, ...], int, tuple[int, int, int, tuple[tuple[str, bytes | None], ...]]]
-    ]:
+    ) -> list[tuple[bytes, int, tuple[Any, ...], int, tuple[int, int, int, tuple[tuple[str, bytes | None], ...]]]]:
         """The groups that changed since the last time, in the order of their first changes.
 
         Each as key, start, parts, time, and the last update: its number, and offset, time and headers of its record.
+        """
+    def rows(self) -> list[tuple[bytes, bytes, int, int, tuple[tuple[str, bytes | None], ...]]] | None:
+        """The same as it is written: place (key and in windows 8 bytes of start), value, time (ms).
+
+        Then the number and headers of the last update.
+
+        None, and nothing is handed over, if something in it has to be written by somebody else.
         """
     def forget(self, place: bytes) -> None:
         """Forget a group that somebody else changes, by key and (in windows) 8 bytes of start."""

@@ -567,16 +567,11 @@ fn register(registers: &Registers<'_>, number: usize, kind: Kind, out: &mut Vec<
 }
 
 fn object(registers: &Registers<'_>, parts: &[(Vec<u8>, usize)], out: &mut Vec<u8>) -> Usual<bool> {
-    out.push(b'{');
-    for (index, (name, number)) in parts.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(name);
-        write::json(registers[*number].as_ref().ok_or(Unusual)?, out)?;
-    }
-    out.push(b'}');
-    Ok(true)
+    let parts = parts.iter().map(|(name, number)| {
+        let value = registers[*number].as_ref().ok_or(Unusual)?;
+        Ok((&name[..], value))
+    });
+    write::fields(parts, out).map(|()| true)
 }
 
 impl Field {

@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::block::{Block, Row};
+use crate::block::{self, Block};
 use crate::value::Value;
+use crate::write::{self, Kind};
 use crate::{Unusual, Usual};
 
 /// What a store holds for a group.
@@ -34,13 +35,15 @@ pub struct Change {
 }
 
 impl Change {
-    fn by<B: AsRef<[u8]>>(number: u64, block: &Block<B>, row: &Row) -> Change {
+    fn by<B: AsRef<[u8]>>(number: u64, block: &Block<B>, row: &block::Row) -> Change {
         let headers = block.headers(row);
         Change {
             number,
             offset: row.offset,
             moment_ms: row.timestamp_ms,
-            headers: headers.map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec))).collect(),
+            headers: headers
+                .map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)))
+                .collect(),
         }
     }
 }
@@ -80,6 +83,33 @@ pub struct Undo {
 
 /// A group's change, handed over: its place, what it holds, and the last update.
 pub type Changed = (Arc<[u8]>, Held, Change);
+
+/// How what a group holds is written.
+#[derive(Debug)]
+pub enum Written {
+    /// Its only part, in eight bytes.
+    Long,
+    /// An object of its parts, of which this stands before each (`"name":`).
+    Object(Vec<Vec<u8>>),
+}
+
+impl Written {
+    fn bytes(&self, values: &[Value<'static>]) -> Usual<Vec<u8>> {
+        let mut out = Vec::new();
+        match (self, values) {
+            (Written::Long, [value]) => Kind::Long.write(value, &mut out)?,
+            (Written::Long, _) => return Err(Unusual),
+            (Written::Object(names), values) => {
+                let parts = names.iter().zip(values).map(|(name, value)| Ok((&name[..], value)));
+                write::fields(parts, &mut out)?;
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// A group as it is written: its place, what it holds, its time, and the last update.
+pub type Row = (Arc<[u8]>, Vec<u8>, i64, Change);
 
 /// The groups of one aggregate that are in use. A place is the key and, of a window, its start in eight bytes.
 #[derive(Debug)]
@@ -180,7 +210,7 @@ impl Table {
     }
 
     /// Changes a group; with the answer the change can be taken back.
-    pub fn change<B: AsRef<[u8]>>(&mut self, number: usize, held: Held, block: &Block<B>, row: &Row) -> Undo {
+    pub fn change<B: AsRef<[u8]>>(&mut self, number: usize, held: Held, block: &Block<B>, row: &block::Row) -> Undo {
         self.changes += 1;
         let change = Change::by(self.changes, block, row);
         let group = &mut self.groups[number];
@@ -217,11 +247,33 @@ impl Table {
                 changed.push((Arc::clone(&group.place), held.clone(), change));
             }
         }
+        self.bound();
+        changed
+    }
+
+    /// Hands over what changed since the last time as it is written, in the same order; nothing is, if one of them has
+    /// to be written by somebody else.
+    ///
+    /// # Errors
+    /// It has.
+    pub fn write_rows(&mut self, written: &Written) -> Usual<Vec<Row>> {
+        let bytes = self.changed.iter().map(|number| match &self.groups[*number].held {
+            Some(held) => written.bytes(&held.values),
+            None => Err(Unusual),
+        });
+        let bytes = bytes.collect::<Usual<Vec<_>>>()?;
+        let changed = self.hand_over();
+        let rows = changed.into_iter().zip(bytes);
+        Ok(rows
+            .map(|((place, held, change), bytes)| (place, bytes, held.timestamp_ms, change))
+            .collect())
+    }
+
+    fn bound(&mut self) {
         if self.groups.len() > self.groups_max {
             self.places.clear();
             self.groups.clear();
         }
-        changed
     }
 
     /// Forgets a group that somebody else may change; all changes were handed over before.
@@ -253,6 +305,34 @@ mod tests {
         let mut table = Table::new(Some(100), 10, 0, 0);
         assert_eq!((table.takes(200), table.takes(101)), (Ok(()), Ok(())));
         assert_eq!(table.takes(100), Err(Unusual));
+    }
+
+    #[test]
+    fn rows_are_written_all_or_none() {
+        let mut table = Table::new(None, 10, 0, 0);
+        for (place, value) in [(b"a", Value::Int(1)), (b"b", Value::Text("x".into()))] {
+            let held = Held {
+                values: vec![value],
+                timestamp_ms: 5,
+            };
+            let group = table.keep(place, Some(held));
+            table.groups[group].change = Some(Change {
+                number: 1,
+                offset: 0,
+                moment_ms: 0,
+                headers: Vec::new(),
+            });
+            table.changed.push(group);
+        }
+        assert!(table.write_rows(&Written::Long).is_err());
+        let object = Written::Object(vec![b"\"n\":".to_vec()]);
+        let rows = table.write_rows(&object).unwrap();
+        assert_eq!(
+            (&rows[0].0[..], &rows[0].1[..], rows[0].2),
+            (&b"a"[..], &b"{\"n\":1}"[..], 5)
+        );
+        assert_eq!(rows[1].1, b"{\"n\":\"x\"}");
+        assert!(table.write_rows(&object).unwrap().is_empty());
     }
 
     #[test]

@@ -70,6 +70,27 @@ fn float(number: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends an object: what stands before each value (`"name":`), and the value.
+///
+/// # Errors
+/// A part says so, or its value.
+pub fn fields<'v, 'a: 'v>(
+    parts: impl Iterator<Item = Usual<(&'v [u8], &'v Value<'a>)>>,
+    out: &mut Vec<u8>,
+) -> Usual<()> {
+    out.push(b'{');
+    for (index, part) in parts.enumerate() {
+        let (name, value) = part?;
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(name);
+        json(value, out)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
 /// Appends an object as it would be after it was read: without spaces, numbers and texts in one form.
 ///
 /// # Errors

@@ -182,7 +182,6 @@ impl ColumnProgram {
             )));
         }
         let block = Arc::clone(&block.block);
-        let mut failed = None;
         let run = py.detach(|| {
             let mut lent: Vec<Table> = tables.iter().map(|table| table.get().lend()).collect();
             let run = self.program.run(
@@ -191,7 +190,7 @@ impl ColumnProgram {
                 stop,
                 Tables {
                     tables: &mut lent,
-                    load: &mut |table, key, moment| tables[table].get().load(key, moment, &mut failed),
+                    load: &mut |table, key, moment| tables[table].get().load(key, moment),
                     room_bytes,
                 },
             );
@@ -200,10 +199,7 @@ impl ColumnProgram {
             }
             run
         });
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(ColumnRun { run, block }),
-        }
+        Ok(ColumnRun { run, block })
     }
 }
 
@@ -434,10 +430,7 @@ impl Known {
         let windows: Option<(i64, i64, i64)> = node.get_item(2)?.extract()?;
         let windows = windows.map(windows_of).transpose()?;
         let parts: Vec<Bound<'_, PyTuple>> = node.get_item(3)?.extract()?;
-        let parts = parts
-            .iter()
-            .map(|part| self.part(part))
-            .collect::<PyResult<Vec<_>>>()?;
+        let parts = parts.iter().map(|part| self.part(part)).collect::<PyResult<Vec<_>>>()?;
         let null = node.get_item(4)?;
         let not_null = match null.get_item(0)?.extract::<String>()?.as_str() {
             "key" => NotNull::Key,

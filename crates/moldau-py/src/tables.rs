@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use moldau_columns::table::{Changed, Held, Table};
+use moldau_columns::table::{Change, Changed, Held, Table, Written};
 use moldau_columns::value::Value;
 use moldau_columns::{Unusual, Usual};
 use pyo3::prelude::*;
@@ -15,6 +15,7 @@ pub struct AggregateTable {
     table: Mutex<Table>,
     load: Py<PyAny>,
     windowed: bool,
+    written: Written,
 }
 
 #[pymethods]
@@ -22,6 +23,7 @@ impl AggregateTable {
     #[new]
     fn new(
         load: Py<PyAny>,
+        names: Option<Vec<Vec<u8>>>,
         retention_ms: Option<i64>,
         groups_max: usize,
         update_bytes: usize,
@@ -31,6 +33,7 @@ impl AggregateTable {
             table: Mutex::new(Table::new(retention_ms, groups_max, update_bytes, value_bytes)),
             load,
             windowed: retention_ms.is_some(),
+            written: names.map_or(Written::Long, Written::Object),
         }
     }
 
@@ -68,6 +71,20 @@ impl AggregateTable {
         )
     }
 
+    /// The same as it is written, as place, value, time, number and headers of the last update; None, and nothing is
+    /// handed over, if something in it is not usual.
+    fn rows<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let Ok(rows) = self.lock().write_rows(&self.written) else {
+            return Ok(None);
+        };
+        let rows = rows.iter().map(|(place, value, timestamp_ms, change)| {
+            let headers = headers(py, change)?;
+            let (place, value) = (PyBytes::new(py, place), PyBytes::new(py, value));
+            (place, value, *timestamp_ms, change.number, headers).into_pyobject(py)
+        });
+        PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?).map(Some)
+    }
+
     /// Forgets a group, that somebody else changes.
     fn forget(&self, place: &[u8]) {
         self.lock().forget(place);
@@ -89,14 +106,11 @@ impl AggregateTable {
         *self.lock() = table;
     }
 
-    /// What the store has of a group. An error that Python raises is put into `failed`.
-    pub fn load(&self, key: &[u8], start: i64, failed: &mut Option<PyErr>) -> Usual<Option<Held>> {
-        Python::attach(|py| match self.load.call1(py, (PyBytes::new(py, key), start)) {
-            Ok(found) => held(found.bind(py)),
-            Err(error) => {
-                *failed = Some(error);
-                Err(Unusual)
-            }
+    /// What the store has of a group. An error is left to the functions, which get the same one.
+    pub fn load(&self, key: &[u8], start: i64) -> Usual<Option<Held>> {
+        Python::attach(|py| {
+            let found = self.load.call1(py, (PyBytes::new(py, key), start));
+            held(found.map_err(|_| Unusual)?.bind(py))
         })
     }
 
@@ -104,20 +118,26 @@ impl AggregateTable {
         let (key, start) = match place.len().checked_sub(START_BYTES) {
             Some(at) if self.windowed => {
                 let (key, start) = place.split_at(at);
-                (key, start.iter().fold(0_i64, |start, byte| start << 8 | i64::from(*byte)))
+                (
+                    key,
+                    start.iter().fold(0_i64, |start, byte| start << 8 | i64::from(*byte)),
+                )
             }
             _ => (&place[..], 0),
         };
         let values = held.values.iter().map(|value| object(py, value));
         let values = PyTuple::new(py, values.collect::<PyResult<Vec<_>>>()?)?;
-        let headers = change.headers.iter().map(|(name, value)| {
-            let value = value.as_ref().map(|value| PyBytes::new(py, value));
-            (String::from_utf8_lossy(name), value)
-        });
-        let headers = PyTuple::new(py, headers.collect::<Vec<_>>())?;
-        let update = (change.number, change.offset, change.moment_ms, headers);
+        let update = (change.number, change.offset, change.moment_ms, headers(py, change)?);
         (PyBytes::new(py, key), start, values, held.timestamp_ms, update).into_pyobject(py)
     }
+}
+
+fn headers<'py>(py: Python<'py>, change: &Change) -> PyResult<Bound<'py, PyTuple>> {
+    let headers = change.headers.iter().map(|(name, value)| {
+        let value = value.as_ref().map(|value| PyBytes::new(py, value));
+        (String::from_utf8_lossy(name), value)
+    });
+    PyTuple::new(py, headers.collect::<Vec<_>>())
 }
 
 fn object<'py>(py: Python<'py>, value: &Value<'_>) -> PyResult<Bound<'py, PyAny>> {
@@ -146,7 +166,11 @@ fn value(object: &Bound<'_, PyAny>) -> Usual<Value<'static>> {
         object.extract().map(Value::Int).map_err(|_| Unusual)
     } else if object.is_exact_instance_of::<PyFloat>() {
         let number: f64 = object.extract().map_err(|_| Unusual)?;
-        if number.is_finite() { Ok(Value::Float(number)) } else { Err(Unusual) }
+        if number.is_finite() {
+            Ok(Value::Float(number))
+        } else {
+            Err(Unusual)
+        }
     } else if object.is_exact_instance_of::<PyString>() {
         let text: String = object.extract().map_err(|_| Unusual)?;
         Ok(Value::Text(text.into()))

@@ -35,7 +35,8 @@ class ColumnAggregate:
     """One aggregate of a compiled sub-topology: its node, its store, and what a group holds.
 
     `trees` has the parts of a value by their names, `kind` is the struct that they are the fields of; None for a value
-    that is its only part.
+    that is its only part. `topics` are those that updates which leave the record cache go to as they are in the store;
+    None if functions come behind it.
     """
 
     node: str
@@ -44,6 +45,7 @@ class ColumnAggregate:
     trees: Mapping[str, Tree]
     kind: Any
     cached: bool
+    topics: tuple[str, ...] | None = None
 
     @property
     def value_bytes(self) -> int:

@@ -5,8 +5,9 @@ filters, new keys, new values, branches, aggregates, sinks; keys, and values as 
 anything else in it is left to the functions of `task`, and so is each single record that is unusual: there an error is
 raised and a handler is asked. So both executors give the same, byte for byte.
 
-Behind an aggregate there are two cases. Where every update goes on, what comes behind it is compiled like the rest. With
-a record cache only the last update of a group goes on, at a commit: that is left to the functions, whatever they are.
+Behind an aggregate there are two cases. Where every update goes on, what comes behind it is compiled like the rest.
+With a record cache only the last update of a group goes on, at a commit: that is left to the functions, whatever they
+are.
 
 A program has registers: the fields of a value, then what expressions have computed. The shape of a value says at each
 node what stands for it: the record's own value, one register, or an object of several.
@@ -262,15 +263,37 @@ class _Compiler:
         windows = None if grid is None else (grid.size_ms, grid.advance_ms, grid.grace_ms)
         parts = [(tree[0], *(self._tree(part, shape, node) for part in tree[1:])) for tree in known.trees.values()]
         step = "aggregate", [*self._aggregates].index(node.name), windows, parts, _not_null(known, shape)
-        if known.cached:
-            self._check_behind(node.name)
-            return *step, None, []
-        if operator.sends_old_values:
+        if not known.cached and operator.sends_old_values:
             raise NotColumnarError(f"{node.name} has to tell what was there before")
         registers = {name: self._register() for name in known.trees}
         first = next(iter(registers.values()))
         behind = _Shape(None, first if known.kind is None else registers, known.kind, windowed=windows is not None)
+        if known.cached:
+            self._check_behind(node.name)
+            self._aggregates[node.name] = dataclasses.replace(known, topics=self._straight(node.name, behind))
+            return *step, None, []
         return *step, first, self._behind(node.name, behind)
+
+    def _straight(self, name: str, shape: _Shape) -> tuple[str, ...] | None:
+        """The topics that updates go to without anything in between, if nobody else wants them."""
+        topics: list[str] = []
+        for child in self._children[name]:
+            if isinstance(child, SinkNode):
+                try:
+                    _, value = self._forms(child, shape)
+                except NotColumnarError:
+                    return None
+                if value[0] == "register" and value[2] != "long":
+                    return None
+                assert isinstance(child.topic, str)
+                topics.append(child.topic)
+                continue
+            assert isinstance(child, ProcessorNode)
+            further = self._straight(child.name, shape) if isinstance(child.operator, ToStream) else None
+            if further is None:
+                return None
+            topics += further
+        return tuple(topics)
 
     def _check_behind(self, name: str) -> None:
         for child in self._children[name]:
@@ -324,13 +347,17 @@ class _Compiler:
         return known[name]
 
     def _sink(self, node: SinkNode, shape: _Shape) -> tuple[Any, ...]:
+        key, value = self._forms(node, shape)
+        assert isinstance(node.topic, str)
+        # Two sinks that write to one topic write in the order of the records.
+        return "sink", self._outputs.setdefault(node.topic, len(self._outputs)), key, value
+
+    def _forms(self, node: SinkNode, shape: _Shape) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         if not isinstance(node.topic, str):
             raise NotColumnarError(f"{node.name} chooses its topic per record")
         if node.partitioner is not None:
             raise NotColumnarError(f"{node.name} has a partitioner of yours")
-        key, value = self._key_form(node, shape), self._value_form(node, shape)
-        # Two sinks that write to one topic write in the order of the records.
-        return "sink", self._outputs.setdefault(node.topic, len(self._outputs)), key, value
+        return self._key_form(node, shape), self._value_form(node, shape)
 
     def _key_form(self, node: SinkNode, shape: _Shape) -> tuple[Any, ...]:
         if shape.key is not None:

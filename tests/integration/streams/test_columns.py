@@ -70,7 +70,13 @@ def over_hours(count):
     made = []
     for number in range(count):
         moment = T0 + number * 3 * HOUR_MS // count - (number % 10 == 0) * chance.randrange(HOUR_MS * 3 // 2)
-        made.append((f"k{chance.randrange(30)}".encode(), order(number, "CANCELLED" if number % 4 == 0 else "COMPLETED"), moment))
+        made.append(
+            (
+                f"k{chance.randrange(30)}".encode(),
+                order(number, "CANCELLED" if number % 4 == 0 else "COMPLETED"),
+                moment,
+            )
+        )
     for place in range(100, count, 700):
         made.insert(place, (b"k1", UNUSUAL[place % len(UNUSUAL)], T0))
     return made
@@ -101,7 +107,9 @@ def test_aggregates_are_the_same_with_columns_and_without(cluster, guarantee, ca
                 production_exception_handler=log_and_continue,
             )
             app.start()
-            eventually(lambda sink=sink, last=last: any(one.key().startswith(last.encode()) for one in cluster.read(sink)))
+            eventually(
+                lambda sink=sink, last=last: any(one.key().startswith(last.encode()) for one in cluster.read(sink))
+            )
             assert (columnar(app) > 0.9 * len(part)) is enabled
             told[how, last] = sorted(app.store("revenue").all())
             app.close()

@@ -92,7 +92,7 @@ def expressions(source: str, sink: str) -> Topology:
 
 
 def revenue_in_expressions(source: str, sink: str, *, rekeyed: bool) -> Topology:
-    """Revenue per hour and the key of the orders, or their customer behind a repartition topic: aggregates for columns."""
+    """Revenue per hour and key, or customer behind a repartition topic: aggregates for columns."""
     builder = StreamsBuilder()
     paid = builder.stream(source, key=str, value=dict).filter(col.status == "COMPLETED")
     grouped = paid.group_by(col.customer, key=str) if rekeyed else paid.group_by_key()

@@ -1,4 +1,4 @@
-"""Aggregates in columns give what the functions of a task give, to the byte: outputs, changelogs, stores, what is dropped.
+"""Aggregates in columns give what the functions of a task give, to the byte: outputs, changelogs, stores, drops.
 
 Both live through the same: records in any order of time, commits, stops and crashes, questions from outside. With a
 record cache they say the same once per commit; with one that is too small they end the same.
@@ -13,6 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,8 +22,9 @@ from tests.record_batches import batch
 
 from moldau._core import AggregateTable, ColumnProgram, RecordBlock
 from moldau.client.fetching import Fetched
-from moldau.streams import Materialized, StreamsBuilder, Suppressed, TimeWindows, col, count, make
-from moldau.streams.columns import NotColumnarError, compile_columns
+from moldau.streams import BufferConfig, Materialized, StreamsBuilder, Suppressed, TimeWindows, col, count, make
+from moldau.streams.column_aggregates import NotColumnarError
+from moldau.streams.columns import compile_columns
 from moldau.streams.operators.record_cache import CacheBudget
 from moldau.streams.persistent import TaskDatabase, opener
 from moldau.streams.runtime.exception_handlers import Response
@@ -122,6 +124,12 @@ class Life:
         self.failures.append((type(failure.error), str(failure.error), failure.offset, failure.key, failure.value))
         return Response.CONTINUE
 
+    def answer(self, what: str, *arguments: Any) -> Any:
+        try:
+            return getattr(self, what)(*arguments)
+        except msgspec.ValidationError as error:
+            return str(error)
+
     def take(self, given_records: list[Any]) -> None:
         block = RecordBlock(batch(self.offset, given_records), self.offset, None)
         self.task.take(Fetched("in", 0, block, 0, len(block), block.next_offset, at_end=True))
@@ -191,13 +199,16 @@ def lives(topology: Any, history: list[Any], *, cache_bytes: int, on_disk: bool,
             for columns in (False, True)
         )
         for what, *arguments in [*history, ("commit",), ("ask",)]:
-            answers = [getattr(life, what)(*arguments) for life in (one, other)]
+            answers = [life.answer(what, *arguments) for life in (one, other)]
             assert answers[0] == answers[1]
+            if isinstance(answers[0], str):
+                # What was kept cannot be read again.
+                break
             if exactly:
                 assert other.told() == one.told()
         assert other.last() == one.last()
         for life in (one, other):
-            life.crash()
+            life.columnar += life.task.columnar
             life.task.close()
         return other
     finally:
@@ -205,7 +216,7 @@ def lives(topology: Any, history: list[Any], *, cache_bytes: int, on_disk: bool,
             shutil.rmtree(folder)
 
 
-LIMITS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LIMITS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @LIMITS
@@ -227,7 +238,9 @@ def test_aggregates_of_expressions_are_the_same(
 
 
 @LIMITS
-@given(st.sampled_from([str, bytes, int]), st.sampled_from([str, bytes, dict]), windows, steps, st.sampled_from([0, LARGE]))
+@given(
+    st.sampled_from([str, bytes, int]), st.sampled_from([str, bytes, dict]), windows, steps, st.sampled_from([0, LARGE])
+)
 def test_counts_are_the_same_for_any_keys_and_values(key: Any, value: Any, grid: Any, history: Any, cache_bytes: int):
     builder = StreamsBuilder()
     group = builder.stream("in", key=key, value=value).group_by_key()
@@ -253,7 +266,7 @@ def test_behind_a_cache_there_may_be_any_function(grid: Any, history: Any, on_di
     table = group.agg(store=STORE, n=count(), total=col.b.sum())
     table.filter(lambda value: value.n % 2 == 1).map_values(lambda value: {"n": value.n}, value=dict).to("odd")
     if grid is not None:
-        table.suppress(Suppressed.until_window_closes()).to("closed")
+        table.suppress(Suppressed.until_window_closes(BufferConfig.unbounded())).to("closed")
     lives(builder.build(), history, cache_bytes=LARGE, on_disk=on_disk)
 
 
@@ -331,17 +344,16 @@ def test_a_program_that_cannot_be_is_refused():
         {"windows": (10, 5, -1)},
         {"tables": 0},
     ):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"no |are none"):
             program(**given_program)
     block = RecordBlock(batch(0, [(1, b"k", b"v")]), 0, None)
     with pytest.raises(ValueError, match="1 tables was given 0"):
         program().run(block, 0, 1)
 
 
-def test_an_error_of_the_store_comes_out():
+def test_an_error_of_the_store_is_left_to_the_functions():
     def load(key: bytes, start: int) -> None:
         raise OSError("the disk is gone")
 
     block = RecordBlock(batch(0, [(1, b"k", b"v")]), 0, None)
-    with pytest.raises(OSError, match="the disk is gone"):
-        program().run(block, 0, 1, [AggregateTable(load, None, 10, 0, 0)])
+    assert program().run(block, 0, 1, [AggregateTable(load, None, None, 10, 0, 0)]).stop == 0

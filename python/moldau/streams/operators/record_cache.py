@@ -54,6 +54,11 @@ class RecordCaches:
         return _NotingStore(store, _noting(cache, spec, store)), _taking(cache, spec)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no update waits."""
+        return not any(cache.before for cache in self._caches)
+
+    @property
     def room(self) -> int:
         """How many bytes more the caches of the thread may hold."""
         return max(self._budget.limit - self._budget.held, 0)

@@ -6,14 +6,14 @@ Entries that were written stay in the dict until there are many; then the older 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from moldau.streams.context import TaskContext
 from moldau.streams.persistent.database import Table
 from moldau.streams.persistent.overlay import Overlay
 from moldau.streams.state.contract import ChangelogWriter
-from moldau.streams.state.formats import split_timestamped, timestamped_bytes
+from moldau.streams.state.formats import pack_timestamp, split_timestamped, timestamped_bytes
 from moldau.streams.state.keyed import KeyedStore
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -95,6 +95,20 @@ class DiskKeyValueStore(KeyedStore):
                 table.put(key, value)
             write(key, value, timestamp)
         changed_at.clear()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing changed since the last `flush`."""
+        return self._cache.is_clean
+
+    def write_rows(self, rows: Iterable[tuple[Any, ...]], write: ChangelogWriter) -> None:
+        """Put pairs as they are written, and hand them out at once: key, value, time (ms). The store `is_clean`."""
+        put = self.table.put
+        for key, value, timestamp, *_ in rows:
+            put(key, pack_timestamp(timestamp) + value)
+            write(key, value, timestamp)
+        # What is known of the table from before is not true any more.
+        self._cache.clear()
 
     def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
         """Take a record of the changelog."""

@@ -57,6 +57,11 @@ class Overlay(Generic[K, V]):
                 self.remember(key, entry)
         return taken.items()
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing changed since the last commit."""
+        return not self._changed
+
     def clear(self) -> None:
         """Forget everything."""
         self._changed.clear()

@@ -5,7 +5,7 @@ What is older than the retention is not given back even while its segment is sti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from moldau.streams.context import TaskContext
@@ -17,7 +17,15 @@ from moldau.streams.serdes import Windowed, required
 from moldau.streams.state.codec import Codec
 from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.state.expired import ExpiredEntries
-from moldau.streams.state.formats import split_timestamped, split_window_key, timestamped_bytes, window_key
+from moldau.streams.state.formats import (
+    FIRST_IN_WINDOW,
+    pack_timestamp,
+    split_timestamped,
+    split_window_key,
+    timestamped_bytes,
+    unpack_timestamp,
+    window_key,
+)
 from moldau.streams.topology.nodes import StoreSpec
 
 _INT64_MAX: Final = 2**63 - 1
@@ -134,6 +142,28 @@ class DiskWindowStore:
         self._removed_at.clear()
         self._expired.flush(write)
         self.segments.note()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing changed since the last `flush`."""
+        return self._cache.is_clean and self._expired.is_empty
+
+    def write_rows(self, rows: Iterable[tuple[Any, ...]], write: ChangelogWriter) -> None:
+        """Put windows as they are written, and hand them out at once: key and start (8 bytes), value, time (ms).
+
+        The store `is_clean` before, and takes all of them.
+        """
+        put, place, latest = self.table.put, self.segments.place, -1
+        for key_and_start, value, timestamp, *_ in rows:
+            key = key_and_start + FIRST_IN_WINDOW
+            (start,) = unpack_timestamp(key_and_start[-8:])
+            latest = max(latest, start)
+            put(place(start, key), pack_timestamp(timestamp) + value)
+            write(key, value, timestamp)
+        self.segments.takes(latest)
+        self.segments.note()
+        # What is known of the table from before is not true any more.
+        self._cache.clear()
 
     def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
         """Take a record of the changelog."""

@@ -9,7 +9,7 @@ their last, which is the order in which they would have known of them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -19,20 +19,24 @@ from moldau.streams.columns import Columns
 from moldau.streams.context import TaskContext
 from moldau.streams.operators.record_cache import AROUND_BYTES
 from moldau.streams.serdes import Windowed, required
+from moldau.streams.serdes.structured import encode_json
+from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.state.formats import pack_timestamp
+from moldau.streams.task import Emit
 
 _UNBOUNDED: Final = sys.maxsize
 _NUMBER: Final = itemgetter(0)
+_NUMBER_OF_ROW: Final = itemgetter(3)
 
 
 class ColumnWork:
     """Runs a program over blocks, with the tables of one task."""
 
-    def __init__(self, columns: Columns, context: TaskContext, groups_max: int) -> None:
+    def __init__(self, columns: Columns, context: TaskContext, emit: Emit, groups_max: int) -> None:
         """`groups_max` is how many groups of each table are kept that nothing has to be done about."""
         self.topics = columns.topics
         self._program = columns.program
-        self._groups = [_Groups(aggregate, context, groups_max) for aggregate in columns.aggregates]
+        self._groups = [_Groups(aggregate, context, emit, groups_max) for aggregate in columns.aggregates]
         self._tables = [groups.table for groups in self._groups]
         cached = any(aggregate.cached for aggregate in columns.aggregates)
         self._caches = context.caches if cached else None
@@ -52,6 +56,11 @@ class ColumnWork:
         for groups in self._groups:
             groups.hand_over()
 
+    def flush(self, writers: Mapping[str, ChangelogWriter]) -> None:
+        """The same at a commit: a store that knows of no changes of its own writes rows as they are."""
+        for groups in self._groups:
+            groups.flush(writers)
+
     def forget(self, records: Sequence[tuple[Any, ...]]) -> None:
         """These were worked on by functions, after a `hand_over`: their groups are not what they were."""
         for groups in self._groups:
@@ -61,7 +70,7 @@ class ColumnWork:
 class _Groups:
     """One table, and the store below it."""
 
-    def __init__(self, aggregate: ColumnAggregate, context: TaskContext, groups_max: int) -> None:
+    def __init__(self, aggregate: ColumnAggregate, context: TaskContext, emit: Emit, groups_max: int) -> None:
         spec = aggregate.spec
         self._aggregate = aggregate
         self._context = context
@@ -71,7 +80,12 @@ class _Groups:
         windowed, size = aggregate.windows is not None, aggregate.value_bytes
         load = self._load_window if windowed else self._load
         retention = self._store.retention_ms if windowed else None
-        self.table = AggregateTable(load, retention, groups_max, AROUND_BYTES, size)
+        names = None if aggregate.kind is None else [encode_json(name) + b":" for name in aggregate.trees]
+        self.table = AggregateTable(load, names, retention, groups_max, AROUND_BYTES, size)
+        self._emit = emit
+        """For updates that go to topics as they are in the store."""
+        straight = not aggregate.cached or aggregate.topics is not None
+        self._write_rows = getattr(self._store, "write_rows", None) if straight else None
 
     def begin(self) -> None:
         """Whoever works on the store in another way has gone on in time."""
@@ -94,6 +108,30 @@ class _Groups:
     def _load_window(self, key: bytes, start: int) -> tuple[tuple[Any, ...], int] | None:
         held = self._store.fetch(self._read_key(key), start)
         return None if held is None else (self._aggregate.parts(held[0]), held[1])
+
+    def flush(self, writers: Mapping[str, ChangelogWriter]) -> None:
+        """Write what changed to the table of the store and to its changelog, if nobody has to be told anything else."""
+        rows, write = None, writers.get(self._aggregate.spec.name)
+        if self._write_rows is not None and write is not None and self._is_alone:
+            rows = self.table.rows()
+        if rows is None:
+            self.hand_over()
+            return
+        if not rows:
+            return
+        assert self._write_rows is not None
+        self._write_rows(rows, write)
+        if self._aggregate.cached:
+            emit, topics = self._emit, self._aggregate.topics or ()
+            for key, value, timestamp, _, headers in sorted(rows, key=_NUMBER_OF_ROW):
+                for topic in topics:
+                    emit(topic, key, value, timestamp, headers, None, None, None)
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether no functions have worked on the store since the last commit."""
+        caches = self._context.caches if self._aggregate.cached else None
+        return bool(self._store.is_clean and (caches is None or caches.is_empty))
 
     def hand_over(self) -> None:
         """The store is told of each group, then the record cache."""

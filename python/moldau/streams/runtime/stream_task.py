@@ -170,7 +170,7 @@ class StreamTask:
             self.open_input(topic, sub)
         self._columns: ColumnWork | None = None
         if parts.columns is not None:
-            self._columns = ColumnWork(parts.columns, self.context, parts.groups_max)
+            self._columns = ColumnWork(parts.columns, self.context, parts.emit, parts.groups_max)
         self._dirty = False
         self._run: Sequence[Message] = ()
         """The records that are in work."""
@@ -512,7 +512,7 @@ class StreamTask:
         A store without a writer only forgets that it changed.
         """
         if self._columns is not None:
-            self._columns.hand_over()
+            self._columns.flush(writers)
         if self.context.caches is not None:
             self.context.caches.flush()
         for name, store in self.stores.items():

@@ -15,7 +15,8 @@ from typing import Any, Final
 from confluent_kafka import TopicPartition
 
 from moldau.client.fetching import Fetched
-from moldau.streams.columns import Columns, NotColumnarError, compile_columns
+from moldau.streams.column_aggregates import NotColumnarError
+from moldau.streams.columns import Columns, compile_columns
 from moldau.streams.operators.record_cache import CacheBudget
 from moldau.streams.persistent import DatabaseInUseError, TaskDatabase, opener
 from moldau.streams.runtime.collector import RecordCollector

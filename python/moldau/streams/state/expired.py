@@ -27,6 +27,11 @@ class ExpiredEntries:
         self._segment = 1 if spec.in_memory else spec.segment_interval_ms
         self._waiting: dict[bytes, tuple[bytes | None, int]] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came since the last time."""
+        return not self._waiting
+
     def put_window(self, key: Any, pair: Any, start: int, oldest: int) -> None:
         """The entry of a window, `(value, timestamp)` or None."""
         value, timestamp = (None, self._context.timestamp) if pair is None or pair[0] is None else pair

@@ -15,7 +15,10 @@ _WINDOW: Final = struct.Struct(">qi")
 _SESSION: Final = struct.Struct(">qq")
 
 pack_timestamp: Final = _TIMESTAMP.pack
+unpack_timestamp: Final = _TIMESTAMP.unpack
 pack_window: Final = _WINDOW.pack
+FIRST_IN_WINDOW: Final = bytes(4)
+"""The sequence number of entries that are alone in their window, behind key and start."""
 
 
 def timestamped_bytes(value: bytes, timestamp: int) -> bytes:
