@@ -7,6 +7,7 @@ import random
 
 import pytest
 from confluent_kafka import Producer
+from msgspec.structs import astuple
 from tests.integration.streams.cluster import WITHIN_S, committed, eventually
 from tests.integration.streams.test_kill import spawn
 from tests.integration.streams.topologies import HOUR_MS, T0, expressions, revenue_in_expressions
@@ -111,11 +112,12 @@ def test_aggregates_are_the_same_with_columns_and_without(cluster, guarantee, ca
                 lambda sink=sink, last=last: any(one.key().startswith(last.encode()) for one in cluster.read(sink))
             )
             assert (columnar(app) > 0.9 * len(part)) is enabled
-            told[how, last] = sorted(app.store("revenue").all())
+            # Each topology has a class of its own for what `agg` keeps.
+            told[how, last] = [(key, astuple(value)) for key, value in sorted(app.store("revenue").all())]
             app.close()
     with_columns, without, more_with, more_without = told.values()
     assert (with_columns, more_with) == (without, more_without)
-    assert len(more_with) > 30
+    assert len(more_with) > 10
     changes = [latest(cluster, f"{name}-{how}-revenue-changelog") for how in ("with", "without")]
     assert changes[0] == changes[1]
     assert latest(cluster, f"{name}-with") == latest(cluster, f"{name}-without") != {}

@@ -56,8 +56,6 @@ class FakeConsumer:
         pass
 
 
-
-
 class FakeMember:
     """A member in a stable group of one."""
 
@@ -215,7 +213,9 @@ def test_with_an_offset_the_epoch_of_its_leader_is_committed(session, monkeypatc
     (task,) = session.tasks.tasks.values()
     assert task.inputs["in"].leader_epoch == 3
     session._next_commit = math.inf
-    session._work([Fetched("in", 0, RecordBlock(batch(7, [(1000, b"k", b"v")], epoch=4), 7, None), 0, 1, 8, at_end=False)])
+    session._work(
+        [Fetched("in", 0, RecordBlock(batch(7, [(1000, b"k", b"v")], epoch=4), 7, None), 0, 1, 8, at_end=False)]
+    )
     session.commit()
     assert session._member.commits == [[("in", 8)]]
     assert session._member.leader_epochs == [4]
