@@ -103,6 +103,21 @@ def test_an_interrupted_snapshot_starts_again_and_the_stream_follows_without_a_d
         assert [op(record) for record in source.records].count("r") == 6000
 
 
+def test_a_restart_at_the_end_of_a_snapshot_that_began_again_brings_nothing_that_it_holds(postgres, props):
+    insert(postgres, props, 1, 5000)
+    offsets = Offsets()
+    with Source(props, offsets) as source:
+        source.until(lambda record: True)
+    # The slot is older than these, and the second snapshot holds them.
+    insert(postgres, props, 5001, 5100)
+    with Source(props, offsets) as source:
+        source.until(lambda record: record.source_offset.get("snapshot_completed"))
+    insert(postgres, props, 5101, 5110)
+    with Source(props, offsets) as source:
+        source.until_count(10)
+        assert ids(source.records) == list(range(5101, 5111))
+
+
 @pytest.mark.parametrize("cut", [1, 7, 999, 1000, 1001, 1999])
 def test_a_restart_within_a_transaction_goes_on_behind_the_last_stored_row(postgres, props, cut):
     offsets = Offsets()

@@ -146,6 +146,8 @@ class GroupMachine:
         self._assignments: tuple[tuple[str, bytes], ...] = ()
         self._wants_to_join = True
         self._reason = ""
+        self._once_more: str | None = None
+        """Why this generation will not do: what the user brings has changed after it was sent."""
         self._holds = False
         """Whether the user was told of an assignment and not of its loss."""
         self._waits_for_poll = False
@@ -201,10 +203,14 @@ class GroupMachine:
             self._retry_at = now
 
     def rejoin(self, reason: str) -> None:
-        """Have the group divide its work anew."""
+        """Have the group divide its work anew, by what the user brings when it is asked next."""
         if not self._wants_to_join:
             self._wants_to_join = True
             self._reason = reason
+        elif isinstance(self._in_flight, Join) or self.stage in {Stage.ASSIGNING, Stage.SYNCING}:
+            self._once_more = reason
+        elif self._protocols is not None:
+            self._ask_anew(reason)
 
     def leave(self, reason: str, now: float) -> None:
         """Leave at once, whatever was going on."""
@@ -343,6 +349,7 @@ class GroupMachine:
         elif not isinstance(request, FindCoordinator):
             self.coordinator = None
         self._back_off(now)
+        self._look_at_protocols()
 
     def answered(self, request: Request, answer: Answer, now: float) -> None:
         """The coordinator, or whoever was asked for it, has spoken."""
@@ -355,6 +362,7 @@ class GroupMachine:
             self._take_coordinator(answer, now)
         elif isinstance(answer, JoinAnswer):
             self._take_join(answer, now)
+            self._look_at_protocols()
         elif isinstance(answer, SyncAnswer):
             self._take_sync(answer, now)
         elif isinstance(request, Heartbeat):
@@ -421,7 +429,8 @@ class GroupMachine:
                 self._fail(GroupError("SyncGroup speaks of another protocol", ErrorCode.INCONSISTENT_GROUP_PROTOCOL))
                 return
             self.stage = Stage.STABLE
-            self._wants_to_join, self._reason = False, ""
+            self._wants_to_join, self._reason = self._once_more is not None, self._once_more or ""
+            self._once_more = None
             self._holds = True
             self._attempt = 0
             self._heartbeat_at = now + self.settings.heartbeat_interval_ms / 1000
@@ -473,7 +482,6 @@ class GroupMachine:
         """Begin again as a new member. Who held something is told first that it has it no more."""
         self.membership = Membership(member_id=self.membership.member_id if keep_member_id else "")
         self._begin_again()
-        self._protocols = None
         self._reason = reason
         self.news = deque(one for one in self.news if isinstance(one, Failed))
         if self._holds:
@@ -484,7 +492,19 @@ class GroupMachine:
         """The way into the next generation from its start; who we are and what we hold stays."""
         self.stage = Stage.OUT
         self._wants_to_join = True
+        self._protocols, self._once_more = None, None
         self._members, self._assignments = (), ()
+
+    def _look_at_protocols(self) -> None:
+        """A Join that is to be tried again says what is true then."""
+        if self._once_more is not None and self._protocols is not None:
+            self._ask_anew(self._once_more)
+
+    def _ask_anew(self, reason: str) -> None:
+        """What the user has brought does not count any more."""
+        if self.stage is Stage.JOINING:
+            self._begin_again()
+        self._protocols, self._once_more, self._reason = None, None, reason
 
     def _fail(self, error: GroupError) -> None:
         if isinstance(error, FencedMemberError):
@@ -493,7 +513,6 @@ class GroupMachine:
             self._lose_place(str(error), keep_member_id=False)
         else:
             self._begin_again()
-            self._protocols = None
         self._waits_for_poll = True
         self.news.append(Failed(error))
 

@@ -209,6 +209,58 @@ def test_a_member_may_ask_for_a_rebalance_and_says_why(driven):
     assert driven.expect(Join).reason == "more partitions"
 
 
+def test_what_a_member_brings_is_asked_for_again_when_it_changes_before_the_group_heard_of_it(driven):
+    driven.settle()
+    driven.machine.rejoin("more partitions")
+    driven.bring(p=b"I have all")
+    driven.machine.failed(driven.expect(Join), ConnectionLostError("gone"), driven.now, passes=True)
+    driven.machine.rejoin("everything was stopped")
+    driven.bring(p=b"I have nothing")
+    driven.wait()
+    driven.find()
+    request = driven.join(2)
+    assert dict(request.protocols) == {"p": b"I have nothing"}
+    assert request.reason == "everything was stopped"
+    driven.sync()
+    assert driven.machine.wanted is None
+
+
+def test_a_join_that_failed_is_not_sent_again_with_what_is_true_no_more(driven):
+    driven.settle()
+    driven.machine.rejoin("more partitions")
+    driven.bring(p=b"I have all")
+    request = driven.expect(Join)
+    driven.machine.rejoin("everything was stopped")
+    assert driven.machine.wanted is None
+    driven.machine.failed(request, ConnectionLostError("gone"), driven.now, passes=True)
+    driven.bring(p=b"I have nothing")
+    driven.wait()
+    driven.find()
+    assert dict(driven.join(2).protocols) == {"p": b"I have nothing"}
+
+
+@pytest.mark.parametrize("leads", [False, True])
+def test_what_changes_when_the_group_has_heard_of_it_is_brought_to_one_generation_more(driven, leads):
+    driven.settle()
+    driven.machine.rejoin("more partitions")
+    driven.bring(p=b"I have all")
+    request = driven.expect(Join)
+    driven.machine.rejoin("everything was stopped")
+    leader = driven.member_id if leads else "other"
+    driven.answer(request, JoinAnswer(NONE, None, 2, "work", "p", leader, driven.member_id, ()))
+    driven.machine.rejoin("everything was stopped, again")
+    if leads:
+        assert isinstance(driven.machine.wanted, AssignmentWanted)
+        driven.machine.assign(driven.machine.membership, {}, driven.now)
+    driven.sync()
+    assert driven.machine.news.popleft().membership.generation_id == 2
+    driven.bring(p=b"I have nothing")
+    request = driven.join(3)
+    assert dict(request.protocols) == {"p": b"I have nothing"}
+    driven.sync()
+    assert driven.machine.wanted is None
+
+
 @pytest.mark.parametrize(
     ("error", "member_id"), [(ErrorCode.ILLEGAL_GENERATION, "m-1"), (ErrorCode.UNKNOWN_MEMBER_ID, "")]
 )

@@ -65,9 +65,15 @@ def not_yet(offset: dict[str, Any]) -> dict[str, Any]:
     return earlier
 
 
-def snapshot_map(position: Position, *, last: bool) -> dict[str, Any]:
-    """The offset of a row of the first snapshot; only with the last one is the snapshot complete."""
+def snapshot_map(position: Position, *, last: bool, exact: bool) -> dict[str, Any]:
+    """The offset of a row of the first snapshot; only with the last one is the snapshot complete.
+
+    An `exact` one holds all that was committed before its place in the WAL, and nothing else. That is said, as Debezium
+    does not: the slot may be older, and after a restart the server would send again what the snapshot holds.
+    """
     offset: dict[str, Any] = {"ts_usec": position.time_us, "lsn": position.lsn}
+    if exact:
+        offset["lsn_commit"] = position.lsn
     if position.xid is not None:
         offset["txId"] = position.xid
     return {**offset, "snapshot": "INITIAL", "last_snapshot_record": last, "snapshot_completed": last}

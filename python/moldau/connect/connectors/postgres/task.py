@@ -205,8 +205,8 @@ class PostgresSourceTask(SourceTask):
         delay_s = settings.number("snapshot.delay.ms") / 1000
         if delay_s and self._stopping.wait(delay_s):
             return
-        begun = dataclasses.replace(position)
-        self._begin_snapshot(plan, begun, lambda last: snapshot_map(begun, last=last))
+        begun, exact = dataclasses.replace(position), new is not None
+        self._begin_snapshot(plan, begun, lambda last: snapshot_map(begun, last=last, exact=exact))
         self._end_export()
         _LOG.info("Reading %d tables at %d", len(plan.tables), position.lsn)
 
