@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -116,6 +116,13 @@ class SinkContext:
             self._originals = {
                 each: message for each, message in self._originals.items() if each[2] >= committed.get(each[:2], 0)
             }
+
+    def give_away(self, places: Collection[Place]) -> None:
+        """What was asked for partitions holds no more: should they come back, others have read on meanwhile."""
+        self.assigned.difference_update(places)
+        self.paused.difference_update(places)
+        for place in places:
+            self._offsets.pop(place, None)
 
     def take_offsets(self) -> dict[Place, int]:
         """The rewinds that were asked for."""

@@ -356,7 +356,7 @@ class WorkerSinkTask(WorkerTask):
             try:
                 self.parts.task.close(mine)
             finally:
-                self._assigned().difference_update(mine)
+                self.parts.context.give_away(mine)
                 for place in mine:
                     for offsets in (self._current, self._consumed, self._committed):
                         offsets.pop(place, None)

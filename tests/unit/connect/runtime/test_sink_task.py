@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from confluent_kafka import TopicPartition
+
 from moldau.connect.converters.simple import StringConverter
 from moldau.connect.plugin import SinkTask
 from moldau.connect.runtime.names import TargetState, TaskId
@@ -30,23 +32,88 @@ class HalfOpen(SinkTask):
         self.stops += 1
 
 
-def test_a_sink_whose_start_fails_is_stopped_so_that_it_lets_go_of_what_it_has_opened():
-    tolerance, text, sink = Tolerance(), StringConverter(), HalfOpen()
+class Hesitant(SinkTask):
+    """Wants to read again from where it began, and not now."""
+
+    def start(self, props): ...
+
+    def flush(self, offsets): ...
+
+    def put(self, records):
+        self.context.offset({("t", 0): 5})
+        self.context.pause(("t", 0))
+
+
+class ScriptedConsumer:
+    """Has what it was assigned, and remembers what is paused and where it was sent."""
+
+    def __init__(self) -> None:
+        self.has: list[TopicPartition] = []
+        self.paused: set[int] = set()
+        self.sought: list[int] = []
+
+    def assign(self, partitions):
+        self.has = list(partitions)
+
+    def assignment(self):
+        return self.has
+
+    def committed(self, partitions, timeout):
+        return [TopicPartition(each.topic, each.partition, 9) for each in partitions]
+
+    def pause(self, partitions):
+        self.paused.update(each.partition for each in partitions)
+
+    def resume(self, partitions):
+        self.paused.difference_update(each.partition for each in partitions)
+
+    def seek(self, place):
+        self.sought.append(place.offset)
+
+    def poll(self, _timeout_s):
+        return None
+
+    def close(self): ...
+
+
+def task_of(sink, consumer, heard=None):
+    tolerance, text = Tolerance(), StringConverter()
     text.configure({}, is_key=False)
     parts = SinkParts(
         task=sink,
         config={},
         context=SinkContext(dict, keeps_originals=False),
-        consumer=SimpleNamespace(close=lambda: None),
+        consumer=consumer,
         topics=["t"],
         converters=Converters(text, text, text),
         transforms=Transforms([], tolerance),
         tolerance=tolerance,
         uses_topic=lambda _topic: None,
     )
-    heard = []
     listener = SimpleNamespace(on_startup=lambda *_told: None, on_failure=lambda _task, error: heard.append(str(error)))
-    task = WorkerSinkTask(TaskId("c", 0), TargetState.STARTED, listener, "1", parts)
+    return WorkerSinkTask(TaskId("c", 0), TargetState.STARTED, listener, "1", parts)
+
+
+def test_a_partition_that_went_and_came_back_is_neither_paused_nor_rewound_for_what_was_asked_before():
+    sink, consumer, partition = Hesitant(), ScriptedConsumer(), TopicPartition("t", 0)
+    task = task_of(sink, consumer)
+    sink.initialize(task.parts.context)
+    task._on_assign(consumer, [partition])
+    task._iterate()
+    task._iterate()
+    assert (consumer.paused, consumer.sought) == ({0}, [5])
+    # Another member has it for a while, and goes on from where that one has come.
+    task._on_revoke(consumer, [partition])
+    consumer.paused.clear()
+    task._on_assign(consumer, [partition])
+    task._rewind_as_asked()
+    task._let_flow()
+    assert (consumer.paused, consumer.sought) == (set(), [5])
+
+
+def test_a_sink_whose_start_fails_is_stopped_so_that_it_lets_go_of_what_it_has_opened():
+    sink, heard = HalfOpen(), []
+    task = task_of(sink, SimpleNamespace(close=lambda: None), heard)
     task.start()
     assert task.wait(WAIT_S)
     assert (sink.stops, heard) == (1, ["half open"])
