@@ -179,6 +179,7 @@ mod tests {
         manager.delete(gone.topic_partition(), NOW).unwrap();
         // Its files are under another name already: as if the thread had been in the middle of it.
         assert!(gone.flush_closed_segments().is_err());
+        assert!(gone.flush_everything().is_err());
         manager.flush_closed_segments(gone.topic_partition());
         fill(&kept);
         manager.flush_closed_segments(kept.topic_partition());

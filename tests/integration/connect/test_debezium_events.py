@@ -92,6 +92,8 @@ class Same:
         offset.pop("ts_usec", None)
         # Debezium 3.7's: it counts the rows of one position.
         offset.pop("lsn_events_processed", None)
+        # Ours.
+        offset.pop("lsn_snapshot", None)
         event["source_offset"] = {MESSAGES.sub("message", key): value for key, value in offset.items()}
         event["headers"] = [header for header in event["headers"] if header[0] != "__debezium.context.runId"]
         event["headers"].sort(key=lambda header: header[0])

@@ -325,7 +325,7 @@ class Copied(Source):
             EventSettings("p", "shop", TOPICS, extended_headers=HEADERS), lambda: 1_700_000_000_123_456_789
         )
         self.position = Position(lsn=77, processed_lsn=77, xid=5, time_us=1_700_000_000_000_001)
-        self.offset = snapshot_map(self.position, last=False, exact=True)
+        self.offset = snapshot_map(self.position, last=False)
         self.acknowledged = Acknowledged()
         compiler = Compiler(converters, self.events) if direct else None
         self.rows = CopiedRows(compiler, self.events, self.position, self.offset, self.acknowledged)

@@ -70,8 +70,14 @@ impl PartitionLog {
         if self.is_offline() {
             return Err(io::Error::other(self.offline_reason().unwrap_or_default()));
         }
+        self.flush_everything()
+    }
+
+    pub(crate) fn flush_everything(&self) -> io::Result<()> {
         self.flush_to(self.log_end_offset()).inspect_err(|error| {
-            self.health().fail("flushing", error);
+            if !self.is_deleted_under(error) {
+                self.health().fail("flushing", error);
+            }
         })
     }
 
@@ -115,19 +121,21 @@ impl PartitionLog {
         if !self.folder.durable {
             return Ok(());
         }
-        // The files of a partition that was deleted meanwhile are not missing.
-        let is_deleted =
-            |error: &io::Error| error.kind() == io::ErrorKind::NotFound && self.closed.load(Ordering::Acquire);
         self.persist_before_sync(from, target).inspect_err(|error| {
-            if !is_shortage(error) && !is_deleted(error) {
+            if !is_shortage(error) && !self.is_deleted_under(error) {
                 self.health().fail("writing what is to be flushed", error);
             }
         })?;
         self.sync_segments(from, target).inspect_err(|error| {
-            if !is_out_of_descriptors(error) && !is_deleted(error) {
+            if !is_out_of_descriptors(error) && !self.is_deleted_under(error) {
                 self.health().fail("flushing", error);
             }
         })
+    }
+
+    /// The files of a partition that was deleted meanwhile are not missing.
+    pub(super) fn is_deleted_under(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::NotFound && self.closed.load(Ordering::Acquire)
     }
 
     fn segments_between(&self, from: Offset, target: Offset) -> Vec<Arc<Segment>> {

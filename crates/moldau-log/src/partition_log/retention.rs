@@ -40,7 +40,7 @@ impl PartitionLog {
             .and(deleted)
             .and_then(|()| self.flush_by_age(&config, now_ms, &mut report))
             .inspect_err(|error| {
-                if !crate::directory::is_shortage(error) {
+                if !crate::directory::is_shortage(error) && !self.is_deleted_under(error) {
                     self.health().fail("housekeeping", error);
                 }
             })?;

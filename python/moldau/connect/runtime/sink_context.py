@@ -123,6 +123,9 @@ class SinkContext:
         self.paused.difference_update(places)
         for place in places:
             self._offsets.pop(place, None)
+        if self._originals:
+            gone = set(places)
+            self._originals = {each: message for each, message in self._originals.items() if each[:2] not in gone}
 
     def take_offsets(self) -> dict[Place, int]:
         """The rewinds that were asked for."""

@@ -361,3 +361,6 @@ class WorkerSinkTask(WorkerTask):
                     for offsets in (self._current, self._consumed, self._committed):
                         offsets.pop(place, None)
                 self._drop_from_batch(mine)
+                if not self._batch:
+                    # Nothing is put again: what comes next need not wait.
+                    self._paused_for_redelivery, self._retries = False, 0

@@ -2,7 +2,8 @@
 
 `lsn` is the last event's position, `lsn_proc` the last one wholly handed on, `lsn_commit` the end of the last whole
 transaction. Many rows may share a position (COPY writes them in one piece of WAL): `lsn_events_processed` counts those
-of `lsn` that are done, so that a restart neither loses nor repeats one.
+of `lsn` that are done, so that a restart neither loses nor repeats one. `lsn_snapshot` is ours: the slot may be older
+than the snapshot, and until a first transaction is done only this says what the server need not send again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Position:
     lsn: int = 0
     processed_lsn: int = 0
     commit_lsn: int = 0
+    snapshot_lsn: int = 0
+    """Where a snapshot stands that holds all that was committed before, and nothing else; 0 if it is not so exact."""
     events_at_lsn: int = 0
     xid: int | None = None
     time_us: int = 0
@@ -30,6 +33,11 @@ class Position:
     # What `provide.transaction.metadata` keeps, in the map's own keys.
     transaction: dict[str, Any] = field(default_factory=dict)
     incremental: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def done_before(self) -> int:
+        """Transactions whose commit stands before this need not come again."""
+        return max(self.commit_lsn, self.snapshot_lsn)
 
     def go_back_to(self, other: Position) -> None:
         """Become what `other` is: what was read since does not count."""
@@ -41,6 +49,8 @@ class Position:
         offset: dict[str, Any] = {"lsn_proc": self.processed_lsn or self.lsn, "messageType": self.message_type}
         if self.commit_lsn:
             offset["lsn_commit"] = self.commit_lsn
+        elif self.snapshot_lsn:
+            offset["lsn_snapshot"] = self.snapshot_lsn
         offset["lsn"] = self.lsn
         if self.xid is not None:
             offset["txId"] = self.xid
@@ -65,15 +75,11 @@ def not_yet(offset: dict[str, Any]) -> dict[str, Any]:
     return earlier
 
 
-def snapshot_map(position: Position, *, last: bool, exact: bool) -> dict[str, Any]:
-    """The offset of a row of the first snapshot; only with the last one is the snapshot complete.
-
-    An `exact` one holds all that was committed before its place in the WAL, and nothing else. That is said, as Debezium
-    does not: the slot may be older, and after a restart the server would send again what the snapshot holds.
-    """
+def snapshot_map(position: Position, *, last: bool) -> dict[str, Any]:
+    """The offset of a row of the first snapshot; only with the last one is the snapshot complete."""
     offset: dict[str, Any] = {"ts_usec": position.time_us, "lsn": position.lsn}
-    if exact:
-        offset["lsn_commit"] = position.lsn
+    if position.snapshot_lsn:
+        offset["lsn_snapshot"] = position.snapshot_lsn
     if position.xid is not None:
         offset["txId"] = position.xid
     return {**offset, "snapshot": "INITIAL", "last_snapshot_record": last, "snapshot_completed": last}
@@ -98,6 +104,7 @@ class Stored:
             lsn=int(offset.get("lsn") or 0),
             processed_lsn=int(offset.get("lsn_proc") or 0),
             commit_lsn=int(offset.get("lsn_commit") or 0),
+            snapshot_lsn=int(offset.get("lsn_snapshot") or 0),
             events_at_lsn=int(offset.get("lsn_events_processed") or 0),
             xid=offset.get("txId"),
             time_us=int(offset.get("ts_usec") or 0),
@@ -117,10 +124,11 @@ class Resume:
     transaction that commits later may well have begun earlier.
     """
 
-    __slots__ = ("_active", "_count", "_stored", "_xid")
+    __slots__ = ("_active", "_count", "_done_before", "_stored", "_xid")
 
     def __init__(self, stored: Position | None) -> None:
         self._stored = stored if stored is not None and stored.lsn else None
+        self._done_before = 0 if stored is None else stored.done_before
         self._xid = None if stored is None else stored.xid
         self._active = False
         self._count = 0
@@ -137,11 +145,11 @@ class Resume:
             return False
         self._active = xid == self._xid and stored.message_type not in (None, "COMMIT")
         self._count = 0
-        if not self._active and final_lsn >= stored.lsn and final_lsn >= stored.commit_lsn:
+        if not self._active and final_lsn >= stored.lsn and final_lsn >= self._done_before:
             # The transactions come in the order of their commits: nothing before this position follows.
             self._stored = None
             return False
-        return final_lsn < stored.commit_lsn
+        return final_lsn < self._done_before
 
     @property
     def inside(self) -> bool:

@@ -374,16 +374,20 @@ class Snapshot:
         """Ends the readers: also one whose COPY waits for a lock of its table, and does not see that it is stopped."""
         self._waiting.stop()
         self._seen.end("aborted")
-        deadline = time.monotonic() + ENDS_WITHIN_S
-        for thread, connection in self._readers:
-            thread.join(CANCELLED_EVERY_S)
-            while thread.is_alive() and time.monotonic() < deadline:
+        deadline, living = time.monotonic() + ENDS_WITHIN_S, list(self._readers)
+        while living:
+            look_again = time.monotonic() + CANCELLED_EVERY_S
+            for thread, _ in living:
+                thread.join(max(0.0, look_again - time.monotonic()))
+            living = [each for each in living if each[0].is_alive()]
+            if time.monotonic() >= deadline:
+                break
+            for _, connection in living:
                 # What it begins only now, the next round meets.
                 with contextlib.suppress(psycopg.Error):
-                    connection.cancel_safe(timeout=max(CANCELLED_EVERY_S, deadline - time.monotonic()))
-                thread.join(CANCELLED_EVERY_S)
-            if thread.is_alive():
-                _LOG.warning("A reader of the snapshot does not end; it is left to itself")
+                    connection.cancel_safe(timeout=CANCELLED_EVERY_S)
+        for _ in living:
+            _LOG.warning("A reader of the snapshot does not end; it is left to itself")
 
 
 def transaction_id(connection: Connection) -> int | None:

@@ -201,12 +201,12 @@ class PostgresSourceTask(SourceTask):
         )
         plan = dataclasses.replace(plan, passed_over=signals)
         # Where an exact snapshot was taken beside an older slot, the stream starts at that snapshot as well.
-        self._start_lsn = position.lsn if new is not None else 0
+        position.snapshot_lsn = position.lsn if new is not None else 0
         delay_s = settings.number("snapshot.delay.ms") / 1000
         if delay_s and self._stopping.wait(delay_s):
             return
-        begun, exact = dataclasses.replace(position), new is not None
-        self._begin_snapshot(plan, begun, lambda last: snapshot_map(begun, last=last, exact=exact))
+        begun = dataclasses.replace(position)
+        self._begin_snapshot(plan, begun, lambda last: snapshot_map(begun, last=last))
         self._end_export()
         _LOG.info("Reading %d tables at %d", len(plan.tables), position.lsn)
 
@@ -257,7 +257,6 @@ class PostgresSourceTask(SourceTask):
             self._begin_snapshot(plan, position, lambda last: blocking_map(waits_at, last=last))
         _LOG.info("The stream waits while %d tables are read, as the signal %s asks", len(read), wanted.id)
 
-    _start_lsn = 0
     _interrupted_origin: tuple[str, int] | None = None
 
     def _end_export(self) -> None:
@@ -380,7 +379,7 @@ class PostgresSourceTask(SourceTask):
             self._server,
             self._slot_name,
             settings.required("publication.name"),
-            max(position.commit_lsn, self._start_lsn),
+            position.done_before,
             parameters=settings.stream_parameters,
             status_interval_s=settings.number("status.update.interval.ms") / 1000,
             receive_bytes=settings.block_size.bytes,
