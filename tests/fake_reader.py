@@ -30,7 +30,7 @@ class FakeReader:
         return -1
 
     def missing(self):
-        return set()
+        return {}
 
     def close(self):
         self.positions.clear()

@@ -65,7 +65,8 @@ def test_a_wider_topic_makes_more_tasks_where_there_is_no_state(cluster):
 
 def test_a_topic_that_is_deleted_is_done_without_until_there_is_one_of_its_name_again(cluster, monkeypatch):
     monkeypatch.setattr("moldau.client.fetching.machine.MISSING_S", 0.3)
-    monkeypatch.setattr("moldau.streams.runtime.environment.GONE_AFTER_MS", 500)
+    for user in ("environment", "session"):
+        monkeypatch.setattr(f"moldau.streams.runtime.{user}.GONE_AFTER_MS", 500)
     cluster.create(2, "gone-a", "gone-b", "counted-gone")
     topology = counted("gone", "counted-gone")
     app = cluster.app(topology, "gone-app", **{"metadata.max.age.ms": 300}).start().wait_until_running()

@@ -81,9 +81,9 @@ class FetchMachine:
     def assign(self, starts: Mapping[Partition, Start]) -> None:
         """Read these too."""
         for place, start in starts.items():
-            made = Reading(place, start.offset, start.reset, start.run, start.may_go, start.leader_epoch)
-            made.taken = start.offset
-            self.readings[place] = made
+            self.readings[place] = Reading(
+                place, start.offset, start.reset, start.run, start.may_go, start.leader_epoch
+            )
         self._expect_records()
 
     def unassign(self, places: Iterable[Partition]) -> None:
@@ -102,9 +102,16 @@ class FetchMachine:
             session.empty_answers = 0
 
     @property
-    def missing(self) -> set[Partition]:
-        """Partitions that the cluster does not know any more."""
-        return {reading.place for reading in self.readings.values() if reading.missing_since is not None}
+    def missing(self) -> dict[Partition, float]:
+        """Partitions that the cluster does not know, and for how many seconds it has said so each time.
+
+        A node that has just started knows none for a moment.
+        """
+        return {
+            reading.place: reading.missing_at - reading.missing_since
+            for reading in self.readings.values()
+            if reading.missing_since is not None
+        }
 
     @property
     def waiting_bytes(self) -> int:
@@ -147,7 +154,6 @@ class FetchMachine:
             middle = part.start + count
             reading.waiting[0] = part._replace(start=middle)
             part = part._replace(stop=middle, next_offset=part.block.offset(middle), at_end=False)
-        reading.taken = part.next_offset
         return part
 
     # Questions.
@@ -220,8 +226,6 @@ class FetchMachine:
                 self._fetched(reading, part, blocks.get(reading.place), now)
             elif request.api_key == LIST_OFFSETS:
                 reading.go_on_at(max(int(part.offset), 0), int(getattr(part, "leader_epoch", -1)))
-                if not reading.waiting:
-                    reading.taken = reading.position
             else:
                 self._compared(reading, int(part.leader_epoch), int(part.end_offset))
 
@@ -271,12 +275,13 @@ class FetchMachine:
             )
             return
         self.remarks.append(f"{reading.name} was cut: {what}; it is read on from there")
+        waits_from = reading.waits_from
         reading.drop_waiting()
         if knows_none:
             self._reset(reading)
         else:
             # What waits came from the log that is no more; what was handed out need not come again.
-            reading.go_on_at(min(end, reading.taken) if reading.taken >= 0 else end, epoch)
+            reading.go_on_at(min(end, waits_from), epoch)
 
     def unserved(self, request: Request) -> None:
         """The broker cannot compare logs: what it has is taken for what was read, as before there were epochs."""
@@ -393,6 +398,7 @@ class FetchMachine:
 
     def _led(self, reading: Reading, told: tuple[int, int] | None, code: ErrorCode, now: float) -> None:
         is_missing = told is None and code in {ErrorCode.NONE, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}
+        reading.missing_at = now
         if not is_missing:
             reading.missing_since = None
         if told is not None and told[0] in self.brokers:

@@ -90,8 +90,8 @@ class RecordReader:
             reading = self._machine.readings.get(place)
             return -1 if reading is None else reading.end
 
-    def missing(self) -> set[Partition]:
-        """Partitions that the cluster does not know any more."""
+    def missing(self) -> dict[Partition, float]:
+        """Partitions that the cluster does not know, and for how many seconds it has said so each time."""
         with self._changed:
             return self._machine.missing
 

@@ -74,8 +74,6 @@ class Reading:
     is_suspect: bool = False
     """Whether there is a leader of whom it is not known if it has what was read of others: it may have less, after an
     unclean election."""
-    taken: int = -1
-    """The offset behind what was handed out."""
     replica: int | None = None
     replica_until: float = 0.0
     paused: bool = False
@@ -84,6 +82,8 @@ class Reading:
     not_before: float = 0.0
     missing_since: float | None = None
     """Since when the cluster says that there is no such partition."""
+    missing_at: float = 0.0
+    """When the cluster was asked the last time."""
     find_at: float = 0.0
     """When to ask the next time who leads it."""
     end: int = -1
@@ -136,6 +136,15 @@ class Reading:
         """Read from there."""
         self.position, self.epoch = position, epoch
         self.told_end = self.is_suspect = False
+
+    @property
+    def waits_from(self) -> int:
+        """The first offset of what was not handed out yet."""
+        starts = (
+            part.next_offset if part.block is None or part.start == part.stop else part.block.offset(part.start)
+            for part in self.waiting
+        )
+        return min(starts, default=self.position)
 
     def drop_waiting(self) -> None:
         """Hand out nothing of what was read ahead."""

@@ -58,7 +58,7 @@ _METADATA_MAX_AGE_MS: Final = 300_000
 _TRY_AGAIN_S: Final = 0.05
 """How often to look whether a task's database is free."""
 _REBALANCE_WAIT_S: Final = 0.01
-"""How long to wait for records while the group has something to say soon."""
+"""How long to wait for records while the group has something to say soon, or a commit waits for what is missing."""
 
 Partition = tuple[str, int]
 
@@ -198,7 +198,7 @@ class Session:
         if not member.is_stable:
             return min(wait, _REBALANCE_WAIT_S)
         if self.tasks.needs_commit:
-            wait = min(wait, max(0.0, self._next_commit - time.monotonic()))
+            wait = min(wait, max(_REBALANCE_WAIT_S, self._next_commit - time.monotonic()))
         return wait
 
     def _work(self, fetched: list[Fetched]) -> None:
@@ -265,10 +265,15 @@ class Session:
 
         While the next generation is on its way it waits, as in Kafka Streams: what is said in the name of this one may
         be refused. The `last` commit is tried all the same, and so is one without which the cluster would soon end the
-        transaction.
+        transaction. It waits also while a topic is missing that may come back: without its offsets its records would
+        come again, and with them the group may refuse all. The last one is left out then, as in a crash.
         """
         started = time.monotonic()
         if self._member is None or (self._member.is_rebalancing and not last and not self._is_overdue(started)):
+            return
+        if self.tasks.needs_commit and self._may_be_gone():
+            if self._is_overdue(started):
+                raise TaskMigratedError("the transaction would end before it is known whether a topic was deleted")
             return
         self._next_commit = started + self._settings.commit_interval_ms / 1000
         if not self.tasks.needs_commit:
@@ -288,8 +293,23 @@ class Session:
 
     def _of_what_is_there(self, offsets: list[TopicPartition]) -> list[TopicPartition]:
         """Without topics that were deleted: the group would refuse their offsets, and has nobody to give them to."""
-        missing = self._reader.missing() if self._environment.has_patterns else set()
-        return [one for one in offsets if (one.topic, one.partition) not in missing]
+        missing = self._missing_for()
+        return [one for one in offsets if missing.get((one.topic, one.partition), 0.0) * 1000 < GONE_AFTER_MS]
+
+    def _may_be_gone(self) -> bool:
+        """Whether something is missing, but not for so long that it must have been deleted: nodes start again."""
+        return any(missing_s * 1000 < GONE_AFTER_MS for missing_s in self._missing_for().values())
+
+    def _missing_for(self) -> dict[Partition, float]:
+        """What is missing of that which may go, and for how many seconds; all else is an error of the reader's."""
+        environment = self._environment
+        if not environment.has_patterns:
+            return {}
+        return {
+            place: missing_s
+            for place, missing_s in self._reader.missing().items()
+            if environment.is_by_pattern(place[0])
+        }
 
     def _is_overdue(self, now: float) -> bool:
         settings = self._settings

@@ -96,6 +96,31 @@ def test_what_waits_of_a_log_that_was_cut_is_not_handed_out():
     assert asked_offset(machine.next(1, now)) == 2
 
 
+def test_what_waits_of_a_log_that_was_cut_twice_is_read_again_from_its_start():
+    machine = machine_of(run=10)
+    fetched(machine, machine.next(1, 0.0), 10, epoch=5)
+    machine.take()
+    now = fenced(machine)
+    compared(machine, machine.next(1, now), 5, 4, now=now)
+    fetched(machine, machine.next(1, now), 4, epoch=6, now=now)
+    now = fenced(machine, now, led=7)
+    compared(machine, machine.next(1, now), 6, 6, now=now)
+    assert machine.take() == []
+    assert asked_offset(machine.next(1, now)) == 4
+
+
+def test_what_waited_before_a_reset_does_not_count_as_read_behind_it():
+    machine = machine_of(20, run=10)
+    fetched(machine, machine.next(1, 0.0), 4, epoch=5)
+    fetched(machine, machine.next(1, 0.0), code=ErrorCode.OFFSET_OUT_OF_RANGE)
+    listed(machine, machine.next(1, 1.0), 0)
+    assert spans(machine.take()) == [(0, 4, 24, False)]
+    fetched(machine, machine.next(1, 1.0), 8, epoch=5)
+    now = fenced(machine)
+    compared(machine, machine.next(1, now), 5, 5, now=now)
+    assert asked_offset(machine.next(1, now)) == 0
+
+
 def test_a_leader_that_knows_nothing_of_what_was_read_is_read_from_where_the_reset_says():
     machine = machine_of(reset="latest")
     fetched(machine, machine.next(1, 0.0), 4, epoch=5)

@@ -25,7 +25,7 @@ from moldau.streams import Materialized, StreamsBuilder
 from moldau.streams.errors import StreamsError
 from moldau.streams.persistent import DatabaseInUseError, TaskDatabase
 from moldau.streams.runtime.collector import LeftOut
-from moldau.streams.runtime.environment import Environment, ThreadCounts
+from moldau.streams.runtime.environment import GONE_AFTER_MS, Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
 from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError
@@ -326,6 +326,56 @@ def test_nothing_is_committed_while_the_next_generation_is_on_its_way(session):
     session._member.is_rebalancing = False
     session.commit()
     assert session._member.commits == [[("in", 1)]]
+
+
+@pytest.fixture
+def by_pattern(session, monkeypatch):
+    """Its input is read because it matches a pattern."""
+    monkeypatch.setattr(Environment, "has_patterns", True)
+    monkeypatch.setattr(Environment, "is_by_pattern", lambda environment, topic: topic == "in")
+    return session
+
+
+def miss(session, seconds, place=INPUT):
+    session._reader.missing = lambda: {place: seconds}
+
+
+def test_nothing_is_committed_while_a_topic_is_missing_that_may_come_back(by_pattern):
+    work(by_pattern)
+    miss(by_pattern, GONE_AFTER_MS / 1000 - 0.1)
+    by_pattern.commit()
+    by_pattern.commit(last=True)
+    assert by_pattern._member.commits == []
+    assert by_pattern.tasks.needs_commit
+    by_pattern._reader.missing = dict
+    by_pattern.commit()
+    assert by_pattern._member.commits == [[("in", 1)]]
+
+
+def test_what_a_topic_that_was_deleted_had_is_committed_without_its_offset(by_pattern):
+    work(by_pattern)
+    miss(by_pattern, GONE_AFTER_MS / 1000)
+    by_pattern.commit()
+    assert by_pattern._member.commits == []
+    assert not by_pattern.tasks.needs_commit
+
+
+def test_the_offset_of_a_topic_that_is_read_by_its_name_is_never_left_out(by_pattern, monkeypatch):
+    work(by_pattern)
+    monkeypatch.setattr(Environment, "is_by_pattern", lambda environment, topic: False)
+    for seconds in (0.0, GONE_AFTER_MS / 1000):
+        miss(by_pattern, seconds)
+        by_pattern.commit()
+    assert by_pattern._member.commits == [[("in", 1)]]
+
+
+def test_a_transaction_that_cannot_wait_for_a_missing_topic_is_begun_again(by_pattern, monkeypatch):
+    work(by_pattern)
+    miss(by_pattern, 0.0)
+    monkeypatch.setattr(by_pattern, "_is_overdue", lambda now: True)
+    with pytest.raises(TaskMigratedError, match="whether a topic was deleted"):
+        by_pattern.commit()
+    assert by_pattern._member.commits == []
 
 
 def test_offsets_that_are_refused_in_a_rebalance_are_committed_later(session):
