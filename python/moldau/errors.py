@@ -30,6 +30,14 @@ class ErrorCode(enum.IntEnum):
         member.sentence = sentence
         return member
 
+    @classmethod
+    def of(cls, number: int) -> Self:
+        """The error of a number that came over the wire; one that is not in the table says nothing."""
+        try:
+            return cls(number)
+        except ValueError:
+            return cls(-1)
+
     UNKNOWN_SERVER_ERROR = -1, False, "the node failed in a way it did not foresee; its log has the traceback"
     NONE = 0, False, "all is well"
     OFFSET_OUT_OF_RANGE = 1, False, "the offset is outside of what the partition holds"

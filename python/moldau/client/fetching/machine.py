@@ -199,7 +199,7 @@ class FetchMachine:
         told = parts_of(request, answer)
         unsaid = ErrorCode.UNKNOWN_SERVER_ERROR
         if request.session is not None:
-            whole, is_full = ErrorCode(int(getattr(answer, "error_code", 0))), request.session.is_full
+            whole, is_full = ErrorCode.of(int(getattr(answer, "error_code", 0))), request.session.is_full
             request.session.answered(whole, int(getattr(answer, "session_id", 0)))
             request.session.empty_answers = 0 if blocks else request.session.empty_answers + 1
             if whole in _OF_THE_SESSION:
@@ -217,7 +217,7 @@ class FetchMachine:
             if self.readings.get(reading.place) is not reading:
                 continue
             part = told.get(reading.place)
-            code = unsaid if part is None else ErrorCode(int(part.error_code))
+            code = unsaid if part is None else ErrorCode.of(int(part.error_code))
             if code is not ErrorCode.NONE:
                 self._refused(reading, code, now)
                 continue
@@ -372,7 +372,7 @@ class FetchMachine:
             if reading.replica not in self.brokers:
                 reading.replica = None
         for topic in answer.topics:
-            name, code = str(topic.name), ErrorCode(int(topic.error_code))
+            name, code = str(topic.name), ErrorCode.of(int(topic.error_code))
             leaders = {
                 int(one.partition_index): (
                     int(one.leader_id),

@@ -62,7 +62,7 @@ def offsets_for_leader_epoch(readings: tuple[Reading, ...]) -> Request:
 
 def fetch(readings: tuple[Reading, ...], session: FetchSession, settings: FetchSettings, max_wait_ms: int) -> Request:
     """What comes next in these? The broker is told of those that are not as it remembers them."""
-    asked = session.ask({one.place: Wanted(one.position, one.leader_epoch) for one in readings})
+    asked = session.ask({one.place: Wanted(one.position, one.leader_epoch, one) for one in readings})
     topics: dict[str, list[Values]] = {}
     for (topic, partition), wanted in asked.changed.items():
         row = {

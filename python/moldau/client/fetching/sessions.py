@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from moldau.client.fetching.reading import Partition
+from moldau.client.fetching.reading import Partition, Reading
 from moldau.errors import ErrorCode
 
 _NO_SESSION: Final = 0
@@ -23,6 +23,8 @@ class Wanted(NamedTuple):
 
     offset: int
     leader_epoch: int
+    reading: Reading
+    """Who reads it. One that has just begun knows nothing of what the broker has said before."""
 
 
 class Asked(NamedTuple):
@@ -51,6 +53,10 @@ class FetchSession:
 
     def ask(self, wanted: Mapping[Partition, Wanted]) -> Asked:
         """What to say for the broker to read these, and no others."""
+        known = self._remembered
+        if any(place in known and one.reading is not known[place].reading for place, one in wanted.items()):
+            # Of a partition that it remembers it would not tell the end again, however often that is named.
+            self._epoch = _FULL
         before = {} if self.is_full else self._remembered
         self._remembered = wanted
         changed = {place: one for place, one in wanted.items() if before.get(place) != one}

@@ -264,11 +264,8 @@ class SyncAnswer(Answer):
 
 
 def error_of(raw: Any) -> ErrorCode:
-    """Kafka's error of a part of an answer; a code that is not in the table counts as one that says nothing."""
-    try:
-        return ErrorCode(int(raw.error_code.value))
-    except ValueError:
-        return ErrorCode.UNKNOWN_SERVER_ERROR
+    """Kafka's error of a part of an answer."""
+    return ErrorCode.of(int(raw.error_code.value))
 
 
 def answer_of(request: Request, raw: Any) -> Answer:

@@ -67,7 +67,12 @@ class Brokers:
         except OSError as error:
             found, failure = [], error
         for family, kind, protocol, _, place in found:
-            plain = socket.socket(family, kind, protocol)
+            try:
+                plain = socket.socket(family, kind, protocol)
+            except OSError as error:
+                # A name may have an IPv6 address where the machine has no IPv6.
+                failure = error
+                continue
             try:
                 with _ended_by(ending or Ending(), plain):
                     plain.settimeout(self._connect_timeout_s)

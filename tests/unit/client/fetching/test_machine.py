@@ -268,6 +268,19 @@ def test_what_no_other_try_will_change_is_raised_once():
     assert machine.take() == []
 
 
+def test_an_error_that_nobody_knows_is_tried_again():
+    machine = machine_of()
+    fetched(machine, machine.next(1, 0.0), code=9999)
+    assert machine.take() == []
+    assert any("UNKNOWN_SERVER_ERROR" in remark for remark in machine.remarks)
+    request = machine.next(1, 1.0 + BACKOFF_S)
+    assert asked_offset(request) == 0
+    machine.failed(request, ConnectionLostError("gone"), 2.0, passes=True)
+    machine.learned(metadata(code=9999), 2.0)
+    machine.learned(metadata(1), 3.0)
+    assert asked_offset(machine.next(1, 3.0)) == 0
+
+
 def test_a_topic_that_stays_unknown_is_an_error_one_that_comes_back_is_not():
     machine = machine_of()
     fetched(machine, machine.next(1, 0.0), code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)

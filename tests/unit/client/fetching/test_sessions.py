@@ -10,6 +10,7 @@ from tests.unit.client.fetching.test_machine import BACKOFF_S, machine_of, metad
 
 from moldau._core import RecordBlock
 from moldau.client.fetching.machine import Block
+from moldau.client.fetching.reading import Reading, Start
 from moldau.client.fetching.sessions import FetchSession, Wanted
 from moldau.client.protocol.errors import ConnectionLostError
 from moldau.errors import ErrorCode
@@ -76,6 +77,22 @@ def test_a_partition_that_is_at_its_end_already_is_said_to_be():
     assert spans(machine.take()) == [(0, 0, 5, True)]
 
 
+def test_a_partition_that_was_given_up_and_taken_again_during_a_fetch_learns_its_end():
+    machine = machine_of(partitions=2)
+    answer(machine, machine.next(1, 0.0), {0: 0, 1: 0}, end=0)
+    machine.take()
+    request = machine.next(1, 1.0)
+    machine.unassign([("t", 0)])
+    machine.assign({("t", 0): Start(0, "earliest", 2)})
+    machine.learned(metadata(1, 1), 1.0)
+    answer(machine, request, {})
+    request = machine.next(1, 1.0)
+    # The broker has told the end and would not tell it again.
+    assert said(request) == (SESSION, 0, {0: 0, 1: 0}, [])
+    answer(machine, request, {0: 0, 1: 0}, end=0)
+    assert spans(machine.take()) == [(0, 0, 0, True)]
+
+
 # Whether the broker has to be told that the old one is over.
 @pytest.mark.parametrize(
     ("code", "session"), [(ErrorCode.FETCH_SESSION_ID_NOT_FOUND, 0), (ErrorCode.INVALID_FETCH_SESSION_EPOCH, SESSION)]
@@ -122,7 +139,7 @@ def test_a_whole_answer_that_names_nothing_is_of_a_quota_and_not_of_records():
 
 def test_the_epoch_of_a_session_goes_on_at_1_behind_the_greatest():
     session = FetchSession()
-    session.ask({("t", 0): Wanted(0, 0)})
+    session.ask({("t", 0): Wanted(0, 0, Reading(("t", 0), 0, "earliest", 1))})
     session.answered(ErrorCode.NONE, SESSION)
     session._epoch = 2**31 - 1
     session.answered(ErrorCode.NONE, SESSION)

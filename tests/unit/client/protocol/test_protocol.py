@@ -1,5 +1,7 @@
 """Logins, addresses and versions of connections of our own."""
 
+import errno
+import socket
 import time
 
 import pytest
@@ -195,6 +197,26 @@ def test_a_broker_that_is_not_there_is_passed_over():
         brokers = Brokers({"bootstrap.servers": f"127.0.0.1:1,{broker.address}"})
         for _ in range(3):
             brokers.open_any().close()
+
+
+def test_an_address_of_a_family_that_the_machine_lacks_is_passed_over(monkeypatch):
+    def find(host, port, **_):
+        return [(family, socket.SOCK_STREAM, 0, "", (host, port)) for family in (socket.AF_INET6, socket.AF_INET)]
+
+    def make(family=socket.AF_INET, *rest, **named):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(family, *rest, **named)
+
+    with FakeBroker(lambda *_: None) as broker:
+        real = socket.socket
+        monkeypatch.setattr("socket.getaddrinfo", find)
+        monkeypatch.setattr("moldau.client.protocol.brokers.socket.socket", make)
+        brokers = Brokers({"bootstrap.servers": broker.address})
+        brokers.open(addresses_of(broker.address)[0]).close()
+        monkeypatch.setattr("socket.getaddrinfo", lambda *place, **named: find(*place, **named)[:1])
+        with pytest.raises(ConnectionLostError, match="family not supported"):
+            brokers.open(addresses_of(broker.address)[0])
 
 
 def test_an_api_that_the_broker_lacks_is_said():
