@@ -216,6 +216,11 @@ class FetchMachine:
         for reading in request.readings:
             if self.readings.get(reading.place) is not reading:
                 continue
+            if reading.position != reading.asked:
+                # Its topic was made anew meanwhile, and this is of the old one.
+                if request.session is not None:
+                    request.session.lost()
+                continue
             part = told.get(reading.place)
             code = unsaid if part is None else ErrorCode.of(int(part.error_code))
             if code is not ErrorCode.NONE:
@@ -429,5 +434,5 @@ def _damaged(reading: Reading) -> str:
 
 def _begun(request: Request) -> Request:
     for reading in request.readings:
-        reading.busy = True
+        reading.busy, reading.asked = True, reading.position
     return request

@@ -224,7 +224,7 @@ class RecordReader:
         """The records of an answer, without the lock: this is where the work is."""
         if request.api_key != FETCH:
             return {}
-        positions = {reading.place: reading.position for reading in request.readings}
+        positions = {reading.place: reading.asked for reading in request.readings}
         return {
             place: self._block(part, positions[place])
             for place, part in parts_of(request, answer).items()

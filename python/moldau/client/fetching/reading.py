@@ -79,6 +79,8 @@ class Reading:
     paused: bool = False
     busy: bool = False
     """Whether it is in a request that was not answered yet."""
+    asked: int = -1
+    """The position in the last request."""
     not_before: float = 0.0
     missing_since: float | None = None
     """Since when the cluster says that there is no such partition."""

@@ -109,6 +109,8 @@ class ProtocolsWanted:
     """What does the user bring to the next generation?"""
 
     reason: str
+    asked: int = 0
+    """How often that has been asked anew before it was said; what was said to an earlier question does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class GroupMachine:
         self._assignments: tuple[tuple[str, bytes], ...] = ()
         self._wants_to_join = True
         self._reason = ""
+        self._asked = 0
         self._once_more: str | None = None
         """Why this generation will not do: what the user brings has changed after it was sent."""
         self._holds = False
@@ -185,13 +188,16 @@ class GroupMachine:
             return AssignmentWanted(self.membership, self._members)
         joins = self._wants_to_join and self.stage in {Stage.OUT, Stage.STABLE}
         if joins and self._protocols is None and self._leaving is None and not self._waits_for_poll:
-            return ProtocolsWanted(self._reason)
+            return ProtocolsWanted(self._reason, self._asked)
         return None
 
-    def join(self, protocols: Mapping[str, bytes]) -> None:
-        """What the user brings: names of protocols, the preferred first, and what to tell the leader in each."""
+    def join(self, protocols: Mapping[str, bytes], asked: int) -> None:
+        """What the user brings: names of protocols, the preferred first, and what to tell the leader in each.
+
+        It is asked again if something has changed since the question `asked`.
+        """
         assert protocols, "a member without a protocol could agree with nobody"
-        if self.wanted is not None and self.stage is not Stage.ASSIGNING:
+        if isinstance(self.wanted, ProtocolsWanted) and asked == self._asked:
             self._protocols = tuple(protocols.items())
             self._assignments = ()
 
@@ -211,6 +217,10 @@ class GroupMachine:
             self._once_more = reason
         elif self._protocols is not None:
             self._ask_anew(reason)
+        else:
+            # The user may be about to say what it brings.
+            self._reason = reason
+            self._asked += 1
 
     def leave(self, reason: str, now: float) -> None:
         """Leave at once, whatever was going on."""

@@ -201,7 +201,7 @@ class GroupMember:
         elif isinstance(wanted, ProtocolsWanted):
             protocols = listener.protocols(wanted.reason)
             with self._changed:
-                self._machine.join(protocols)
+                self._machine.join(protocols, wanted.asked)
                 self._changed.notify_all()
         else:
             given = listener.assign(wanted.membership.protocol or "", wanted.members)

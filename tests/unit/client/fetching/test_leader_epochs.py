@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from tests.record_batches import batch
 from tests.unit.client.fetching.test_machine import (
     BACKOFF_S,
     PLACE,
@@ -15,8 +16,9 @@ from tests.unit.client.fetching.test_machine import (
     spans,
 )
 
+from moldau._core import RecordBlock
 from moldau.client.fetching import EARLIEST, LATEST, FetchError, FetchSettings, Start
-from moldau.client.fetching.machine import FetchMachine
+from moldau.client.fetching.machine import Block, FetchMachine
 from moldau.client.protocol.errors import ConnectionLostError
 from moldau.client.protocol.questions import FETCH, LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH
 from moldau.errors import ErrorCode
@@ -187,6 +189,28 @@ def test_a_broker_that_has_not_heard_of_a_leader_that_is_known_is_not_believed()
     assert machine.next(2, 2.0) is None
     machine.learned(metadata(2, epoch=6, topic_id=1), 2.0)
     assert machine.next(2, 2.0) is not None
+
+
+def test_an_answer_of_the_topic_before_does_not_undo_the_reset_of_one_that_was_made_anew():
+    machine = FetchMachine(FetchSettings())
+    machine.assign({PLACE: Start(4, "earliest", 10)})
+    machine.learned(metadata(1, epoch=5, topic_id=1), 0.0)
+    request = machine.next(1, 0.0)
+    # Its broker goes from the cluster, and others lead before its answer has come.
+    machine.learned(metadata(2, epoch=0, topic_id=1, brokers=(2,)), 0.5)
+    machine.learned(metadata(1, epoch=0, topic_id=2, brokers=(1,)), 0.5)
+    (reading,) = machine.readings.values()
+    assert reading.position == EARLIEST
+    block = Block(RecordBlock(batch(4, [(1, None, b"v")] * 3, epoch=5), 4, None), None)
+    part = SimpleNamespace(partition_index=0, error_code=ErrorCode.NONE, high_watermark=7, last_stable_offset=7)
+    topics = [SimpleNamespace(topic="t", partitions=[part])]
+    machine.answered(request, SimpleNamespace(error_code=0, session_id=9, responses=topics), {PLACE: block}, 1.0)
+    assert machine.take() == []
+    request = machine.next(1, 1.0)
+    assert request.values["topics"][0]["partitions"][0]["timestamp"] == EARLIEST
+    listed(machine, request, 0, 1.0)
+    request = machine.next(1, 1.0)
+    assert (asked_offset(request), request.values["session_epoch"]) == (0, 0)
 
 
 def test_a_topic_that_was_made_anew_is_read_as_the_reset_says_though_its_epochs_are_lower():

@@ -70,8 +70,9 @@ class Driven:
 
     def bring(self, **protocols):
         self.machine.polled(self.now)
-        assert isinstance(self.machine.wanted, ProtocolsWanted)
-        self.machine.join(protocols or {"p": b"me"})
+        wanted = self.machine.wanted
+        assert isinstance(wanted, ProtocolsWanted)
+        self.machine.join(protocols or {"p": b"me"}, wanted.asked)
 
     def join(self, generation=1, *, leads=False):
         request = self.expect(Join)
@@ -518,7 +519,7 @@ def test_a_member_that_hears_anything_at_any_time_never_hangs_and_never_asks_two
             machine.polled(driven.now)
             wanted = machine.wanted
             if isinstance(wanted, ProtocolsWanted):
-                machine.join({"p": b""})
+                machine.join({"p": b""}, machine.wanted.asked)
             elif isinstance(wanted, AssignmentWanted):
                 machine.assign(wanted.membership, {}, driven.now)
             request = machine.next(driven.now)

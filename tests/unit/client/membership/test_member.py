@@ -273,6 +273,26 @@ def test_an_error_of_the_listener_is_raised_by_poll_and_it_is_asked_again(coordi
     poll_until(member, lambda: member.is_stable)
 
 
+def test_what_changes_while_the_listener_says_what_it_brings_is_asked_for_again(coordinator, member_of):
+    listener = Listener()
+    member = member_of(coordinator, listener)
+    ask = listener.protocols
+
+    def protocols(reason):
+        said = ask(reason)
+        if len(listener.has("protocols")) > 1:
+            return {"p": b"what I have now"}
+        other = threading.Thread(target=member.rejoin, args=("more to divide",))
+        other.start()
+        other.join()
+        return said
+
+    listener.protocols = protocols
+    poll_until(member, lambda: member.is_stable)
+    assert [reason for _, reason in listener.has("protocols")] == ["", "more to divide"]
+    assert {bytes(one.protocols[0].metadata) for one in coordinator.broker.of(JOIN_GROUP)} == {b"what I have now"}
+
+
 def test_wakeup_ends_a_poll_that_waits(coordinator, member_of):
     member, _ = settled(member_of, coordinator)
     timer = threading.Timer(0.05, member.wakeup)
