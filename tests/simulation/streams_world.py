@@ -307,7 +307,7 @@ class Member:
     def group_metadata(self):
         return self.name, self.generation
 
-    def committed(self, places, timeout_s):
+    def committed(self, places, timeout_s, may_go):
         self.cluster.time_out(set(places))
         return {place: Commit(*self.cluster.offsets[place]) for place in places if place in self.cluster.offsets}
 

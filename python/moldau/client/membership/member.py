@@ -11,7 +11,7 @@ import random
 import struct
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -292,14 +292,20 @@ class GroupMember:
                 self._machine.coordinator_moved(address)
                 self._changed.notify_all()
 
-    def committed(self, places: Iterable[tuple[str, int]], timeout_s: float) -> dict[tuple[str, int], Commit]:
+    def committed(
+        self, places: Iterable[tuple[str, int]], timeout_s: float, may_go: Callable[[str], bool] = lambda _: False
+    ) -> dict[tuple[str, int], Commit]:
         """How far the group has come in these partitions; waits for transactions that are not over yet. (KIP-447)
+
+        `may_go` says of which topics it is no error that they are gone: they have no offsets then. Of others a
+        coordinator that knows nothing of them is asked again, for it may have just started.
 
         Raises:
             GroupError: the group refuses to say.
             ConnectionLostError: nobody answered within `timeout_s`.
         """
-        deadline = time.monotonic() + timeout_s
+        started = time.monotonic()
+        deadline = started + timeout_s
         by_topic: dict[str, list[int]] = {}
         for topic, partition in places:
             by_topic.setdefault(topic, []).append(partition)
@@ -309,11 +315,12 @@ class GroupMember:
                 with self._changed:
                     address = self._machine.coordinator
                 raw = self._ask_about_offsets(request, address, deadline)
-                error, found = (_unanswered(address), {}) if raw is None else committed_of(raw)
+                error, found = (_unanswered(address), {}) if raw is None else committed_of(raw, may_go)
                 if error is ErrorCode.NONE:
                     return found
                 self._look_elsewhere(address, (error,))
-                if not error.retriable:
+                unknown = error is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION and time.monotonic() > started + _UNKNOWN_S
+                if unknown or not error.retriable:
                     raise GroupError(
                         f"offsets of group {self.settings.group_id} cannot be read: {error.sentence} ({error.name})",
                         error,

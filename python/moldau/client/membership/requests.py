@@ -6,7 +6,7 @@ decisions and no sockets here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -322,16 +322,15 @@ def commit_errors(raw: Any) -> dict[ErrorCode, list[str]]:
     return found
 
 
-def committed_of(raw: Any) -> tuple[ErrorCode, dict[tuple[str, int], Commit]]:
-    """The offsets of an answer to `FetchOffsets`, or the first error in it."""
+def committed_of(raw: Any, may_go: Callable[[str], bool]) -> tuple[ErrorCode, dict[tuple[str, int], Commit]]:
+    """The offsets of an answer to `FetchOffsets`, or its first error; a topic that may go and is gone has none."""
     answer = next(iter(getattr(raw, "groups", ()) or (raw,)))
     error = error_of(answer) if hasattr(answer, "error_code") else ErrorCode.NONE
     found: dict[tuple[str, int], Commit] = {}
     for topic in answer.topics:
         for one in topic.partitions:
             code = error_of(one)
-            # A topic that is gone has no offsets; what is to be read of it is not decided here.
-            if code is not ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+            if code is not ErrorCode.UNKNOWN_TOPIC_OR_PARTITION or not may_go(str(topic.name)):
                 error = error or code
             offset, epoch = int(one.committed_offset), int(getattr(one, "committed_leader_epoch", -1))
             found[str(topic.name), int(one.partition_index)] = Commit(offset, one.metadata or None, epoch)

@@ -484,7 +484,7 @@ class Session:
             return {}
         assert self._member is not None
         try:
-            committed = self._member.committed(places, self._patience_s)
+            committed = self._member.committed(places, self._patience_s, self._environment.is_by_pattern)
         except MoldauError as error:
             raise StreamsError(str(error)) from error
         return {place: self._started(place, committed.get(place, NOWHERE)) for place in places}

@@ -488,6 +488,8 @@ def test_a_member_is_told_how_far_its_group_has_come(member_of, version, epoch):
         lambda version, request: offsets_told(version, request, group_error=ErrorCode.NOT_COORDINATOR),
         # A transaction may still move it.
         lambda version, request: offsets_told(version, request, error_code=ErrorCode.UNSTABLE_OFFSET_COMMIT),
+        # A node that has just started knows no topic.
+        lambda version, request: offsets_told(version, request, error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION),
     ],
 )
 def test_offsets_that_cannot_be_told_at_the_moment_are_asked_for_again(coordinator, member_of, instead):
@@ -496,12 +498,12 @@ def test_offsets_that_cannot_be_told_at_the_moment_are_asked_for_again(coordinat
     assert member.committed([("a", 0)], PATIENCE_S) == {("a", 0): Commit(5, "m", 2)}
 
 
-def test_offsets_of_a_topic_that_is_gone_are_none(coordinator, member_of):
+def test_offsets_of_a_topic_that_may_be_gone_are_none(coordinator, member_of):
     coordinator.instead[OFFSET_FETCH] = [
         lambda version, request: offsets_told(version, request, error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     ]
     member, _ = settled(member_of, coordinator)
-    assert member.committed([("a", 0)], PATIENCE_S)["a", 0].offset == -1
+    assert member.committed([("a", 0)], PATIENCE_S, lambda topic: topic == "a")["a", 0].offset == -1
 
 
 def test_a_group_that_refuses_to_tell_its_offsets_is_an_error(coordinator, member_of):
@@ -519,3 +521,8 @@ def test_offsets_of_a_topic_that_stays_unknown_are_given_up(coordinator, member_
     member, _ = settled(member_of, coordinator)
     with pytest.raises(GroupError, match="UNKNOWN_TOPIC_OR_PARTITION"):
         member.commit({("a", 0): Commit(5)}, PATIENCE_S)
+    coordinator.instead[OFFSET_FETCH] = [
+        lambda version, request: offsets_told(version, request, error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    ]
+    with pytest.raises(GroupError, match="UNKNOWN_TOPIC_OR_PARTITION"):
+        member.committed([("a", 0)], PATIENCE_S)

@@ -71,7 +71,7 @@ class FakeMember:
         self.commits.append([(topic, one.offset) for (topic, _), one in offsets.items()])
         self.leader_epochs = [one.leader_epoch for one in offsets.values()]
 
-    def committed(self, places, timeout_s):
+    def committed(self, places, timeout_s, may_go):
         return dict.fromkeys(places, Commit(0))
 
     def rejoin(self, reason):
@@ -194,7 +194,7 @@ def test_a_partition_that_was_paused_when_it_went_away_is_read_when_it_comes_bac
 
 def test_a_task_goes_on_where_the_group_has_come_to_or_where_its_source_says(session, monkeypatch):
     told = {INPUT: Commit(7, "AgAAAAAAAAAF\0", 3)}
-    monkeypatch.setattr(session._member, "committed", lambda places, timeout_s: told)
+    monkeypatch.setattr(session._member, "committed", lambda places, timeout_s, may_go: told)
     assign(session)
     (task,) = session.tasks.tasks.values()
     assert task.positions() == [("in", 7, 5)]
@@ -207,7 +207,7 @@ def test_a_task_goes_on_where_the_group_has_come_to_or_where_its_source_says(ses
 
 
 def test_with_an_offset_the_epoch_of_its_leader_is_committed(session, monkeypatch):
-    monkeypatch.setattr(session._member, "committed", lambda places, timeout_s: {INPUT: Commit(7, None, 3)})
+    monkeypatch.setattr(session._member, "committed", lambda places, timeout_s, may_go: {INPUT: Commit(7, None, 3)})
     assign(session)
     session._work([Fetched("in", 0, None, 0, 0, 7, at_end=True)])
     (task,) = session.tasks.tasks.values()
@@ -222,7 +222,7 @@ def test_with_an_offset_the_epoch_of_its_leader_is_committed(session, monkeypatc
 
 
 def test_a_group_that_does_not_say_where_it_is_ends_the_session(session, monkeypatch):
-    def refuse(places, timeout_s):
+    def refuse(places, timeout_s, may_go):
         raise GroupError("not authorised", ErrorCode.GROUP_AUTHORIZATION_FAILED)
 
     monkeypatch.setattr(session._member, "committed", refuse)
