@@ -123,6 +123,8 @@ class _Shape:
     value: int | Mapping[str, int] | None = None
     kind: Any = None
     windowed: bool = False
+    aggregated: bool = False
+    """Whether it is an update of an aggregate, whose time is not the record's."""
 
 
 def compile_columns(nodes: Iterable[Node], *, caches: bool = False) -> Columns:
@@ -156,9 +158,13 @@ class _Compiler:
         self._nodes = nodes
         self._caches = caches
         self._aggregates: dict[str, ColumnAggregate] = {}
+        self._of_functions: set[str] = set()
+        """The nodes behind aggregates with caches."""
 
     def compiled(self) -> Columns:
         roots = self._behind(self._source.name, _Shape())
+        for name in self._aggregates.keys() & self._of_functions:
+            raise NotColumnarError(f"{name} aggregates records, and what leaves the cache of another aggregate")
         program = ColumnProgram(
             self._key,
             self._value,
@@ -259,6 +265,8 @@ class _Compiler:
             self._aggregates[node.name] = known
         if shape.key is not None or shape.windowed:
             raise NotColumnarError(f"{node.name} groups by a key that was computed")
+        if shape.aggregated:
+            raise NotColumnarError(f"{node.name} aggregates what another aggregate tells")
         grid = known.windows
         windows = None if grid is None else (grid.size_ms, grid.advance_ms, grid.grace_ms)
         parts = [(tree[0], *(self._tree(part, shape, node) for part in tree[1:])) for tree in known.trees.values()]
@@ -267,7 +275,8 @@ class _Compiler:
             raise NotColumnarError(f"{node.name} has to tell what was there before")
         registers = {name: self._register() for name in known.trees}
         first = next(iter(registers.values()))
-        behind = _Shape(None, first if known.kind is None else registers, known.kind, windowed=windows is not None)
+        value = first if known.kind is None else registers
+        behind = _Shape(None, value, known.kind, windowed=windows is not None, aggregated=True)
         if known.cached:
             self._check_behind(node.name)
             self._aggregates[node.name] = dataclasses.replace(known, topics=self._straight(node.name, behind))
@@ -297,6 +306,7 @@ class _Compiler:
 
     def _check_behind(self, name: str) -> None:
         for child in self._children[name]:
+            self._of_functions.add(child.name)
             if isinstance(child, ProcessorNode) and not isinstance(child.operator, _BEHIND_A_CACHE):
                 raise NotColumnarError(f"{child.name} is a {type(child.operator).__name__}")
             self._check_behind(child.name)
@@ -309,14 +319,14 @@ class _Compiler:
         if not isinstance(mapper, Expression) or mapper.tree[0] != "make":
             register = self._register()
             parts = [(register, self._expression(mapper, shape, node))]
-            return parts, _Shape(shape.key, register)
+            return parts, _Shape(shape.key, register, aggregated=shape.aggregated)
         _, kind, given = mapper.tree
         trees = dict(given)
         if kind is not dict:
             trees = _completed(trees, kind, node.name)
         parts = [(self._register(), self._tree(tree, shape, node)) for tree in trees.values()]
         registers = {name: register for name, (register, _) in zip(trees, parts, strict=True)}
-        return parts, _Shape(shape.key, registers, kind)
+        return parts, _Shape(shape.key, registers, kind, aggregated=shape.aggregated)
 
     def _register(self) -> int:
         self._registers += 1

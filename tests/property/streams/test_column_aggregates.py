@@ -6,9 +6,11 @@ record cache they say the same once per commit; with one that is too small they 
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import tempfile
+import weakref
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -328,6 +330,66 @@ def test_what_is_not_for_columns_says_so():
     builder, group = grouped(dict, None)
     group.agg(store=STORE, n=count()).filter(lambda value: value.n > 1).to("out")
     assert "what was there before" in why_not(builder.build())
+
+
+@pytest.mark.parametrize("first", ["records", "updates"])
+def test_records_and_what_leaves_a_cache_are_not_aggregated_together_in_columns(first: str):
+    builder = StreamsBuilder()
+    stream = builder.stream("in", key=str, value=str)
+    counts = stream.group_by_key().count(Materialized.as_(STORE)).to_stream()
+    both = stream.merge(counts) if first == "records" else counts.merge(stream)
+    both.group_by_key().count(Materialized.as_("both")).to_stream().to("out", value=int)
+    assert "the cache of another aggregate" in why_not(builder.build(), caches=True)
+
+
+@pytest.mark.parametrize("grid", [None, TimeWindows.of_size_with_no_grace(1000)])
+def test_what_an_aggregate_tells_is_not_aggregated_in_columns(grid: Any):
+    builder, group = grouped(dict, None)
+    again = group.agg(store=STORE, n=count()).to_stream().filter(col.n > 1).group_by_key()
+    (again if grid is None else again.windowed_by(grid)).count(Materialized.as_("again")).to_stream().to("out")
+    # An update has the greatest time of its group, which is not that of the record.
+    assert "what another aggregate tells" in why_not(builder.build())
+    compile_columns(builder.build().sub_topologies()[0].nodes, caches=True)
+
+
+def test_a_cache_may_hold_more_than_was_reckoned():
+    builder, group = grouped(dict, None)
+    group.agg(store=STORE, greatest=col.c.max()).to("out")
+    long = [(0, b"k%d" % number, json.dumps({"c": "x" * 1000}).encode(), []) for number in range(20)]
+    lives(builder.build(), [("take", long), ("take", long)], cache_bytes=4000, on_disk=False, exactly=False)
+
+
+def test_who_asks_does_not_send_on_what_a_cache_holds():
+    def fail(value: Any) -> bool:
+        raise ValueError("for the thread of the task")
+
+    builder, group = grouped(dict, None)
+    group.agg(store=STORE, greatest=col.c.max()).to_stream().filter(fail).to("out")
+    long = [(0, b"k%d" % number, json.dumps({"c": "x" * 1000}).encode(), []) for number in range(3)]
+    life = Life(builder.build(), columns=True, cache_bytes=2000, folder=None, groups_max=3)
+    life.take(long)
+    assert (len(life.ask()), life.failures) == (3, [])
+    # The next record finds no room, and makes some.
+    life.take(long[:1])
+    assert [failure[2] for failure in life.failures] == [1, 2, 3]
+    life.commit()
+    assert len(life.failures) == 3
+    life.task.close()
+
+
+@pytest.mark.parametrize("grid", [None, TimeWindows.of_size_with_no_grace(1000)])
+@pytest.mark.parametrize("cache_bytes", [0, LARGE])
+def test_nothing_of_a_closed_task_is_kept(grid: Any, cache_bytes: int, tmp_path: Path):
+    builder, group = grouped(dict, grid)
+    group.agg(store=STORE, n=count()).to("out")
+    life = Life(builder.build(), columns=True, cache_bytes=cache_bytes, folder=tmp_path, groups_max=3)
+    life.take(orders(20))
+    life.commit()
+    life.task.close()
+    closed = weakref.ref(life.task)
+    del life
+    gc.collect()
+    assert closed() is None
 
 
 def program(*, parts: Any = (("count",),), windows: Any = None, tables: int = 1) -> ColumnProgram:

@@ -12,7 +12,8 @@ What is written to a changelog is not decided here: stores write each key once p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from moldau.streams.context import TaskContext
@@ -36,6 +37,8 @@ class CacheBudget:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.held = 0
+        self.patient = False
+        """Whether caches may hold more for a while: whoever puts into them now must not be the one who empties them."""
 
 
 class RecordCaches:
@@ -62,6 +65,15 @@ class RecordCaches:
     def room(self) -> int:
         """How many bytes more the caches of the thread may hold."""
         return max(self._budget.limit - self._budget.held, 0)
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """Meanwhile nothing is sent on, however much is put in; the next who puts something in makes up for it."""
+        self._budget.patient = True
+        try:
+            yield
+        finally:
+            self._budget.patient = False
 
     def flush(self) -> None:
         """Send on everything that waits; what an upper cache sends on may still be merged by a lower one."""
@@ -105,7 +117,7 @@ class _RecordCache:
         growth = size + (self._size_of_rest(identity, key) if last is None else -last[7])
         self._held += growth
         self._budget.held += growth
-        if self._budget.held > self._budget.limit:
+        if self._budget.held > self._budget.limit and not self._budget.patient:
             self.flush()
 
     def _size_of_rest(self, identity: Any, key: Any) -> int:

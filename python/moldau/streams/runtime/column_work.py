@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
+from weakref import WeakMethod
 
 from moldau._core import AggregateTable, ColumnRun, RecordBlock
 from moldau.streams.column_aggregates import ColumnAggregate
@@ -51,10 +52,10 @@ class ColumnWork:
             groups.note()
         return run
 
-    def hand_over(self) -> None:
-        """Tell stores and caches what changed."""
+    def hand_over(self, *, asked: bool = False) -> None:
+        """Tell stores and caches what changed; if somebody `asked` from outside, no cache is emptied for that."""
         for groups in self._groups:
-            groups.hand_over()
+            groups.hand_over(asked=asked)
 
     def flush(self, writers: Mapping[str, ChangelogWriter]) -> None:
         """The same at a commit: a store that knows of no changes of its own writes rows as they are."""
@@ -78,7 +79,14 @@ class _Groups:
         self._store = context.store(spec.name)
         self._read_key = required(spec.key, f"store {spec.name}", "key").deserialize
         windowed, size = aggregate.windows is not None, aggregate.value_bytes
-        load = self._load_window if windowed else self._load
+        # The garbage collector does not see into a table: what that holds must not lead back here.
+        ask = WeakMethod(self._load_window if windowed else self._load)
+
+        def load(key: bytes, start: int) -> tuple[tuple[Any, ...], int] | None:
+            method = ask()
+            assert method is not None
+            return method(key, start)
+
         retention = self._store.retention_ms if windowed else None
         names = None if aggregate.kind is None else [encode_json(name) + b":" for name in aggregate.trees]
         self.table = AggregateTable(load, names, retention, groups_max, AROUND_BYTES, size)
@@ -133,7 +141,7 @@ class _Groups:
         caches = self._context.caches if self._aggregate.cached else None
         return bool(self._store.is_clean and (caches is None or caches.is_empty))
 
-    def hand_over(self) -> None:
+    def hand_over(self, *, asked: bool = False) -> None:
         """The store is told of each group, then the record cache."""
         changed = self.table.hand_over()
         if not changed:
@@ -150,12 +158,21 @@ class _Groups:
                 key = Windowed(key, start, start + windows.size_ms)
             if cached:
                 updates.append((*update, key, value, timestamp))
-        self._tell(updates)
+        if updates:
+            updates.sort(key=_NUMBER)
+            self._tell(updates, asked=asked)
 
-    def _tell(self, updates: list[tuple[Any, ...]]) -> None:
+    def _tell(self, updates: list[tuple[Any, ...]], *, asked: bool) -> None:
+        """A cache knows from the store's puts what was there before all of these: it is emptied with the last one."""
+        assert self._context.caches is not None
+        patient = updates if asked else updates[:-1]
+        with self._context.caches.patient():
+            self._forward(patient)
+        self._forward(updates[len(patient) :])
+
+    def _forward(self, updates: list[tuple[Any, ...]]) -> None:
         context, forward = self._context, self._adding.forward
         place = context.offset, context.timestamp
-        updates.sort(key=_NUMBER)
         for _, offset, moment, headers, key, value, timestamp in updates:
             context.offset, context.timestamp = offset, moment
             forward(key, (value, None, True), timestamp, headers)

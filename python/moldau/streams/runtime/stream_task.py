@@ -201,9 +201,12 @@ class StreamTask:
         return self.task.stores
 
     def asked(self, store: str) -> Any:
-        """A store as somebody sees it who looks in from outside, while the task does not work."""
+        """A store as somebody sees it who looks in from outside, while the task does not work.
+
+        Nothing is sent on from here: what goes wrong with that is for the task's own thread to know.
+        """
         if self._columns is not None:
-            self._columns.hand_over()
+            self._columns.hand_over(asked=True)
         return self.stores[store]
 
     @property
