@@ -21,6 +21,7 @@ from moldau.connect.errors import ConfigError, ConnectError
 logger: Final = logging.getLogger("moldau.connect.topics")
 
 POLL_S: Final = 0.2
+ASK_AGAIN_S: Final = 0.2
 BATCH: Final = 1000
 ASK_TIMEOUT_S: Final = 30.0
 WRITE_TIMEOUT_S: Final = 30.0
@@ -120,9 +121,9 @@ class TopicLog:
         """
         assert self._watcher is not None
         deadline = time.monotonic() + timeout_s
-        ends = self._ends(self._watcher, deadline)
+        ends = self._ends(self._watcher, deadline, given_up)
         while ends is None and given_up is not None and not given_up():
-            ends = self._ends(self._watcher, time.monotonic() + timeout_s)
+            ends = self._ends(self._watcher, time.monotonic() + timeout_s, given_up)
         if ends is None:
             if given_up is not None:
                 return
@@ -141,17 +142,25 @@ class TopicLog:
                     return
                 self._changed.wait(left)
 
-    def _ends(self, watcher: Consumer, deadline: float) -> dict[int, int] | None:
-        """Where the partitions end; None when the cluster does not say."""
+    def _ends(
+        self, watcher: Consumer, deadline: float, given_up: Callable[[], bool] | None = None
+    ) -> dict[int, int] | None:
+        """Where the partitions end; None when the cluster does not say so before the deadline."""
         ends: dict[int, int] = {}
-        for partition in self._positions:
-            place = TopicPartition(self.topic.name, partition)
+        waiting = list(self._positions)
+        while waiting:
+            place = TopicPartition(self.topic.name, waiting[-1])
             try:
                 marks = watcher.get_watermark_offsets(place, timeout=max(deadline - time.monotonic(), 1))
             except KafkaException as error:
+                # A node that goes away in the middle of the question ends it at once; it, or another, is there soon.
                 logger.info("cannot see where %s ends: %s", self.topic.name, error.args[0].str())
-                return None
-            ends[partition] = int(marks[1])
+                if time.monotonic() >= deadline or (given_up is not None and given_up()):
+                    return None
+                if self._closing.wait(ASK_AGAIN_S):
+                    return None
+                continue
+            ends[waiting.pop()] = int(marks[1])
         return ends
 
     def write(self, pairs: Sequence[Pair], timeout_s: float = WRITE_TIMEOUT_S) -> None:
