@@ -265,14 +265,8 @@ class ColumnRun:
     full: bool
     """Whether it stopped because the tables have to be handed over."""
 
-    def count(self, output: int) -> int:
-        """How many records go to an output."""
-    def has_headers(self, output: int) -> bool:
-        """Whether any of them has headers."""
     def records(self, output: int) -> list[tuple[bytes | None, bytes | None, int, Sequence[tuple[str, bytes | None]]]]:
         """The records for an output, each as key, value, timestamp (ms), headers."""
-    def messages(self, output: int) -> list[dict[str, Any]]:
-        """The same as `produce_batch` of confluent-kafka takes them, without headers."""
 
 @final
 class ChangeTable:

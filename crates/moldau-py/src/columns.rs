@@ -11,10 +11,9 @@ use moldau_columns::value::{Arithmetic, Value};
 use moldau_columns::write::Kind;
 use moldau_columns::{Block, Program};
 use pyo3::exceptions::{PyIndexError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::tables::AggregateTable;
 
@@ -226,21 +225,6 @@ impl ColumnRun {
         self.run.full
     }
 
-    /// How many records go to an output.
-    fn count(&self, output: usize) -> PyResult<usize> {
-        Ok(self.output(output)?.records.len())
-    }
-
-    /// Whether any record of an output has headers.
-    fn has_headers(&self, output: usize) -> PyResult<bool> {
-        let rows = self.block.rows();
-        Ok(self
-            .output(output)?
-            .records
-            .iter()
-            .any(|record| !rows[record.row].headers.is_empty()))
-    }
-
     /// The records of an output, each as key, value, timestamp, headers.
     fn records<'py>(&self, py: Python<'py>, output: usize) -> PyResult<Bound<'py, PyList>> {
         let output = self.output(output)?;
@@ -254,24 +238,6 @@ impl ColumnRun {
                 record.timestamp_ms,
                 headers(py, &self.block, row, &none)?,
             ))?;
-        }
-        Ok(list)
-    }
-
-    /// The records of an output as confluent-kafka's `produce_batch` takes them, which knows no headers.
-    fn messages<'py>(&self, py: Python<'py>, output: usize) -> PyResult<Bound<'py, PyList>> {
-        let output = self.output(output)?;
-        let list = PyList::empty(py);
-        for record in &output.records {
-            let message = PyDict::new(py);
-            if let Some(key) = output.key(record) {
-                message.set_item(intern!(py, "key"), PyBytes::new(py, key))?;
-            }
-            if let Some(value) = output.value(record) {
-                message.set_item(intern!(py, "value"), PyBytes::new(py, value))?;
-            }
-            message.set_item(intern!(py, "timestamp"), record.timestamp_ms)?;
-            list.append(message)?;
         }
         Ok(list)
     }

@@ -52,6 +52,7 @@ _ELSEWHERE: Final = frozenset(
         ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
     }
 )
+_OF_THE_SESSION: Final = frozenset({ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH})
 
 
 class Block(NamedTuple):
@@ -59,9 +60,6 @@ class Block(NamedTuple):
 
     records: RecordBlock | None
     failure: str | None
-
-
-_OF_THE_SESSION: Final = frozenset({ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH})
 
 
 class FetchMachine:

@@ -121,9 +121,8 @@ class TimestampConverter(OfStructs):
         """What changes the field in values of a schema."""
         found = schema.field(self._field)
         read = None if found is None else self._reader(_kind_of(found.schema))
-        write, replace_null = self._write, self._replace_null
-
         place = None if found is None else found.index
+        write, replace_null = self._write, self._replace_null
 
         def converted(values: Values, _record: object) -> Values:
             values = whole(schema, values, replace_null=replace_null)
