@@ -477,7 +477,8 @@ class GroupMachine:
     def _take_place_error(self, error: ErrorCode, where: str, now: float) -> None:
         """What heartbeats and commits say about our place."""
         if error is ErrorCode.REBALANCE_IN_PROGRESS:
-            if self.stage is Stage.STABLE:
+            # What the user brings is not another for that: if it is on its way already, it stays what it is.
+            if self.stage is Stage.STABLE and not self._wants_to_join:
                 self.rejoin("the group is rebalancing")
         elif error in _OUR_PLACE_IS_GONE:
             # The member id may still be good, and the group need not wait for an old one to go.

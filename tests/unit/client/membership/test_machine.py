@@ -226,6 +226,16 @@ def test_what_a_member_brings_is_asked_for_again_when_it_changes_before_the_grou
     assert driven.machine.wanted is None
 
 
+def test_a_heartbeat_that_tells_of_a_rebalance_does_not_ask_again_for_what_was_brought_meanwhile(driven):
+    driven.settle()
+    driven.machine.rejoin("more partitions")
+    driven.now += 3.0
+    heartbeat = driven.expect(Heartbeat)
+    driven.bring(p=b"I have all")
+    driven.answer(heartbeat, Answer(ErrorCode.REBALANCE_IN_PROGRESS))
+    assert dict(driven.join(2).protocols) == {"p": b"I have all"}
+
+
 def test_a_join_that_failed_is_not_sent_again_with_what_is_true_no_more(driven):
     driven.settle()
     driven.machine.rejoin("more partitions")
