@@ -113,8 +113,11 @@ class OfValue:
         return record.with_value(*self.with_schema(schema, value, record))
 
 
+_UNKNOWN: Final = object()
+
+
 class Plans(Generic[Plan]):
-    """What was worked out for a schema, by schema. The last one is found by identity."""
+    """What was worked out for a schema, by schema, also that it is nothing. The last one is found by identity."""
 
     __slots__ = ("_known", "_last", "_last_schema", "_make")
 
@@ -127,15 +130,15 @@ class Plans(Generic[Plan]):
     def of(self, schema: Schema) -> Plan:
         if schema is self._last_schema:
             return self._last  # type: ignore[no-any-return]
-        plan = self._known.get(schema)
-        if plan is None:
+        plan: Any = self._known.get(schema, _UNKNOWN)
+        if plan is _UNKNOWN:
             plan = self._make(schema)
             if len(self._known) >= PLANS_MAX:
                 self._known.pop(next(iter(self._known)), None)
             self._known[schema] = plan
         self._last_schema = schema
         self._last = plan
-        return plan
+        return plan  # type: ignore[no-any-return]
 
 
 def with_replace_null(definition: ConfigDef) -> ConfigDef:

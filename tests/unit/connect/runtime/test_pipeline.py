@@ -10,7 +10,7 @@ import pytest
 from moldau.connect.data import Schema, SchemaBuilder, Struct, Timestamp
 from moldau.connect.errors import ConnectError, DataError
 from moldau.connect.records import Header, SinkRecord, SourceRecord
-from moldau.connect.runtime.pipeline import Step, Transforms
+from moldau.connect.runtime.pipeline import Run, Step, Transforms
 from moldau.connect.runtime.tolerance import Skipped, Tolerance
 from moldau.connect.transforms.cast import CastValue
 from moldau.connect.transforms.fields import MaskFieldValue, ReplaceFieldValue, ValueToKey
@@ -143,6 +143,30 @@ def test_a_step_that_fails_is_named_and_called_once_more_under_the_rules_for_err
     assert failure.original is record
     assert failure.class_name == "org.apache.kafka.connect.transforms.MaskField$Value"
     assert tolerance.counts.failures == 1
+
+
+class Asked(FlattenValue):
+    """Is asked for a schema, and says that it has to see each record, or that it cannot be."""
+
+    def __init__(self, error=None):
+        self.asked = []
+        self.error = error
+
+    def changed_values(self, schema):
+        self.asked.append(schema)
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [None, DataError("no such field")])
+def test_a_schema_that_cannot_be_compiled_is_tried_once(error):
+    other = SchemaBuilder.struct().field("id", Schema.INT64_SCHEMA).build()
+    asked = Asked(error)
+    run = Run([SimpleNamespace(changed_values=asked.changed_values)])
+    for _ in range(3):
+        assert run.at_once(source([1, "us", None, "1", 1.0, AT])) is None
+        assert run.at_once(SourceRecord({}, {}, "t", value_schema=other, value=Struct.of(other, [1]))) is None
+    assert asked.asked == [ORDER, other]
 
 
 def test_only_values_without_a_condition_are_done_at_once():
