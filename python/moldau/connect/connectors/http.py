@@ -171,21 +171,21 @@ class HttpSinkTask(SinkTask):
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
+        self._sender: Sender | None = None
+        self._taken: dict[tuple[str, int], int] = {}
+        """Of records that are put again: the last that was sent or reported, by partition."""
 
     def start(self, props: Mapping[str, str]) -> None:
         self._values = parsed(props)
         self._bodies = Bodies(numeric=self._values["decimal.format"].upper() == "NUMERIC")
         self._sender = Sender(self._values, self._stopped.wait)
         self._put_s = min(LONGEST_PUT_S, self.context.max_poll_interval_ms() / 5000)
-        self._taken: dict[tuple[str, int], int] = {}
-        """Of records that are put again: the last that was sent or reported, by partition."""
         self._reporter: ErrantRecordReporter | None = self.context.errant_record_reporter()
 
     def stop(self) -> None:
         self._stopped.set()
-        sender: Sender | None = getattr(self, "_sender", None)
-        if sender is not None:
-            sender.close()
+        if self._sender is not None:
+            self._sender.close()
 
     def put(self, records: Sequence[SinkRecord]) -> None:
         until = time.monotonic() + self._put_s
@@ -227,20 +227,21 @@ class HttpSinkTask(SinkTask):
             self._taken[place] = max(record.original_kafka_offset, self._taken.get(place, -1))
 
     def _send(self, batch: list[tuple[SinkRecord, str]], until: float) -> None:
-        values = self._values
+        values, sender = self._values, self._sender
+        assert sender is not None, "it was started"
         bodies = [body for _, body in batch]
         if values["batching.enabled"]:
             text = values["batch.prefix"] + values["batch.separator"].join(bodies) + values["batch.suffix"]
         else:
             text = bodies[0]
         try:
-            self._sender.send(text.encode(), until)
+            sender.send(text.encode(), until)
         except LaterError as error:
             self.context.timeout(math.ceil(error.wait_s * 1000))
             raise
         except RetriableError:
             if values["kafka.retry.backoff.ms"] is None:
-                raise ConnectError(f"{self._sender.said}; it was tried {values['max.retries'] + 1} times") from None
+                raise ConnectError(f"{sender.said}; it was tried {values['max.retries'] + 1} times") from None
             self.context.timeout(values["kafka.retry.backoff.ms"])
             raise
         except DataError as error:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.unit.connect.connectors.sink_task import Sink
 
-from moldau.connect.connectors.http import HttpSinkConnector, retry_after_s
+from moldau.connect.connectors.http import HttpSinkConnector, HttpSinkTask, retry_after_s
 from moldau.connect.data import Schema, SchemaBuilder, Struct
 from moldau.connect.errors import ConfigError, ConnectError, RetriableError
 
@@ -176,6 +176,14 @@ def test_partitions_that_are_given_away_are_forgotten(receiver):
         to.task.close([("t", 0)])
         to.task.put(records)
     assert receiver.bodies == ["a", "b", "a", "b"]
+
+
+def test_a_task_whose_start_has_failed_is_stopped_as_any_other():
+    task = HttpSinkTask()
+    with pytest.raises(ConfigError):
+        task.start({"http.url": "ftp://x"})
+    task.close([("t", 0)])
+    task.stop()
 
 
 def test_a_receiver_that_is_not_there_is_told():

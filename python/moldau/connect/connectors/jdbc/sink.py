@@ -82,11 +82,13 @@ class JdbcSinkTask(SinkTask):
 
     CONNECTOR: ClassVar[type[JdbcSinkConnector]] = JdbcSinkConnector
 
+    def __init__(self) -> None:
+        self._writer: Writer | None = None
+        self._failures = 0
+
     def start(self, props: Mapping[str, str]) -> None:
         self._settings = self.CONNECTOR.read(props)
         self._mapping = RowMapping(self._settings)
-        self._writer: Writer | None = None
-        self._failures = 0
         self._reporter: ErrantRecordReporter | None = self.context.errant_record_reporter()
 
     def stop(self) -> None:
@@ -115,7 +117,7 @@ class JdbcSinkTask(SinkTask):
         return self._writer
 
     def _disconnect(self) -> None:
-        writer, self._writer = getattr(self, "_writer", None), None
+        writer, self._writer = self._writer, None
         if writer is not None:
             writer.connection.close()
 
