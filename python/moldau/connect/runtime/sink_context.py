@@ -117,10 +117,17 @@ class SinkContext:
                 each: message for each, message in self._originals.items() if each[2] >= committed.get(each[:2], 0)
             }
 
+    def take_over(self, places: Collection[Place]) -> None:
+        """The end of a rebalance: these have come. What was paused and is here is paused, as Kafka has it.
+
+        Of a partition that is not, it is forgotten: should it come back, others have read on meanwhile.
+        """
+        self.assigned.update(places)
+        self.paused.intersection_update(self.assigned)
+
     def give_away(self, places: Collection[Place]) -> None:
-        """What was asked for partitions holds no more: should they come back, others have read on meanwhile."""
+        """The beginning of a rebalance, in which they may come back: rewinds hold no more."""
         self.assigned.difference_update(places)
-        self.paused.difference_update(places)
         for place in places:
             self._offsets.pop(place, None)
         if self._originals:

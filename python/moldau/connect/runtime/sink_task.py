@@ -325,11 +325,14 @@ class WorkerSinkTask(WorkerTask):
                 if each.error is None and each.offset >= 0:
                     self._committed[each.topic, each.partition] = each.offset
             places = [(each.topic, each.partition) for each in partitions]
-            self._assigned().update(places)
-            if self._pausing or self._paused_for_redelivery:
+            context = self.parts.context
+            context.take_over(places)
+            if self._pausing or self._paused_for_redelivery or context.paused:
                 self._let_flow()
             if places:
                 self.parts.task.open(places)
+                # A sink that knows itself how far it has come is given nothing from before that.
+                self._rewind_as_asked()
         except BaseException as error:  # noqa: BLE001 (raised again by the loop)
             self._failure_in_callback = error
 

@@ -115,6 +115,8 @@ class KeeperTask(SinkTask):
 
     def open(self, partitions):
         self.calls.setdefault(self.name, []).append(f"open {sorted(partitions)}")
+        if "begins" in self.props:
+            self.context.offset(dict.fromkeys(partitions, int(self.props["begins"])))
 
     def close(self, partitions):
         self.calls.setdefault(self.name, []).append(f"close {sorted(partitions)}")

@@ -221,6 +221,15 @@ def test_a_client_setting_of_a_connector_reaches_its_client_and_a_wrong_one_is_n
     assert "_INVALID_ARG" in connect.trace(name)
 
 
+def test_a_sink_that_knows_how_far_it_has_come_is_given_nothing_from_before_that(connect, name):
+    connect.send(name, *"abcde")
+    connect.create(name, keeper(name, begins="3"))
+    kept(name, 2)
+    connect.send(name, "f")
+
+    assert kept(name, 3) == ["d", "e", "f"]
+
+
 def test_a_task_that_hangs_when_it_is_stopped_is_left_to_itself(connect_broker, name, caplog):
     from tests.integration.connect.worker.conftest import Worker, settings_for
 

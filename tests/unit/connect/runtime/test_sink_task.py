@@ -104,11 +104,50 @@ def test_a_partition_that_went_and_came_back_is_neither_paused_nor_rewound_for_w
     assert (consumer.paused, consumer.sought) == ({0}, [5])
     # Another member has it for a while, and goes on from where that one has come.
     task._on_revoke(consumer, [partition])
+    task._on_assign(consumer, [])
     consumer.paused.clear()
     task._on_assign(consumer, [partition])
     task._rewind_as_asked()
     task._let_flow()
     assert (consumer.paused, consumer.sought) == (set(), [5])
+
+
+def test_a_partition_that_comes_back_in_the_same_rebalance_is_paused_as_it_was():
+    sink, consumer = Hesitant(), ScriptedConsumer()
+    both = [TopicPartition("t", 0), TopicPartition("t", 1)]
+    task = task_of(sink, consumer)
+    sink.initialize(task.parts.context)
+    task._on_assign(consumer, both)
+    task._iterate()
+    task._iterate()
+    assert consumer.paused == {0}
+    task._on_revoke(consumer, both)
+    # Partitions that are assigned flow.
+    consumer.paused.clear()
+    task._on_assign(consumer, both)
+    assert consumer.paused == {0}
+    task.parts.context.resume(("t", 0))
+    task._rewind_as_asked()
+    assert consumer.paused == set()
+
+
+class KnowsItself(SinkTask):
+    """Keeps how far it has come with what it has written."""
+
+    def start(self, props): ...
+
+    def put(self, records): ...
+
+    def open(self, partitions):
+        self.context.offset(dict.fromkeys(partitions, 7))
+
+
+def test_a_rewind_that_is_asked_for_when_partitions_are_opened_comes_before_their_first_record():
+    sink, consumer = KnowsItself(), ScriptedConsumer()
+    task = task_of(sink, consumer)
+    sink.initialize(task.parts.context)
+    task._on_assign(consumer, [TopicPartition("t", 0), TopicPartition("t", 1)])
+    assert consumer.sought == [7, 7]
 
 
 def test_a_sink_whose_start_fails_is_stopped_so_that_it_lets_go_of_what_it_has_opened():

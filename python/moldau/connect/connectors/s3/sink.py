@@ -104,7 +104,10 @@ class S3SinkTask(SinkTask):
         for topic, partition in partitions:
             key = TopicPartition(topic, partition)
             writer = self._writers.pop(key, None)
-            self._paused.discard(key)
+            if key in self._paused:
+                # Should it come back in this rebalance, it would be paused as it was.
+                self.context.resume(key)
+                self._paused.discard(key)
             self._not_before_ms.pop(key, None)
             if writer is not None:
                 writer.abandon()

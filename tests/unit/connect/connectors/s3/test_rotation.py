@@ -297,3 +297,15 @@ def test_every_record_is_in_one_file_wherever_the_process_ends_or_the_store_fail
                        rotate_file_on_partition_change=str(on_change).lower())  # fmt: skip
     drive(undisturbed, records, lot)
     assert lake.records() == undisturbed.records()
+
+
+def test_a_partition_that_is_taken_away_while_it_waits_is_read_when_it_comes_back() -> None:
+    lake = Lake(flush_size="2")
+    lake.storage.before = failing(f"commit {key(0)}")
+    lake.task.put([plain(0), plain(1)])
+    assert lake.context.paused == {PARTITION}
+    lake.task.close([PARTITION])
+    lake.task.open([PARTITION])
+    assert lake.context.paused == set()
+    lake.task.put([plain(0), plain(1)])
+    assert lake.records() == {key(0): ["0", "1"]}
