@@ -155,3 +155,43 @@ def test_a_standalone_worker_runs_the_connectors_of_its_files_and_keeps_its_offs
             more.write("six\n")
     read = moldau("consume", name, "-f", "earliest", "-e", servers=servers)
     assert read.out.split() == ["one", "two", "six"]
+
+
+STUBBORN = """
+import threading
+from moldau.connect.plugin import SinkConnector, SinkTask
+
+class Stubborn(SinkConnector):
+    def start(self, props): ...
+    def task_class(self): return StubbornTask
+    def task_configs(self, max_tasks): return [{}]
+
+class StubbornTask(SinkTask):
+    def start(self, props):
+        threading.Thread(target=threading.Event().wait).start()
+        print("begun", flush=True)
+    def put(self, records): ...
+    def stop(self):
+        threading.Event().wait()
+"""
+
+
+def test_a_worker_whose_tasks_do_not_end_ends_all_the_same_and_with_success(servers, tmp_path):
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    connector = tmp_path / "connector.json"
+    connector.write_text(json.dumps({"name": "s", "connector.class": "stubborn:Stubborn", "topics": "t-stubborn"}))
+    worker = tmp_path / "worker.properties"
+    settings = {"bootstrap.servers": servers, "plugin.path": tmp_path, "task.shutdown.graceful.timeout.ms": 200}
+    worker.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+    offsets = ("--standalone", str(tmp_path / "offsets.dat"))
+    process = moldau_process("connect", str(worker), str(connector), *offsets, "--port", "0")
+    try:
+        assert process.stdout is not None
+        assert "begun" in iter(lambda: process.stdout.readline().strip(), None)
+        process.send_signal(signal.SIGTERM)
+        _out, err = process.communicate(timeout=30)
+        assert (process.returncode, "Traceback" in err) == (0, False), err
+        assert "is left to itself" in err
+    finally:
+        process.kill()
+        process.wait()

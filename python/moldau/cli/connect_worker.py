@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import logging
+import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -98,6 +101,20 @@ def run_worker(given: dict[str, str], connectors: Sequence[dict[str, str | None]
         raise RefusedError(str(error)) from error
     except ConnectError as error:
         raise (RefusedError if connectors else NoConnectionError)(str(error)) from error
+    leave_what_is_left()
+
+
+def leave_what_is_left() -> None:
+    """End the process with success when threads still run: tasks that were left to themselves, and plugins' own.
+
+    The interpreter would wait for those that are no daemons, and the others may be in native code, which does not live
+    through its end. Kafka's worker ends its machine as well.
+    """
+    if threading.active_count() > 1:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def let_batches_pass() -> None:

@@ -103,11 +103,13 @@ class ConnectWorker:
 
     async def stop(self) -> None:
         """Answer what was asked, stop the connectors and keep their offsets."""
-        await self._http.stop()
-        if self._app is not None:
-            self._app.close()
-        if self.herder is not None:
-            await asyncio.to_thread(self.herder.stop)
+        try:
+            await self._http.stop()
+        finally:
+            if self._app is not None:
+                self._app.close()
+            if self.herder is not None:
+                await asyncio.to_thread(self.herder.stop)
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         assert self._app is not None

@@ -102,7 +102,7 @@ class Api:
         if offsets:
             # They are written before the connector is there, so that its first task finds them.
             self._herder.check_is_new(name)
-            self._herder.do(lambda: self._herder.worker.alter_offsets(name, config, offsets))
+            self._herder.offsets.begin_at(name, config, offsets)
         return self._herder.create_or_replace(name, config, replace=False, target=target)[0]
 
     def put_config(self, name: str, config: Config) -> tuple[dict[str, Any], bool]:
@@ -210,7 +210,7 @@ class Api:
         return {"offsets": self._herder.worker.offsets_of(name, state.connectors[name])}
 
     def alter_offsets(self, name: str, offsets: Sequence[tuple[Mapping[str, Any], Any]] | None) -> str:
-        return self._herder.alter_offsets(name, offsets)
+        return self._herder.offsets.alter(name, offsets)
 
 
 def _check_level(level: str) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, unquote_to_bytes
@@ -20,6 +19,7 @@ from moldau.connect.rest.api import Api
 from moldau.connect.rest.call import Answer, Call
 from moldau.connect.rest.forwarding import Asked, answered
 from moldau.connect.rest.routes import ROUTES, Route
+from moldau.connect.runtime.daemon_threads import DaemonThreads
 from moldau.connect.runtime.refusals import BadRequestError, RefusedError
 
 logger: Final = logging.getLogger("moldau.connect.rest")
@@ -49,7 +49,7 @@ class ConnectApp:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._threads = ThreadPoolExecutor(HANDLERS, thread_name_prefix="connect-rest")
+        self._threads = DaemonThreads(HANDLERS, "connect-rest")
 
     def close(self) -> None:
         """Wait for no request any more."""

@@ -331,8 +331,8 @@ class Assembly:
             clients,
         )
 
-        def is_the_workers() -> bool:
-            return named_alike and self._clusters.same(clients.admin, at_home)
+        def is_the_workers(given_up: Callable[[], bool]) -> bool | None:
+            return named_alike and self._clusters.same(clients.admin, at_home, given_up)
 
         return ConnectorOffsets(self._offsets, own, is_the_workers)
 

@@ -61,6 +61,11 @@ class WorkerConnector:
         self._context = context
         self._thread.start()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopping
+
     def stop(self) -> None:
         """Ask it to end; returns at once."""
         with self._changed:

@@ -30,28 +30,33 @@ class ConnectorOffsets:
     """One for each connector or task. `start` and `stop` concern a topic of its own; the worker's runs already.
 
     `is_the_workers` is asked when it is started, since that may take a while: whether `own` turns out to be the topic
-    of the worker under another address. Kept as two, what a task writes in its transaction would be written again
-    outside of it.
+    of the worker under another address; it is told who says that nobody waits any more, and then knows nothing. Kept
+    as two, what a task writes in its transaction would be written again outside of it.
     """
 
     def __init__(
         self,
         workers: OffsetStore,
         own: TopicOffsetStore | None = None,
-        is_the_workers: Callable[[], bool] = lambda: False,
+        is_the_workers: Callable[[Callable[[], bool]], bool | None] = lambda _given_up: False,
     ) -> None:
         self._workers = workers
         self.own = own
         self._is_the_workers = is_the_workers
         self._started = False
 
-    def start(self) -> None:
-        """Read what there is. Raises ConfigError, ConnectError."""
-        if self.own is not None and not self._started and self._is_the_workers():
-            self.own = None
+    def start(self, given_up: Callable[[], bool] = bool) -> bool:
+        """Read what there is; False when nobody waits for that any more. Raises ConfigError, ConnectError."""
+        if self.own is not None and not self._started:
+            same = self._is_the_workers(given_up)
+            if same is None or given_up():
+                return False
+            if same:
+                self.own = None
         if self.own is not None and not self._started:
             self.own.start()
             self._started = True
+        return True
 
     def stop(self) -> None:
         """Close what was opened."""
@@ -130,11 +135,18 @@ class ConnectorOffsets:
 class OffsetReader:
     """What a connector or a task asks: `offset` for one partition, `offsets` for several."""
 
-    def __init__(self, store: ConnectorOffsets, connector: str, fresh: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        store: ConnectorOffsets,
+        connector: str,
+        fresh: Callable[[], None] | None = None,
+        given_up: Callable[[], bool] = bool,
+    ) -> None:
         """`fresh` is called before each look, and returns when what is known is what there is."""
         self._store = store
         self._connector = connector
         self._fresh = fresh
+        self._given_up = given_up
 
     def offset(self, partition: Place) -> dict[str, Any] | None:
         """The offset of a partition; None if there is none."""
@@ -142,7 +154,8 @@ class OffsetReader:
 
     def offsets(self, partitions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any] | None]:
         """The offsets of partitions, in their order."""
-        self._store.start()
+        if not self._store.start(self._given_up):
+            raise ConnectError(f"connector {self._connector} is stopped: nobody waits for its offsets any more")
         if self._fresh is not None:
             self._fresh()
         found = (self._store.get(self._connector, each) for each in partitions)

@@ -16,7 +16,7 @@ class RunningConnectorContext:
     def __init__(self, runner: WorkerConnector, offsets: ConnectorOffsets, listener: ConnectorListener) -> None:
         self._runner = runner
         self._listener = listener
-        self._reader = OffsetReader(offsets, runner.name)
+        self._reader = OffsetReader(offsets, runner.name, given_up=lambda: runner.stopping)
 
     def request_task_reconfiguration(self) -> None:
         """The work is divided anew: `task_configs` is to be asked again."""
@@ -55,7 +55,7 @@ class RunningSourceTaskContext:
         def fresh() -> None:
             offsets.refresh(lambda: self.given_up())  # noqa: PLW0108 (set later)
 
-        self._reader = OffsetReader(offsets, connector, fresh)
+        self._reader = OffsetReader(offsets, connector, fresh, lambda: self.given_up())  # noqa: PLW0108 (set later)
 
     def configs(self) -> Mapping[str, str]:
         """The settings of the task."""

@@ -50,6 +50,7 @@ logger: Final = logging.getLogger("moldau.connect.group")
 
 POLL_S: Final = 1.0
 RETRY_S: Final = 1.0
+STOP_TIMEOUT_S: Final = 30.0
 
 
 class OutOfStepError(ConnectError):
@@ -127,7 +128,9 @@ class GroupMembership:
         if member is not None:
             member.wakeup()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_TIMEOUT_S)
+            if self._thread.is_alive():
+                logger.error("the group %s was not left within %g s", self._settings["group.id"], STOP_TIMEOUT_S)
 
     def settle(self, state: ConfigState) -> bool:
         """Whether there was an assignment. Asks for another one when there is more, or less, to divide than then."""

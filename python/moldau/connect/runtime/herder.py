@@ -17,8 +17,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -27,10 +27,12 @@ from moldau.connect.errors import ConnectError
 from moldau.connect.runtime import session_keys
 from moldau.connect.runtime.config_provider import with_variables_of
 from moldau.connect.runtime.config_records import Change, Config, ConfigState, Event, RestartRequest
+from moldau.connect.runtime.daemon_threads import DaemonThreads
 from moldau.connect.runtime.fencing import Fencing, TakenOverError
 from moldau.connect.runtime.leader_requests import LeaderRequests
 from moldau.connect.runtime.membership import Membership
-from moldau.connect.runtime.names import ConnectorType, State, TargetState, TaskId
+from moldau.connect.runtime.names import State, TargetState, TaskId
+from moldau.connect.runtime.offset_requests import OffsetRequests
 from moldau.connect.runtime.refusals import (
     AlreadyExistsError,
     BadRequestError,
@@ -41,7 +43,7 @@ from moldau.connect.runtime.refusals import (
 from moldau.connect.runtime.status_records import Status, Subject
 from moldau.connect.runtime.stores import ConfigStore, StatusStore
 from moldau.connect.runtime.tolerance import trace_of
-from moldau.connect.runtime.worker import Worker
+from moldau.connect.runtime.worker import CONNECTOR_STOP_TIMEOUT_S, Worker
 
 logger: Final = logging.getLogger("moldau.connect.herder")
 
@@ -50,6 +52,7 @@ T = TypeVar("T")
 REQUEST_TIMEOUT_S: Final = 90.0
 RETRY_S: Final = 1.0
 IDLE_S: Final = 5.0
+STOP_EXTRA_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,11 @@ class Herder:
         self._removed: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="connect-herder", daemon=True)
         self._leader = LeaderRequests(membership, lambda: self.configs.snapshot().session_key)
-        self._asking = ThreadPoolExecutor(1, thread_name_prefix="connect-leader")
+        self._asking = DaemonThreads(1, "connect-leader")
         self.fencing = Fencing(stores.configs, membership, self._leader, worker.fence_producers)
+        self.offsets = OffsetRequests(
+            worker, self.fencing, lambda name: self.do(lambda: self._stopped(name)), self.wake
+        )
 
     # Life.
 
@@ -96,16 +102,33 @@ class Herder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop connectors and tasks, keep their offsets, leave the group."""
+        """Stop connectors and tasks, keep their offsets, leave the group.
+
+        Whatever of it fails or takes too long is logged, and the rest is done: who was asked to stop has stopped.
+        """
         self._stopping.set()
         self.wake()
-        if self._thread.is_alive():
-            self._thread.join()
+        if not self._has_ended():
+            logger.error("the herder has not ended within %g s and is left to itself", self._stop_timeout_s)
         self._asking.shutdown(wait=False, cancel_futures=True)
-        self.membership.stop()
-        self.configs.stop()
-        self.statuses.stop()
-        self.worker.stop()
+        for stop in (self.membership.stop, self.configs.stop, self.statuses.stop, self.worker.stop):
+            try:
+                stop()
+            except Exception:
+                # A client that is of no more use says so once more when it is closed.
+                logger.exception("a part of the worker was not closed as it should be")
+
+    @property
+    def _stop_timeout_s(self) -> float:
+        """For catching up with the configurations, for tasks, for connectors, and some more, as in Kafka."""
+        seconds = self.worker.settings.seconds
+        waits_s = seconds("worker.sync.timeout.ms") + seconds("task.shutdown.graceful.timeout.ms")
+        return waits_s + CONNECTOR_STOP_TIMEOUT_S + STOP_EXTRA_S
+
+    def _has_ended(self) -> bool:
+        if self._thread.is_alive():
+            self._thread.join(self._stop_timeout_s)
+        return not self._thread.is_alive()
 
     def wake(self) -> None:
         """Have the difference looked at again."""
@@ -124,11 +147,9 @@ class Herder:
             except RefusedError:
                 if not self._stopping.is_set():
                     raise
-        if self._thread.is_alive():
-            # A worker that stops has stopped everything when its thread ends.
-            self._thread.join(REQUEST_TIMEOUT_S)
-            if self._thread.is_alive():
-                raise RefusedError("Worker is shutting down, and its tasks still run")
+        # A worker that stops has stopped everything when its thread ends.
+        if not self._has_ended():
+            raise RefusedError("Worker is shutting down, and its tasks still run")
 
     @property
     def ready(self) -> bool:
@@ -249,7 +270,7 @@ class Herder:
 
     def _bring_task(self, task: TaskId, state: ConfigState) -> None:
         target = state.target_state(task.connector)
-        if target is TargetState.STOPPED or task not in state.tasks:
+        if target is TargetState.STOPPED or task not in state.tasks or self.offsets.are_changing(task.connector):
             return
         if self.worker.has_task(task):
             self.worker.set_task_target(task, target)
@@ -290,7 +311,9 @@ class Herder:
             write()
         except ConnectError as error:
             logger.warning("the tasks of connector %s are not written yet, they are tried again: %s", name, error)
-            threading.Timer(RETRY_S, self.on_tasks_wanted, (name,)).start()
+            again = threading.Timer(RETRY_S, self.on_tasks_wanted, (name,))
+            again.daemon = True
+            again.start()
             return
         self.wake()
 
@@ -528,11 +551,8 @@ class Herder:
         self.configs.put_restart(request)
         return seen
 
-    def alter_offsets(self, name: str, offsets: Sequence[tuple[Mapping[str, Any], Any]] | None) -> str:
-        """Change or reset (None) how far a stopped connector has come; a message for whoever asked."""
-        return self.do(lambda: self._alter_offsets(name, offsets))
-
-    def _alter_offsets(self, name: str, offsets: Sequence[tuple[Mapping[str, Any], Any]] | None) -> str:
+    def _stopped(self, name: str) -> Config:
+        """The configuration of a connector whose offsets may be changed, none of whose tasks runs here."""
         self._lead("Only the leader can process external offsets modification requests")
         self.configs.refresh()
         state = self.configs.snapshot()
@@ -546,9 +566,7 @@ class Herder:
             )
         # What is being stopped may still commit.
         self._make_it_so(state)
-        if self.worker.settings.exactly_once and self.worker.type_of(state.connectors[name]) is ConnectorType.SOURCE:
-            self.fencing.fence(name)
-        return self.worker.alter_offsets(name, state.connectors[name], offsets)
+        return state.connectors[name]
 
     def _lead(self, message: str) -> None:
         if not self.membership.leads:

@@ -135,7 +135,8 @@ class SourceTaskRunner(WorkerTask):
         parts = self.parts
         if not self._prepare():
             return
-        parts.offsets.start()
+        if not parts.offsets.start(lambda: self.stopping):
+            return
         parts.context.given_up = lambda: self.stopping
         self.begun = True
         parts.task.initialize(parts.context)
@@ -333,7 +334,11 @@ class WorkerSourceTask(SourceTaskRunner):
     def cancel(self) -> None:
         """Leave it to itself: what is queued is not sent any more, for another one may have its place."""
         super().cancel()
-        self.parts.producer.purge(blocking=False)
+        try:
+            self.parts.producer.purge(blocking=False)
+        except KafkaException as error:
+            # One that has failed for good says so at every call.
+            logger.debug("the producer of task %s is left: %s", self.id, error.args[0].str())
 
     def _begin(self) -> None:
         self._deliveries.start()

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from confluent_kafka import KafkaException
+
 from moldau.connect.runtime.config_records import (
     Config,
     ConfigState,
@@ -321,8 +323,12 @@ class TopicStatusStore(MemoryStatusStore):
                 logger.warning("the status %s was not written: %s", key, error)
                 self._sent.pop(key, None)
 
-        self._log.send(key, value, report)
-        self._log.poll()
+        try:
+            self._log.send(key, value, report)
+            self._log.poll()
+        except KafkaException as error:
+            # Who says what has become of a task is not to fail for it: what is known here stays known here.
+            report(error.args[0].str(), None)
 
 
 _NOTHING = object()

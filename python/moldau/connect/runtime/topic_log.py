@@ -5,6 +5,7 @@ A thread reads; whatever changes the state of a worker comes from there, in the 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -24,7 +25,10 @@ POLL_S: Final = 0.2
 ASK_AGAIN_S: Final = 0.2
 BATCH: Final = 1000
 ASK_TIMEOUT_S: Final = 30.0
+ANSWER_S: Final = 5.0
+"""Where a topic ends is asked again after this time, if somebody still wants to know."""
 WRITE_TIMEOUT_S: Final = 30.0
+FLUSH_S: Final = 5.0
 
 Pair = tuple[str | bytes, bytes | None]
 Apply = Callable[[bytes | None, bytes | None, int], None]
@@ -102,13 +106,16 @@ class TopicLog:
         with self._changed:
             self._changed.notify_all()
         if self._reader.is_alive() and self._reader is not threading.current_thread():
-            self._reader.join()
+            self._reader.join(FLUSH_S)
         with self._producing:
-            if self._producer is not None:
-                self._producer.flush(5)
-                self._producer = None
-        if self._watcher is not None:
-            self._watcher.close()
+            producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                producer.flush(FLUSH_S)
+            except KafkaException as error:
+                logger.warning("what was last written to %s may be lost: %s", self.topic.name, error.args[0].str())
+        # Let go of, not closed: somebody may be asking for the end, and closes it with his answer.
+        self._watcher = None
 
     def read_to_end(self, timeout_s: float = ASK_TIMEOUT_S, given_up: Callable[[], bool] | None = None) -> None:
         """Return when everything is applied that stands in the topic at this moment.
@@ -119,13 +126,15 @@ class TopicLog:
         Raises:
             ConnectError: the cluster does not answer, or not in time.
         """
-        assert self._watcher is not None
+        watcher = self._watcher
+        if watcher is None:
+            raise ConnectError(f"{self.topic.name} is not read any more: the worker stops")
         deadline = time.monotonic() + timeout_s
-        ends = self._ends(self._watcher, deadline, given_up)
-        while ends is None and given_up is not None and not given_up():
-            ends = self._ends(self._watcher, time.monotonic() + timeout_s, given_up)
+        ends = self._ends(watcher, deadline, given_up)
+        while ends is None and given_up is not None and not given_up() and not self._closing.is_set():
+            ends = self._ends(watcher, time.monotonic() + timeout_s, given_up)
         if ends is None:
-            if given_up is not None:
+            if given_up is not None and given_up():
                 return
             raise ConnectError(f"cannot see where {self.topic.name} ends: the cluster does not answer")
         self._wait_for(ends, deadline, given_up)
@@ -151,7 +160,8 @@ class TopicLog:
         while waiting:
             place = TopicPartition(self.topic.name, waiting[-1])
             try:
-                marks = watcher.get_watermark_offsets(place, timeout=max(deadline - time.monotonic(), 1))
+                left_s = max(deadline - time.monotonic(), 1)
+                marks = watcher.get_watermark_offsets(place, timeout=min(left_s, ANSWER_S))
             except KafkaException as error:
                 # A node that goes away in the middle of the question ends it at once; it, or another, is there soon.
                 logger.info("cannot see where %s ends: %s", self.topic.name, error.args[0].str())
@@ -191,18 +201,43 @@ class TopicLog:
     def send(
         self, key: str | bytes, value: bytes | None, report: Callable[[KafkaError | None, Any], None] | None = None
     ) -> None:
-        """Append one record; `report` is called by a later `poll` or `write` of any thread."""
+        """Append one record; `report` is called by a later `poll` or `write` of any thread. Raises KafkaException."""
         producer = self._opened_producer()
         while True:
             try:
                 producer.produce(self.topic.name, value, key, on_delivery=report)
                 return
             except BufferError:
-                producer.poll(0.1)
+                self.poll(0.1)
+                producer = self._opened_producer()
+            except KafkaException as error:
+                if not self._is_replaced(producer, error):
+                    raise
+                producer = self._opened_producer()
 
     def poll(self, timeout_s: float = 0) -> None:
         """Have delivery reports called."""
-        self._opened_producer().poll(timeout_s)
+        producer = self._opened_producer()
+        try:
+            producer.poll(timeout_s)
+        except KafkaException as error:
+            if not self._is_replaced(producer, error):
+                raise
+
+    def _is_replaced(self, producer: Producer, error: KafkaException) -> bool:
+        """Whether a producer is of no more use and will be another one; what it had is reported as failed."""
+        reason = error.args[0]
+        if not (reason.fatal() or reason.code() == KafkaError._FATAL):  # noqa: SLF001 (librdkafka's name for it)
+            return False
+        logger.warning("the producer for %s has failed, and is replaced: %s", self.topic.name, reason.str())
+        with self._producing:
+            if self._producer is producer:
+                self._producer = None
+        with contextlib.suppress(KafkaException):
+            producer.purge()
+        with contextlib.suppress(KafkaException):
+            producer.flush(FLUSH_S)
+        return True
 
     def _opened_producer(self) -> Producer:
         with self._producing:

@@ -1,6 +1,6 @@
 """The worker: connectors and tasks that run in this process, put together from their configurations.
 
-Its methods belong to the herder's thread, except those that only look.
+Its methods belong to the herder's thread, except those that only look, and those about offsets.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from types import MappingProxyType, SimpleNamespace
@@ -22,6 +23,7 @@ from moldau.connect.runtime.names import TaskId
 from moldau.connect.runtime.offsets import TopicOffsetStore
 from moldau.connect.runtime.settings import WorkerSettings
 
+WAIT_S = 30.0
 ELSEWHERE = {
     "producer.override.bootstrap.servers": "there:9092",
     "consumer.override.bootstrap.servers": "there:9092",
@@ -130,6 +132,52 @@ def test_a_cluster_under_another_spelling_is_the_same_and_is_asked_once(monkeypa
         assert started(monkeypatch, brokers, offsets).own is None
         assert offsets.topic == "workers"
     assert sorted(brokers.asked) == sorted(brokers._ids)
+
+
+def test_a_cluster_that_has_no_id_is_asked_again_for_it_may_have_been_upgraded(monkeypatch):
+    assembly, _ = assembly_of("enabled")
+    brokers = Brokers({"here:9092": "c1", "there:9092": None})
+    assert started(monkeypatch, brokers, assembly.offsets_for(ELSEWHERE)).own is not None
+    brokers._ids["there:9092"] = "c1"
+    assert started(monkeypatch, brokers, assembly.offsets_for(ELSEWHERE)).own is None
+
+
+class SilentBrokers(Brokers):
+    """Do not answer; `heard` when they are asked."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.heard = threading.Event()
+
+    def _describe(self, servers: str) -> Future[Any]:
+        self.heard.set()
+        return Future()
+
+
+def test_who_is_stopped_waits_for_no_cluster_and_nobody_waits_for_who_asks(monkeypatch):
+    assembly, _ = assembly_of("enabled")
+    silent, stopped = SilentBrokers(), threading.Event()
+    monkeypatch.setattr(clusters_module, "AdminClient", silent.admin_client)
+    outcomes = []
+    waiting = threading.Thread(
+        target=lambda: outcomes.append(assembly.offsets_for(ELSEWHERE).start(stopped.is_set)), daemon=True
+    )
+    waiting.start()
+    assert silent.heard.wait(WAIT_S)
+    # Somebody else asks the same meanwhile, and is answered.
+    answering = Brokers({"here:9092": "c1", "there:9092": "c1"})
+    assert started(monkeypatch, answering, assembly.offsets_for(ELSEWHERE)).own is None
+    stopped.set()
+    waiting.join(WAIT_S)
+    assert outcomes == [False]
+
+
+def test_a_cluster_that_says_nothing_is_waited_for_so_long_and_not_longer(monkeypatch):
+    monkeypatch.setattr(clusters_module, "ASK_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(clusters_module, "LOOK_S", 0.0)
+    offsets, _ = offsets_for("enabled", ELSEWHERE)
+    with pytest.raises(ConnectError, match="does not say which one it is: no answer"):
+        started(monkeypatch, SilentBrokers(), offsets)
 
 
 @pytest.mark.parametrize("ids", [("c1", "c2"), (None, None)])

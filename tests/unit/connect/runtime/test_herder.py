@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from moldau.connect.runtime import herder as herder_module
 from moldau.connect.runtime.herder import Herder, Stores
 from moldau.connect.runtime.membership import Alone
-from moldau.connect.runtime.names import ConnectorType
+from moldau.connect.runtime.names import ConnectorType, TargetState, TaskId
 from moldau.connect.runtime.stores import ConfigStore, MemoryStatusStore
 
 WAIT_S = 30.0
@@ -20,7 +21,8 @@ class NotingWorker:
     """Runs nothing; a connector that is started says at once that it wants its tasks divided."""
 
     def __init__(self) -> None:
-        self.settings = SimpleNamespace(distributed=False)
+        self.settings = SimpleNamespace(distributed=False, exactly_once=False, seconds=lambda _name: self.patience_s)
+        self.patience_s = WAIT_S
         self.notes: list[str] = []
         self.noted = threading.Condition()
         self._connectors: dict = {}
@@ -147,3 +149,66 @@ def test_what_is_revoked_while_the_worker_stops_has_stopped_before_the_group_hea
     releasing.join(WAIT_S)
     stopping.join(WAIT_S)
     assert not releasing.is_alive()
+
+
+def test_whatever_of_the_end_fails_the_rest_is_closed(herder, caplog):
+    closed = []
+    for part in ("membership", "configs", "statuses", "worker"):
+
+        def stop(part=part):
+            closed.append(part)
+            raise ValueError(f"{part} is of no more use")
+
+        getattr(herder, part).stop = stop
+    herder.stop()
+    assert closed == ["membership", "configs", "statuses", "worker"]
+    assert all(f"{part} is of no more use" in caplog.text for part in closed)
+
+
+def test_a_herder_that_does_not_end_is_left_to_itself(herder, monkeypatch, caplog):
+    begun, may_end = threading.Event(), threading.Event()
+    monkeypatch.setattr(herder_module, "STOP_EXTRA_S", 0.0)
+    monkeypatch.setattr(herder_module, "CONNECTOR_STOP_TIMEOUT_S", 0.0)
+    herder.worker.patience_s = 0.0
+
+    def hang():
+        begun.set()
+        may_end.wait(WAIT_S)
+
+    asking = threading.Thread(target=herder.do, args=(hang,))
+    asking.start()
+    assert begun.wait(WAIT_S)
+    try:
+        herder.stop()
+        assert "left to itself" in caplog.text
+    finally:
+        may_end.set()
+        asking.join(WAIT_S)
+
+
+def test_a_change_of_offsets_that_takes_long_holds_up_nobody_but_the_tasks_it_concerns(herder):
+    create(herder)
+    herder.worker.wait_for("+files", "+files-0")
+    herder.stop_connector("files")
+    herder.worker.wait_for("-files-0")
+    begun, may_end, said = threading.Event(), threading.Event(), []
+
+    def alter_offsets(name, _config, offsets):
+        begun.set()
+        assert may_end.wait(WAIT_S)
+        return f"{name} is at {offsets}"
+
+    herder.worker.alter_offsets = alter_offsets
+    asking = threading.Thread(target=lambda: said.append(herder.offsets.alter("files", [({}, 7)])))
+    asking.start()
+    assert begun.wait(WAIT_S)
+    # Somebody lets it go on too early, and another connector is created.
+    herder.set_target_state("files", TargetState.STARTED)
+    herder.do(lambda: herder.configs.put_tasks("files", [{"number": "0"}]))
+    herder.create_or_replace("others", {"name": "others"}, replace=False)
+    herder.worker.wait_for("+others", "+others-0")
+    assert not herder.worker.has_task(TaskId("files", 0))
+    may_end.set()
+    herder.worker.wait_for("+files-0")
+    asking.join(WAIT_S)
+    assert said == ["files is at [({}, 7)]"]

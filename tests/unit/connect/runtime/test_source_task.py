@@ -122,7 +122,7 @@ def running(task: SourceTask, producer: FullProducer | Producer, listener: Liste
     text = StringConverter()
     text.configure({}, is_key=False)
     converters = Converters(text, text, text)
-    offsets = SimpleNamespace(start=lambda: None, stop=lambda: None, put=lambda *_given: None)
+    offsets = SimpleNamespace(start=lambda _given_up: True, stop=lambda: None, put=lambda *_given: None)
     parts = SourceParts(
         task=task,
         config={},
