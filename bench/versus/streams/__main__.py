@@ -14,10 +14,11 @@ from pathlib import Path
 
 from bench.versus import peers as brokers
 from bench.versus.broker_process import BrokerProcess
+from bench.versus.streams.orders_registry import OrdersRegistry
 from bench.versus.streams.page import Results, page
 from bench.versus.streams.peers import BOTH_GUARANTEES, PEERS
 from bench.versus.streams.rows import ROWS
-from bench.versus.streams.runs import Run
+from bench.versus.streams.runs import Run, RunFailedError
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "benchmarks-streams.md"
 FEWEST = 10_000
@@ -29,24 +30,25 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def measure(given: argparse.Namespace, node: BrokerProcess, folder: Path) -> Results:
-    """Every client of a row in turn, round after round."""
+def measure(given: argparse.Namespace, node: BrokerProcess, registry: OrdersRegistry, folder: Path) -> Results:
+    """Every client of a row in turn, round after round. One that fails has that in its place, and the others go on."""
     results = Results()
     for row in given.rows:
         for guarantee in given.guarantees:
+            able = [one for one in given.clients if row in PEERS[one].rows and guarantee in PEERS[one].guarantees]
+            results.cases += [(row, guarantee, name) for name in able]
             for number in range(given.rounds):
                 # In an order that changes, so that a slow minute of the machine does not always fall on the same one.
-                order = given.clients if number % 2 else given.clients[::-1]
-                for name in (one for one in order if row in PEERS[one].rows and guarantee in PEERS[one].guarantees):
+                for name in able if number % 2 else able[::-1]:
                     peer = PEERS[name]
                     records = max(given.records // peer.divisor, FEWEST)
                     try:
-                        sample = Run(node, peer, ROWS[row], guarantee, folder).measure(records)
-                    except RuntimeError as error:
-                        results.notes.append(str(error).splitlines()[0])
-                        say(str(error))
+                        sample = Run(node, registry, peer, ROWS[row], guarantee, folder).measure(records)
+                    except RunFailedError as error:
+                        results.failed((row, guarantee, name), error.reason)
+                        say(f"{row}, {guarantee}, {peer.title}: {error}")
                         continue
-                    results.add(row, guarantee, name, sample)
+                    results.add((row, guarantee, name), sample)
                     rates = f"{sample.records / sample.cpu_s:,.0f} records per CPU second, "
                     say(f"{row}, {guarantee}, {peer.title}: {rates}{sample.records / sample.wall_s:,.0f} by the wall")
     return results
@@ -72,19 +74,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="moldau-bench-", dir=given.directory) as folder:
         node = brokers.start(given.broker, Path(folder) / "broker")
         try:
-            results = measure(given, node, Path(folder))
+            with OrdersRegistry(node.bootstrap_servers) as registry:
+                results = measure(given, node, registry, Path(folder))
         finally:
             node.stop()
     facts = {
         "command": " ".join(["python -m bench.versus.streams", *sys.argv[1:]]),
         "broker": brokers.version_of(given.broker),
         "records": given.records,
-        "rounds": f"{given.rounds} rounds" if given.rounds > 1 else "one round",
+        "rounds": f"{given.rounds} round{'s' if given.rounds > 1 else ''}",
         "load_before": load_before,
     }
     text = page(results, facts)
     if given.write:
-        PAGE.write_text(text)
+        PAGE.write_text(text, encoding="utf-8")
     print(text)
 
 

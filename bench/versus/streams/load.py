@@ -6,11 +6,16 @@ the next day. Amounts are whole numbers: sums are exact.
 
 from __future__ import annotations
 
+import io
 import json
+import struct
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import fastavro
 
 from bench.versus.load.batches import batch_of, varint
 from bench.versus.load.frames import connect
@@ -28,6 +33,30 @@ BATCH_RECORDS = 400
 Record = tuple[bytes, bytes, int]
 """Key, value, timestamp."""
 
+ORDER_SCHEMA: dict[str, Any] = {
+    "type": "record",
+    "name": "Order",
+    "namespace": "moldau.bench",
+    "fields": [
+        {"name": "order_id", "type": "string"},
+        {"name": "customer_id", "type": "string"},
+        {"name": "amount", "type": "double"},
+        {"name": "status", "type": "string"},
+        {
+            "name": "items",
+            "type": {
+                "type": "array",
+                "items": {
+                    "type": "record",
+                    "name": "Item",
+                    "fields": [{"name": "sku", "type": "string"}, {"name": "quantity", "type": "int"}],
+                },
+            },
+        },
+    ],
+}
+_PARSED = fastavro.parse_schema(ORDER_SCHEMA)
+
 
 @dataclass(slots=True)
 class Lot:
@@ -36,6 +65,8 @@ class Lot:
     number: int
     records: int
     keys: int
+    schema_id: int | None = None
+    """With it, orders are Avro behind a registry's frame; without, JSON."""
     batches: dict[str, list[bytes]] = field(default_factory=dict)
 
     @property
@@ -63,7 +94,15 @@ class Lot:
                 "status": status,
                 "items": [{"sku": f"sku-{number % 500}", "quantity": 1}],
             }
-            yield customer.encode(), json.dumps(order).encode(), moment
+            yield customer.encode(), self._encode(order), moment
+
+    def _encode(self, order: dict[str, Any]) -> bytes:
+        if self.schema_id is None:
+            return json.dumps(order).encode()
+        out = io.BytesIO(struct.pack(">bi", 0, self.schema_id))
+        out.seek(0, io.SEEK_END)
+        fastavro.schemaless_writer(out, _PARSED, order)
+        return out.getvalue()
 
     def _payments(self) -> Iterator[Record]:
         for number, (customer, amount, _, moment) in enumerate(self.orders()):

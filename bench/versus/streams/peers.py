@@ -10,8 +10,8 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,11 @@ from bench.versus.peers import moldau_environment
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 INSTALL_TIMEOUT_S = 900
-QUIX = "quixstreams==3.28.1"
+KAFKA_CLIENT = "confluent-kafka[avro,schemaregistry]==2.16.1"
+QUIX = ("quixstreams[avro]==3.28.1", "confluent-kafka[avro,schemaregistry]==2.12.2")
+FAUST = ("faust-streaming[orjson,rocksdict,uvloop]==0.15.3", "aiokafka==0.14.0", "orjson==3.13.0", "rocksdict==0.3.29")
+BYTEWAX = ("bytewax==0.21.1", KAFKA_CLIENT, "orjson==3.13.0")
+PATHWAY = ("pathway==0.33.0",)
 CACHE_BYTES = 10 * 1024 * 1024
 BOTH_GUARANTEES = ("at_least_once", "exactly_once_v2")
 
@@ -38,7 +42,11 @@ class Peer:
     divisor: int = 1
     """It is given so many times fewer records, to be done in about the same time."""
     beside: str = "moldau"
-    """The client of ours that it is held against."""
+    """The client of ours that it is held against; in a row without that one, `moldau`."""
+    cannot: Mapping[str, str] = field(default_factory=dict)
+    """Why not, by row or guarantee; a cache where nothing is updated needs no reason."""
+    idle_share: float = 0.1
+    """Of a core: what it uses while it has nothing to do, at most."""
 
 
 def _moldau(cache_bytes: int, arguments: Sequence[str]) -> list[str]:
@@ -59,16 +67,16 @@ def _compile(source: Path, jars: Path, folder: Path) -> None:
     _run([javac, "-cp", f"{jars}/*", "-d", str(folder), str(source)])
 
 
-def _python(package: str, client: str, arguments: Sequence[str]) -> list[str]:
-    name = package.replace("==", "-").replace("[", "-").replace("]", "")
-    folder = made_once(f"bench-{name}", partial(_install, package))
+def _python(packages: Sequence[str], client: str, arguments: Sequence[str]) -> list[str]:
+    digest = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
+    folder = made_once(f"bench-{client}-{digest}", partial(_install, packages))
     return [str(folder / "bin" / "python"), str(HERE / "clients" / f"{client}.py"), *arguments]
 
 
-def _install(package: str, folder: Path) -> None:
+def _install(packages: Sequence[str], folder: Path) -> None:
     uv = _run([str(ROOT / "tools" / "ensure-uv.sh")]).strip()
     _run([uv, "venv", "--quiet", "--relocatable", "--allow-existing", "--python", sys.executable, str(folder)])
-    _run([uv, "pip", "install", "--quiet", "--python", str(folder), package])
+    _run([uv, "pip", "install", "--quiet", "--python", str(folder), *packages])
 
 
 def _run(arguments: list[str]) -> str:
@@ -83,13 +91,19 @@ EVERY_ROW = (
     "expressions",
     "hourly-revenue",
     "hourly-expressions",
+    "hourly-avro",
     "many-keys",
     "enriched",
     "paid",
     "sessions",
 )
-UPDATED = ("hourly-revenue", "hourly-expressions", "many-keys", "sessions")
+UPDATED = ("hourly-revenue", "hourly-expressions", "hourly-avro", "many-keys", "sessions")
 """Rows in which a key is updated again and again."""
+AT_LEAST_ONCE = ("at_least_once",)
+NO_EXPRESSIONS = {
+    "expressions": "no expressions; as `stateless`",
+    "hourly-expressions": "no expressions; as `hourly-revenue`",
+}
 
 PEERS = {
     peer.name: peer
@@ -111,10 +125,48 @@ PEERS = {
             beside="moldau-cached",
         ),
         Peer("quix", "Quix Streams 3.28.1", partial(_python, QUIX, "quix_streams"), EVERY_ROW, divisor=4),
+        Peer(
+            "faust",
+            "Faust 0.15.3",
+            partial(_python, FAUST, "faust_streaming"),
+            ("stateless", "hourly-revenue", "many-keys", "enriched"),
+            divisor=4,
+            cannot={
+                **NO_EXPRESSIONS,
+                "hourly-avro": "no Avro and no registry of its own",
+                "paid": "joins of streams are not implemented",
+                "sessions": "no session windows",
+            },
+        ),
+        Peer(
+            "bytewax",
+            "Bytewax 0.21.1",
+            partial(_python, BYTEWAX, "bytewax_flows"),
+            ("stateless", "hourly-revenue", "hourly-avro", "many-keys", "enriched", "sessions"),
+            AT_LEAST_ONCE,
+            divisor=4,
+            cannot={
+                **NO_EXPRESSIONS,
+                "paid": "joins within windows, not of records near each other",
+                "exactly_once_v2": "its Kafka sink is at-least-once",
+            },
+            idle_share=0.5,
+        ),
+        Peer(
+            "pathway",
+            "Pathway 0.33.0, results every second",
+            partial(_python, PATHWAY, "pathway_tables"),
+            tuple(row for row in EVERY_ROW if row != "hourly-avro"),
+            AT_LEAST_ONCE,
+            beside="moldau-cached",
+            cannot={"hourly-avro": "no Avro", "exactly_once_v2": "not in its free edition"},
+            idle_share=0.5,
+        ),
     )
 }
 
 
-def environment(peer: Peer) -> dict[str, str]:
-    """The environment of a client: ours finds this checkout, the others nothing of it."""
-    return moldau_environment() if peer.name.startswith("moldau") else {**os.environ, "PYTHONPATH": ""}
+def environment(peer: Peer, registry: str) -> dict[str, str]:
+    """The environment of a client: ours finds this checkout, the others nothing of it; all know the registry's URL."""
+    ours = peer.name.startswith("moldau")
+    return {**(moldau_environment() if ours else {**os.environ, "PYTHONPATH": ""}), "BENCH_REGISTRY_URL": registry}

@@ -2,7 +2,8 @@
 
 Peers write their results in forms of their own (Kafka Streams' window keys, Quix's objects), so an output record is
 first told as `(what it is about, a number)`; a later record about the same thing takes the place of an earlier one.
-Rows that are not about anything (each record is one result) count every record.
+Rows that are not about anything (each record is one result) count every record. Pathway says of each result when it
+comes and when it goes (`diff` of 1 and of -1): these are counted too, the latter down.
 """
 
 from __future__ import annotations
@@ -11,12 +12,20 @@ import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.versus.streams.load import HOUR_MS, SESSION_GAP_MS, Lot
 
-Told = tuple[Any, float | None]
-"""What a record is about (None: only about itself) and its number; no number is a tombstone."""
+
+class Told(NamedTuple):
+    """What a record is about (None: only about itself) and its number; no number is a tombstone."""
+
+    about: Any
+    number: float | None
+    times: int = 1
+    """-1 takes back what an earlier record said; only of what is about itself."""
+
+
 Tell = Callable[[bytes | None, bytes | None], Told]
 Outcome = tuple[int, float]
 """How many results there are, and the sum of their numbers."""
@@ -32,6 +41,8 @@ class Row:
     expect: Callable[[Lot], Outcome]
     tell: Tell
     keys: int = 10_000
+    avro: bool = False
+    """Orders are Avro, framed by a registry, instead of JSON."""
 
 
 def _number(value: bytes) -> float:
@@ -40,29 +51,43 @@ def _number(value: bytes) -> float:
         (whole,) = struct.unpack(">q", value)
         return float(whole) if 0 <= whole < 1 << 40 else float(struct.unpack(">d", value)[0])
     read = json.loads(value)
-    if isinstance(read, dict):
-        return float(next(read[name] for name in ("amount", "revenue", "value", "orders") if name in read))
-    return float(read)
+    return _field(read) if isinstance(read, dict) else float(read)
+
+
+def _field(read: dict[str, Any]) -> float:
+    return float(next(read[name] for name in ("amount", "revenue", "value", "orders") if name in read))
+
+
+def _changed(value: bytes | None) -> Told | None:
+    """A result that comes or goes, of a client that says so."""
+    if value is None or value[:1] != b"{" or b'"diff"' not in value:
+        return None
+    read = json.loads(value)
+    return Told(None, _field(read), read["diff"])
 
 
 def _each(key: bytes | None, value: bytes | None) -> Told:
-    return None, None if value is None else _number(value)
+    return _changed(value) or Told(None, None if value is None else _number(value))
 
 
 def _windowed(key: bytes | None, value: bytes | None) -> Told:
     """Kafka's key with the start of the window behind it, or a plain key and an object with `start`."""
+    if (changed := _changed(value)) is not None:
+        return changed
     assert key is not None
     if value is not None and value[:1] == b"{" and b'"start"' in value:
-        return (key, json.loads(value)["start"]), _number(value)
-    return (key[:-8], struct.unpack(">q", key[-8:])[0]), None if value is None else _number(value)
+        return Told((key, json.loads(value)["start"]), _number(value))
+    return Told((key[:-8], struct.unpack(">q", key[-8:])[0]), None if value is None else _number(value))
 
 
 def _session(key: bytes | None, value: bytes | None) -> Told:
     """The same with an end and a start. A session that grew is another one; Kafka's are told when they are gone."""
+    if (changed := _changed(value)) is not None:
+        return changed
     assert key is not None
     if value is not None and value[:1] == b"{" and b'"start"' in value:
-        return (key, json.loads(value)["start"]), _number(value)
-    return (key[:-16], key[-16:]), None if value is None else _number(value)
+        return Told((key, json.loads(value)["start"]), _number(value))
+    return Told((key[:-16], key[-16:]), None if value is None else _number(value))
 
 
 def _all_completed(lot: Lot) -> Outcome:
@@ -131,6 +156,14 @@ ROWS = {
             _windowed,
         ),
         Row(
+            "hourly-avro",
+            "hourly revenue from orders in Avro, their schema in a registry",
+            ("orders",),
+            _hourly,
+            _windowed,
+            avro=True,
+        ),
+        Row(
             "many-keys",
             "hourly revenue with a million customers",
             ("orders",),
@@ -173,10 +206,10 @@ class Check:
         self._sum = 0.0
 
     def take(self, key: bytes | None, value: bytes | None) -> None:
-        about, number = self._tell(key, value)
+        about, number, times = self._tell(key, value)
         if about is None:
-            self._count += number is not None
-            self._sum += number or 0.0
+            self._count += times if number is not None else 0
+            self._sum += times * (number or 0.0)
         elif number is None:
             self._held.pop(about, None)
         else:

@@ -1,9 +1,11 @@
 """One client at a time: started on empty topics, given a lot to warm up, then the lot that counts.
 
 The clock begins when the first batch of the measured lot is on its way and ends with the last record that came out; how
-far the output has come is asked of the broker, whom that costs next to nothing. Processor time is the client's
-process's, from the first moment to the last, all of its threads. When nothing came out for a while, the output is read
-and held against what must have come of the lot: a client with other results has no number.
+far the output has come is asked of the broker, whom that costs next to nothing. When nothing came out for a while, the
+output is read and held against what must have come of the lot: a client with other results has no number. Processor
+time is the client's process's, all of its threads, and goes on until then: the commit after the last record, which
+writes stores and changelogs, belongs to the lot however fast the records went through. What the client uses while it
+has nothing to do was measured before the lot, and is taken off for that while.
 """
 
 from __future__ import annotations
@@ -20,23 +22,36 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from bench.versus.broker_process import BrokerProcess, Usage, process_usage
 from bench.versus.streams import load
+from bench.versus.streams.orders_registry import OrdersRegistry
 from bench.versus.streams.peers import Peer, environment
 from bench.versus.streams.rows import Check, Outcome, Row, is_the_same
 
 LOOK_S = 0.02
 QUIET_S = 2.5
 IDLE_S = 1.5
-IDLE_SHARE = 0.1
 START_CPU_S = 0.4
 START_LIMIT_S = 60
 STILL_LIMIT_S = 45
 """After so long without anything new the output is as wrong as it will stay."""
 STOP_S = 20
+TICK_S = 0.01
+"""The kernel counts no finer."""
+LOG_TAIL_CHARACTERS = 2000
 _numbers = itertools.count(1)
 
 
 class WrongOutputError(RuntimeError):
     """What came out is not what must come of the records."""
+
+
+class RunFailedError(RuntimeError):
+    """A client has no number. `reason` is one line; the message has the end of the client's log too."""
+
+    def __init__(self, error: Exception, log: Path) -> None:
+        told = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
+        self.reason = (told.splitlines() or [type(error).__name__])[0]
+        tail = log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:] if log.exists() else ""
+        super().__init__(f"{told}\n{tail}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +67,11 @@ class Sample:
 class Run:
     """A client with its topics, from its start to its end."""
 
-    def __init__(self, node: BrokerProcess, peer: Peer, row: Row, guarantee: str, folder: Path) -> None:
+    def __init__(
+        self, node: BrokerProcess, registry: OrdersRegistry, peer: Peer, row: Row, guarantee: str, folder: Path
+    ) -> None:
         self._node = node
+        self._registry = registry
         self._peer = peer
         self._row = row
         self._guarantee = guarantee
@@ -61,6 +79,7 @@ class Run:
         self._folder = folder / self._suffix
         self._client: subprocess.Popen[bytes] | None = None
         self._read_to = 0
+        self._idle_share = 0.0
         reader = {
             "bootstrap.servers": node.bootstrap_servers,
             "group.id": "bench-reader",
@@ -72,16 +91,23 @@ class Run:
         self._reader = Consumer(reader)
 
     def measure(self, records: int) -> Sample:
-        """Both lots; raises WrongOutputError, or RuntimeError when the client ended by itself."""
+        """Both lots; raises RunFailedError: other results, a client that ended or cannot be installed."""
         self._folder.mkdir(parents=True)
+        log = self._folder / "client.log"
+        try:
+            return self._measure(records, log)
+        except Exception as error:
+            raise RunFailedError(error, log) from error
+
+    def _measure(self, records: int, log: Path) -> Sample:
         self._create_topics()
         if self._row.name == "enriched":
             load.send(self._node.bootstrap_servers, {self._topic("customers"): load.customers(self._row.keys)})
-        lots = [load.Lot(number, records, self._row.keys) for number in (0, 1)]
+        schema_id = self._registry.schema_id if self._row.avro else None
+        lots = [load.Lot(number, records, self._row.keys, schema_id) for number in (0, 1)]
         for lot in lots:
             for topic in self._row.inputs:
                 lot.encode(topic)
-        log = self._folder / "client.log"
         try:
             with log.open("wb") as out:
                 command = self._peer.command(
@@ -93,15 +119,11 @@ class Run:
                         str(self._folder / "state"),
                     ]
                 )
-                self._client = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment(self._peer)
-                )
+                known = environment(self._peer, self._registry.url)
+                self._client = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=known)
             self._wait_until_idle()
             self._take(lots[0])
             return self._take(lots[1])
-        except RuntimeError as error:
-            tail = log.read_text(errors="replace")[-2000:]
-            raise type(error)(f"{self._peer.title}, {self._row.name}, {self._guarantee}: {error}\n{tail}") from error
         finally:
             self._stop()
 
@@ -118,7 +140,11 @@ class Run:
         assert self._client is not None
         if self._client.poll() is not None:
             raise RuntimeError(f"the client ended with {self._client.returncode}")
-        return process_usage(self._client.pid)
+        try:
+            return process_usage(self._client.pid)
+        except KeyError as error:
+            # It has no memory any more.
+            raise RuntimeError(f"the client ended with {self._client.wait(STOP_S)}") from error
 
     def _wait_until_idle(self) -> None:
         """Until it has started and has nothing to do."""
@@ -127,7 +153,8 @@ class Run:
         while time.monotonic() < deadline:
             time.sleep(IDLE_S)
             now = self._usage().cpu_s
-            if now > START_CPU_S and now - before < IDLE_SHARE * IDLE_S:
+            self._idle_share = (now - before) / IDLE_S
+            if now > START_CPU_S and self._idle_share < self._peer.idle_share:
                 return
             before = now
         raise RuntimeError(f"it was not idle within {START_LIMIT_S} s")
@@ -140,7 +167,6 @@ class Run:
         end = self._reader.get_watermark_offsets(out, timeout=30)[1]
         before = self._usage()
         started = moved = time.monotonic()
-        last = before
         load.send(self._node.bootstrap_servers, batches)
         checked = end
         while True:
@@ -148,15 +174,16 @@ class Run:
             usage, now = self._usage(), time.monotonic()
             seen = self._reader.get_watermark_offsets(out, timeout=30)[1]
             if seen != end:
-                end, moved, last = seen, now, usage
+                end, moved = seen, now
             elif now - moved > QUIET_S and end != checked:
                 checked = end
+                cpu_s = spent(before, usage, self._idle_share, now - moved)
                 if is_the_same(expected, self._outcome(out, end, check)):
                     break
             if now - moved > STILL_LIMIT_S:
                 raise WrongOutputError(f"{outcome_text(check.outcome())}, expected {outcome_text(expected)}")
         records = lot.records * len(self._row.inputs)
-        return Sample(records, moved - started, last.cpu_s - before.cpu_s, last.peak_resident_bytes)
+        return Sample(records, moved - started, cpu_s, usage.peak_resident_bytes)
 
     def _outcome(self, out: TopicPartition, end: int, check: Check) -> Outcome:
         """Read on to the end."""
@@ -188,6 +215,11 @@ class Run:
         for future in admin.delete_topics(topics).values():
             future.result(30)
         shutil.rmtree(self._folder / "state", ignore_errors=True)
+
+
+def spent(before: Usage, after: Usage, idle_share: float, idle_s: float) -> float:
+    """Processor seconds between two moments, without those of having had nothing to do for so long at the end."""
+    return max(after.cpu_s - before.cpu_s - idle_share * idle_s, TICK_S)
 
 
 def outcome_text(outcome: Outcome) -> str:

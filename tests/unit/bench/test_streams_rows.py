@@ -7,10 +7,11 @@ import struct
 
 import confluent_kafka
 import pytest
-from bench.versus.streams.load import HOUR_MS, Lot, send
+from bench.versus.streams.load import HOUR_MS, ORDER_SCHEMA, Lot, send
 from bench.versus.streams.rows import ROWS, Check, is_the_same
 
 import moldau
+from moldau.client.serdes import AvroDecoder
 
 
 def window_key(customer: str, start: int) -> bytes:
@@ -46,6 +47,23 @@ def test_the_last_of_a_window_counts_and_the_forms_of_two_peers_say_the_same():
             theirs.take(customer.encode(), json.dumps(value).encode())
     assert is_the_same(ours.outcome(), ROWS["hourly-revenue"].expect(lot))
     assert is_the_same(theirs.outcome(), ours.outcome())
+
+
+def test_results_that_come_and_go_are_counted_up_and_down_in_whatever_order():
+    check = Check(ROWS["hourly-revenue"].tell)
+    for value, diff in ((5.0, 1), (9.0, 1), (5.0, -1), (2.0, 1)):
+        check.take(b"internal", json.dumps({"start": 0, "value": value, "diff": diff, "time": 1}).encode())
+    assert check.outcome() == (2, 11.0)
+
+
+def test_orders_in_avro_are_the_same_orders_behind_the_frame_of_a_registry():
+    lot, framed = Lot(0, 10, 3), Lot(0, 10, 3, schema_id=7)
+    assert framed.encode("orders") != lot.encode("orders")
+    decoder = AvroDecoder(json.dumps(ORDER_SCHEMA))
+    for (key, value, moment), (framed_key, data, framed_moment) in zip(lot._orders(), framed._orders(), strict=True):
+        assert struct.unpack_from(">bi", data) == (0, 7)
+        assert (framed_key, framed_moment) == (key, moment)
+        assert decoder.decode(data[5:]) == json.loads(value)
 
 
 @pytest.mark.parametrize("row", ["stateless", "expressions", "hourly-revenue", "enriched", "paid", "sessions"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -11,6 +12,7 @@ import msgspec
 
 from moldau.streams import JoinWindows, KStream, SessionWindows, StreamsBuilder, TimeWindows, col, make
 from moldau.streams.runtime import KafkaStreams
+from moldau.streams.subject import Subject
 
 COMMIT_INTERVAL_MS = 1000
 
@@ -78,9 +80,17 @@ def expressions(topics: Topics) -> None:
 
 
 def hourly_revenue(topics: Topics) -> None:
+    hourly(topics, topics.orders())
+
+
+def hourly_avro(topics: Topics) -> None:
+    value = Subject("orders-value", Order, registry=os.environ["BENCH_REGISTRY_URL"])
+    hourly(topics, topics.builder.stream(topics.named("orders"), key=str, value=value))
+
+
+def hourly(topics: Topics, orders: KStream[str, Order]) -> None:
     (
-        topics.orders()
-        .filter(lambda order: order.status == "COMPLETED")
+        orders.filter(lambda order: order.status == "COMPLETED")
         .group_by_key()
         .windowed_by(TimeWindows.of_size_with_no_grace("1h"))
         .aggregate(lambda: 0.0, lambda _, order, total: total + order.amount, store="revenue", value=float)
@@ -138,6 +148,7 @@ ROWS: dict[str, Callable[[Topics], None]] = {
     "expressions": expressions,
     "hourly-revenue": hourly_revenue,
     "hourly-expressions": hourly_expressions,
+    "hourly-avro": hourly_avro,
     "many-keys": hourly_revenue,
     "enriched": enriched,
     "paid": paid,

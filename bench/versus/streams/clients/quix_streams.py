@@ -1,11 +1,15 @@
 """The client of Quix Streams."""
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from quixstreams import Application
 from quixstreams.dataframe.windows import Count, Sum
+from quixstreams.models.serializers.avro import AvroDeserializer
+from quixstreams.models.serializers.schema_registry import SchemaRegistryClientConfig
 
 COMMIT_INTERVAL_S = {"at_least_once": 1.0, "exactly_once_v2": 0.1}
 
@@ -26,11 +30,16 @@ def expressions(app: Application, named: Callable[[str], str]) -> None:
     orders.to_topic(app.topic(named("out"), value_serializer="json", key_serializer="str"))
 
 
-def hourly_revenue(app: Application, named: Callable[[str], str]) -> None:
-    orders = app.dataframe(app.topic(named("orders"), value_deserializer="json", key_deserializer="str"))
+def hourly_revenue(app: Application, named: Callable[[str], str], value_deserializer: Any = "json") -> None:
+    orders = app.dataframe(app.topic(named("orders"), value_deserializer=value_deserializer, key_deserializer="str"))
     orders = orders.filter(lambda order: order["status"] == "COMPLETED")
     revenue = orders.tumbling_window(timedelta(hours=1)).agg(value=Sum("amount")).current()
     revenue.to_topic(app.topic(named("out"), value_serializer="json", key_serializer="str"))
+
+
+def hourly_avro(app: Application, named: Callable[[str], str]) -> None:
+    registry = SchemaRegistryClientConfig(url=os.environ["BENCH_REGISTRY_URL"])
+    hourly_revenue(app, named, AvroDeserializer(schema_registry_client_config=registry))
 
 
 def enriched(app: Application, named: Callable[[str], str]) -> None:
@@ -70,6 +79,7 @@ ROWS = {
     "expressions": expressions,
     "hourly-revenue": hourly_revenue,
     "hourly-expressions": hourly_revenue,
+    "hourly-avro": hourly_avro,
     "many-keys": hourly_revenue,
     "enriched": enriched,
     "paid": paid,

@@ -2,19 +2,35 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.ObjectReader;
 import com.fasterxml.jackson.databind.ObjectWriter;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Properties;
+import org.apache.avro.Schema;
+import org.apache.avro.generic.GenericDatumReader;
+import org.apache.avro.generic.GenericRecord;
+import org.apache.avro.io.BinaryDecoder;
+import org.apache.avro.io.DatumReader;
+import org.apache.avro.io.DecoderFactory;
 import org.apache.kafka.common.errors.SerializationException;
+import org.apache.kafka.common.serialization.Deserializer;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
+import org.apache.kafka.streams.kstream.Aggregator;
 import org.apache.kafka.streams.kstream.Consumed;
 import org.apache.kafka.streams.kstream.Grouped;
 import org.apache.kafka.streams.kstream.JoinWindows;
 import org.apache.kafka.streams.kstream.Joined;
+import org.apache.kafka.streams.kstream.KGroupedStream;
 import org.apache.kafka.streams.kstream.KStream;
 import org.apache.kafka.streams.kstream.KTable;
 import org.apache.kafka.streams.kstream.Materialized;
@@ -84,26 +100,71 @@ public final class StreamsClient {
             });
     }
 
+    /** Avro behind a registry's frame, read as Confluent's deserializer does: its jars are not at Maven Central. */
+    private static Deserializer<GenericRecord> framed(String registry) {
+        Map<Integer, DatumReader<GenericRecord>> readers = new HashMap<>();
+        HttpClient client = HttpClient.newHttpClient();
+        return new Deserializer<>() {
+            private BinaryDecoder decoder;
+
+            @Override
+            public GenericRecord deserialize(String topic, byte[] data) {
+                try {
+                    int id = ByteBuffer.wrap(data, 1, 4).getInt();
+                    DatumReader<GenericRecord> reader = readers.get(id);
+                    if (reader == null) {
+                        URI place = URI.create(registry + "/schemas/ids/" + id);
+                        String answer = client.send(HttpRequest.newBuilder(place).build(), BodyHandlers.ofString()).body();
+                        reader = new GenericDatumReader<>(new Schema.Parser().parse(JSON.readTree(answer).get("schema").asText()));
+                        readers.put(id, reader);
+                    }
+                    decoder = DecoderFactory.get().binaryDecoder(data, 5, data.length - 5, decoder);
+                    return reader.read(null, decoder);
+                } catch (java.io.IOException | InterruptedException error) {
+                    throw new SerializationException(error);
+                }
+            }
+        };
+    }
+
+    private static void sum(KGroupedStream<String, ?> completed, Aggregator<String, Object, Double> add, String out) {
+        @SuppressWarnings("unchecked")
+        KGroupedStream<String, Object> orders = (KGroupedStream<String, Object>) completed;
+        orders
+            .windowedBy(TimeWindows.ofSizeWithNoGrace(Duration.ofHours(1)))
+            .aggregate(
+                () -> 0.0,
+                add,
+                Materialized.<String, Double, WindowStore<Bytes, byte[]>>as("revenue")
+                    .withKeySerde(TEXT).withValueSerde(Serdes.Double()))
+            .toStream()
+            .to(out, Produced.with(
+                WindowedSerdes.timeWindowedSerdeFrom(String.class, Duration.ofHours(1).toMillis()), Serdes.Double()));
+    }
+
     private static void build(StreamsBuilder builder, String row, String suffix) {
-        KStream<String, Order> orders = builder.stream("orders-" + suffix, Consumed.with(TEXT, ORDERS));
+        // Its orders are no JSON.
+        KStream<String, Order> orders = row.equals("hourly-avro")
+            ? null : builder.stream("orders-" + suffix, Consumed.with(TEXT, ORDERS));
         String out = "out-" + suffix;
         switch (row) {
             case "stateless", "expressions" -> orders
                 .filter((key, order) -> order.status.equals("COMPLETED"))
                 .mapValues(order -> new Total(order.amount * 1.2, order.order_id))
                 .to(out, Produced.with(TEXT, TOTALS));
-            case "hourly-revenue", "hourly-expressions", "many-keys" -> orders
-                .filter((key, order) -> order.status.equals("COMPLETED"))
-                .groupByKey(Grouped.with(TEXT, ORDERS))
-                .windowedBy(TimeWindows.ofSizeWithNoGrace(Duration.ofHours(1)))
-                .aggregate(
-                    () -> 0.0,
-                    (key, order, total) -> total + order.amount,
-                    Materialized.<String, Double, WindowStore<Bytes, byte[]>>as("revenue")
-                        .withKeySerde(TEXT).withValueSerde(Serdes.Double()))
-                .toStream()
-                .to(out, Produced.with(
-                    WindowedSerdes.timeWindowedSerdeFrom(String.class, Duration.ofHours(1).toMillis()), Serdes.Double()));
+            case "hourly-revenue", "hourly-expressions", "many-keys" -> sum(
+                orders
+                    .filter((key, order) -> order.status.equals("COMPLETED"))
+                    .groupByKey(Grouped.with(TEXT, ORDERS)),
+                (key, order, total) -> total + ((Order) order).amount, out);
+            case "hourly-avro" -> {
+                Serde<GenericRecord> kind = Serdes.serdeFrom((topic, order) -> null, framed(System.getenv("BENCH_REGISTRY_URL")));
+                sum(
+                    builder.stream("orders-" + suffix, Consumed.with(TEXT, kind))
+                        .filter((key, order) -> order.get("status").toString().equals("COMPLETED"))
+                        .groupByKey(Grouped.with(TEXT, kind)),
+                    (key, order, total) -> total + (Double) ((GenericRecord) order).get("amount"), out);
+            }
             case "enriched" -> {
                 Serde<Customer> rows = json(Customer.class);
                 KTable<String, Customer> customers = builder.table(
