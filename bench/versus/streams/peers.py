@@ -45,8 +45,8 @@ class Peer:
     """The client of ours that it is held against; in a row without that one, `moldau`."""
     cannot: Mapping[str, str] = field(default_factory=dict)
     """Why not, by row or guarantee; a cache where nothing is updated needs no reason."""
-    idle_share: float = 0.1
-    """Of a core: what it uses while it has nothing to do, at most."""
+    start_cpu_s: float = 0.4
+    """It has not started before it used so much; below that, an idle process is one that waits for a core."""
 
 
 def _moldau(cache_bytes: int, arguments: Sequence[str]) -> list[str]:
@@ -137,6 +137,7 @@ PEERS = {
                 "paid": "joins of streams are not implemented",
                 "sessions": "no session windows",
             },
+            start_cpu_s=0.6,
         ),
         Peer(
             "bytewax",
@@ -150,7 +151,6 @@ PEERS = {
                 "paid": "joins within windows, not of records near each other",
                 "exactly_once_v2": "its Kafka sink is at-least-once",
             },
-            idle_share=0.5,
         ),
         Peer(
             "pathway",
@@ -160,7 +160,7 @@ PEERS = {
             AT_LEAST_ONCE,
             beside="moldau-cached",
             cannot={"hourly-avro": "no Avro", "exactly_once_v2": "not in its free edition"},
-            idle_share=0.5,
+            start_cpu_s=1.5,
         ),
     )
 }

@@ -29,7 +29,7 @@ from bench.versus.streams.rows import Check, Outcome, Row, is_the_same
 LOOK_S = 0.02
 QUIET_S = 2.5
 IDLE_S = 1.5
-START_CPU_S = 0.4
+IDLE_SHARE = 0.1
 START_LIMIT_S = 60
 STILL_LIMIT_S = 45
 """After so long without anything new the output is as wrong as it will stay."""
@@ -154,7 +154,7 @@ class Run:
             time.sleep(IDLE_S)
             now = self._usage().cpu_s
             self._idle_share = (now - before) / IDLE_S
-            if now > START_CPU_S and self._idle_share < self._peer.idle_share:
+            if now > self._peer.start_cpu_s and self._idle_share < IDLE_SHARE:
                 return
             before = now
         raise RuntimeError(f"it was not idle within {START_LIMIT_S} s")
