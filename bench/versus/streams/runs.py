@@ -147,17 +147,20 @@ class Run:
             raise RuntimeError(f"the client ended with {self._client.wait(STOP_S)}") from error
 
     def _wait_until_idle(self) -> None:
-        """Until it has started and has nothing to do."""
+        """Until it has started and has nothing to do; what that costs is looked at once more, behind the last of it."""
         deadline = time.monotonic() + START_LIMIT_S
-        before = self._usage().cpu_s
         while time.monotonic() < deadline:
-            time.sleep(IDLE_S)
-            now = self._usage().cpu_s
-            self._idle_share = (now - before) / IDLE_S
-            if now > self._peer.start_cpu_s and self._idle_share < IDLE_SHARE:
+            share = self._share_used()
+            if self._usage().cpu_s > self._peer.start_cpu_s and share < IDLE_SHARE:
+                self._idle_share = min(share, self._share_used())
                 return
-            before = now
         raise RuntimeError(f"it was not idle within {START_LIMIT_S} s")
+
+    def _share_used(self) -> float:
+        """Of a core, for a while from now."""
+        before, began = self._usage().cpu_s, time.monotonic()
+        time.sleep(IDLE_S)
+        return (self._usage().cpu_s - before) / (time.monotonic() - began)
 
     def _take(self, lot: load.Lot) -> Sample:
         """Write a lot and follow its output."""
