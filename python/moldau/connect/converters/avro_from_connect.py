@@ -184,7 +184,17 @@ class _Maker:
             return math.isfinite(schema.default_value)
         if schema.type is Type.STRUCT:
             return not schema.optional
+        if schema.type is Type.ARRAY:
+            return all(self._is_of_first_branch(_inner(schema.value_schema), each) for each in schema.default_value)
         return schema.type is not Type.MAP or is_avro_map(schema, self._settings)
+
+    def _is_of_first_branch(self, schema: Schema, value: Any) -> bool:
+        """Whether a value in a default is of the branch that Avro takes it for: the first, if there are two."""
+        if schema.optional and (value is None) is not (schema.default_value is None):
+            return False
+        if schema.type is Type.ARRAY and value is not None:
+            return all(self._is_of_first_branch(_inner(schema.value_schema), each) for each in value)
+        return True
 
     def _entry(self, schema: Schema) -> dict[str, Any]:
         fields = [self._field("key", _inner(schema.key_schema)), self._field("value", _inner(schema.value_schema))]

@@ -112,7 +112,7 @@ class AvroReading:
             branches = [branch for branch in node if not is_null(branch)]
             if len(branches) == 1 and (len(node) == 2 or (len(node) == 1 and self._settings.flatten_singletons)):
                 return self._schema(branches[0], namespace, optional=len(node) == 2)
-            return self._finished(self._union(node, namespace), {}, default, None, optional=optional)
+            return self._finished(self._union(node, namespace), {}, default, version, optional=optional)
         kind: str = node["type"]
         if kind not in NAMED:
             return self._finished(self._unnamed(node, namespace), node, default, version, optional=optional)
