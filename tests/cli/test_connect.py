@@ -168,7 +168,7 @@ class Stubborn(SinkConnector):
 
 class StubbornTask(SinkTask):
     def start(self, props):
-        threading.Thread(target=threading.Event().wait).start()
+        threading.Thread(target=threading.Event().wait, daemon=False).start()
         print("begun", flush=True)
     def put(self, records): ...
     def stop(self):

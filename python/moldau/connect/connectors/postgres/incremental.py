@@ -84,6 +84,8 @@ class Incremental:
         self._delete_marks = delete_marks
         self._queue: deque[Work] = deque()
         self._paused = False
+        self._stopped: set[TableId] = set()
+        """What is read no more once the chunk that is on its way has gone out."""
         self._table: TableSchema | None = None
         self._chunk_id = ""
         self._chunk_end: list[str] | None = None
@@ -149,19 +151,28 @@ class Incremental:
         self._save()
         if not began:
             self._note("STARTED", data_collections=self._names())
+            # What is asked right behind it, to pause or to stop, is asked of a snapshot that has begun, as in Debezium.
+            self.step()
 
     def stop(self, tables: Sequence[TableId] | None) -> None:
-        """Read these tables no more; None for all."""
+        """Read these tables no more, None for all, once the chunk that was read has gone out, as Debezium does."""
         stopped = {work.id for work in self._queue if tables is None or work.id in tables}
         if not stopped:
             _LOG.warning("No incremental snapshot is stopped: none of these tables is being read")
             return
+        self._stopped |= stopped
+        if not self._waiting:
+            self._abort()
+
+    def _abort(self) -> None:
+        stopped, self._stopped = self._stopped, set()
         if self._queue[0].id in stopped:
             self._forget_window()
         self._queue = deque(work for work in self._queue if work.id not in stopped)
         self._save()
-        more = {} if tables is None else {"data_collections": listed(sorted(stopped))}
-        self._note("ABORTED", **more)
+        if not self._queue:
+            self._note("COMPLETED")
+        self._note("ABORTED", data_collections=listed(sorted(stopped)))
         if not self._queue:
             self._paused, self._correlation = False, None
 
@@ -292,6 +303,10 @@ class Incremental:
             self._events.row("r", table, None, row, self._position, offset, "incremental")
         work.last = self._chunk_end
         self._window = {}
+        if self._stopped:
+            self._abort()
+            if self._table is None:
+                return
         if work.last is None or work.last == work.maximum:
             _LOG.info("The incremental snapshot of %s is complete", work.id)
             self._done("SUCCEEDED")
