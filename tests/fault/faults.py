@@ -18,6 +18,8 @@ from tests.fault.proxy import Proxy
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 DISK_BYTES = 256 << 20
+BACK_WITHIN_S = 30
+"""Of a client that was killed, on a machine with much else to do."""
 
 
 class Victim(Protocol):
@@ -56,15 +58,24 @@ def pause_node(run: Run, chance: random.Random) -> None:
 
 def kill_client(run: Run, chance: random.Random) -> None:
     """Whoever looks after the clients starts it again, under another name."""
-    chance.choice(run.clients()).send_signal(signal.SIGKILL)
+    _a_client(run, chance).send_signal(signal.SIGKILL)
 
 
 def pause_client(run: Run, chance: random.Random) -> None:
-    victim = chance.choice(run.clients())
+    victim = _a_client(run, chance)
     victim.send_signal(signal.SIGSTOP)
     # Now and then for longer than a session of a group, or a transaction.
     time.sleep(8 if chance.random() < 0.05 else chance.uniform(0.2, 1.5))
     victim.send_signal(signal.SIGCONT)
+
+
+def _a_client(run: Run, chance: random.Random) -> Victim:
+    """One of those that run; when all of them were just killed, as soon as one is back."""
+    deadline = time.monotonic() + BACK_WITHIN_S
+    while not (running := run.clients()):
+        assert time.monotonic() < deadline, f"no client has come back within {BACK_WITHIN_S} s"
+        time.sleep(0.02)
+    return chance.choice(running)
 
 
 def cut_connections(run: Run, chance: random.Random) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.fault.faults import FAULTS
@@ -38,6 +40,13 @@ def test_every_fault_can_be_had_here(fault: str, tmp_path: Path):
     missing = missing_faults(tmp_path)
     if fault in missing:
         pytest.skip(f"{fault} is left out of every run: {missing[fault]}")
+
+
+def test_a_fault_waits_for_a_client_when_all_were_just_killed():
+    received: list[int] = []
+    running = iter([[], [], [SimpleNamespace(send_signal=received.append)]])
+    FAULTS["kill client"](SimpleNamespace(clients=running.__next__), random.Random(SEED))
+    assert received == [signal.SIGKILL]
 
 
 @pytest.mark.timeout(400)
