@@ -1,6 +1,7 @@
 """`moldau up`, `moldau broker` and `moldau storage`: a node from files and flags, in a process of its own."""
 
 import contextlib
+import gc
 import signal
 import socket
 from pathlib import Path
@@ -8,6 +9,10 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import moldau, moldau_process
 from tests.unit.config.test_settings import GUIDE_COMBINED_NODE, GUIDE_TUNING, KAFKA_SAMPLE
+
+from moldau.cli.collector import COLLECT_AFTER
+from moldau.cli.serve import broker
+from moldau.server import run as running_server
 
 
 @contextlib.contextmanager
@@ -65,6 +70,33 @@ def test_up_keeps_what_is_in_its_data_directory(tmp_path):
             assert [one["topic"] for one in listed] == expected
             moldau("topic", "create", "kept", "-b", servers)
             assert stop(process)[0] == 0
+
+
+def test_the_collector_looks_seldom_and_never_at_what_the_start_has_made(tmp_path, monkeypatch):
+    class NotANodeError(Exception):
+        """What announces a node has got one that is none."""
+
+    class NoNode:
+        def __getattr__(self, name):
+            raise NotANodeError(name)
+
+    thresholds = []
+
+    def serve(_settings, _options, ready, _leaving):
+        thresholds.append(gc.get_threshold()[0])
+        ready(NoNode())
+
+    monkeypatch.setattr(running_server, "serve", serve)
+    before = gc.get_threshold()
+    assert gc.get_freeze_count() == 0
+    try:
+        with pytest.raises(NotANodeError):
+            broker(properties(tmp_path))
+        assert thresholds == [COLLECT_AFTER]
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def test_a_data_directory_serves_one_node_at_a_time(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import socket
@@ -12,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from moldau.cli.collector import look_seldom
 from moldau.cli.connect_client import ConnectorFile, read_connector
 from moldau.cli.connection import Connection, pairs
 from moldau.cli.outcome import NoConnectionError, RefusedError, UsageError
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8083
-# New containers that the collector lets pass before it looks (Python: 700).
-COLLECT_AFTER: Final = 50_000
 WORKER_KEYS: Final = ("bootstrap.servers", "group.id", "key.converter", "offset.storage.file.filename")
 
 
@@ -94,7 +92,7 @@ def run_worker(given: dict[str, str], connectors: Sequence[dict[str, str | None]
             say(f"offsets  {settings['offset.storage.file.filename']}; nothing is shared with other workers")
         say("stop     Ctrl-C")
 
-    let_batches_pass()
+    look_seldom()
     try:
         run(settings, connectors, ready)
     except (HttpAddressError, ConfigError) as error:
@@ -115,15 +113,6 @@ def leave_what_is_left() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
-
-
-def let_batches_pass() -> None:
-    """Have the collector look less often.
-
-    A record is a dozen small objects that live for one batch: with Python's thresholds it looks through them several
-    times in each batch, and finds nothing.
-    """
-    gc.set_threshold(COLLECT_AFTER, 20, 50)
 
 
 def _knock(servers: str) -> None:
@@ -149,7 +138,6 @@ class ConnectBeside:
 
         listeners = f"http://{self._host}:{self._port}"
         settings = WorkerSettings({"bootstrap.servers": bootstrap_servers, "listeners": listeners})
-        let_batches_pass()
         self._worker = ConnectThread(settings)
         self._worker.start_soon()
         self._starting = threading.Thread(target=self._announce, args=(self._worker, then), daemon=True)

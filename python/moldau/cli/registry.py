@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
+from moldau.cli.collector import look_seldom
 from moldau.cli.connection import Connection
 from moldau.cli.outcome import NoConnectionError, RefusedError, UsageError
 from moldau.cli.output import log_to_stderr, say
@@ -90,6 +91,7 @@ def _run(settings: RegistrySettings) -> None:
         say(f"topic    {settings.topic} at {settings.bootstrap_servers}")
         say("stop     Ctrl-C")
 
+    look_seldom()
     try:
         run(settings, ready)
     except (HttpAddressError, StoreOpenError) as error:

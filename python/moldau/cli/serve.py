@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
+from moldau.cli.collector import keep_what_is_there, look_seldom
 from moldau.cli.connect_worker import ConnectBeside
 from moldau.cli.connection import DEFAULT_PORT
 from moldau.cli.outcome import RefusedError
@@ -144,8 +145,13 @@ def _run(
     from moldau.server.boot import StartError
     from moldau.server.run import serve
 
+    def started(node: Node) -> None:
+        keep_what_is_there()
+        ready(node)
+
+    look_seldom()
     try:
-        serve(settings, options, ready, (lambda: None) if beside is None else beside.close)
+        serve(settings, options, started, (lambda: None) if beside is None else beside.close)
     except StartError as error:
         raise RefusedError(str(error), error.hint) from error
 

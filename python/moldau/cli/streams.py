@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from moldau.cli.channel import require_no_error
+from moldau.cli.collector import look_seldom
 from moldau.cli.connection import Connection
 from moldau.cli.group import committed_offsets, describe
 from moldau.cli.interrupts import until_signal
@@ -143,6 +144,7 @@ def run_streams(
         **({"application.server": http} if http is not None else {}),
         **pairs(config),
     }
+    look_seldom()
     try:
         app = KafkaStreams(topology, settings)
         with until_signal() as stopped, app:
