@@ -42,8 +42,8 @@ class Gate(Protocol):
     def let_in(self, task: TaskId, generation: int, given_up: Callable[[], bool]) -> None:
         """Before it takes its transactional id. Raises ConnectError."""
 
-    def still_holds(self, task: TaskId, generation: int, given_up: Callable[[], bool]) -> None:
-        """After it has. Raises ConnectError."""
+    def why_not(self, task: TaskId, generation: int, given_up: Callable[[], bool]) -> str | None:
+        """After it has: what came in between, so that it may not begin after all; None if it may."""
 
 
 class Fencing:
@@ -75,22 +75,20 @@ class Fencing:
                 logger.info("task %s waits for a round of fencing: %s", task, error)
             time.sleep(LOOK_AGAIN_S)
 
-    def still_holds(self, task: TaskId, generation: int, given_up: Callable[[], bool]) -> None:
-        """See that there is no newer set of tasks, and that the task is this worker's. Raises ConnectError."""
+    def why_not(self, task: TaskId, generation: int, given_up: Callable[[], bool]) -> str | None:
+        """See that there is no newer set of tasks, and that the task is this worker's.
+
+        If it is not, it is about to be stopped, or begun anew, by the herder.
+        """
         self._configs.refresh(given_up)
         if given_up():
-            return
+            return "it was asked to stop"
         state = self._configs.snapshot()
         if state.generations.get(task.connector) != generation:
-            raise ConnectError(
-                f"Cannot start source task {task} with exactly-once support as the connector has already generated a "
-                "new set of task configs"
-            )
+            return "there is a newer set of tasks of its connector"
         if task not in self._membership.assignment(state).tasks:
-            raise ConnectError(
-                f"Cannot start source task {task} as it has already been revoked from this worker; another worker runs "
-                "it, or will"
-            )
+            return "it was revoked from this worker; another one runs it, or will"
+        return None
 
     def fence(self, name: str) -> None:
         """A round for the newest set of tasks, if there was none. Raises ElsewhereError, ConnectError."""

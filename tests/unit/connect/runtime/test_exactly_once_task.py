@@ -46,9 +46,8 @@ class Producer:
         return lambda *_given, **_named: 0
 
 
-def test_who_is_left_to_himself_while_he_commits_keeps_no_offset_behind_his_successors_back():
-    """Behind the transaction the offsets go to the worker's topic too, where a successor's may be by then."""
-    kept = []
+def task_of(line, producer, kept, *, listener=None, why_not=None):
+    """A task that reads `line`; what it keeps of offsets comes into `kept`."""
     offsets = SimpleNamespace(
         topic="mine",
         start=lambda _given_up: True,
@@ -57,7 +56,7 @@ def test_who_is_left_to_himself_while_he_commits_keeps_no_offset_behind_his_succ
         records=lambda *_given: [(b"key", b"value")],
         after=lambda _name, entries, _timeout_s: kept.append(entries),
     )
-    tolerance, text, line, producer = Tolerance(), StringConverter(), Line(), Producer()
+    tolerance, text = Tolerance(), StringConverter()
     text.configure({}, is_key=False)
     parts = SourceParts(
         task=line,
@@ -71,9 +70,28 @@ def test_who_is_left_to_himself_while_he_commits_keeps_no_offset_behind_his_succ
         topics=SimpleNamespace(make_sure_of=lambda _topic: None),
         uses_topic=lambda _topic: None,
     )
-    listener = SimpleNamespace(on_startup=lambda *_told: None, on_failure=lambda *_told: None)
-    gate = SimpleNamespace(let_in=lambda *_asked: None, still_holds=lambda *_asked: None)
-    task = ExactlyOnceSourceTask(TaskId("lines", 0), TargetState.STARTED, listener, "1", parts, EachPoll(), gate, 1)
+    listener = listener or SimpleNamespace(on_startup=lambda *_told: None, on_failure=lambda *_told: None)
+    gate = SimpleNamespace(let_in=lambda *_asked: None, why_not=lambda *_asked: why_not)
+    return ExactlyOnceSourceTask(TaskId("lines", 0), TargetState.STARTED, listener, "1", parts, EachPoll(), gate, 1)
+
+
+def test_a_task_that_was_given_to_another_worker_before_it_began_ends_and_has_not_failed():
+    kept, told = [], []
+    listener = SimpleNamespace(
+        on_startup=lambda *_told: told.append("startup"),
+        on_shutdown=lambda *_told: told.append("shutdown"),
+        on_failure=lambda *_told: told.append("failure"),
+    )
+    task = task_of(Line(), Producer(), kept, listener=listener, why_not="another worker has it")
+    task.start()
+    assert task.wait(WAIT_S)
+    assert (told, kept) == (["startup", "shutdown"], [])
+
+
+def test_who_is_left_to_himself_while_he_commits_keeps_no_offset_behind_his_successors_back():
+    """Behind the transaction the offsets go to the worker's topic too, where a successor's may be by then."""
+    kept, line, producer = [], Line(), Producer()
+    task = task_of(line, producer, kept)
     commits = []
 
     def left_to_itself():
