@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[3]
 PARTITIONS = 3
 STUCK_S = 15
 """Longer than any call of a worker may take while nothing is done to it or to its node."""
+SAYS_WHERE_WITHIN_S = 1
 HANG = "client hangs"
 
 
@@ -194,6 +195,9 @@ class WorkloadRun:
         if status is None and client.is_stuck(self._whole_since):
             self.stuck.append(f"{client.process_name} was stuck for {STUCK_S} s in one call")
             self._notes.note(self.stuck[-1])
+            # Where it hangs goes to stderr (`faulthandler`), before it is gone.
+            client.process.send_signal(signal.SIGUSR1)
+            time.sleep(SAYS_WHERE_WITHIN_S)
             client.process.kill()
             client.process.wait()
         elif status in (USELESS, -signal.SIGKILL):
