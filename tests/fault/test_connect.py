@@ -55,8 +55,11 @@ PLANTED = {
 def test_a_bug_that_was_planted_in_the_workers_is_found_and_named(bug: str, tmp_path: Path):
     fault, anomaly = PLANTED[bug]
     store = "bucket" if fault == "store busy" else "folder"
-    run = Run(tmp_path / "run", seed=7, bug=bug, store=store, once=bug in IN_TRANSACTIONS)
-    verdict = run.judged(0, [fault] * (2 if bug == "commit-before-the-upload" else 6))
+    # With this seed a partition of a topic has several files open, each of which is full soon.
+    several = bug == "begin-again-at-the-open-file"
+    run = Run(tmp_path / "run", seed=34 if several else 7, bug=bug, store=store, once=bug in IN_TRANSACTIONS)
+    faults = [fault] * (2 if bug == "commit-before-the-upload" else 6)
+    verdict = run.judged(0, faults, between=60 if several else 0)
     assert anomaly in verdict.anomalies, f"{verdict.report()}\n{run.folder}"
 
 

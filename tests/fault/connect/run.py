@@ -60,15 +60,22 @@ class Run:
         self._settled: dict[Place, int] = {}
         self._stored_numbers: list[dict[str, Any]] = []
         self._restarted: set[str] = set()
+        self._between = 0
+        self._writers: list[Writer] = []
 
-    def judged(self, duration_s: float, faults: Sequence[str] = ()) -> Verdict:
-        """Run it; `faults` (or any that there are) until `duration_s` is over, each of them at least once."""
+    def judged(self, duration_s: float, faults: Sequence[str] = (), *, between: int = 0) -> Verdict:
+        """Run it; `faults` (or any that there are) until `duration_s` is over, each of them at least once.
+
+        Before each there are `between` transactions, however slow the machine is.
+        """
         parts = self._parts
+        self._between = between
         with parts.standing():
             self._note(f"seed {self.seed}, {'exactly' if self.once else 'at least'} once")
             make_shop(parts.postgres)
             self._reader = Reader(parts.node.bootstrap_servers)
             writers = [Writer(parts.postgres, number, self.seed + number) for number in range(1, WRITERS + 1)]
+            self._writers = writers
             try:
                 for writer in writers:
                     writer.start()
@@ -100,11 +107,21 @@ class Run:
             if number >= len(order) and time.monotonic() >= until:
                 break
             name = order[number] if number < len(order) else self._chance.choice(order or list(possible))
+            self._wait_for_changes()
             self._note(name)
             self.done[name] += 1
             possible[name](self._parts, self._chance)
             self._pass(self._chance.choice(PAUSE_S))
         self._note("faults are over")
+
+    def _wait_for_changes(self) -> None:
+        wanted, patience = self._transactions() + self._between, _Patience()
+        while (made := self._transactions()) < wanted:
+            assert patience.lasts(made), "nothing is written any more"
+            self._pass(0.1)
+
+    def _transactions(self) -> int:
+        return sum(writer.transactions for writer in self._writers)
 
     def _pass(self, seconds: float) -> None:
         """Let time go by, looking after what has ended by itself."""
