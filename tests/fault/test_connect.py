@@ -59,7 +59,8 @@ def test_a_bug_that_was_planted_in_the_workers_is_found_and_named(bug: str, tmp_
     several = bug == "begin-again-at-the-open-file"
     run = Run(tmp_path / "run", seed=34 if several else 7, bug=bug, store=store, once=bug in IN_TRANSACTIONS)
     faults = [fault] * (2 if bug == "commit-before-the-upload" else 6)
-    verdict = run.judged(0, faults, between=60 if several else 0)
+    waits = several or bug == "keep-offsets-of-what-is-on-its-way"
+    verdict = run.judged(0, faults, between=60 if waits else 0)
     assert anomaly in verdict.anomalies, f"{verdict.report()}\n{run.folder}"
 
 

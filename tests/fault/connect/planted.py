@@ -20,9 +20,14 @@ def commit_before_the_upload() -> None:
 def keep_offsets_of_what_is_on_its_way() -> None:
     """The source keeps the offset of what it has sent, not of what has arrived."""
     from moldau.connect.connectors.postgres.acknowledged import Acknowledged
+    from moldau.connect.runtime.assembly import Assembly
     from moldau.connect.runtime.submitted import Submitted, SubmittedRecords
 
-    submit, sent = SubmittedRecords.submit, Acknowledged.sent
+    submit, sent, settings = SubmittedRecords.submit, Acknowledged.sent, Assembly._producer_settings
+
+    def lingering(self: Assembly, *of: Any) -> dict[str, Any]:
+        # On its way for long enough for a kill to fall in between.
+        return {**settings(self, *of), "linger.ms": 1000}
 
     def acknowledged(self: SubmittedRecords, *where: Any) -> Submitted:
         submitted = submit(self, *where)
@@ -34,6 +39,7 @@ def keep_offsets_of_what_is_on_its_way() -> None:
         for record in records:
             self.arrived(record)
 
+    Assembly._producer_settings = lingering
     SubmittedRecords.submit = acknowledged
     Acknowledged.sent = arrived
 
