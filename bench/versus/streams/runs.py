@@ -5,7 +5,7 @@ far the output has come is asked of the broker, whom that costs next to nothing.
 output is read and held against what must have come of the lot: a client with other results has no number. Processor
 time is the client's process's, all of its threads, and goes on until then: the commit after the last record, which
 writes stores and changelogs, belongs to the lot however fast the records went through. What the client uses while it
-has nothing to do was measured before the lot, and is taken off for that while.
+has nothing to do, before the lots or behind this one, whichever is less, is taken off for that while.
 """
 
 from __future__ import annotations
@@ -174,14 +174,16 @@ class Run:
         checked = end
         while True:
             time.sleep(LOOK_S)
-            usage, now = self._usage(), time.monotonic()
             seen = self._reader.get_watermark_offsets(out, timeout=30)[1]
+            # Behind the answer: what came while the broker was asked has come by now.
+            usage, now = self._usage(), time.monotonic()
             if seen != end:
                 end, moved = seen, now
             elif now - moved > QUIET_S and end != checked:
                 checked = end
-                cpu_s = spent(before, usage, self._idle_share, now - moved)
                 if is_the_same(expected, self._outcome(out, end, check)):
+                    idle_share = min(self._idle_share, self._share_used())
+                    cpu_s = spent(before, usage, idle_share, now - moved)
                     break
             if now - moved > STILL_LIMIT_S:
                 raise WrongOutputError(f"{outcome_text(check.outcome())}, expected {outcome_text(expected)}")
