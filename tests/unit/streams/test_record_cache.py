@@ -166,6 +166,13 @@ def test_what_a_cache_holds_is_counted_by_the_bytes_of_keys_and_values():
     assert app.budget.held == AROUND_BYTES + 3 + 500 + 1
 
 
+def test_headers_are_counted_too():
+    app = Application(table)
+    app.feed(("key", "x", 1))
+    app.task.feeds["in"](b"key", b"x", 2, [("trace", b"12"), ("none", None)])
+    assert app.budget.held == AROUND_BYTES + 3 + 1 + 5 + 2 + 4
+
+
 def test_a_few_large_values_fill_a_cache():
     app = Application(table, 10_000).feed(("a", "x" * 4000, 1), ("b", "y" * 4000, 2))
     assert app.written == []

@@ -110,7 +110,8 @@ class _RecordCache:
         """The latest update of a key."""
         context, waiting = self._context, self._waiting
         size = 0 if new is None else len(self._value_bytes(new))
-        size += sum(len(name) + len(data or b"") for name, data in headers)
+        if headers:
+            size += sum(len(name) + len(data or b"") for name, data in headers)
         # Taken out and put in again: the order is that of the last updates.
         last = waiting.pop(identity, None)
         waiting[identity] = key, new, timestamp, headers, context.topic, context.offset, context.timestamp, size
