@@ -177,7 +177,8 @@ mod tests {
         let (gone, kept) = (create(&manager, 0), create(&manager, 1));
         fill(&gone);
         manager.delete(gone.topic_partition(), NOW).unwrap();
-        // Its files are under another name already: as if the thread had been in the middle of it.
+        manager.housekeeping(NOW + gone.config().file_delete_delay_ms);
+        // Its files are gone already: as if the thread had been in the middle of it.
         assert!(gone.flush_closed_segments().is_err());
         assert!(gone.flush_everything().is_err());
         manager.flush_closed_segments(gone.topic_partition());

@@ -81,7 +81,20 @@ impl Folder {
 
     /// The path of one of a segment's files: twenty digits and a suffix.
     pub fn file(&self, base_offset: i64, suffix: &str) -> PathBuf {
-        self.path.read().join(format!("{base_offset:020}.{suffix}"))
+        self.path.read().join(file_name(base_offset, suffix))
+    }
+
+    /// Opens one of a segment's files where it is: the folder keeps its name meanwhile.
+    fn open(
+        &self,
+        base_offset: i64,
+        suffix: &str,
+        extension: Extension,
+        mode: OpenMode,
+    ) -> io::Result<Arc<dyn StorageFile>> {
+        let folder = self.path.read();
+        let path = folder.join(file_name(base_offset, suffix));
+        self.storage.open(&with_extension(&path, extension), mode)
     }
 
     /// Makes the names in the folder durable.
@@ -92,6 +105,10 @@ impl Folder {
             Ok(())
         }
     }
+}
+
+fn file_name(base_offset: i64, suffix: &str) -> String {
+    format!("{base_offset:020}.{suffix}")
 }
 
 /// Splits `00000000000000000042.index` into 42 and `index`; other names are none of ours.
@@ -131,7 +148,7 @@ impl LazyFile {
 
     /// Its name in a log that it is a part of.
     pub fn name(&self) -> String {
-        format!("{:020}.{}", self.base_offset, self.suffix)
+        file_name(self.base_offset, self.suffix)
     }
 
     pub fn path(&self) -> PathBuf {
@@ -157,7 +174,9 @@ impl LazyFile {
         if let Some(pooled) = handle.open.upgrade() {
             return Ok(pooled.file());
         }
-        let file = self.folder.storage.open(&self.path_as(handle.extension), mode)?;
+        let file = self
+            .folder
+            .open(self.base_offset, self.suffix, handle.extension, mode)?;
         handle.open = self.folder.pool.admit(Arc::clone(&file));
         Ok(file)
     }

@@ -380,20 +380,18 @@ impl LogManager {
             .write()
             .remove(topic_partition)
             .ok_or_else(|| LogError::UnknownPartition(topic_partition.clone()))?;
-        log.close_deleted();
-        let Some(directory) = self
+        let directory = self
             .directories
             .iter()
-            .find(|directory| directory.path() == log.log_directory())
-        else {
+            .find(|directory| directory.path() == log.log_directory());
+        if let Some(directory) = directory {
+            directory.remove_partition();
+            directory.forget(topic_partition);
+        }
+        let Some(directory) = directory.filter(|directory| directory.health.failure().is_none()) else {
+            log.close_deleted(|| Ok(None)).expect("nothing is renamed");
             return Ok(());
         };
-        directory.remove_partition();
-        directory.forget(topic_partition);
-        if directory.health.failure().is_some() {
-            return Ok(());
-        }
-        let renamed = directory.path().join(FolderName::deleted(topic_partition));
         let failed = |source| {
             if !crate::directory::is_shortage(&source) {
                 directory.health.fail("deleting a partition", &source);
@@ -403,7 +401,12 @@ impl LogManager {
                 source,
             }
         };
-        self.config.storage.rename(&log.directory(), &renamed).map_err(failed)?;
+        let renamed = directory.path().join(FolderName::deleted(topic_partition));
+        let renaming = log.close_deleted(|| {
+            self.config.storage.rename(&log.directory(), &renamed)?;
+            Ok(Some(renamed.clone()))
+        });
+        renaming.map_err(failed)?;
         if self.config.durable {
             self.config.storage.sync_directory(directory.path()).map_err(failed)?;
         }

@@ -13,6 +13,7 @@ use crate::segment::{IndexProgress, Segment};
 use crate::types::Offset;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -85,6 +86,8 @@ impl PartitionLog {
     /// lost, and the recovery point stays where it is.
     pub(crate) fn flush_to(&self, target: Offset) -> io::Result<()> {
         let _one_at_a_time = self.flushing.lock();
+        // What was cut off while we waited is not there, and what is appended in its place is not flushed.
+        let target = target.min(self.log_end_offset());
         let recovery_point = self.recovery_point();
         if recovery_point >= target {
             return Ok(());
@@ -338,13 +341,25 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Ends the partition's life because it was deleted: nothing is written any more.
-    pub(crate) fn close_deleted(&self) {
-        let _no_append = self.appender.lock();
-        self.closed.store(true, Ordering::Release);
+    /// Ends the partition's life because it was deleted: nothing is appended any more. `rename` gives its folder another
+    /// name, and says which. What is being done with its files by their names is done before, and whoever comes later
+    /// finds them in that folder: the old name may be that of a new topic by then.
+    pub(crate) fn close_deleted(&self, rename: impl FnOnce() -> io::Result<Option<PathBuf>>) -> io::Result<()> {
+        let _no_swap = self.reshaping.lock();
+        {
+            let _no_append = self.appender.lock();
+            self.closed.store(true, Ordering::Release);
+        }
+        let _no_flush = self.flushing.lock();
+        let _no_epoch = self.epochs.lock();
         self.first_unstable.store(ALL_STABLE, Ordering::Release);
         for segment in self.segment_list().iter() {
             segment.release_files();
         }
+        if let Some(path) = rename()? {
+            self.folder.set_path(path);
+            self.removals.lock().clear();
+        }
+        Ok(())
     }
 }

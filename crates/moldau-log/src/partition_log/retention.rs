@@ -28,10 +28,15 @@ impl PartitionLog {
         now_ms: i64,
         producer_id_expiration_ms: i64,
     ) -> io::Result<PartitionHousekeeping> {
-        let mut report = PartitionHousekeeping::default();
         if self.is_offline() {
-            return Ok(report);
+            return Ok(PartitionHousekeeping::default());
         }
+        self.one_round(now_ms, producer_id_expiration_ms)
+    }
+
+    /// The same for a log that was not offline when its turn came.
+    pub(crate) fn one_round(&self, now_ms: i64, producer_id_expiration_ms: i64) -> io::Result<PartitionHousekeeping> {
+        let mut report = PartitionHousekeeping::default();
         let config = self.config();
         // What makes room does not wait for what needs some.
         let removed = self.remove_due_files(now_ms, &mut report);
@@ -75,7 +80,7 @@ impl PartitionLog {
         let mut report = PartitionHousekeeping::default();
         self.delete_old_segments(&self.config(), now_ms, &mut report)
             .inspect_err(|error| {
-                if !crate::directory::is_shortage(error) {
+                if !crate::directory::is_shortage(error) && !self.is_deleted_under(error) {
                     self.health().fail("retention", error);
                 }
             })

@@ -1,5 +1,6 @@
 //! A partition on a real file system: appends, reads, rolls, lookups, producers.
 
+mod deletion;
 mod recovery;
 mod retention;
 
