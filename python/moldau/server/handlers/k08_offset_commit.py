@@ -13,8 +13,8 @@ from typing import Any
 from moldau.control.access.acl import Operation, ResourceType
 from moldau.control.groups.requests import OffsetCommit, OffsetToCommit
 from moldau.control.groups.responses import OffsetCommitResponse
-from moldau.control.schema import ZERO_UUID
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.commit_answers import Resolved, offset_to_commit, offsets_among, topics_of_answer
 from moldau.server.durations import milliseconds
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.topic_names import find_topic
@@ -25,7 +25,7 @@ API = Api(key=8, name="OffsetCommit", versions=(2, 10))
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
     context.access.require(Operation.READ, ResourceType.GROUP, request.group_id)
     resolved = [each for topic in request.topics for each in _resolve(shell, topic, context)]
-    offsets = tuple(each for each in resolved if isinstance(each, OffsetToCommit))
+    offsets = offsets_among(resolved)
     committed = OffsetCommitResponse(ErrorCode.NONE)
     if offsets:
         try:
@@ -33,8 +33,7 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
         except ApiError as error:
             # It is for those that the group was asked about; the others have errors of their own.
             committed = OffsetCommitResponse(error.code)
-    errors = _errors(resolved, committed)
-    return {"topics": [_topic(topic, errors) for topic in request.topics]}
+    return {"topics": topics_of_answer(request.topics, resolved, committed)}
 
 
 async def _commit(
@@ -53,7 +52,7 @@ async def _commit(
     return committed
 
 
-def _resolve(shell: Any, asked: Any, context: RequestContext) -> Iterator[OffsetToCommit | ErrorCode]:
+def _resolve(shell: Any, asked: Any, context: RequestContext) -> Iterator[Resolved]:
     """For each partition of a topic its offset, or what is wrong with it: it must exist, and be one to read."""
     topic = find_topic(shell, asked)
     name = getattr(asked, "name", None) if topic is None else topic.name
@@ -67,34 +66,4 @@ def _resolve(shell: Any, asked: Any, context: RequestContext) -> Iterator[Offset
         elif partition.partition_index not in topic.partitions:
             yield ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         else:
-            yield OffsetToCommit(
-                topic=topic.name,
-                topic_id=topic.id,
-                partition=partition.partition_index,
-                offset=partition.committed_offset,
-                leader_epoch=getattr(partition, "committed_leader_epoch", -1),
-                metadata=partition.committed_metadata,
-            )
-
-
-def _errors(resolved: list[OffsetToCommit | ErrorCode], committed: OffsetCommitResponse) -> Iterator[ErrorCode]:
-    """What is said of each partition, in the order of the request: the group has answered in it, too."""
-    of_the_group = iter(committed.partitions)
-    for each in resolved:
-        if isinstance(each, ErrorCode):
-            yield each
-        elif committed.error is not ErrorCode.NONE:
-            yield committed.error
-        else:
-            yield next(of_the_group)[2]
-
-
-def _topic(asked: Any, errors: Iterator[ErrorCode]) -> dict[str, Any]:
-    partitions = [
-        {"partition_index": partition.partition_index, "error_code": next(errors)} for partition in asked.partitions
-    ]
-    return {
-        "name": getattr(asked, "name", ""),
-        "topic_id": getattr(asked, "topic_id", ZERO_UUID),
-        "partitions": partitions,
-    }
+            yield offset_to_commit(topic, partition)

@@ -8,7 +8,8 @@ them; 4 understands TRANSACTION_ABORTABLE.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from moldau._core import CoreError
@@ -18,6 +19,7 @@ from moldau.control.groups.responses import OffsetCommitResponse
 from moldau.control.machine import Producer
 from moldau.control.transactions.transaction import TopicPartition
 from moldau.errors import ApiError, ErrorCode
+from moldau.server.commit_answers import Resolved, offset_to_commit, offsets_among, topics_of_answer
 from moldau.server.handlers import Api, RequestContext
 from moldau.server.topic_creation import OFFSETS_TOPIC
 
@@ -31,51 +33,28 @@ ADDS_SINCE: Final = 5
 async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[str, Any]:
     context.access.require(Operation.WRITE, ResourceType.TRANSACTIONAL_ID, request.transactional_id)
     context.access.require(Operation.READ, ResourceType.GROUP, request.group_id)
-    errors: dict[tuple[str, int], ErrorCode] = {}
-    offsets = []
-    for topic in request.topics:
-        known = shell.metadata.machine.image.topics.get(topic.name)
-        allowed = context.access.allows(Operation.READ, ResourceType.TOPIC, topic.name)
-        for partition in topic.partitions:
-            if not allowed:
-                errors[topic.name, partition.partition_index] = ErrorCode.TOPIC_AUTHORIZATION_FAILED
-            elif known is None or partition.partition_index not in known.partitions:
-                errors[topic.name, partition.partition_index] = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-            else:
-                offsets.append(_offset(known, partition))
-    for_all = ErrorCode.NONE
+    resolved = [each for topic in request.topics for each in _resolve(shell, topic, context)]
+    offsets = offsets_among(resolved)
+    committed = OffsetCommitResponse(ErrorCode.NONE)
     if offsets:
         try:
-            committed = await _commit(shell, request, context, tuple(offsets))
-            for_all = committed.error
-            errors.update({(topic, partition): error for topic, partition, error in committed.partitions})
+            committed = await _commit(shell, request, context, offsets)
         except ApiError as error:
-            for_all = error.code
-    topics = [
-        {
-            "name": topic.name,
-            "partitions": [
-                {
-                    "partition_index": each.partition_index,
-                    "error_code": _told(errors.get((topic.name, each.partition_index), for_all), context),
-                }
-                for each in topic.partitions
-            ],
-        }
-        for topic in request.topics
-    ]
-    return {"topics": topics}
+            committed = OffsetCommitResponse(error.code)
+    told = partial(_told, version=context.api_version)
+    return {"topics": topics_of_answer(request.topics, resolved, committed, told)}
 
 
-def _offset(topic: Any, partition: Any) -> OffsetToCommit:
-    return OffsetToCommit(
-        topic=topic.name,
-        topic_id=topic.id,
-        partition=partition.partition_index,
-        offset=partition.committed_offset,
-        leader_epoch=getattr(partition, "committed_leader_epoch", -1),
-        metadata=partition.committed_metadata,
-    )
+def _resolve(shell: Any, asked: Any, context: RequestContext) -> Iterator[Resolved]:
+    known = shell.metadata.machine.image.topics.get(asked.name)
+    allowed = context.access.allows(Operation.READ, ResourceType.TOPIC, asked.name)
+    for partition in asked.partitions:
+        if not allowed:
+            yield ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        elif known is None or partition.partition_index not in known.partitions:
+            yield ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        else:
+            yield offset_to_commit(known, partition)
 
 
 async def _commit(
@@ -119,8 +98,7 @@ async def _verified(shell: Any, request: Any, context: RequestContext) -> int | 
     return guard
 
 
-def _told(error: ErrorCode, context: RequestContext) -> ErrorCode:
-    version = context.api_version
+def _told(error: ErrorCode, version: int) -> ErrorCode:
     if error is ErrorCode.PRODUCER_FENCED:
         return ErrorCode.INVALID_PRODUCER_EPOCH
     if error is ErrorCode.TRANSACTION_ABORTABLE and version < KNOWS_ABORTABLE_SINCE:
