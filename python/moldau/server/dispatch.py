@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from moldau.errors import ApiError, ErrorCode
@@ -30,6 +31,13 @@ POLL_BATCH: Final = 128
 TOGETHER: Final = 16
 """Answers that leave together. One that leaves alone wakes a thread of the server, and that costs about as much as a
 decision; more than so many would keep the first of them waiting for others."""
+TOGETHER_NS: Final = 1_000_000
+"""How long the first of them waits for others."""
+QUICK: Final = frozenset({8, 10, 12, 68})
+"""OffsetCommit, FindCoordinator, Heartbeat, ConsumerGroupHeartbeat: what comes in crowds and is decided in well under a
+millisecond. An answer waits for nothing else."""
+QUICK_BODY_BYTES: Final = 4096
+"""A commit of thousands of offsets is not quick."""
 
 
 class Request(Protocol):
@@ -67,27 +75,45 @@ class Request(Protocol):
 class Dispatcher:
     """Hands requests to their handlers."""
 
-    def __init__(self, shell: Any, routes: Mapping[int, Route]) -> None:
+    def __init__(
+        self, shell: Any, routes: Mapping[int, Route], *, clock_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
         self._shell = shell
         self._routes = routes
         self._tokens = itertools.count(1)
         self._running: set[asyncio.Task[None]] = set()
+        self._clock_ns = clock_ns
         self._gathering = False
         self._gathered: list[tuple[Request, bytes, int]] = []
+        self._gathered_since_ns = 0
 
     def start_all(self, requests: Iterable[Request]) -> None:
-        """`start` each; what is answered at once leaves in groups."""
-        self._gathering = True
+        """`start` each; of those that are quick, what is answered at once leaves in groups."""
         try:
             for request in requests:
-                self.start(request)
+                body = request.body
+                self._gathering = request.api_key in QUICK and len(body) <= QUICK_BODY_BYTES
+                if not self._gathering:
+                    self._send_gathered()
+                self._start(request, body)
+                if self._gathered and self._clock_ns() - self._gathered_since_ns >= TOGETHER_NS:
+                    self._send_gathered()
         finally:
             self._gathering = False
             self._send_gathered()
 
     def start(self, request: Request) -> None:
         """Answer `request`, or begin to: a task is only made of what has to wait."""
-        begun = begin(self._serve(request))
+        self._start(request, request.body)
+
+    def _start(self, request: Request, body: bytes) -> None:
+        try:
+            begun = begin(self._serve(request, body))
+        except Exception:
+            # Others wait behind it, in the same turn.
+            logger.exception("API key %d version %d failed", request.api_key, request.api_version)
+            _close(request)
+            return
         if isinstance(begun, asyncio.Task):
             self._running.add(begun)
             begun.add_done_callback(self._running.discard)
@@ -99,9 +125,9 @@ class Dispatcher:
             for task in late:
                 task.cancel()
 
-    async def _serve(self, request: Request) -> None:
+    async def _serve(self, request: Request, body: bytes) -> None:
         if request.refusal:
-            self._refuse_as_asked(request)
+            self._refuse_as_asked(request, body)
             return
         route = self._routes.get(request.api_key)
         if route is None or route.handle is None:
@@ -109,7 +135,7 @@ class Dispatcher:
             request.close()
             return
         try:
-            decoded = decode(request.api_key, request.api_version, request.body)
+            decoded = decode(request.api_key, request.api_version, body)
         except (DecodeError, UnknownMessageError) as error:
             logger.warning("closing connection %d of %s: %s", request.connection_id, request.client_host, error)
             request.close()
@@ -143,8 +169,10 @@ class Dispatcher:
 
     def _send(self, request: Request, body: bytes, throttle_ms: int) -> None:
         if not self._gathering:
-            request.respond(body, throttle_ms)
+            _respond(request, body, throttle_ms)
             return
+        if not self._gathered:
+            self._gathered_since_ns = self._clock_ns()
         self._gathered.append((request, body, throttle_ms))
         if len(self._gathered) >= TOGETHER:
             self._send_gathered()
@@ -152,12 +180,12 @@ class Dispatcher:
     def _send_gathered(self) -> None:
         gathered, self._gathered = self._gathered, []
         for request, body, throttle_ms in gathered:
-            request.respond(body, throttle_ms)
+            _respond(request, body, throttle_ms)
 
-    def _refuse_as_asked(self, request: Request) -> None:
+    def _refuse_as_asked(self, request: Request, body: bytes) -> None:
         """A test wants this request to fail (`moldau.testing`), whoever answers it otherwise."""
         try:
-            decoded = decode(request.api_key, request.api_version, request.body)
+            decoded = decode(request.api_key, request.api_version, body)
         except (DecodeError, UnknownMessageError):
             request.close()
             return
@@ -189,3 +217,19 @@ class Dispatcher:
             request.close()
         else:
             self._send(request, body, 0)
+
+
+def _respond(request: Request, body: bytes, throttle_ms: int) -> None:
+    """End a request with its answer. One that cannot be ended so must not take others along, nor be answered twice."""
+    try:
+        request.respond(body, throttle_ms)
+    except Exception:
+        logger.exception("cannot send the answer to API key %d", request.api_key)
+        _close(request)
+
+
+def _close(request: Request) -> None:
+    try:
+        request.close()
+    except Exception:
+        logger.exception("cannot close connection %d", request.connection_id)

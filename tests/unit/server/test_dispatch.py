@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.codec import decode, encode_response
-from moldau.server.dispatch import TOGETHER, Dispatcher
+from moldau.server.dispatch import QUICK_BODY_BYTES, TOGETHER, TOGETHER_NS, Dispatcher
 from moldau.server.handlers import SERVE_HOT, Api, Route
 
 HEARTBEAT = 12
+LIST_GROUPS = 16
 
 
 @dataclass
@@ -175,6 +176,94 @@ def test_answers_of_one_turn_leave_in_groups_and_none_is_kept():
 
     asyncio.run(scenario())
     assert [len(request.ended) for request in requests] == len(requests) * [1]
+
+
+def varint(number):
+    return bytes([number & 0x7F | 0x80, number >> 7])
+
+
+def answered_in_one_turn(handle, requests, clock_ns=lambda: 0):
+    async def scenario():
+        routes = {key: Route(Api(key, "Test", (0, 9)), handle) for key in (HEARTBEAT, LIST_GROUPS)}
+        dispatcher = Dispatcher(SimpleNamespace(core=FakeCore(), access=None), routes, clock_ns=clock_ns)
+        dispatcher.start_all(requests)
+        await dispatcher.drain(5)
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_that_cannot_be_sent_takes_no_other_along(caplog):
+    class Broken(FakeRequest):
+        def respond(self, body, throttle_ms=0):
+            raise RuntimeError("this request was already ended")
+
+    async def handle(shell, request, context):
+        return {"error_code": ErrorCode.NONE}
+
+    requests = [FakeRequest(), Broken(), FakeRequest()]
+    answered_in_one_turn(handle, requests)
+    answer = [heartbeat(ErrorCode.NONE)]
+    assert [request.ended for request in requests] == [answer, ["closed"], answer]
+    assert "already ended" in caplog.text
+
+
+def test_a_request_that_breaks_dispatch_takes_no_other_along(caplog):
+    class Broken(FakeRequest):
+        @property
+        def client_host(self):
+            raise ZeroDivisionError
+
+        @client_host.setter
+        def client_host(self, value):
+            pass
+
+    async def handle(shell, request, context):
+        return {"error_code": ErrorCode.NONE}
+
+    requests = [FakeRequest(), Broken(body=b"\xff\xff\xff\xff\x0f"), FakeRequest()]
+    answered_in_one_turn(handle, requests)
+    answer = [heartbeat(ErrorCode.NONE)]
+    assert [request.ended for request in requests] == [answer, ["closed"], answer]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_no_answer_waits_for_work_that_may_take_long():
+    events = []
+
+    @dataclass
+    class Told(FakeRequest):
+        def respond(self, body, throttle_ms=0):
+            events.append("answered")
+
+    async def handle(shell, request, context):
+        events.append("decided")
+        return {"error_code": ErrorCode.NONE}
+
+    slow = Told(body=b"", api_key=LIST_GROUPS, api_version=0)
+    large = Told(body=b"\x02g\x00\x00\x00\x01\x02m\x00\x01\x00" + varint(QUICK_BODY_BYTES) + bytes(QUICK_BODY_BYTES))
+    for other in (slow, large):
+        events.clear()
+        answered_in_one_turn(handle, [Told(), Told(), other, Told()])
+        assert events == ["decided", "decided", "answered", "answered", *2 * ["decided", "answered"]]
+
+
+def test_no_answer_waits_for_others_longer_than_a_moment():
+    events = []
+    now_ns = 0
+
+    @dataclass
+    class Told(FakeRequest):
+        def respond(self, body, throttle_ms=0):
+            events.append("answered")
+
+    async def handle(shell, request, context):
+        nonlocal now_ns
+        now_ns += TOGETHER_NS // 2
+        events.append("decided")
+        return {"error_code": ErrorCode.NONE}
+
+    answered_in_one_turn(handle, [Told() for _ in range(4)], clock_ns=lambda: now_ns)
+    assert events == [*3 * ["decided"], *3 * ["answered"], "decided", "answered"]
 
 
 def test_a_node_that_stops_gives_up_late_requests():
