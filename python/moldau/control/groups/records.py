@@ -65,8 +65,11 @@ _NO_EXPIRY: Final = -1
 _NULL_SINCE_EVER: Final = 0
 _TINY_TEXT: Final = 126
 """Its compact length is one byte."""
+_USUAL_NAMES: Final = 300
+"""Characters of a group id and a topic that are remembered encoded: those of a million characters are not."""
 _HEAD_OF_OFFSET: Final = struct.Struct(">hqiB").pack
 _TAIL_OF_OFFSET: Final = struct.Struct(">q").pack
+_PARTITION_OF_OFFSET: Final = struct.Struct(">i").pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
     """
     match record:
         case OffsetRecord(group, topic, partition, value):
-            if value is not None and (by_hand := _encode_usual_offset(record, value)) is not None:
+            if (by_hand := _encode_usual_offset(record)) is not None:
                 return by_hand
             key = _with_number(OFFSET_COMMIT, OffsetCommitKey(group, topic, partition), version=OFFSET_COMMIT)
             if value is None:
@@ -187,13 +190,16 @@ def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
             return key, None if body is None else struct.pack(">h", consumer.VALUE_VERSION) + body
 
 
-def _encode_usual_offset(record: OffsetRecord, value: OffsetCommitValue) -> tuple[bytes, bytes] | None:
+def _encode_usual_offset(record: OffsetRecord) -> tuple[bytes, bytes | None] | None:
     """What the schemas say, by hand, because every commit writes it; None for what is not as usual."""
-    metadata = value.metadata.encode()
-    if value.expire_timestamp != _NO_EXPIRY or len(metadata) > _TINY_TEXT:
-        return None
+    value = record.value
     try:
         key = _offset_key(record.group, record.topic, record.partition)
+        if value is None:
+            return key, None
+        metadata = value.metadata.encode()
+        if value.expire_timestamp != _NO_EXPIRY or len(metadata) > _TINY_TEXT:
+            return None
         head = _HEAD_OF_OFFSET(OFFSET_COMMIT_VERSION, value.offset, value.leader_epoch, len(metadata) + 1)
         tail = _TAIL_OF_OFFSET(value.commit_timestamp)
     except struct.error:
@@ -201,15 +207,22 @@ def _encode_usual_offset(record: OffsetRecord, value: OffsetCommitValue) -> tupl
     return key, head + metadata + tail + _tagged_topic_id(value.topic_id)
 
 
-@lru_cache(maxsize=10_000)
 def _offset_key(group: str, topic: str, partition: int) -> bytes:
-    """A consumer commits for the same partitions again and again.
+    """The key of a committed offset.
 
     Raises:
         struct.error: something does not fit.
     """
+    is_usual = len(group) + len(topic) <= _USUAL_NAMES
+    names = _names_of_offset(group, topic) if is_usual else _names_of_offset.__wrapped__(group, topic)
+    return names + _PARTITION_OF_OFFSET(partition)
+
+
+@lru_cache(maxsize=4096)
+def _names_of_offset(group: str, topic: str) -> bytes:
+    """What the key of an offset begins with. A consumer commits for the same topics again and again."""
     names = b"".join(struct.pack(">h", len(name)) + name for name in (group.encode(), topic.encode()))
-    return struct.pack(">h", OFFSET_COMMIT) + names + struct.pack(">i", partition)
+    return struct.pack(">h", OFFSET_COMMIT) + names
 
 
 @lru_cache(maxsize=1024)

@@ -30,6 +30,7 @@ from moldau.control.groups.consumer.records import (
     TopicPartitionsValue,
 )
 from moldau.control.groups.records import (
+    _USUAL_NAMES,
     GroupMetadataKey,
     GroupMetadataValue,
     GroupRecord,
@@ -38,6 +39,7 @@ from moldau.control.groups.records import (
     OffsetCommitValue,
     OffsetRecord,
     OtherRecord,
+    _names_of_offset,
     decode_record,
     encode_record,
 )
@@ -270,3 +272,15 @@ def test_a_record_without_a_key_is_refused():
 )
 def test_groups_hash_as_java_strings_do(group_id, partition):
     assert partition_for(group_id, 50) == partition
+
+
+def test_names_that_are_not_usual_are_not_remembered():
+    value = OffsetCommitValue(1, commit_timestamp=1, topic_id=UUID(int=0))
+    encode_record(OffsetRecord("usual", "names", 0, value))
+    before = _names_of_offset.cache_info().currsize
+    for length in (300, 30_000):
+        for record in (OffsetRecord("g" * length, "t", 0, value), OffsetRecord("g", "t" * length, 0, None)):
+            assert decode_record(*encode_record(record)) == record
+    assert _names_of_offset.cache_info().currsize == before
+    # So many characters are remembered at the most, whatever clients send.
+    assert _names_of_offset.cache_info().maxsize * _USUAL_NAMES < 2_000_000

@@ -49,8 +49,8 @@ class Gathering:
         for index, other in enumerate(waiting):
             if _is_the_same(request, other):
                 # It has given up on an answer and comes again: what it says now counts, also when the former request is
-                # decided after this one.
-                if request.member_id == other.member_id:
+                # decided after this one. Without ids they may be two that bring one instance id: each has its own say.
+                if request.member_id and request.member_id == other.member_id:
                     waiting[index] = replace(request, token=other.token)
                 return False
         waiting.append(request)
