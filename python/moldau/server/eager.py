@@ -37,6 +37,11 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> Finished[T] | asyncio.Task[T]:
     return asyncio.get_running_loop().create_task(_Rest(coroutine, awaited))
 
 
+async def give_way() -> None:
+    """Let what is waiting for the event loop have a turn."""
+    await asyncio.sleep(0)
+
+
 class _Rest(Coroutine[Any, Any, T]):
     """A coroutine that waits for `awaited` already. An object and not an `async def`: a task that is cancelled before
     its first step never enters a function, and what is suspended in here has to learn of the cancellation.

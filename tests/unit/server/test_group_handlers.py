@@ -17,6 +17,7 @@ from tests.unit.control.groups.cluster_of_topics import ClusterOfTopics
 from tests.unit.control.groups.leases_of_members import LeasesOfMembers
 
 from moldau.control.groups.coordinator import GroupCoordinator
+from moldau.control.groups.records import encode_record
 from moldau.control.groups.requests import Loaded, OffsetCommit, OffsetToCommit
 from moldau.control.groups.settings import GroupSettings
 from moldau.control.machine import PARKED, Now, Reply, ScheduleTimer
@@ -402,3 +403,60 @@ def test_offset_delete(node):
     codes = [[code(each.error_code) for each in topic.partitions] for topic in answer.topics]
     assert codes == [[ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC, missing], [missing, missing]]
     assert code(node.ask(47, 0, group_id="nothing", topics=[]).error_code) is ErrorCode.GROUP_ID_NOT_FOUND
+
+
+async def turns_of(node, key, request):
+    """How often something else had its turn while `request` was handled; and the answer."""
+    context = RequestContext(0, 1, "client", "/127.0.0.1", "PLAINTEXT", ("127.0.0.1", 9092), next(node.tokens))
+    handled = asyncio.ensure_future(ROUTES[key].handle(node.shell, request, context))
+    turns = 0
+    while not handled.done():
+        await asyncio.sleep(0)
+        turns += 1
+    return turns, handled.result()
+
+
+def commit_for(node, group_ids, partitions):
+    for group_id in group_ids:
+        offsets = tuple(OffsetToCommit("orders", ORDERS.id, partition, 1, 0, "") for partition in partitions)
+        asyncio.run(node.groups.run(group_id, OffsetCommit(group_id, -1, "", None, offsets)))
+
+
+def test_others_have_their_turn_while_groups_are_deleted():
+    node = Node()
+    commit_for(node, ["one", "two"], range(10_000))
+    turns, answer = asyncio.run(turns_of(node, 42, SimpleNamespace(groups_names=("one", "two", "one"))))
+    assert answer == {"results": [{"group_id": each, "error_code": 0} for each in ("one", "two")]}
+    assert turns > 5
+    assert not list(node.groups.machine.offsets.everything())
+
+
+def test_others_have_their_turn_while_offsets_are_deleted():
+    node = Node()
+    partitions = range(10_000)
+    node.shell.metadata.machine.image.topics["orders"] = SimpleNamespace(name="orders", partitions=partitions)
+    commit_for(node, ["one"], partitions)
+    batches = []
+    decide = node.groups.machine.decide
+
+    def decide_and_count(request, now):
+        decision = decide(request, now)
+        batches.append(sum(len(encode_record(record)[0]) for record in decision.records))
+        return decision
+
+    node.groups.machine.decide = decide_and_count
+    asked = [SimpleNamespace(partition_index=each) for each in (*partitions, 10_000)]
+    request = SimpleNamespace(group_id="one", topics=[SimpleNamespace(name="orders", partitions=asked)])
+    turns, answer = asyncio.run(turns_of(node, 47, request))
+    (topic,) = answer["topics"]
+    codes = [each["error_code"] for each in topic["partitions"]]
+    assert codes == [*10_000 * [ErrorCode.NONE], ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]
+    assert (turns > 5, max(batches) < 50_000) == (True, True)
+    assert not list(node.groups.machine.offsets.everything())
+
+
+def test_a_group_is_asked_though_no_offset_is_to_be_deleted():
+    node = Node()
+    request = SimpleNamespace(group_id="nothing", topics=[])
+    _, answer = asyncio.run(turns_of(node, 47, request))
+    assert answer == {"error_code": ErrorCode.GROUP_ID_NOT_FOUND, "topics": []}

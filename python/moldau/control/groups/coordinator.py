@@ -11,7 +11,7 @@ away with the node. The difference matters in two places:
   record is committed. No member ever owns what a crash could take back.
 - A group that is deleted is gone for the next request, before its tombstone is applied. If the tombstone cannot be
   appended, `AppendFailed` brings it back from its last record. So it is with an empty group of another protocol that
-  a classic join takes over.
+  a classic join takes over. One with very many offsets is `deletions` until they are all taken back.
 
 Groups of the consumer protocol are `consumer.groups`, a sibling of `classic`: they are asked first, keep their offsets
 in the same `CommittedOffsets`, and never lead: they change when a record is applied.
@@ -29,6 +29,7 @@ from moldau.control.groups.classic.group import ClassicGroup, GroupState
 from moldau.control.groups.consumer.cluster import Cluster
 from moldau.control.groups.consumer.groups import ConsumerGroups
 from moldau.control.groups.consumer.records import ConsumerRecord
+from moldau.control.groups.deletion import Deletions
 from moldau.control.groups.leases import Leases
 from moldau.control.groups.offsets import CommittedOffsets
 from moldau.control.groups.others import OtherGroups
@@ -45,6 +46,7 @@ from moldau.control.groups.requests import (
     AssignmentStored,
     CompleteTransaction,
     DeleteGroup,
+    DeletionToFinish,
     DescribeGroup,
     Heartbeat,
     InitialDelayElapsed,
@@ -88,8 +90,6 @@ from moldau.errors import ErrorCode
 
 CLASSIC: Final = "Classic"
 """Kafka's name of this group type in ListGroups."""
-RETRY_MS: Final = 10_000
-"""When offsets of deleted topics that could not be taken back are tried again."""
 
 
 class GroupCoordinator:
@@ -102,6 +102,7 @@ class GroupCoordinator:
         self.settings = settings
         self.groups: dict[str, ClassicGroup] = {}
         self.offsets = CommittedOffsets()
+        self.deletions = Deletions(self.offsets)
         self.other_groups = OtherGroups()
         self.consumer_groups = ConsumerGroups(cluster, leases, self.groups, self.other_groups)
         self._stored: dict[str, GroupMetadataValue] = {}
@@ -115,6 +116,8 @@ class GroupCoordinator:
         turn = Turn(now, self.settings, self._chance, self._rounds)
         if not self._is_loaded and not isinstance(request, Loaded):
             return Decision(refuse(request, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS))
+        if self.deletions and (refused := self.deletions.refuse(turn, request)) is not None:
+            return Decision(refused, effects=tuple(turn.effects))
         group, changes = self._asked_about(request)
         response = self._answer(turn, request)
         if group is not None and (group.changes != changes or self.groups.get(group.group_id) is not group):
@@ -126,10 +129,14 @@ class GroupCoordinator:
 
     def apply(self, record: CoordinatorRecord) -> None:
         """Take in one record of the log, at start or after it was committed."""
+        if not self._is_loaded:
+            self.deletions.read(record)
         match record:
             case OffsetRecord():
                 self.offsets.apply(record)
-                if record.value is not None:
+                if record.value is None:
+                    self.deletions.taken_back(record.group)
+                else:
                     self.offsets.arrived(record)
                     self._know_offset_owner(record.group)
             case PendingOffsetRecord():
@@ -208,6 +215,8 @@ class GroupCoordinator:
                 self._start(turn)
             case RetentionCheckDue():
                 self._check_retention(turn)
+            case DeletionToFinish():
+                self.deletions.finish(turn, request)
             case AppendFailed():
                 return self._append_failed(turn, request)
             case _:
@@ -378,7 +387,7 @@ class GroupCoordinator:
 
     def _know_offset_owner(self, group_id: str) -> None:
         """A group that nobody joined comes into being with its first offset."""
-        owned = group_id in self.groups or group_id in self.consumer_groups
+        owned = group_id in self.groups or group_id in self.consumer_groups or group_id in self.deletions
         if self._is_loaded and not owned and self.other_groups.type_of(group_id) is None:
             self.groups[group_id] = ClassicGroup(group_id, -1, next(self._rounds))
 
@@ -431,29 +440,38 @@ class GroupCoordinator:
         return ListGroupsResponse(ErrorCode.NONE, tuple(chosen))
 
     def _delete_group(self, turn: Turn, request: DeleteGroup) -> DeleteGroupResponse:
-        consumers = self.consumer_groups.find(request.group_id)
+        group_id = request.group_id
+        if group_id in self.deletions:
+            return DeleteGroupResponse(ErrorCode.NONE, is_done=self.deletions.go_on(turn, group_id))
+        error = self._check_delete(group_id)
+        if error is not ErrorCode.NONE:
+            return DeleteGroupResponse(error)
+        is_done = offset_store.delete_all(turn, self.offsets, group_id)
+        tombstones_of_offsets = [] if is_done else turn.records.copy()
+        if not is_done:
+            turn.records.clear()
+            self.deletions.begin(turn, group_id)
+        self._take_back(turn, group_id)
+        turn.records.extend(tombstones_of_offsets)
+        return DeleteGroupResponse(ErrorCode.NONE, is_done=is_done)
+
+    def _check_delete(self, group_id: str) -> ErrorCode:
+        group = self.consumer_groups.find(group_id) or self.groups.get(group_id)
+        if group is not None:
+            return ErrorCode.NONE if group.is_empty else ErrorCode.NON_EMPTY_GROUP
+        if self.other_groups.type_of(group_id) is None:
+            return ErrorCode.GROUP_ID_NOT_FOUND
+        return ErrorCode.NON_EMPTY_GROUP if self.other_groups.has_members(group_id) else ErrorCode.NONE
+
+    def _take_back(self, turn: Turn, group_id: str) -> None:
+        """Write the tombstones of a group without its offsets."""
+        consumers = self.consumer_groups.find(group_id)
         if consumers is not None:
-            if not consumers.is_empty:
-                return DeleteGroupResponse(ErrorCode.NON_EMPTY_GROUP)
-            if not offset_store.delete_all(turn, self.offsets, request.group_id):
-                return DeleteGroupResponse(ErrorCode.NONE, is_done=False)
             turn.records.extend(consumers.tombstones())
-            return DeleteGroupResponse(ErrorCode.NONE)
-        group = self.groups.get(request.group_id)
-        if group is not None and not group.is_empty:
-            return DeleteGroupResponse(ErrorCode.NON_EMPTY_GROUP)
-        if group is None:
-            if self.other_groups.type_of(request.group_id) is None:
-                return DeleteGroupResponse(ErrorCode.GROUP_ID_NOT_FOUND)
-            if self.other_groups.has_members(request.group_id):
-                return DeleteGroupResponse(ErrorCode.NON_EMPTY_GROUP)
-        if not offset_store.delete_all(turn, self.offsets, request.group_id):
-            return DeleteGroupResponse(ErrorCode.NONE, is_done=False)
-        if group is None:
-            turn.records.extend(self.other_groups.tombstones(request.group_id))
+        elif group_id in self.groups:
+            self._remove(turn, self.groups[group_id])
         else:
-            self._remove(turn, group)
-        return DeleteGroupResponse(ErrorCode.NONE)
+            turn.records.extend(self.other_groups.tombstones(group_id))
 
     def _remove(self, turn: Turn, group: ClassicGroup) -> None:
         assert not group.members, f"{group.group_id} is deleted with members"
@@ -474,6 +492,7 @@ class GroupCoordinator:
             if len(group.members) > self.settings.max_size:
                 rebalance.prepare(turn, group)
         self.consumer_groups.start(turn)
+        self.deletions.start(turn)
         for group_id, *_ in list(self.offsets.everything()):
             self._know_offset_owner(group_id)
         self._watch_retention(turn, self.settings.offsets_retention_check_interval_ms)
@@ -512,6 +531,7 @@ class GroupCoordinator:
         """Undo what was decided ahead of the log, and say so to those who wait for it."""
         request, error = failed.request, coordinator_error(failed.error)
         if self._is_of_a_consumer_group(failed):
+            self.deletions.append_failed(turn, failed)
             self.consumer_groups.append_failed(turn, failed, error)
             return refuse(request, error)
         turn.effects.extend(
@@ -519,6 +539,7 @@ class GroupCoordinator:
             for effect in failed.decision.effects
             if not (isinstance(effect, ScheduleTimer) and isinstance(effect.event, AssignmentStored))
         )
+        self.deletions.append_failed(turn, failed)
         for record in failed.decision.records:
             if (coming := _coming_offset(record)) is not None:
                 self.offsets.arrived(coming)
@@ -545,7 +566,7 @@ class GroupCoordinator:
                 # Not at once, even if there is more to come: there may be no room for long.
                 self._watch_retention(turn, self.settings.offsets_retention_check_interval_ms)
             case TopicsDeleted():
-                turn.schedule(("deleted", request), turn.steady_ms + RETRY_MS, request)
+                turn.schedule(("deleted", request), turn.steady_ms + offset_store.RETRY_MS, request)
             case _:
                 pass
         return response

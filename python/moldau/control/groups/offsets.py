@@ -40,6 +40,8 @@ NO_OFFSET: Final = -1
 NO_EPOCH: Final = -1
 NO_EXPIRY: Final = -1
 DEFAULT_RETENTION: Final = -1
+RETRY_MS: Final = 10_000
+"""When offsets that could not be taken back are tried again."""
 
 
 class OffsetOwner(Protocol):
@@ -145,10 +147,24 @@ class CommittedOffsets:
     def has_coming(self, group_id: str) -> bool:
         return group_id in self._on_the_way or bool(self._pending.of_group(group_id))
 
+    def has(self, group_id: str, topic: str, partition: int) -> bool:
+        """Whether the partition has an offset or is about to have one."""
+        return self.get(group_id, topic, partition) is not None or self.is_coming(group_id, topic, partition)
+
+    def has_any(self, group_id: str) -> bool:
+        return group_id in self._groups or self.has_coming(group_id)
+
     def keys(self, group_id: str) -> Iterator[tuple[str, int]]:
-        """Every partition that has an offset or is about to have one."""
-        seen = {(topic, partition) for topic, partition, _ in self.of_group(group_id)}
-        yield from sorted(seen | self._on_the_way.get(group_id, {}).keys() | self._pending.of_group(group_id).keys())
+        """Every partition that has an offset or is about to have one; nothing may change before the last is taken."""
+        for topic, partition, _ in self.of_group(group_id):
+            yield topic, partition
+        coming, pending = self._on_the_way.get(group_id, {}), self._pending.of_group(group_id)
+        for topic, partition in coming:
+            if self.get(group_id, topic, partition) is None:
+                yield topic, partition
+        for key in pending:
+            if key not in coming and self.get(group_id, *key) is None:
+                yield key
 
 
 def commit(turn: Turn, request: OffsetCommit) -> OffsetCommitResponse:
@@ -203,7 +219,6 @@ def delete(turn: Turn, offsets: CommittedOffsets, owner: OffsetOwner, request: O
     if error is not ErrorCode.NONE:
         return OffsetDeleteResponse(error)
     results: list[tuple[str, int, ErrorCode]] = []
-    known = set(offsets.keys(request.group_id))
     for wanted in request.topics:
         in_use = owner.is_subscribed_to(wanted.topic)
         for partition in wanted.partitions:
@@ -211,7 +226,7 @@ def delete(turn: Turn, offsets: CommittedOffsets, owner: OffsetOwner, request: O
                 results.append((wanted.topic, partition, ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC))
                 continue
             results.append((wanted.topic, partition, ErrorCode.NONE))
-            if (wanted.topic, partition) in known:
+            if offsets.has(request.group_id, wanted.topic, partition):
                 turn.write(OffsetRecord(request.group_id, wanted.topic, partition, None))
     return OffsetDeleteResponse(ErrorCode.NONE, tuple(results))
 

@@ -41,7 +41,9 @@ class OtherGroups:
         return any(type_ in MEMBER_RECORDS for type_ in self._groups.get(group_id, {}).values())
 
     def tombstones(self, group_id: str) -> list[OtherRecord]:
-        return [OtherRecord(type_, group_id, key, None) for key, type_ in self._groups.get(group_id, {}).items()]
+        """The records that end the group; last the one that says that there is none."""
+        keys = sorted(self._groups.get(group_id, {}).items(), key=lambda each: each[1] in GROUP_DECLARATIONS)
+        return [OtherRecord(type_, group_id, key, None) for key, type_ in keys]
 
     def listed(self) -> list[ListedGroup]:
         listed = []

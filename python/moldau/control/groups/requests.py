@@ -309,6 +309,13 @@ class ExpressionsToResolve:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletionToFinish:
+    """The deletion of a group has begun, and nobody goes on with it: the node crashed, or its log refused a part."""
+
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionCheckDue:
     """Time to look for offsets that nobody needs any more."""
 
@@ -341,5 +348,6 @@ TimerEvent = (
     | RevocationTimedOut
     | ClassicMemberTimedOut
     | ExpressionsToResolve
+    | DeletionToFinish
     | RetentionCheckDue
 )

@@ -173,7 +173,7 @@ class ListGroupsResponse:
 class DeleteGroupResponse:
     error: ErrorCode
     is_done: bool = True
-    """Whether the group is gone; otherwise the request has to come again: its offsets do not fit into one batch."""
+    """Whether its offsets are gone, too; otherwise the request has to come again: they do not fit into one batch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from moldau.control.groups.records import CoordinatorRecord, encode_record
 from moldau.control.groups.settings import GroupSettings
 from moldau.control.machine import CancelTimer, Effect, Now, Producer, Reply, ScheduleTimer, Token
 
-TOMBSTONES_BYTES: Final = 100_000
-"""Keys of tombstones in one turn, so that they always fit into one batch."""
+TOMBSTONES_BYTES: Final = 50_000
+"""Keys of tombstones in one turn, so that they always fit into one batch, and nobody waits for long behind them."""
 
 
 class Chance(Protocol):
