@@ -196,3 +196,16 @@ def test_members_of_different_topics_and_assignors_get_what_an_assignor_gives(dr
     owned = {token: dict(driver.replies[token].assignment) for token in (one, two)}
     orders, other = driver.cluster.id_of(TOPIC), driver.cluster.id_of("other")
     assert owned == {one: {orders: (0, 1), other: (0, 1)}, two: {orders: (2, 3)}}
+
+
+def test_joins_without_ids_that_bring_one_instance_have_each_their_own_say(driver):
+    nameless = {"instance_id": "one", "chooses_member_id": False}
+    _, first = driver.first_join("", **nameless)
+    driver.append_error = ErrorCode.KAFKA_STORAGE_ERROR
+    refused, _ = driver.first_join("", topic_names=("invoices",), **nameless)
+    assert refused.error is not ErrorCode.NONE
+    driver.append_error = None
+    driver.wait(GATHER_MS)
+    assert driver.replies[first].error is ErrorCode.NONE
+    (member,) = driver.consumers.members.values()
+    assert set(member.topic_names) == {TOPIC}
