@@ -173,6 +173,75 @@ class RecordBlock:
         """Records by their place in the block, each as offset, timestamp (ms), key, value, headers."""
 
 @final
+class RecordAccumulator:
+    """What a producer was given and has not sent, in batches; for use by any thread."""
+
+    size_bytes: int
+    """How much is in batches that somebody has: those here, and those that were taken and are still known."""
+    has_room: bool
+    """Whether that is less than it may be."""
+
+    def __new__(cls, batch_bytes: int, batch_records: int, record_bytes: int, room_bytes: int) -> RecordAccumulator: ...
+    def add_topic(self) -> int:
+        """One more topic, without partitions; its number."""
+    def set_partitions(self, topic: int, count: int) -> None:
+        """A topic has so many partitions now."""
+    def append(
+        self,
+        topic: int,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp_ms: int,
+        headers: Sequence[tuple[str, bytes | None]] | None,
+        now: float,
+    ) -> int:
+        """Take a record, for this partition or, with -1, for the one that Kafka's Java clients would choose.
+
+        Returns:
+            0 if it was taken, 1 if there is something for `take_news`, 2 if it is too large, 3 if there is no room.
+
+        Raises:
+            IndexError: there is no such topic or partition.
+            ValueError: the topic has no partitions yet.
+        """
+    def append_run(self, topic: int, run: ColumnRun, output: int, now: float) -> list[int]:
+        """Take all records of an output, whether there is room or not; the places of those that are too large."""
+    def take_news(self) -> list[tuple[int, int]]:
+        """Topic and partition of each batch that was begun or closed since the last time."""
+    def first(self, topic: int, partition: int) -> tuple[float, bool] | None:
+        """When the first record of the first batch was given, and whether that batch takes no more."""
+    def take(self, topic: int, partition: int) -> ProducerBatch | None:
+        """Take that batch out."""
+
+@final
+class ProducerBatch:
+    """Records that are sent together."""
+
+    since: float
+    """When the first of them was given, s."""
+    size_bytes: int
+    """Before compression."""
+
+    def __len__(self) -> int: ...
+    def encode(
+        self, compression: str, level: int | None, producer_id: int, producer_epoch: int, base_sequence: int
+    ) -> bytes:
+        """As a record batch (message format 2); -1, -1, -1 for a producer that is not idempotent.
+
+        Raises:
+            ValueError: there is no such compression.
+        """
+    def records(self) -> list[tuple[int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]]:
+        """Each as timestamp (ms), key, value, headers."""
+    def halves(self) -> tuple[ProducerBatch, ProducerBatch]:
+        """The same records in two batches, which are as old.
+
+        Raises:
+            ValueError: there is only one.
+        """
+
+@final
 class AggregateTable:
     """The groups of one aggregate of a `ColumnProgram` in one task, above a store that is told of them at times."""
 
@@ -265,6 +334,8 @@ class ColumnRun:
     full: bool
     """Whether it stopped because the tables have to be handed over."""
 
+    def count(self, output: int) -> int:
+        """How many records there are for an output."""
     def records(self, output: int) -> list[tuple[bytes | None, bytes | None, int, Sequence[tuple[str, bytes | None]]]]:
         """The records for an output, each as key, value, timestamp (ms), headers."""
 

@@ -335,7 +335,7 @@ class Instance:
     def begin(self):
         self.started += 1
         self.session = Session(self.environment, 1, Gate(), ThreadCounts(), LeftOut())
-        self.session._producer.init_transactions(30)
+        self.session.collector.producer.init_transactions(30)
         self.session._member = Member(
             self.world.cluster, self.world.group, f"{self.name}-{self.started}", self.session._listener
         )

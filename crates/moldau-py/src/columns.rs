@@ -205,7 +205,7 @@ impl ColumnProgram {
 #[pyclass(module = "moldau._core", frozen)]
 pub struct ColumnRun {
     run: Run,
-    block: Arc<Block<PyBackedBytes>>,
+    pub block: Arc<Block<PyBackedBytes>>,
 }
 
 #[pymethods]
@@ -223,6 +223,11 @@ impl ColumnRun {
     #[getter]
     fn full(&self) -> bool {
         self.run.full
+    }
+
+    /// How many records an output has.
+    fn count(&self, output: usize) -> PyResult<usize> {
+        Ok(self.output(output)?.records.len())
     }
 
     /// The records of an output, each as key, value, timestamp, headers.
@@ -244,7 +249,7 @@ impl ColumnRun {
 }
 
 impl ColumnRun {
-    fn output(&self, number: usize) -> PyResult<&Output> {
+    pub fn output(&self, number: usize) -> PyResult<&Output> {
         self.run
             .outputs
             .get(number)

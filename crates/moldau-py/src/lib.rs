@@ -4,6 +4,7 @@
 //! their errors become `CoreError` with Kafka's code. `python/moldau/_core.pyi` says what every method promises.
 
 mod access;
+mod accumulator;
 mod avro;
 mod change;
 mod cleaner;
@@ -36,6 +37,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("version", env!("CARGO_PKG_VERSION"))?;
     module.add("CoreError", error::exception_type(module.py())?)?;
     module.add("AvroError", avro::exception_type(module.py())?)?;
+    module.add_class::<accumulator::ProducerBatch>()?;
+    module.add_class::<accumulator::RecordAccumulator>()?;
     module.add_class::<avro::AvroDecoder>()?;
     module.add_class::<avro::AvroEncoder>()?;
     module.add_class::<tables::AggregateTable>()?;

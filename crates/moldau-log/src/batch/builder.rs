@@ -159,15 +159,35 @@ impl BatchBuilder {
     /// When a compression level is out of its codec's range, or the batch has 2 GiB.
     #[must_use]
     pub fn finish(self) -> BytesMut {
+        self.encode(
+            self.compression,
+            self.producer_id,
+            self.producer_epoch,
+            self.base_sequence,
+        )
+    }
+
+    /// The same for a producer that may have to send it again, perhaps as another one.
+    ///
+    /// # Panics
+    /// As `finish`.
+    #[must_use]
+    pub fn encode(
+        &self,
+        compression: CompressionSetting,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        base_sequence: i32,
+    ) -> BytesMut {
         let compressed;
-        let records = match self.compression.codec() {
+        let records = match compression.codec() {
             None | Some(Codec::None) => &self.records,
             Some(_) => {
-                compressed = compression::compress(self.compression, &self.records).expect("a level the codec knows");
+                compressed = compression::compress(compression, &self.records).expect("a level the codec knows");
                 &compressed
             }
         };
-        let codec = self.compression.codec().unwrap_or(Codec::None);
+        let codec = compression.codec().unwrap_or(Codec::None);
         let mut batch = BytesMut::zeroed(HEADER_BYTES + records.len());
         batch[HEADER_BYTES..].copy_from_slice(records);
         let header = BatchHeader {
@@ -179,9 +199,9 @@ impl BatchBuilder {
             last_offset_delta: (self.record_count - 1).max(0),
             base_timestamp_ms: self.base_timestamp_ms,
             max_timestamp_ms: self.max_timestamp_ms,
-            producer_id: self.producer_id,
-            producer_epoch: self.producer_epoch,
-            base_sequence: self.base_sequence,
+            producer_id,
+            producer_epoch,
+            base_sequence,
             record_count: self.record_count,
         };
         write_header(&header, &mut batch);

@@ -13,6 +13,7 @@ Values = Mapping[str, Any]
 Build = Callable[[int], Values]
 """The fields of a request in a version, by kio's names; times in milliseconds."""
 
+PRODUCE: Final = 0
 FETCH: Final = 1
 LIST_OFFSETS: Final = 2
 METADATA: Final = 3
@@ -27,6 +28,7 @@ DESCRIBE_GROUPS: Final = 15
 LIST_GROUPS: Final = 16
 SASL_HANDSHAKE: Final = 17
 API_VERSIONS: Final = 18
+INIT_PRODUCER_ID: Final = 22
 OFFSET_FOR_LEADER_EPOCH: Final = 23
 WRITE_TXN_MARKERS: Final = 27
 DESCRIBE_ACLS: Final = 29
@@ -46,7 +48,8 @@ LIST_TRANSACTIONS: Final = 66
 CONSUMER_GROUP_DESCRIBE: Final = 69
 
 SPOKEN: Final[Mapping[int, tuple[int, int]]] = {
-    # From version 13 on topics are named by their ids.
+    # From version 13 on both name topics by their ids.
+    PRODUCE: (3, 12),
     FETCH: (4, 12),
     LIST_OFFSETS: (1, 7),
     METADATA: (1, 13),
@@ -62,6 +65,7 @@ SPOKEN: Final[Mapping[int, tuple[int, int]]] = {
     LIST_GROUPS: (0, 5),
     SASL_HANDSHAKE: (1, 1),
     API_VERSIONS: (0, 4),
+    INIT_PRODUCER_ID: (0, 5),
     # Before version 3 it was for brokers.
     OFFSET_FOR_LEADER_EPOCH: (3, 4),
     WRITE_TXN_MARKERS: (1, 2),

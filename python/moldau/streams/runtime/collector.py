@@ -10,12 +10,13 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
+from moldau._core import ColumnRun
 from moldau.streams.errors import StreamsError
 from moldau.streams.operators.contract import Header, Headers
 from moldau.streams.runtime.exception_handlers import Failure, Handler, Response, dead_letter_headers
@@ -111,6 +112,17 @@ def _refused(
     return Failure(error, "", topic, partition, -1, key, value, timestamp, tuple(headers or ()))
 
 
+def one_by_one(emit: Emit) -> Callable[[Sequence[str], ColumnRun], None]:
+    """Runs of columns out of sinks that take a record at a time."""
+
+    def emit_columns(topics: Sequence[str], run: ColumnRun) -> None:
+        for output, topic in enumerate(topics):
+            for key, value, timestamp, headers in run.records(output):
+                emit(topic, key, value, timestamp, headers, None, None, None)
+
+    return emit_columns
+
+
 class ProductionError(StreamsError):
     """A record could not be written; the topic and the cluster's error are in the message."""
 
@@ -129,7 +141,7 @@ class RecordCollector:
         dead_letters: str | None = None,
     ) -> None:
         """`dead_letters` is the topic that records which are left behind are copied to, if there is one."""
-        self._producer = producer
+        self.producer = self._producer = producer
         self._dead_letters = dead_letters
         self._letters: deque[Failure] = deque()
         """Dead letters of delivery reports, which cannot write anything themselves."""
@@ -192,6 +204,10 @@ class RecordCollector:
             send(name, value, key, partition, delivered, timestamp or _EARLIEST_MS, written)
 
         return emit
+
+    def columns_emitter(self, on_cluster: Callable[[str], str]) -> Callable[[Sequence[str], ColumnRun], None]:
+        """The same for whole runs of columns, record by record."""
+        return one_by_one(self.emitter(on_cluster))
 
     def changelog(self, topic: str, partition: int, headers: list[Header]) -> ChangelogWriter:
         """The function that a store's changes are written with."""
@@ -321,6 +337,9 @@ class RecordCollector:
                 logger.info("the transaction could not be aborted: %s", error)
         self._letters.clear()
         self._failed = None
+
+    def close(self) -> None:
+        """The client ends when nobody has it any more."""
 
     def _write_last_letters(self) -> None:
         """Write the dead letters of the record that ended the thread: with the producer they would be gone."""

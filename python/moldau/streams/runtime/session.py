@@ -39,6 +39,7 @@ from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.layout import TaskId
 from moldau.streams.runtime.offset_metadata import decode, ended
 from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError
+from moldau.streams.runtime.outlet import collector_for
 from moldau.streams.runtime.restorer import Restorer
 from moldau.streams.runtime.stream_task import StreamTask
 from moldau.streams.runtime.subscription import Given
@@ -83,20 +84,7 @@ class Session:
         self._gate = gate
         self._counts = counts
         self._patience_s = settings.task_timeout_ms / 1000
-        self._producer = confluent_kafka.Producer(
-            {
-                **settings.producer(environment.client_id(index, "producer"), environment.transactional_id(index)),
-                "error_cb": lambda error: self.collector.client_failed(error),  # noqa: PLW0108 (made below)
-            }
-        )
-        self.collector: RecordCollector = RecordCollector(
-            self._producer,
-            exactly_once=settings.exactly_once,
-            handler=settings.production_exception_handler,
-            left_out=left_out,
-            patience_s=self._patience_s,
-            dead_letters=settings.errors_dead_letter_queue_topic_name,
-        )
+        self.collector = collector_for(environment, index, left_out)
         self.tasks = TaskManager(environment, self.collector, counts, self._known_end)
         native = settings.consumer(environment.client_id(index, "consumer"))
         self._restorer = Restorer(
@@ -146,8 +134,8 @@ class Session:
         Raises:
             TaskMigratedError: begin another session.
         """
-        if self._settings.exactly_once:
-            self._patiently(self._producer.init_transactions)
+        if isinstance(self.collector, RecordCollector) and self._settings.exactly_once:
+            self._patiently(self.collector.producer.init_transactions)
         self._member = GroupMember(self._brokers, self._group, self._listener)
         now = time.monotonic()
         self._next_commit = now + self._settings.commit_interval_ms / 1000
@@ -517,6 +505,7 @@ class Session:
             with self._gate:
                 self._end_work(clean=clean)
         finally:
+            self.collector.close()
             if self._member is not None:
                 self._member.close()
             self._restorer.close()

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from moldau._core import RecordBlock
+from moldau._core import ColumnRun, RecordBlock
 from moldau.client.fetching import Fetched
 from moldau.streams.columns import Columns
 from moldau.streams.context import EMIT_INTERVAL_MS, TaskContext
@@ -22,7 +22,7 @@ from moldau.streams.operators.contract import Headers
 from moldau.streams.operators.record_cache import CacheBudget, RecordCaches
 from moldau.streams.persistent import TaskDatabase
 from moldau.streams.punctuation import PunctuationType
-from moldau.streams.runtime.collector import ProductionError
+from moldau.streams.runtime.collector import ProductionError, one_by_one
 from moldau.streams.runtime.column_work import ColumnWork
 from moldau.streams.runtime.exception_handlers import Failure, Handler, Response
 from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
@@ -76,6 +76,8 @@ class TaskParts:
     """How much the thread's record caches may hold; None where every update goes downstream."""
     groups_max: int = 50_000
     """How many groups of an aggregate columns keep beside those that changed."""
+    emit_columns: Callable[[Sequence[str], ColumnRun], None] | None = None
+    """Writes what columns made, if that need not go through `emit`."""
 
 
 class Input:
@@ -171,6 +173,7 @@ class StreamTask:
         self._columns: ColumnWork | None = None
         if parts.columns is not None:
             self._columns = ColumnWork(parts.columns, self.context, parts.emit, parts.groups_max)
+        self._emit_columns = parts.emit_columns or one_by_one(parts.emit)
         self._dirty = False
         self._run: Sequence[Message] = ()
         """The records that are in work."""
@@ -328,15 +331,13 @@ class StreamTask:
         return done
 
     def _process_block(self, source: Input, block: RecordBlock, start: int, stop: int, columns: ColumnWork) -> None:
-        context, emit = self.context, self._parts.emit
+        context = self.context
         context.topic = source.topic
         unusual = 1
         while start < stop:
             run = columns.run(block, start, stop)
             if run.stop > start:
-                for output, topic in enumerate(columns.topics):
-                    for key, value, timestamp, headers in run.records(output):
-                        emit(topic, key, value, timestamp, headers, None, None, None)
+                self._emit_columns(columns.topics, run)
                 self.columnar += run.stop - start
                 context.timestamp = run.latest_ms
                 context.stream_time = max(context.stream_time, run.latest_ms)

@@ -19,12 +19,12 @@ from moldau.streams.column_aggregates import NotColumnarError
 from moldau.streams.columns import Columns, compile_columns
 from moldau.streams.operators.record_cache import CacheBudget
 from moldau.streams.persistent import DatabaseInUseError, TaskDatabase, opener
-from moldau.streams.runtime.collector import RecordCollector
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
 from moldau.streams.runtime.offset_metadata import encode
 from moldau.streams.runtime.restorer import Changelog
 from moldau.streams.runtime.settings import DEBUG_METRICS, StreamsSettings
+from moldau.streams.runtime.outlet import Collector
 from moldau.streams.runtime.stream_task import StreamTask, TaskParts
 from moldau.streams.runtime.whereabouts import contained_of
 from moldau.streams.state import open_in_memory
@@ -51,7 +51,7 @@ class TaskManager:
     def __init__(
         self,
         environment: Environment,
-        collector: RecordCollector,
+        collector: Collector,
         counts: ThreadCounts,
         known_end: Callable[[str, int], int],
     ) -> None:
@@ -142,6 +142,7 @@ class TaskManager:
             self._columns_of(sub),
             self._cache,
             kept_entries(settings),
+            self._collector.columns_emitter(environment.on_cluster),
         )
         try:
             task = StreamTask(task_id, sub, parts)

@@ -1,0 +1,22 @@
+"""Records written by ourselves: whole batches, built in Rust, sent to the leaders of their partitions.
+
+For those who write much and want to know what became of it, not of each record but of each batch. `machine` decides
+what to send whom and what an answer means, `producer` has the threads that send. Records wait in a
+`moldau._core.RecordAccumulator`.
+"""
+
+from __future__ import annotations
+
+from moldau.client.producing.machine import Delivered, ProduceError, Refused
+from moldau.client.producing.producer import RecordProducer
+from moldau.client.producing.settings import ProduceSettings, produce_settings, unserved
+
+__all__ = [
+    "Delivered",
+    "ProduceError",
+    "ProduceSettings",
+    "RecordProducer",
+    "Refused",
+    "produce_settings",
+    "unserved",
+]

@@ -1,0 +1,519 @@
+"""What a producer sends to whom, and what becomes of the answers. No clock, socket or thread: `producer` has those.
+
+Every partition that is written to is a `Writing`. A batch of it is sent at a time, and a broker is sent one request at
+a time, so batches stay in their order whatever is sent again. A batch that was refused for what is in it is sent in
+halves, until the record is alone that nobody takes: that one is refused, the others are written.
+
+An idempotent producer numbers the records of a partition. A batch that is sent again has the same numbers, so a leader
+that had it already says so. When it is not known whether a batch that is given up was written, or a leader has lost
+count, the partition goes on under the next epoch and counts from 0. (KIP-98, KIP-360)
+
+Source: KIP-91 (delivery.timeout.ms), KIP-126 (splitting batches), KIP-467 (errors of single records), KIP-580
+(exponential back-off).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from moldau.client.producing.settings import REQUEST_BYTES_MAX, ProduceSettings
+from moldau.client.protocol.brokers import Address
+from moldau.client.protocol.questions import Values
+from moldau.errors import ErrorCode, MoldauError
+
+if TYPE_CHECKING:
+    from moldau._core import ProducerBatch
+
+Partition = tuple[str, int]
+
+EPOCH_MAX: Final = 2**15 - 1
+_SEQUENCES: Final = 2**31
+NOWHERE: Final = -1
+"""The offset of what was written, when a leader only knows that it was."""
+
+_ELSEWHERE: Final = frozenset(
+    {
+        ErrorCode.FENCED_LEADER_EPOCH,
+        ErrorCode.KAFKA_STORAGE_ERROR,
+        ErrorCode.LEADER_NOT_AVAILABLE,
+        ErrorCode.NOT_LEADER_OR_FOLLOWER,
+        ErrorCode.REPLICA_NOT_AVAILABLE,
+        ErrorCode.UNKNOWN_LEADER_EPOCH,
+        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    }
+)
+_LOST_COUNT: Final = frozenset(
+    {
+        ErrorCode.INVALID_PRODUCER_EPOCH,
+        ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        ErrorCode.UNKNOWN_PRODUCER_ID,
+    }
+)
+_OF_SOME_RECORD: Final = frozenset(
+    {
+        ErrorCode.INVALID_RECORD,
+        ErrorCode.INVALID_TIMESTAMP,
+        ErrorCode.MESSAGE_TOO_LARGE,
+        ErrorCode.RECORD_LIST_TOO_LARGE,
+    }
+)
+_PERHAPS_WRITTEN: Final = frozenset(
+    {
+        ErrorCode.KAFKA_STORAGE_ERROR,
+        ErrorCode.NETWORK_EXCEPTION,
+        ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        ErrorCode.REQUEST_TIMED_OUT,
+        ErrorCode.UNKNOWN_SERVER_ERROR,
+    }
+)
+
+
+class ProduceError(MoldauError):
+    """Something cannot be written; `code` is Kafka's, None if nobody has said no within the time there was."""
+
+    def __init__(self, message: str, code: ErrorCode | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Delivered(NamedTuple):
+    """Records that are written."""
+
+    topic: str
+    partition: int
+    base_offset: int
+    """Of the first of them, `NOWHERE` if nobody knows."""
+    count: int
+
+
+class Refused(NamedTuple):
+    """Records that are given up."""
+
+    topic: str
+    partition: int
+    batch: ProducerBatch
+    error: ProduceError
+
+
+class Source(Protocol):
+    """Where the batches are: `moldau._core.RecordAccumulator`."""
+
+    def add_topic(self) -> int: ...
+    def set_partitions(self, topic: int, count: int) -> None: ...
+    def first(self, topic: int, partition: int) -> tuple[float, bool] | None: ...
+    def take(self, topic: int, partition: int) -> ProducerBatch | None: ...
+    def take_news(self) -> list[tuple[int, int]]: ...
+
+
+class Identity(NamedTuple):
+    """Who an idempotent producer is."""
+
+    producer_id: int
+    epoch: int
+
+
+NOBODY: Final = Identity(-1, -1)
+
+
+@dataclass(eq=False, slots=True)
+class Outgoing:
+    """A batch on its way."""
+
+    batch: ProducerBatch
+    attempts: int = 0
+    identity: Identity = NOBODY
+    sequence: int = -1
+    perhaps_written: bool = False
+    """Whether it was sent, and nobody has said what became of it."""
+
+
+@dataclass(eq=False, slots=True)
+class Writing:
+    """One partition that is written to."""
+
+    place: Partition
+    number: int
+    """Of its topic, in the accumulator."""
+    waiting: deque[Outgoing] = field(default_factory=deque)
+    """What was taken out of the accumulator; the first is sent before all else."""
+    busy: bool = False
+    not_before: float = 0.0
+    identity: Identity = NOBODY
+    sequence: int = 0
+
+    @property
+    def name(self) -> str:
+        """As people write it."""
+        return f"{self.place[0]}-{self.place[1]}"
+
+
+@dataclass(eq=False, slots=True)
+class Topic:
+    """A topic that is written to, as far as the cluster has told."""
+
+    name: str
+    number: int
+    count: int = 0
+    leaders: dict[int, int] = field(default_factory=dict)
+    stale: bool = True
+    """Whether the cluster has to be asked."""
+    asked_at: float = float("-inf")
+    missing_since: float | None = None
+    refusal: ProduceError | None = None
+
+
+class Request(NamedTuple):
+    """A question to one broker: the first waiting batch of each of these."""
+
+    parts: tuple[tuple[Writing, Outgoing], ...]
+
+    def values(self, settings: ProduceSettings) -> Values:
+        """As the protocol's fields; this is where batches are compressed."""
+        topics: dict[str, list[Values]] = {}
+        for writing, one in self.parts:
+            records = one.batch.encode(
+                settings.compression, settings.compression_level, *one.identity, one.sequence
+            )
+            topics.setdefault(writing.place[0], []).append({"index": writing.place[1], "records": records})
+        return {
+            "transactional_id": None,
+            "acks": settings.acks,
+            "timeout": settings.request_timeout_ms,
+            "topic_data": [{"name": name, "partition_data": rows} for name, rows in topics.items()],
+        }
+
+
+class ProduceMachine:
+    """The table of writings. Whoever drives it holds a lock around each call."""
+
+    def __init__(self, settings: ProduceSettings, source: Source) -> None:
+        self.settings = settings
+        self.topics: dict[str, Topic] = {}
+        self.brokers: dict[int, Address] = {}
+        self.reports: list[Delivered | Refused] = []
+        self.failure: Exception | None = None
+        """What whoever writes is told next, and from then on."""
+        self.flushing = False
+        self._source = source
+        self._numbers: list[Topic] = []
+        self._active: dict[Partition, Writing] = {}
+        """Of which there is anything here."""
+        self._idle: dict[Partition, Writing] = {}
+        self._identity = NOBODY
+        self._ask_at = 0.0
+        self._expire_at = 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything that was given has been reported."""
+        return not self._active
+
+    @property
+    def needs_identity(self) -> bool:
+        """Whether the cluster has to say who we are before anything is sent."""
+        return self.settings.idempotent and self._identity is NOBODY
+
+    # What the owner does.
+
+    def open(self, name: str, now: float) -> Topic:
+        """A topic that is to be written to; it has no partitions before the cluster has told of them."""
+        topic = self.topics.get(name)
+        if topic is None:
+            topic = self.topics[name] = Topic(name, self._source.add_topic())
+            self._numbers.append(topic)
+        elif topic.refusal is not None and not topic.stale:
+            # It is missing since when it was missed: the next answer decides.
+            topic.stale, topic.refusal = True, None
+        return topic
+
+    def look(self) -> None:
+        """Take up what the accumulator has begun or closed."""
+        for number, partition in self._source.take_news():
+            place = self._numbers[number].name, partition
+            # It may have been sent, and be done with, before this news of it came.
+            if place not in self._active and self._source.first(number, partition) is not None:
+                self._active[place] = self._idle.pop(place, None) or Writing(place, number)
+
+    def take_reports(self) -> list[Delivered | Refused]:
+        """What became of what was given, since the last time."""
+        reports, self.reports = self.reports, []
+        return reports
+
+    # Questions.
+
+    def next(self, broker: int, now: float) -> Request | None:
+        """What to send to a broker; None for nothing now."""
+        if self.needs_identity:
+            return None
+        parts: list[tuple[Writing, Outgoing]] = []
+        size = 0
+        for writing in list(self._active.values()):
+            if writing.busy or writing.not_before > now or self._leader(writing) != broker:
+                continue
+            one = self._ready(writing, now)
+            if one is None:
+                continue
+            if parts and size + one.batch.size_bytes > REQUEST_BYTES_MAX:
+                break
+            size += one.batch.size_bytes
+            self._begin(writing, one)
+            parts.append((writing, one))
+            # The others are first the next time.
+            self._active[writing.place] = self._active.pop(writing.place)
+        return Request(tuple(parts)) if parts else None
+
+    def _leader(self, writing: Writing) -> int | None:
+        return self.topics[writing.place[0]].leaders.get(writing.place[1])
+
+    def _ready(self, writing: Writing, now: float) -> Outgoing | None:
+        """What is to be sent next of a partition, if its time has come."""
+        if not writing.waiting:
+            first = self._source.first(writing.number, writing.place[1])
+            if first is None or not (first[1] or self.flushing or first[0] + self.settings.linger_s <= now):
+                return None
+            batch = self._source.take(writing.number, writing.place[1])
+            assert batch is not None
+            writing.waiting.append(Outgoing(batch))
+        return writing.waiting[0]
+
+    def _begin(self, writing: Writing, one: Outgoing) -> None:
+        if self.settings.idempotent and one.identity is NOBODY:
+            if writing.identity != self._identity:
+                writing.identity, writing.sequence = self._identity, 0
+            one.identity, one.sequence = writing.identity, writing.sequence
+        one.attempts += 1
+        writing.busy = True
+
+    def wait_s(self, broker: int, now: float) -> float | None:
+        """How long until something may be to be sent to a broker, None for ever."""
+        times = []
+        for writing in self._active.values():
+            if writing.busy or self._leader(writing) != broker or self.needs_identity:
+                continue
+            at = writing.not_before
+            if not writing.waiting:
+                first = self._source.first(writing.number, writing.place[1])
+                if first is None:
+                    continue
+                if not (first[1] or self.flushing):
+                    at = max(at, first[0] + self.settings.linger_s)
+            times.append(max(at - now, 0.0))
+        return min(times, default=None)
+
+    # Answers.
+
+    def answered(self, request: Request, answer: Any, now: float) -> None:
+        """Take the answer to a request."""
+        told = {
+            (str(topic.name), int(one.index)): one for topic in answer.responses for one in topic.partition_responses
+        }
+        for writing, one in request.parts:
+            writing.busy = False
+            part = told.get(writing.place)
+            code = ErrorCode.UNKNOWN_SERVER_ERROR if part is None else ErrorCode.of(int(part.error_code))
+            said = None if part is None else getattr(part, "error_message", None)
+            if code is ErrorCode.NONE:
+                assert part is not None
+                self._delivered(writing, one, int(part.base_offset))
+            elif code is ErrorCode.DUPLICATE_SEQUENCE_NUMBER:
+                self._delivered(writing, one, NOWHERE)
+            else:
+                self._not_written(writing, one, code, said, now)
+
+    def failed(self, request: Request, failure: Exception, now: float, *, passes: bool) -> None:
+        """There was no answer: perhaps everything is written, perhaps nothing."""
+        for writing, one in request.parts:
+            writing.busy = False
+            one.perhaps_written = True
+            self._lost_leader(writing)
+            if one.attempts > self.settings.retries:
+                self._give_up(writing, one, ProduceError(f"{writing.name}: {failure}", ErrorCode.NETWORK_EXCEPTION))
+            else:
+                self._again(writing, one, now)
+        if not passes:
+            self.failure = self.failure or failure
+
+    def _delivered(self, writing: Writing, one: Outgoing, offset: int) -> None:
+        count = len(one.batch)
+        self.reports.append(Delivered(*writing.place, offset, count))
+        if one.identity == writing.identity:
+            writing.sequence = (one.sequence + count) % _SEQUENCES
+        self._done(writing, one)
+
+    def _not_written(self, writing: Writing, one: Outgoing, code: ErrorCode, said: str | None, now: float) -> None:
+        if code in _PERHAPS_WRITTEN:
+            one.perhaps_written = True
+        if code in _ELSEWHERE:
+            self._lost_leader(writing)
+        if code in _OF_SOME_RECORD and len(one.batch) > 1:
+            self._split(writing, one)
+        elif code in _LOST_COUNT and self.settings.idempotent and one.attempts <= self.settings.retries:
+            self._count_anew(writing)
+            one.identity = NOBODY
+            self._again(writing, one, now)
+        elif code.retriable and one.attempts <= self.settings.retries:
+            self._again(writing, one, now)
+        else:
+            text = f"{writing.name} does not take it: {said or code.sentence} ({code.name})"
+            self._give_up(writing, one, ProduceError(text, code))
+
+    def _again(self, writing: Writing, one: Outgoing, now: float) -> None:
+        settings = self.settings
+        wait_s = settings.retry_backoff_s * 2 ** min(one.attempts - 1, 16)
+        writing.not_before = now + min(wait_s, settings.retry_backoff_max_s)
+
+    def _split(self, writing: Writing, one: Outgoing) -> None:
+        """One of its records is refused, or they are too many: nothing of it is written."""
+        assert writing.waiting[0] is one
+        if one.perhaps_written:
+            self._count_anew(writing)
+        writing.waiting.popleft()
+        writing.waiting.extendleft(Outgoing(half) for half in reversed(one.batch.halves()))
+
+    def _give_up(self, writing: Writing, one: Outgoing, error: ProduceError) -> None:
+        self.reports.append(Refused(*writing.place, one.batch, error))
+        if one.perhaps_written and one.identity == writing.identity:
+            self._count_anew(writing)
+        self._done(writing, one)
+
+    def _done(self, writing: Writing, one: Outgoing) -> None:
+        assert writing.waiting[0] is one
+        writing.waiting.popleft()
+        writing.not_before = 0.0
+        self._settle(writing)
+
+    def _settle(self, writing: Writing) -> None:
+        if not writing.waiting and self._source.first(writing.number, writing.place[1]) is None:
+            # The owner may have begun another batch since: that is news, for `look`.
+            self._idle[writing.place] = self._active.pop(writing.place)
+
+    def _count_anew(self, writing: Writing) -> None:
+        """Go on under the next epoch. What other partitions have on its way keeps its own."""
+        if not self.settings.idempotent or writing.identity != self._identity:
+            return
+        producer_id, epoch = self._identity
+        self._identity = Identity(producer_id, epoch + 1) if 0 <= epoch < EPOCH_MAX else NOBODY
+
+    def _lost_leader(self, writing: Writing) -> None:
+        topic = self.topics[writing.place[0]]
+        topic.leaders.pop(writing.place[1], None)
+        topic.stale = True
+
+    # Time.
+
+    def expire(self, now: float) -> None:
+        """Give up what could not be written in its time; what is on its way is waited for."""
+        if now < self._expire_at:
+            return
+        timeout_s = self.settings.delivery_timeout_s
+        self._expire_at = now + min(1.0, timeout_s / 4)
+        for writing in list(self._active.values()):
+            while not writing.busy and (since := self._oldest(writing)) is not None and since + timeout_s <= now:
+                one = writing.waiting[0] if writing.waiting else None
+                if one is None:
+                    batch = self._source.take(writing.number, writing.place[1])
+                    assert batch is not None
+                    one = Outgoing(batch)
+                    writing.waiting.append(one)
+                text = f"{writing.name} was not written within {timeout_s:g} s (delivery.timeout.ms)"
+                self._give_up(writing, one, ProduceError(text))
+
+    def _oldest(self, writing: Writing) -> float | None:
+        if writing.waiting:
+            return writing.waiting[0].batch.since
+        first = self._source.first(writing.number, writing.place[1])
+        return None if first is None else first[0]
+
+    # The cluster.
+
+    def unknown(self, now: float) -> list[str]:
+        """Topics of which the cluster has to be asked now."""
+        if now < self._ask_at:
+            return []
+        old = now - self.settings.metadata_max_age_s
+        return [topic.name for topic in self.topics.values() if topic.stale or topic.asked_at < old]
+
+    def ask_in_s(self, now: float) -> float:
+        """How long until the cluster should be asked something."""
+        stale = self.needs_identity_now or any(topic.stale for topic in self.topics.values())
+        oldest = min((topic.asked_at for topic in self.topics.values()), default=float("inf"))
+        at = 0.0 if stale else oldest + self.settings.metadata_max_age_s
+        wait_s = max(at, self._ask_at) - now
+        return max(min(wait_s, 1.0 if self._active else wait_s), 0.0)
+
+    @property
+    def needs_identity_now(self) -> bool:
+        """Whether there is anything to be sent for which it has to be known who we are."""
+        return self.needs_identity and bool(self._active)
+
+    def may_ask_who_we_are(self, now: float) -> bool:
+        """Whether to ask the cluster for that now."""
+        return self.needs_identity_now and now >= self._ask_at
+
+    def identified(self, answer: Any, now: float) -> None:
+        """Take what the cluster says of who we are."""
+        code = ErrorCode.of(int(answer.error_code))
+        if code is ErrorCode.NONE:
+            self._identity = Identity(int(answer.producer_id), int(answer.producer_epoch))
+            return
+        self._ask_at = now + self.settings.retry_backoff_s
+        if not code.retriable and code is not ErrorCode.UNKNOWN_SERVER_ERROR:
+            said = f"an idempotent producer is refused: {code.sentence} ({code.name})"
+            self.failure = self.failure or ProduceError(said, code)
+
+    def not_learned(self, failure: Exception, now: float, *, passes: bool) -> None:
+        """Nobody has answered."""
+        self._ask_at = now + self.settings.retry_backoff_s
+        if not passes:
+            self.failure = self.failure or failure
+
+    def learned(self, names: Sequence[str], answer: Any, now: float) -> None:
+        """Take what the cluster says of its brokers and of these topics."""
+        self._ask_at = now + self.settings.retry_backoff_s
+        self.brokers = {int(one.node_id): Address(str(one.host), int(one.port)) for one in answer.brokers}
+        told = {str(one.name): one for one in answer.topics}
+        for name in names:
+            topic = self.topics[name]
+            topic.asked_at = now
+            one = told.get(name)
+            code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if one is None else ErrorCode.of(int(one.error_code))
+            if code is ErrorCode.NONE and one is not None:
+                self._led(topic, {int(part.partition_index): int(part.leader_id) for part in one.partitions})
+            else:
+                self._unlearned(topic, code, now)
+
+    def _led(self, topic: Topic, leaders: Mapping[int, int]) -> None:
+        topic.leaders = {number: leader for number, leader in leaders.items() if leader in self.brokers}
+        topic.missing_since = topic.refusal = None
+        # One without a leader is waited for; where nothing is to be sent it may stay without.
+        topic.stale = any(
+            place[0] == topic.name and place[1] not in topic.leaders for place in self._active
+        ) or not leaders
+        if leaders and len(leaders) != topic.count:
+            topic.count = len(leaders)
+            self._source.set_partitions(topic.number, topic.count)
+
+    def _unlearned(self, topic: Topic, code: ErrorCode, now: float) -> None:
+        if topic.missing_since is None:
+            topic.missing_since = now
+        passes = code.retriable or code is ErrorCode.UNKNOWN_SERVER_ERROR
+        if passes and now - topic.missing_since < self.settings.missing_topic_s:
+            return
+        if topic.count and passes:
+            # What is here of it is given up in its time.
+            return
+        topic.refusal = ProduceError(f"cannot write to {topic.name}: {code.sentence} ({code.name})", code)
+        topic.stale = False
+        for writing in [one for one in self._active.values() if one.place[0] == topic.name and not one.busy]:
+            self._refuse_all(writing, topic.refusal)
+
+    def _refuse_all(self, writing: Writing, error: ProduceError) -> None:
+        while self._oldest(writing) is not None:
+            if not writing.waiting:
+                batch = self._source.take(writing.number, writing.place[1])
+                assert batch is not None
+                writing.waiting.append(Outgoing(batch))
+            self._give_up(writing, writing.waiting[0], error)
