@@ -177,7 +177,7 @@ class RecordAccumulator:
     """What a producer was given and has not sent, in batches; for use by any thread."""
 
     size_bytes: int
-    """How much is in batches that somebody has: those here, and those that were taken and are still known."""
+    """How much is in batches: those here, and those that were taken and are not done with."""
     has_room: bool
     """Whether that is less than it may be."""
 
@@ -234,6 +234,8 @@ class ProducerBatch:
         """
     def records(self) -> list[tuple[int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]]:
         """Each as timestamp (ms), key, value, headers."""
+    def release(self) -> None:
+        """It is done with, whoever still has it: the accumulator counts it no more."""
     def halves(self) -> tuple[ProducerBatch, ProducerBatch]:
         """The same records in two batches, which are as old.
 

@@ -63,16 +63,16 @@ pub struct Pending {
     pub since: f64,
     builder: BatchBuilder,
     total: Arc<AtomicUsize>,
-    counted: usize,
+    counted: AtomicUsize,
 }
 
 impl Pending {
     fn new(since: f64, total: &Arc<AtomicUsize>) -> Pending {
-        let mut pending = Pending {
+        let pending = Pending {
             since,
             builder: BatchBuilder::new(),
             total: Arc::clone(total),
-            counted: 0,
+            counted: AtomicUsize::new(0),
         };
         pending.count();
         pending
@@ -84,10 +84,16 @@ impl Pending {
         self.count();
     }
 
-    fn count(&mut self) {
+    fn count(&self) {
         let bytes = self.builder.size_bytes();
-        self.total.fetch_add(bytes - self.counted, Ordering::Relaxed);
-        self.counted = bytes;
+        let before = self.counted.swap(bytes, Ordering::Relaxed);
+        self.total.fetch_add(bytes - before, Ordering::Relaxed);
+    }
+
+    /// It is done with, whoever still has it: it counts no more.
+    pub fn release(&self) {
+        let counted = self.counted.swap(0, Ordering::Relaxed);
+        self.total.fetch_sub(counted, Ordering::Relaxed);
     }
 
     /// How many records it has.
@@ -135,7 +141,7 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.total.fetch_sub(self.counted, Ordering::Relaxed);
+        self.release();
     }
 }
 
@@ -194,7 +200,7 @@ impl Accumulator {
         }
     }
 
-    /// How much is in batches that somebody has: those here, and those that were taken and are not forgotten.
+    /// How much is in batches that somebody has: those here, and those that were taken and are not done with.
     #[must_use]
     pub fn bytes(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.total)
@@ -419,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_counted_until_their_batch_is_forgotten() {
+    fn bytes_are_counted_until_their_batch_is_done_with() {
         let mut made = accumulator(1);
         made.append(0, None, &record(None, &[0; 20]), 1.0).unwrap();
         made.append(0, None, &record(None, &[1; 20]), 1.0).unwrap();
@@ -430,6 +436,9 @@ mod tests {
         assert_eq!((values(&first), values(&second)), (vec![vec![0; 20]], vec![vec![1; 20]]));
         drop(pending);
         assert_eq!(bytes.load(Ordering::Relaxed), first.size_bytes() + second.size_bytes());
+        first.release();
+        first.release();
+        assert_eq!(bytes.load(Ordering::Relaxed), second.size_bytes());
         drop((first, second));
         assert_eq!(bytes.load(Ordering::Relaxed), 0);
     }

@@ -241,6 +241,10 @@ impl ProducerBatch {
         outcome.map(|()| list)
     }
 
+    fn release(&self) {
+        self.pending.release();
+    }
+
     fn halves(&self) -> PyResult<(ProducerBatch, ProducerBatch)> {
         if self.pending.records() < 2 {
             return Err(PyValueError::new_err("a batch of one record has no halves"));

@@ -114,7 +114,7 @@ def served():
     return {key: (message_versions(key, "request")[0], message_versions(key, "request")[-1]) for key in SERVED}
 
 
-SERVED = (1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 17, 18, 23, 36)
+SERVED = (0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 17, 18, 22, 23, 36)
 
 
 def _exactly(connection, size):

@@ -372,6 +372,7 @@ class ProduceMachine:
             self._count_anew(writing)
         writing.waiting.popleft()
         writing.waiting.extendleft(Outgoing(half) for half in reversed(one.batch.halves()))
+        one.batch.release()
 
     def _give_up(self, writing: Writing, one: Outgoing, error: ProduceError) -> None:
         self.reports.append(Refused(*writing.place, one.batch, error))
@@ -382,6 +383,7 @@ class ProduceMachine:
     def _done(self, writing: Writing, one: Outgoing) -> None:
         assert writing.waiting[0] is one
         writing.waiting.popleft()
+        one.batch.release()
         writing.not_before = 0.0
         self._settle(writing)
 
@@ -434,11 +436,17 @@ class ProduceMachine:
         if now < self._ask_at:
             return []
         old = now - self.settings.metadata_max_age_s
-        return [topic.name for topic in self.topics.values() if topic.stale or topic.asked_at < old]
+        stale = self._stale()
+        return [topic.name for topic in self.topics.values() if topic.name in stale or topic.asked_at < old]
+
+    def _stale(self) -> set[str]:
+        """Topics that are to be asked for as soon as may be: where something waits for a leader, too."""
+        stale = {topic.name for topic in self.topics.values() if topic.stale}
+        return stale.union(writing.place[0] for writing in self._active.values() if self._leader(writing) is None)
 
     def ask_in_s(self, now: float) -> float:
         """How long until the cluster should be asked something."""
-        stale = self.needs_identity_now or any(topic.stale for topic in self.topics.values())
+        stale = self.needs_identity_now or bool(self._stale())
         oldest = min((topic.asked_at for topic in self.topics.values()), default=float("inf"))
         at = 0.0 if stale else oldest + self.settings.metadata_max_age_s
         wait_s = max(at, self._ask_at) - now
@@ -488,10 +496,8 @@ class ProduceMachine:
     def _led(self, topic: Topic, leaders: Mapping[int, int]) -> None:
         topic.leaders = {number: leader for number, leader in leaders.items() if leader in self.brokers}
         topic.missing_since = topic.refusal = None
-        # One without a leader is waited for; where nothing is to be sent it may stay without.
-        topic.stale = any(
-            place[0] == topic.name and place[1] not in topic.leaders for place in self._active
-        ) or not leaders
+        # Where nothing is to be sent a partition may stay without a leader.
+        topic.stale = not leaders
         if leaders and len(leaders) != topic.count:
             topic.count = len(leaders)
             self._source.set_partitions(topic.number, topic.count)

@@ -267,6 +267,8 @@ class RecordProducer:
                     self._hang_up(broker)
                     address = now_at
                 self._carry_out(broker, address, request)
+                # While this waits for the next one nobody needs the batches of the last.
+                del wanted, request
         except BaseException as error:  # noqa: BLE001 (the owner is told of it)
             self._fail(error)
         finally:

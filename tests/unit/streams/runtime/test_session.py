@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from tests.fake_producer import FakeRecordProducer
 from tests.fake_reader import FakeReader
 from tests.record_batches import batch
 
@@ -85,22 +86,6 @@ class FakeMember:
         pass
 
 
-class FakeProducer:
-    """Everything is delivered at once."""
-
-    def __init__(self, config):
-        self.offset = 0
-
-    def produce(self, topic, value, key, partition, on_delivery, callback, timestamp, headers):
-        self.offset += 1
-        on_delivery(None, SimpleNamespace(offset=lambda: self.offset - 1))
-
-    def poll(self, timeout):
-        return 0
-
-    flush = poll
-
-
 class FakeAdmin:
     """A changelog that ends at `end`."""
 
@@ -137,7 +122,7 @@ def admin():
 @pytest.fixture
 def session(admin, tmp_path, monkeypatch):
     monkeypatch.setattr("confluent_kafka.Consumer", FakeConsumer)
-    monkeypatch.setattr("confluent_kafka.Producer", FakeProducer)
+    monkeypatch.setattr("moldau.streams.runtime.outlet.RecordProducer", FakeRecordProducer)
     monkeypatch.setattr("moldau.streams.runtime.session.RecordReader", FakeReader)
     builder = StreamsBuilder()
     builder.stream("in", key=str, value=str).group_by_key().count(Materialized.as_("counts"))

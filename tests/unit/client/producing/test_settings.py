@@ -1,0 +1,74 @@
+"""What a producer's settings come to."""
+
+from __future__ import annotations
+
+import pytest
+
+from moldau.client.producing import ProduceSettings, produce_settings, unserved
+from moldau.client.settings import ClientSettingsError, Role
+from moldau.client.translation import translate
+
+
+def test_librdkafkas_defaults_are_the_defaults():
+    assert produce_settings({}) == ProduceSettings()
+
+
+def test_both_spellings_are_read():
+    java = {
+        "acks": "all",
+        "batch.size": 16384,
+        "buffer.memory": 33554432,
+        "compression.type": "lz4",
+        "delivery.timeout.ms": 120000,
+        "linger.ms": 5,
+        "max.in.flight.requests.per.connection": 5,
+        "max.request.size": 2000000,
+        "request.timeout.ms": 10000,
+        "retries": 7,
+        "retry.backoff.ms": 200,
+    }
+    made = produce_settings(translate(Role.PRODUCER, java).native)
+    assert made == ProduceSettings(
+        batch_bytes=16384,
+        buffer_bytes=33554432,
+        compression="lz4",
+        delivery_timeout_s=120.0,
+        linger_s=0.005,
+        record_bytes_max=2000000,
+        request_timeout_ms=10000,
+        retries=7,
+        retry_backoff_s=0.2,
+    )
+
+
+def test_every_mistake_is_named():
+    with pytest.raises(ClientSettingsError) as failure:
+        produce_settings({"acks": 0, "batch.size": "big", "linger.ms": -1, "compression.type": "rar"})
+    assert {problem.setting for problem in failure.value.problems} == {
+        "acks",
+        "batch.size",
+        "linger.ms",
+        "compression.type",
+    }
+
+
+def test_an_idempotent_producer_wants_all_replicas():
+    with pytest.raises(ClientSettingsError, match="acks: must be all"):
+        produce_settings({"acks": 1, "enable.idempotence": True})
+    assert not produce_settings({"acks": 1}).idempotent
+
+
+@pytest.mark.parametrize(
+    ("codec", "level", "expected"), [("gzip", 12, 9), ("zstd", 0, 1), ("lz4", 3, None), ("zstd", -1, None)]
+)
+def test_levels_stay_within_those_of_the_codec(codec, level, expected):
+    made = produce_settings({"compression.codec": codec, "compression.level": level})
+    assert (made.compression, made.compression_level) == (codec, expected)
+
+
+def test_what_only_librdkafka_does_is_named():
+    assert unserved({"partitioner": "murmur2_random", "statistics.interval.ms": 0}) == []
+    assert unserved({"partitioner": "consistent", "transactional.id": "t"}) == [
+        "partitioner=consistent",
+        "transactional.id=t",
+    ]
