@@ -443,7 +443,7 @@ class World:
         """Before the answer to a commit: the others go on, and the group or the cluster may lose its patience."""
         if self._calm or self._slow or self.chance.random() > 0.3:
             return
-        owner = next((one for one in self.alive if one.session._producer is producer), None)
+        owner = next((one for one in self.alive if one.session.collector.producer is producer), None)
         if owner is None:
             # It is leaving.
             return

@@ -86,7 +86,7 @@ class Delivered(NamedTuple):
     partition: int
     base_offset: int
     """Of the first of them, `NOWHERE` if nobody knows."""
-    count: int
+    records: int
 
 
 class Refused(NamedTuple):
@@ -174,9 +174,7 @@ class Request(NamedTuple):
         """As the protocol's fields; this is where batches are compressed."""
         topics: dict[str, list[Values]] = {}
         for writing, one in self.parts:
-            records = one.batch.encode(
-                settings.compression, settings.compression_level, *one.identity, one.sequence
-            )
+            records = one.batch.encode(settings.compression, settings.compression_level, *one.identity, one.sequence)
             topics.setdefault(writing.place[0], []).append({"index": writing.place[1], "records": records})
         return {
             "transactional_id": None,
@@ -235,7 +233,8 @@ class ProduceMachine:
             place = self._numbers[number].name, partition
             # It may have been sent, and be done with, before this news of it came.
             if place not in self._active and self._source.first(number, partition) is not None:
-                self._active[place] = self._idle.pop(place, None) or Writing(place, number)
+                self._active[place] = self._idle.get(place) or Writing(place, number)
+                self._idle.pop(place, None)
 
     def take_reports(self) -> list[Delivered | Refused]:
         """What became of what was given, since the last time."""

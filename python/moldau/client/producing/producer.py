@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from moldau.client.producing.machine import Delivered, ProduceError, ProduceMachine, Refused, Request
 from moldau.client.producing.settings import ProduceSettings

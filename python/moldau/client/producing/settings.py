@@ -54,7 +54,7 @@ def unserved(native: Mapping[str, Any]) -> list[str]:
     partitioner = native.get("partitioner", "murmur2_random")
     found = [] if partitioner == "murmur2_random" else [f"partitioner={partitioner}"]
     names = ("transactional.id", "enable.gapless.guarantee", "plugin.library.paths", "statistics.interval.ms")
-    return found + [f"{name}={native[name]}" for name in names if native.get(name) not in {None, False, 0, "", "0"}]
+    return found + [f"{name}={native[name]}" for name in names if native.get(name) not in {None, False, "", "0"}]
 
 
 def produce_settings(native: Mapping[str, Any]) -> ProduceSettings:

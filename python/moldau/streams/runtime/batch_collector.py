@@ -81,7 +81,9 @@ class BatchCollector:
                 name = names[topic] = on_cluster(topic)
             number = numbers.get(name)
             if number is None or partitioner is not None:
-                self._send(name, key, value, timestamp or _EARLIEST_MS, headers, (key_object, value_object), partitioner)
+                self._send(
+                    name, key, value, timestamp or _EARLIEST_MS, headers, (key_object, value_object), partitioner
+                )
                 return
             try:
                 append(number, _BY_KEY, key, value, timestamp or _EARLIEST_MS, headers or None)
@@ -106,7 +108,7 @@ class BatchCollector:
 
     def _send_run(self, name: str, run: ColumnRun, output: int, count: int) -> None:
         refused: Sequence[int] = range(count)
-        error: ProduceError | None = None
+        error = ProduceError("larger than max.request.size", ErrorCode.MESSAGE_TOO_LARGE)
         try:
             number = self._number(name)
             refused = self._patiently(lambda: self._producer.append_run(number, run, output))
@@ -117,8 +119,7 @@ class BatchCollector:
             records = run.records(output)
             for place in refused:
                 key, value, timestamp, headers = records[place]
-                why = error or ProduceError("larger than max.request.size", ErrorCode.MESSAGE_TOO_LARGE)
-                self._fail(why, name, _BY_KEY, (timestamp, key, value, headers))
+                self._fail(error, name, _BY_KEY, (timestamp, key, value, headers))
 
     def changelog(self, topic: str, partition: int, headers: list[Header]) -> ChangelogWriter:
         """The function that a store's changes are written with."""
@@ -226,9 +227,7 @@ class BatchCollector:
         timestamp, key, value, headers = record
         try:
             number = self._number(name)
-            self._patiently(
-                lambda: self._producer.append(number, partition, key, value, timestamp, headers or None)
-            )
+            self._patiently(lambda: self._producer.append(number, partition, key, value, timestamp, headers or None))
         except ProduceError as error:
             self._fail(error, name, partition, record)
         except IndexError as error:
@@ -259,7 +258,7 @@ class BatchCollector:
             if isinstance(report, Delivered):
                 place = report.topic, report.partition
                 if report.base_offset >= 0 and place in self._changelogs:
-                    self.changelog_positions[place] = report.base_offset + report.count
+                    self.changelog_positions[place] = report.base_offset + report.records
             else:
                 self._take_refused(report)
 

@@ -22,9 +22,9 @@ from moldau.streams.persistent import DatabaseInUseError, TaskDatabase, opener
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
 from moldau.streams.runtime.offset_metadata import encode
+from moldau.streams.runtime.outlet import Collector
 from moldau.streams.runtime.restorer import Changelog
 from moldau.streams.runtime.settings import DEBUG_METRICS, StreamsSettings
-from moldau.streams.runtime.outlet import Collector
 from moldau.streams.runtime.stream_task import StreamTask, TaskParts
 from moldau.streams.runtime.whereabouts import contained_of
 from moldau.streams.state import open_in_memory

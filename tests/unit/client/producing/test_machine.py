@@ -56,9 +56,7 @@ class Driven:
             self.identify(*identity)
 
     def identify(self, producer_id, epoch):
-        self.machine.identified(
-            SimpleNamespace(error_code=0, producer_id=producer_id, producer_epoch=epoch), self.now
-        )
+        self.machine.identified(SimpleNamespace(error_code=0, producer_id=producer_id, producer_epoch=epoch), self.now)
 
     def give(self, *values, key=b"k", partition=-1):
         for value in values:
@@ -87,7 +85,7 @@ class Driven:
 
 def sent(request, place=0):
     """Producer, epoch, sequence and values of one batch of a request."""
-    writing, one = request.parts[place]
+    _, one = request.parts[place]
     records = request.values(SETTINGS)["topic_data"][0]["partition_data"][place]["records"]
     block = RecordBlock(records, 0, None)
     values = [record[3] for record in block.records(0, len(block))]
@@ -453,10 +451,10 @@ def test_whatever_gets_lost_on_the_way_every_record_is_written_once_and_in_order
     assert cluster.logs == wanted
     refused = {record[2] for one in told if isinstance(one, Refused) for record in one.batch.records()}
     assert refused == bad
-    assert sum(one.count for one in told if isinstance(one, Delivered)) == sum(map(len, wanted))
+    assert sum(one.records for one in told if isinstance(one, Delivered)) == sum(map(len, wanted))
     for one in told:
         if isinstance(one, Delivered):
-            assert 0 <= one.base_offset <= len(cluster.logs[one.partition]) - one.count
+            assert 0 <= one.base_offset <= len(cluster.logs[one.partition]) - one.records
     assert driven.source.size_bytes == 0
 
 

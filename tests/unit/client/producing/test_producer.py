@@ -106,8 +106,8 @@ def test_records_are_written_in_their_order_and_reported(leader, producer):
     assert producer.flush(PATIENCE_S)
     assert leader.log == [b"%d" % number for number in range(100)]
     reports = producer.reports()
-    assert sum(one.count for one in reports) == 100
-    assert reports[0] == Delivered("t", 0, 0, reports[0].count)
+    assert sum(one.records for one in reports) == 100
+    assert reports[0] == Delivered("t", 0, 0, reports[0].records)
     assert producer.reports() == []
     assert producer.partition_count("t") == 1
 
@@ -145,7 +145,7 @@ def test_a_record_that_nobody_takes_is_handed_back(leader, producer):
 
 
 def test_a_topic_that_is_not_there_is_an_error(producer):
-    with pytest.raises(ProduceError, match="cannot write to gone: .*UNKNOWN_TOPIC_OR_PARTITION"):
+    with pytest.raises(ProduceError, match=r"cannot write to gone: .*UNKNOWN_TOPIC_OR_PARTITION"):
         producer.open("gone", PATIENCE_S)
 
 
@@ -159,7 +159,7 @@ def test_a_cluster_that_is_not_there_is_waited_for_no_longer_than_was_said():
 def test_what_is_too_large_and_what_finds_no_room_is_refused_at_once(leader):
     producer = producer_of(leader, ProduceSettings(linger_s=3600.0, record_bytes_max=1000, buffer_bytes=100))
     number = producer.open("t", PATIENCE_S)
-    with pytest.raises(TooLargeError, match="max.request.size"):
+    with pytest.raises(TooLargeError, match=r"max\.request\.size"):
         producer.append(number, -1, b"k", b"v" * 1000, 5, None)
     producer.append(number, -1, b"k", b"v" * 100, 5, None)
     with pytest.raises(NoRoomError):
