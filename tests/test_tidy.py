@@ -21,6 +21,7 @@ KNOWS_THE_EXTENSION = (
     "python/moldau/testing/",
     "python/moldau/streams/",
     "python/moldau/client/fetching/",
+    "python/moldau/client/producing/",
     "python/moldau/client/serdes/",
     "python/moldau/connect/connectors/postgres/",
     "python/moldau/wire/",

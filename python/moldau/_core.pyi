@@ -56,6 +56,8 @@ __all__ = [
     "CoreError",
     "Leases",
     "MessageCodec",
+    "ProducerBatch",
+    "RecordAccumulator",
     "RecordBlock",
     "Request",
     "TopicPattern",
