@@ -52,7 +52,10 @@ impl NewRecord<'_> {
             .headers
             .iter()
             .map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len) + AROUND_HEADER_BYTES);
-        AROUND_RECORD_BYTES + self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers.sum::<usize>()
+        AROUND_RECORD_BYTES
+            + self.key.map_or(0, <[u8]>::len)
+            + self.value.map_or(0, <[u8]>::len)
+            + headers.sum::<usize>()
     }
 }
 
@@ -274,7 +277,8 @@ impl Accumulator {
         if open.is_none() {
             self.news.push((topic, number));
         }
-        open.get_or_insert_with(|| Pending::new(now, &self.total)).append(record);
+        open.get_or_insert_with(|| Pending::new(now, &self.total))
+            .append(record);
         Ok(())
     }
 
@@ -433,7 +437,10 @@ mod tests {
         let pending = made.take(0, 0).unwrap();
         assert_eq!(bytes.load(Ordering::Relaxed), pending.size_bytes());
         let (first, second) = pending.halves();
-        assert_eq!((values(&first), values(&second)), (vec![vec![0; 20]], vec![vec![1; 20]]));
+        assert_eq!(
+            (values(&first), values(&second)),
+            (vec![vec![0; 20]], vec![vec![1; 20]])
+        );
         drop(pending);
         assert_eq!(bytes.load(Ordering::Relaxed), first.size_bytes() + second.size_bytes());
         first.release();

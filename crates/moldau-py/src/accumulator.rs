@@ -66,7 +66,10 @@ impl RecordAccumulator {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call per record: they are passed as they are")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call per record: they are passed as they are"
+    )]
     fn append(
         &self,
         topic: usize,
@@ -213,7 +216,11 @@ impl ProducerBatch {
             "zstd" => CompressionSetting::Zstd {
                 level: level.unwrap_or(3),
             },
-            _ => return Err(PyValueError::new_err(format!("there is no compression {compression:?}"))),
+            _ => {
+                return Err(PyValueError::new_err(format!(
+                    "there is no compression {compression:?}"
+                )));
+            }
         };
         let batch = py.detach(|| self.pending.encode(setting, producer_id, producer_epoch, base_sequence));
         Ok(PyBytes::new(py, &batch))
