@@ -161,7 +161,9 @@ def test_answers_of_one_turn_leave_in_groups_and_none_is_kept():
 
     async def scenario():
         dispatcher = Dispatcher(
-            SimpleNamespace(core=FakeCore(), access=None), {HEARTBEAT: Route(Api(HEARTBEAT, "Test", (0, 4)), handle)}
+            SimpleNamespace(core=FakeCore(), access=None),
+            {HEARTBEAT: Route(Api(HEARTBEAT, "Test", (0, 4)), handle)},
+            clock_ns=lambda: 0,
         )
         dispatcher.start_all(requests)
         in_turn, of_turn = TOGETHER, len(requests) - 1 - TOGETHER

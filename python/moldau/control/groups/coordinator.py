@@ -146,6 +146,8 @@ class GroupCoordinator:
             case TransactionMarker():
                 for decided in self.offsets.apply_marker(record):
                     self._know_offset_owner(decided.group)
+                if self._is_loaded and self.deletions:
+                    self.deletions.forget_those_done()
             case GroupRecord(group_id, None):
                 self._stored.pop(group_id, None)
                 group = self.groups.get(group_id)

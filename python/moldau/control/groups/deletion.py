@@ -71,6 +71,10 @@ class Deletions:
         if group_id in self._begun and not self._offsets.has_any(group_id):
             self._begun.discard(group_id)
 
+    def forget_those_done(self) -> None:
+        """What was left of a group may have been the offsets of a transaction, and that was aborted."""
+        self._begun = {group_id for group_id in self._begun if self._offsets.has_any(group_id)}
+
     def refuse(self, turn: Turn, request: object) -> GroupResponse | None:
         """What is answered about a group that is being deleted; None where this is about something else."""
         group_id = getattr(request, "group_id", None)
@@ -117,7 +121,7 @@ class Deletions:
 
     def start(self, turn: Turn) -> None:
         """Everything is applied: go on with what a crash has broken off."""
-        self._begun = {group_id for group_id in self._begun if self._offsets.has_any(group_id)}
+        self.forget_those_done()
         for group_id in sorted(self._begun):
             self._finish_later(turn, group_id, turn.steady_ms)
 

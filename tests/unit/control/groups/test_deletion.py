@@ -164,6 +164,20 @@ def test_offsets_of_an_open_transaction_go_with_it():
     assert listed(driver.restarted()) == []
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["before a crash", "behind a crash"])
+def test_a_deletion_whose_last_offsets_were_aborted_is_over(again):
+    driver = simple()
+    for partition in range(COUNT, 2 * COUNT):
+        driver.commit_in_transaction(7, partition=partition)
+    while left(driver):
+        assert not delete(driver).is_done
+    if again:
+        driver = driver.restarted()
+    driver.end_transaction(commit=False)
+    assert len(driver.machine.deletions) == 0
+    assert driver.commit(99) is OK
+
+
 def test_topics_that_are_deleted_meanwhile_are_no_matter(driver):
     delete(driver)
     driver.ask(TopicsDeleted((DeletedTopic(TOPIC, ZERO_UUID),)))
