@@ -60,15 +60,6 @@ _OF_SOME_RECORD: Final = frozenset(
         ErrorCode.RECORD_LIST_TOO_LARGE,
     }
 )
-_PERHAPS_WRITTEN: Final = frozenset(
-    {
-        ErrorCode.KAFKA_STORAGE_ERROR,
-        ErrorCode.NETWORK_EXCEPTION,
-        ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-        ErrorCode.REQUEST_TIMED_OUT,
-        ErrorCode.UNKNOWN_SERVER_ERROR,
-    }
-)
 
 
 class ProduceError(MoldauError):
@@ -126,8 +117,6 @@ class Outgoing:
     attempts: int = 0
     identity: Identity = NOBODY
     sequence: int = -1
-    perhaps_written: bool = False
-    """Whether it was sent, and nobody has said what became of it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -265,7 +254,9 @@ class ProduceMachine:
         return Request(tuple(parts)) if parts else None
 
     def _leader(self, writing: Writing) -> int | None:
-        return self.topics[writing.place[0]].leaders.get(writing.place[1])
+        """None as well when it is not among the brokers any more: then its topic is to be asked for."""
+        leader = self.topics[writing.place[0]].leaders.get(writing.place[1])
+        return leader if leader in self.brokers else None
 
     def _ready(self, writing: Writing, now: float) -> Outgoing | None:
         """What is to be sent next of a partition, if its time has come."""
@@ -326,7 +317,6 @@ class ProduceMachine:
         """There was no answer: perhaps everything is written, perhaps nothing."""
         for writing, one in request.parts:
             writing.busy = False
-            one.perhaps_written = True
             self._lost_leader(writing)
             if one.attempts > self.settings.retries:
                 self._give_up(writing, one, ProduceError(f"{writing.name}: {failure}", ErrorCode.NETWORK_EXCEPTION))
@@ -343,8 +333,6 @@ class ProduceMachine:
         self._done(writing, one)
 
     def _not_written(self, writing: Writing, one: Outgoing, code: ErrorCode, said: str | None, now: float) -> None:
-        if code in _PERHAPS_WRITTEN:
-            one.perhaps_written = True
         if code in _ELSEWHERE:
             self._lost_leader(writing)
         if code in _OF_SOME_RECORD and len(one.batch) > 1:
@@ -365,9 +353,9 @@ class ProduceMachine:
         writing.not_before = now + min(wait_s, settings.retry_backoff_max_s)
 
     def _split(self, writing: Writing, one: Outgoing) -> None:
-        """One of its records is refused, or they are too many: nothing of it is written."""
+        """One of its records is refused, or they are too many: nothing of it is written, unless it was sent before."""
         assert writing.waiting[0] is one
-        if one.perhaps_written:
+        if one.attempts > 1:
             self._count_anew(writing)
         writing.waiting.popleft()
         writing.waiting.extendleft(Outgoing(half) for half in reversed(one.batch.halves()))
@@ -375,7 +363,9 @@ class ProduceMachine:
 
     def _give_up(self, writing: Writing, one: Outgoing, error: ProduceError) -> None:
         self.reports.append(Refused(*writing.place, one.batch, error))
-        if one.perhaps_written and one.identity == writing.identity:
+        not_appended = one.attempts == 1 and error.code in _OF_SOME_RECORD
+        if one.identity == writing.identity and not not_appended:
+            # Other refusals may come behind the append, when a leader steps down: its numbers must not be used again.
             self._count_anew(writing)
         self._done(writing, one)
 
@@ -389,7 +379,8 @@ class ProduceMachine:
     def _settle(self, writing: Writing) -> None:
         if not writing.waiting and self._source.first(writing.number, writing.place[1]) is None:
             # The owner may have begun another batch since: that is news, for `look`.
-            self._idle[writing.place] = self._active.pop(writing.place)
+            self._active.pop(writing.place, None)
+            self._idle[writing.place] = writing
 
     def _count_anew(self, writing: Writing) -> None:
         """Go on under the next epoch. What other partitions have on its way keeps its own."""

@@ -15,6 +15,8 @@ _CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 _LEVELS: Final = {"gzip": range(10), "zstd": range(1, 23)}
 _TRUE: Final = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 _UNLIMITED: Final = 2**31 - 1
+_REQUEST_MAX: Final = 100 << 20
+"""What brokers take at most, if they are not told otherwise (`socket.request.max.bytes`)."""
 REQUEST_BYTES_MAX: Final = 16 << 20
 """What one request has at most, before compression, unless a single batch has more."""
 
@@ -84,9 +86,9 @@ class _Reading:
         made = ProduceSettings(
             acks=acks,
             idempotent=idempotent,
-            batch_bytes=self._number(default.batch_bytes, 1, "batch.size"),
+            batch_bytes=self._number(default.batch_bytes, 1, "batch.size", most=_REQUEST_MAX),
             batch_records=self._number(default.batch_records, 1, "batch.num.messages"),
-            record_bytes_max=self._number(default.record_bytes_max, 1000, "message.max.bytes"),
+            record_bytes_max=self._number(default.record_bytes_max, 1000, "message.max.bytes", most=_REQUEST_MAX),
             buffer_bytes=kilobytes * _KILOBYTE,
             linger_s=self._seconds(default.linger_s, "linger.ms", "queue.buffering.max.ms"),
             compression=compression,
@@ -128,7 +130,7 @@ class _Reading:
             self._wrong(name, "is neither true nor false")
         return bool(found)
 
-    def _number(self, default: int, least: int, *names: str) -> int:
+    def _number(self, default: int, least: int, *names: str, most: int = 2**31 - 1) -> int:
         value = self._first(*names)
         try:
             number = default if value is None else int(value)
@@ -137,6 +139,8 @@ class _Reading:
             return default
         if number < least:
             self._wrong(names[0], f"must be {least} or more: {value!r}")
+        elif number > most:
+            self._wrong(names[0], f"must be {most} or less: {value!r}")
         return number
 
     def _seconds(self, default: float, *names: str) -> float:

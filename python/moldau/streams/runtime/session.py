@@ -16,6 +16,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Final
 
 import confluent_kafka
@@ -501,15 +502,15 @@ class Session:
 
     def close(self, *, clean: bool) -> None:
         """Leave the group; `clean` commits before, otherwise nothing since the last commit counts."""
-        try:
+        with ExitStack() as last:
+            # Whatever one of them raises, all of it is closed; the group hears of it before clients are waited for.
+            last.callback(self._reader.close)
+            last.callback(self._restorer.close)
+            last.callback(self.collector.close)
+            if self._member is not None:
+                last.callback(self._member.close)
             with self._gate:
                 self._end_work(clean=clean)
-        finally:
-            self.collector.close()
-            if self._member is not None:
-                self._member.close()
-            self._restorer.close()
-            self._reader.close()
 
     def _end_work(self, *, clean: bool) -> None:
         try:

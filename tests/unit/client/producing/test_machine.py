@@ -179,9 +179,8 @@ def test_what_does_not_pass_is_given_up_and_the_next_is_sent(code):
     assert isinstance(refused, Refused)
     assert refused.error.code is code
     assert refused.batch.records() == [(5, b"k", b"a", [])]
-    # Where it may have been written all the same the next one counts anew.
-    unsure = code is ErrorCode.UNKNOWN_SERVER_ERROR
-    assert sent(driven.next()) == (7, 1 if unsure else 0, 0, [b"b"])
+    # It may have been written all the same: the next one counts anew.
+    assert sent(driven.next()) == (7, 1, 0, [b"b"])
 
 
 @pytest.mark.parametrize("code", LOST_COUNT, ids=lambda code: code.name)
@@ -289,6 +288,71 @@ def test_what_is_not_written_in_its_time_is_given_up_and_the_next_counts_anew():
     driven.give(b"b")
     driven.learn()
     assert sent(driven.next()) == (7, 1, 0, [b"b"])
+
+
+def test_what_a_leader_may_have_written_before_it_stepped_down_is_given_up_and_the_next_counts_anew():
+    driven = Driven()
+    driven.give(b"a")
+    driven.answer(driven.next(), ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    driven.now = 200.0
+    driven.machine.expire(driven.now)
+    assert [type(one) for one in driven.reports()] == [Refused]
+    driven.give(b"b")
+    driven.learn()
+    assert sent(driven.next()) == (7, 1, 0, [b"b"])
+
+
+def test_halves_of_what_a_leader_may_have_written_before_it_stepped_down_count_anew():
+    driven = Driven()
+    driven.give(b"a", b"b")
+    driven.answer(driven.next(), ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    driven.learn()
+    driven.answer(driven.next(), ErrorCode.MESSAGE_TOO_LARGE)
+    assert sent(driven.next()) == (7, 1, 0, [b"a"])
+
+
+def test_a_broker_that_is_gone_leads_nothing_whichever_topic_was_asked_for():
+    driven = Driven()
+    other = driven.machine.open("u", driven.now).number
+    driven.machine.learned(["u"], metadata(name="u"), driven.now)
+    driven.learn(brokers=(2,), leaders={0: 2})
+    driven.source.append(other, -1, b"k", b"a", 5, None, driven.now)
+    driven.machine.look()
+    driven.now += 1
+    assert driven.next(1) is None
+    assert driven.machine.unknown(driven.now) == ["u"]
+    driven.machine.learned(["u"], metadata(name="u", brokers=(2,), leaders={0: 2}), driven.now)
+    assert driven.next(2) is not None
+
+
+def test_a_record_that_comes_while_its_topic_is_refused_is_refused_with_the_others():
+    class WhileLooking:
+        """Another thread writes as soon as there is nothing."""
+
+        def __init__(self, source, write):
+            self._source = source
+            self._write = write
+
+        def first(self, topic, partition):
+            found = self._source.first(topic, partition)
+            if found is None and self._write is not None:
+                write, self._write = self._write, None
+                write()
+            return found
+
+        def __getattr__(self, name):
+            return getattr(self._source, name)
+
+    driven = Driven()
+    driven.give(b"a")
+    source = driven.source
+    driven.machine._source = WhileLooking(
+        source, lambda: source.append(driven.number, -1, b"k", b"b", 5, None, driven.now)
+    )
+    driven.machine.learned(["t"], metadata(error_code=ErrorCode.TOPIC_AUTHORIZATION_FAILED, partitions=0), 1.0)
+    assert [one.batch.records()[0][2] for one in driven.reports()] == [b"a", b"b"]
+    driven.machine.look()
+    assert driven.machine.is_empty
 
 
 def test_what_was_never_sent_is_given_up_without_another_epoch():

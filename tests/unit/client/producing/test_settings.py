@@ -52,6 +52,11 @@ def test_every_mistake_is_named():
     }
 
 
+def test_a_batch_that_no_broker_takes_is_refused_before_it_is_made():
+    with pytest.raises(ClientSettingsError, match=r"batch\.size: must be 104857600 or less"):
+        produce_settings({"batch.size": 2**31})
+
+
 def test_an_idempotent_producer_wants_all_replicas():
     with pytest.raises(ClientSettingsError, match="acks: must be all"):
         produce_settings({"acks": 1, "enable.idempotence": True})
