@@ -12,8 +12,9 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from bench.versus.broker_process import BrokerProcess
@@ -33,6 +34,7 @@ from tests.fault.records import create_topic, read
 from tests.fault.small_disk import small_disk
 
 OK = ErrorCode.none
+T = TypeVar("T")
 TOPIC = "outcomes"
 ON_APACHE = os.environ.get("MOLDAU_TEST_BOOTSTRAP") == "apache-kafka"
 LIMIT_S = 60
@@ -72,7 +74,17 @@ def state_of(producer: RawProducer) -> str:
     def ask_for_it():
         return producer.ask(LIST_TRANSACTIONS, 0, producer_id_filters=(producer.producer_id,))
 
-    return patiently(ask_for_it).transaction_states[0].transaction_state
+    # Just started, Apache Kafka lists what it has loaded by then, and does not say that there may be more.
+    return soon(lambda: patiently(ask_for_it).transaction_states)[0].transaction_state
+
+
+def soon(look: Callable[[], T | None]) -> T:
+    """What there is to see, as soon as it is there."""
+    deadline = time.monotonic() + LIMIT_S
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
 
 
 def test_a_transaction_goes_on_after_a_kill_as_if_nothing_had_been(node: BrokerProcess, producer: RawProducer):
@@ -209,7 +221,8 @@ def test_batches_that_a_full_disk_refused_are_taken_in_order_once_there_is_room(
     servers = node.bootstrap_servers
     # New partitions go where there are fewest, so each of the directories has some.
     create_topic(servers, TOPIC, 4)
-    partition = next(number for number in range(4) if (disk / "data" / f"{TOPIC}-{number}").is_dir())
+    on_disk = soon(lambda: sorted((disk / "data").glob(f"{TOPIC}-[0-3]")))
+    partition = int(on_disk[0].name.rpartition("-")[2])
     producer = RawProducer(servers, None)
     producer.begin_life()
     values = [f"{number}-{RECORD}" for number in range(before + BATCHES_IN_FLIGHT)]
