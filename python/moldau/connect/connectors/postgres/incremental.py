@@ -48,6 +48,8 @@ class Work:
     last: list[str] | None = None
     maximum: list[str] | None = None
     rows: int = 0
+    stopped: bool = False
+    """Read no more, once the chunk that is on its way has gone out."""
 
     @property
     def id(self) -> TableId:
@@ -84,8 +86,6 @@ class Incremental:
         self._delete_marks = delete_marks
         self._queue: deque[Work] = deque()
         self._paused = False
-        self._stopped: set[TableId] = set()
-        """What is read no more once the chunk that is on its way has gone out."""
         self._table: TableSchema | None = None
         self._chunk_id = ""
         self._chunk_end: list[str] | None = None
@@ -144,7 +144,7 @@ class Incremental:
         began = bool(self._queue)
         self._correlation = id_
         for table in tables:
-            if any(work.id == table for work in self._queue):
+            if any(work.id == table and not work.stopped for work in self._queue):
                 continue
             self._queue.append(Work(table.schema, table.name, conditions.get(table)))
             _LOG.info("An incremental snapshot of %s is asked for by the signal %s", table, id_)
@@ -156,23 +156,29 @@ class Incremental:
 
     def stop(self, tables: Sequence[TableId] | None) -> None:
         """Read these tables no more, None for all, once the chunk that was read has gone out, as Debezium does."""
-        stopped = {work.id for work in self._queue if tables is None or work.id in tables}
+        stopped = [work for work in self._queue if not work.stopped and (tables is None or work.id in tables)]
         if not stopped:
             _LOG.warning("No incremental snapshot is stopped: none of these tables is being read")
             return
-        self._stopped |= stopped
+        for work in stopped:
+            work.stopped = True
+        self._save()
         if not self._waiting:
             self._abort()
 
     def _abort(self) -> None:
-        stopped, self._stopped = self._stopped, set()
-        if self._queue[0].id in stopped:
+        stopped = {work.id for work in self._queue if work.stopped}
+        if self._queue[0].stopped:
             self._forget_window()
-        self._queue = deque(work for work in self._queue if work.id not in stopped)
+        self._queue = deque(work for work in self._queue if not work.stopped)
         self._save()
         if not self._queue:
             self._note("COMPLETED")
         self._note("ABORTED", data_collections=listed(sorted(stopped)))
+        self._end_if_all_is_read()
+
+    def _end_if_all_is_read(self) -> None:
+        """Who asks for tables next finds no pause, and no name, of what was asked before."""
         if not self._queue:
             self._paused, self._correlation = False, None
 
@@ -205,6 +211,9 @@ class Incremental:
 
     def step(self) -> None:
         """Reads the next chunk, if one is wanted and none is on its way. Raises `PostgresError`."""
+        if not self._waiting and any(work.stopped for work in self._queue):
+            # Whoever was to stop it has ended before its last chunk had gone out.
+            self._abort()
         while self._queue and not self._waiting and not self._paused:
             work = self._queue[0]
             if self._table is None or self._table.id != work.id:
@@ -223,7 +232,7 @@ class Incremental:
         self._save()
         if not self._queue:
             self._note("COMPLETED")
-            self._correlation = None
+        self._end_if_all_is_read()
 
     def _read_chunk(self, work: Work, table: TableSchema) -> None:
         keys = [table.table.columns[index].name for index in table.key_indexes]
@@ -303,7 +312,7 @@ class Incremental:
             self._events.row("r", table, None, row, self._position, offset, "incremental")
         work.last = self._chunk_end
         self._window = {}
-        if self._stopped:
+        if any(each.stopped for each in self._queue):
             self._abort()
             if self._table is None:
                 return
