@@ -99,11 +99,15 @@ class Api:
         offsets: Sequence[tuple[Mapping[str, Any], Any]] | None,
     ) -> dict[str, Any]:
         self._judge(config)
-        if offsets:
-            # They are written before the connector is there, so that its first task finds them.
-            self._herder.check_is_new(name)
-            self._herder.offsets.begin_at(name, config, offsets)
-        return self._herder.create_or_replace(name, config, replace=False, target=target)[0]
+        herder = self._herder
+
+        def create() -> dict[str, Any]:
+            return herder.create_or_replace(name, config, replace=False, target=target)[0]
+
+        if not offsets:
+            return create()
+        # They are written before the connector is there, so that its first task finds them.
+        return herder.offsets.begin_at(name, config, offsets, lambda: herder.check_is_new(name), create)
 
     def put_config(self, name: str, config: Config) -> tuple[dict[str, Any], bool]:
         self._judge(config)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from moldau.connect.runtime.config_records import Config
 from moldau.connect.runtime.fencing import Fencing
@@ -20,6 +20,7 @@ from moldau.connect.runtime.worker import Worker
 
 TIMEOUT_S: Final = 90.0
 
+T = TypeVar("T")
 Offsets = Sequence[tuple[Mapping[str, Any], Any]] | None
 """Partitions of a source or a sink and how far each has come; None for all of them from the start."""
 
@@ -44,10 +45,19 @@ class OffsetRequests:
         """Whether somebody changes how far a connector has come."""
         return name in self._changing
 
-    def begin_at(self, name: str, config: Config, offsets: Offsets) -> None:
-        """Write how far a connector shall have come that is not there yet. Raises ConnectError."""
+    def begin_at(
+        self, name: str, config: Config, offsets: Offsets, is_new: Callable[[], None], create: Callable[[], T]
+    ) -> T:
+        """Write how far a connector shall have come, and create it.
+
+        Raises:
+            ConnectError: a cluster does not answer, or the connector says no; and what `is_new` raises, which is asked
+                while nobody else creates or changes it.
+        """
         with self._alone(name):
+            is_new()
             self._worker.alter_offsets(name, config, offsets)
+            return create()
 
     def alter(self, name: str, offsets: Offsets) -> str:
         """Change or reset (None) how far a stopped connector has come; a message for whoever asked.

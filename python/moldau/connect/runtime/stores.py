@@ -321,7 +321,8 @@ class TopicStatusStore(MemoryStatusStore):
         def report(error: object, _message: object) -> None:
             if error is not None:
                 logger.warning("the status %s was not written: %s", key, error)
-                self._sent.pop(key, None)
+                if self._sent.get(key, _NOTHING) == value:
+                    self._sent.pop(key)
 
         try:
             self._log.send(key, value, report)
