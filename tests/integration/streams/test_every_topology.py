@@ -22,8 +22,9 @@ from tests.unit.streams.scenarios import Step, scenarios
 from moldau.streams import Topology, TopologyTestDriver
 from moldau.streams.topology.nodes import SinkNode, SourceNode
 
-# Windows begin at multiples of their size: at a round day they lie as they do at 0.
-BASE = T0 // 86_400_000 * 86_400_000
+# Windows begin at multiples of their size: at a round half of a day they lie as they do at 0. It is less than a day
+# ago, and changelogs of windows are kept for little longer.
+BASE = T0 // 43_200_000 * 43_200_000
 TOGETHER = 12
 EVERY = sorted({topology for topology, _ in scenarios().values()})
 

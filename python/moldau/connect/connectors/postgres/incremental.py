@@ -133,8 +133,14 @@ class Incremental:
     # Signals.
 
     def pause(self, *, paused: bool) -> None:
-        """`pause-snapshot` and `resume-snapshot`; nothing while nothing is read."""
-        if not self._queue or self._paused == paused:
+        """`pause-snapshot` and `resume-snapshot`; there is nothing to pause while nothing is read.
+
+        A pause holds until it is taken back, as in Debezium, also for what is asked for next.
+        """
+        if not self._queue:
+            self._paused = self._paused and paused
+            return
+        if self._paused == paused:
             return
         self._paused = paused
         self._note("PAUSED" if paused else "RESUMED", data_collections=self._names())
@@ -175,10 +181,6 @@ class Incremental:
         if not self._queue:
             self._note("COMPLETED")
         self._note("ABORTED", data_collections=listed(sorted(stopped)))
-        self._end_if_all_is_read()
-
-    def _end_if_all_is_read(self) -> None:
-        """Who asks for tables next finds no pause, and no name, of what was asked before."""
         if not self._queue:
             self._paused, self._correlation = False, None
 
@@ -232,7 +234,7 @@ class Incremental:
         self._save()
         if not self._queue:
             self._note("COMPLETED")
-        self._end_if_all_is_read()
+            self._correlation = None
 
     def _read_chunk(self, work: Work, table: TableSchema) -> None:
         keys = [table.table.columns[index].name for index in table.key_indexes]

@@ -45,11 +45,11 @@ def driven():
     return Driven()
 
 
-def test_a_pause_that_came_with_the_last_chunk_does_not_hold_up_the_next_snapshot(driven):
+def test_a_pause_holds_until_it_is_taken_back_also_when_nothing_is_read_then(driven):
     driven.execute("first", [TABLE], {})
     driven.pause(paused=True)
     driven.close()
-    assert not driven.paused
+    driven.pause(paused=False)
     driven.execute("second", [TABLE], {})
     assert driven.reads == [TABLE, TABLE]
 
