@@ -6,6 +6,7 @@ value has the same text in a snapshot and in the stream.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -102,6 +103,13 @@ def command(connection: Connection, statement: str, doing: str) -> list[str | No
         return []
     values = [result.get_value(0, column) for column in range(result.nfields)]
     return [None if value is None else value.decode() for value in values]
+
+
+def readable(socket: int, within_s: float) -> bool:
+    """Whether there is something to read. Not by `select`, which takes no descriptor over 1023."""
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(within_s * 1000))
 
 
 def identifier(name: str) -> str:

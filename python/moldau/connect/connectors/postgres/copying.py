@@ -6,14 +6,13 @@ format: the manual, "COPY", "Text Format". `moldau-change` (`copy.rs`) reads lin
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import pq
 
-from moldau.connect.connectors.postgres.connection import Connection
+from moldau.connect.connectors.postgres.connection import Connection, readable
 from moldau.connect.connectors.postgres.pgoutput import RawRow
 
 # How often a reader that waits for the server looks whether it shall stop.
@@ -63,7 +62,7 @@ def copy_blocks(
             continue
         if length == -1:
             break
-        while not select.select([socket], [], [], LOOK_S)[0]:
+        while not readable(socket, LOOK_S):
             if stopped():
                 return
         pgconn.consume_input()

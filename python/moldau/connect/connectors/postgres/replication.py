@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import select
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from moldau.connect.connectors.postgres.connection import (
     identifier,
     literal,
     parse_lsn,
+    readable,
     rows,
 )
 from moldau.connect.connectors.postgres.errors import ConnectionLostError, PostgresError, SlotLostError, explained
@@ -201,7 +201,7 @@ class ReplicationStream:
             left = deadline - self._clock()
             if left <= 0:
                 return messages
-            select.select([self._socket], [], [], left)
+            readable(self._socket, left)
             with self._lock:
                 self._consume()
 
@@ -240,7 +240,7 @@ class ReplicationStream:
 
     def _more(self) -> bool:
         """Reads what the socket holds already; False when it holds nothing."""
-        if not select.select([self._socket], [], [], 0)[0]:
+        if not readable(self._socket, 0):
             return False
         self._consume()
         return True
