@@ -74,7 +74,7 @@ def table(results: Results) -> str:
     """Every row, those about starts and memory last, and the rows in which Moldau is behind."""
     rows = results.rows()
     once = [row for row in rows if row.startswith(("start", "resident"))]
-    lost = [row for row in rows if (ratios := _ratios(results, row)) and median(ratios) < 1]
+    lost = [row for row in rows if (ratios := _ratios(results, row)) and round(median(ratios), 2) < 1]
     title = "| row | unit | Moldau | Apache Kafka | ratio | unit of broker CPU | Moldau | Apache Kafka |"
     parts = [title, "| --- | --- | --: | --: | --: | --- | --: | --: |"]
     parts += [_row(results, row) for row in rows if row not in once]

@@ -9,13 +9,20 @@ from confluent_kafka import Consumer, TopicPartition
 
 
 def committed(bootstrap_servers: str, topic: str, count: int) -> list[str]:
-    """The values of a topic, partition by partition as they come; fewer than `count` when no more come in time."""
+    """The values of a topic, partition by partition as they come; fewer than `count` when no more come in time.
+
+    Then the reader's own statistics and errors are printed: a failing test shows them.
+    """
+    statistics: list[str] = []
+    errors: list[str] = []
     reader = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
             "group.id": f"reader-{uuid.uuid4().hex[:8]}",
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
+            "statistics.interval.ms": 5000,
+            "stats_cb": statistics.append,
         }
     )
     partitions = reader.list_topics(topic, 30).topics[topic].partitions
@@ -24,8 +31,14 @@ def committed(bootstrap_servers: str, topic: str, count: int) -> list[str]:
     deadline = time.monotonic() + 30
     while len(found) < count and time.monotonic() < deadline:
         message = reader.poll(0.5)
-        if message is not None and message.error() is None:
+        if message is None:
+            continue
+        if message.error() is None:
             found.append(message.value().decode())
+        else:
+            errors.append(str(message.error()))
+    if len(found) < count:
+        print(*errors, *statistics[-1:], sep="\n")
     # What is not committed would come now.
     extra = reader.consume(10, 0.5)
     reader.close()

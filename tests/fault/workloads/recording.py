@@ -33,6 +33,8 @@ NEVER_SENT = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError._PURGE_QUEUE, KafkaError
 
 LINE_BYTES_MAX = 1 << 20
 
+STATISTICS_EVERY_MS = 5000
+
 NEVER_BOOTSTRAPS_AGAIN = {"metadata.recovery.strategy": "none"}
 """A transactional producer of librdkafka 2.16 that has lost every broker and begun from `bootstrap.servers` waits for
 the connection that it had to the group coordinator: `send_offsets_to_transaction` never returns. See
@@ -51,6 +53,8 @@ class Recorder:
 
     def __init__(self, file: Path, process: str) -> None:
         self.process = process
+        self._statistics = file.parent.with_name("statistics") / f"{process}.json"
+        self._statistics.parent.mkdir(exist_ok=True)
         self._file = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self._drop_half_a_line()
         self._last = 0
@@ -68,6 +72,12 @@ class Recorder:
 
     def write(self, operation: AnyOperation) -> None:
         os.write(self._file, msgspec.json.encode(operation) + b"\n")
+
+    def keep_statistics(self, statistics: str) -> None:
+        """What a consumer says of itself, the last time: beside the histories, for who asks why it reads nothing."""
+        kept = self._statistics.with_suffix(".new")
+        kept.write_text(statistics)
+        kept.replace(self._statistics)
 
     def is_alive(self) -> None:
         """Say so to who watches the file: a client that reads nothing has nothing to write."""
@@ -240,6 +250,8 @@ class RecordedConsumer:
             "auto.offset.reset": "earliest",
             "check.crcs": True,
             "fetch.wait.max.ms": 50,
+            "statistics.interval.ms": STATISTICS_EVERY_MS,
+            "stats_cb": recorder.keep_statistics,
             **PATIENT,
         }
         self._recorder = recorder
