@@ -180,7 +180,8 @@ ROWS = {
         ),
         Row(
             "paid",
-            "orders and payments of one customer within a second of each other, joined; a record counts on both sides",
+            "orders and payments of one customer within a second of each other, joined; a record counts on both sides, "
+            "and an input waits up to half a second for the other (`max.task.idle.ms`)",
             ("orders", "payments"),
             _pairs,
             _each,

@@ -15,6 +15,8 @@ from moldau.streams.runtime import KafkaStreams
 from moldau.streams.subject import Subject
 
 COMMIT_INTERVAL_MS = 1000
+IN_STEP_MS = 500
+"""So long the row of two inputs waits for the one that is behind."""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -167,6 +169,7 @@ def main() -> None:
         processing_guarantee=guarantee,
         state_dir=folder,
         statestore_cache_max_bytes=int(cache_bytes),
+        **({"max_task_idle_ms": IN_STEP_MS} if row == "paid" else {}),
         **({"commit_interval_ms": COMMIT_INTERVAL_MS} if guarantee == "at_least_once" else {}),
     )
     done = threading.Event()

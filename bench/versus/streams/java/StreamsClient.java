@@ -206,6 +206,9 @@ public final class StreamsClient {
         if (arguments[2].equals("at_least_once")) {
             settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 1000);
         }
+        if (arguments[1].equals("paid")) {
+            settings.put(StreamsConfig.MAX_TASK_IDLE_MS_CONFIG, 500);
+        }
         StreamsBuilder builder = new StreamsBuilder();
         build(builder, arguments[1], suffix);
         KafkaStreams streams = new KafkaStreams(builder.build(settings), settings);
