@@ -18,7 +18,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from bench.versus.broker_process import free_port
+from bench.versus.ports import free_port
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph-authtool", "ceph")
 ACCESS_KEY, SECRET_KEY = "vltava", "moldau-is-its-other-name"

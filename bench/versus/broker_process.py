@@ -6,7 +6,6 @@ back over the socket. The question is asked with bare bytes, because a client li
 
 from __future__ import annotations
 
-import itertools
 import os
 import socket
 import struct
@@ -19,29 +18,6 @@ from typing import Self
 
 CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 METADATA_KEY, METADATA_VERSION = 3, 1
-PORTS = range(10_000, 32_000)
-PORTS_PER_PROCESS = 500
-_first_port = PORTS[os.getpid() * PORTS_PER_PROCESS % len(PORTS)]
-_own_ports = itertools.cycle(range(_first_port, _first_port + PORTS_PER_PROCESS))
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on; this process is given another one each time.
-
-    It is bound later, perhaps by a JVM that takes seconds to start, and again after a restart. So it lies below the
-    ports that the kernel hands out by itself (32768 and up), and processes side by side count through ranges of
-    their own.
-    """
-    return next(port for port in _own_ports if _is_free(port))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def answers_metadata(port: int, timeout_s: float = 5.0) -> bool:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.versus import apache_kafka
-from bench.versus.broker_process import BrokerProcess, free_port
+from bench.versus.broker_process import BrokerProcess
 from bench.versus.jars import kafka_version
+from bench.versus.ports import free_port
 
 PEERS = ("moldau", "kafka")
 # Set for both, so that neither is helped by a default of its own.

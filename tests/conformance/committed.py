@@ -7,6 +7,9 @@ import uuid
 
 from confluent_kafka import Consumer, TopicPartition
 
+WITHIN_S = 90
+"""Apache Kafka's coordinator waits 30 s for the answer to a marker that a restart has swallowed, and sends it again."""
+
 
 def committed(bootstrap_servers: str, topic: str, count: int) -> list[str]:
     """The values of a topic, partition by partition as they come; fewer than `count` when no more come in time.
@@ -28,7 +31,7 @@ def committed(bootstrap_servers: str, topic: str, count: int) -> list[str]:
     partitions = reader.list_topics(topic, 30).topics[topic].partitions
     reader.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     found: list[str] = []
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + WITHIN_S
     while len(found) < count and time.monotonic() < deadline:
         message = reader.poll(0.5)
         if message is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.versus.apache_kafka import java, server_properties
-from bench.versus.broker_process import BrokerProcess, free_port
+from bench.versus.broker_process import BrokerProcess
+from bench.versus.ports import free_port
 
 
 def kafka_on(directory: Path, data: Path, **settings: object) -> BrokerProcess:

@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 import pytest
 from bench.versus.apache_kafka import java
-from bench.versus.broker_process import free_port
 from bench.versus.jars import MissingToolError, jars_of
+from bench.versus.ports import free_port
 from tests.conformance.conftest import JVM_OPTIONS
 
 import moldau

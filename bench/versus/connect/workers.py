@@ -12,8 +12,9 @@ from typing import Final, Self
 
 from bench.versus import peers
 from bench.versus.apache_kafka import JVM_PERFORMANCE, LOG_SETTINGS
-from bench.versus.broker_process import BrokerProcess, Usage, free_port, process_usage
+from bench.versus.broker_process import BrokerProcess, Usage, process_usage
 from bench.versus.jars import jars_of, require_tool
+from bench.versus.ports import free_port
 
 POM: Final = Path(__file__).parent / "java" / "pom.xml"
 JSON: Final = "org.apache.kafka.connect.json.JsonConverter"

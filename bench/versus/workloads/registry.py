@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from bench.versus import apicurio
-from bench.versus.broker_process import BrokerProcess, free_port
+from bench.versus.broker_process import BrokerProcess
 from bench.versus.peers import moldau_environment
+from bench.versus.ports import free_port
 from bench.versus.sample import Sample
 from bench.versus.workloads import Workload, measured, percentiles, rate
 

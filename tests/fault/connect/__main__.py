@@ -34,8 +34,13 @@ def marathon(folder: Path, duration_s: float, seed: int, given: argparse.Namespa
     while runs == 0 or (only is None and time.monotonic() < until):
         number = chance.randrange(1 << 30) if only is None else only
         run = Run(folder / f"run-{runs}", number, bug, store, once=once)
-        verdict = run.judged(RUN_S, faults)
         runs += 1
+        try:
+            verdict = run.judged(RUN_S, faults)
+        except Exception as error:  # noqa: BLE001 - the other runs go on, this one is a finding
+            findings += 1
+            say(f"run with seed {number}: {type(error).__name__}: {error}\n    {run.folder}")
+            continue
         done, counts = done + run.done, counts + verdict.counts
         promise = "exactly" if run.once else "at least"
         say(f"run with seed {number}, {promise} once: {verdict.report()}")

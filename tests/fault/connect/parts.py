@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 from bench.versus import peers
-from bench.versus.broker_process import free_port
+from bench.versus.ports import free_port
 from tests.fault.connect import numbers
 from tests.fault.connect.shop import DATABASE, TABLES
 from tests.fault.connect.weather import StormyBucket

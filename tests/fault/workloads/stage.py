@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.versus import peers
-from bench.versus.broker_process import free_port
+from bench.versus.ports import free_port
 from tests.fault.faults import DISK_BYTES, FAKETIME, FAULTS, clock_environment
 from tests.fault.proxy import Proxy
 from tests.fault.small_disk import small_disk

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from bench.versus.broker_process import PORTS, free_port
 from bench.versus.jars import made_once
+from bench.versus.ports import PORTS, PORTS_PER_PROCESS, free_port
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +54,10 @@ def test_a_port_is_not_given_twice_and_is_none_that_the_kernel_gives_to_connecti
     ports = [free_port() for _ in range(20)]
     assert len(set(ports)) == 20
     assert set(ports) <= set(PORTS)
+
+
+def test_a_process_beside_this_one_has_ports_of_its_own():
+    ours = {free_port() for _ in range(PORTS_PER_PROCESS)}
+    script = "from bench.versus.ports import free_port; print(free_port())"
+    theirs = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert int(theirs.stdout) not in ours
