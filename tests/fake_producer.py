@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 from moldau._core import RecordAccumulator
-from moldau.client.producing import Delivered, ProduceError, Refused
-from moldau.client.producing.producer import NoRoomError, TooLargeError
+from moldau.client.producing import (
+    AbortableError,
+    Delivered,
+    NoRoomError,
+    ProduceError,
+    Refused,
+    TooLargeError,
+)
 from moldau.errors import ErrorCode
 
 
@@ -21,6 +27,9 @@ class FakeRecordProducer:
         self.written = []
         self.failure = None
         self.ends = Counter()
+        self.calls = []
+        self.offsets = []
+        self.in_transaction = self.is_spoilt = False
 
     def open(self, topic, timeout_s):
         if topic in self.missing:
@@ -61,6 +70,7 @@ class FakeRecordProducer:
             source.set_partitions(number, 1)
             timestamp, key, value, headers = record
             source.append(number, 0, key, value, timestamp, headers, 0.0)
+            self.is_spoilt = True
             error = ProduceError(f"{topic} does not take it", ErrorCode.INVALID_RECORD)
             return Refused(topic, partition, source.take(number, 0), error)
         self.written.append((topic, partition, record))
@@ -72,6 +82,37 @@ class FakeRecordProducer:
 
     def close(self):
         pass
+
+    def init_transactions(self, timeout_s):
+        self._do("init")
+
+    def begin_transaction(self):
+        self._do("begin")
+        assert not self.in_transaction
+        self.in_transaction, self.is_spoilt = True, False
+        self._begins_at = len(self.written)
+
+    def send_offsets_to_transaction(self, offsets, group, timeout_s):
+        self._do("offsets")
+        self.offsets.append((dict(offsets), group))
+
+    def commit_transaction(self, timeout_s):
+        self._do("commit")
+        assert not self.waiting
+        if self.is_spoilt:
+            raise AbortableError("a record was refused", ErrorCode.INVALID_RECORD)
+        self.in_transaction = False
+
+    def abort_transaction(self, timeout_s):
+        self._do("abort")
+        self.waiting.clear()
+        del self.written[self._begins_at :]
+        self.in_transaction = False
+
+    def _do(self, call):
+        self.calls.append(call)
+        if self.failure is not None:
+            raise self.failure
 
     def values_of(self, topic):
         return [record[2] for name, _, record in self.written if name == topic]

@@ -183,7 +183,9 @@ class RecordAccumulator:
     has_room: bool
     """Whether that is less than it may be."""
 
-    def __new__(cls, batch_bytes: int, batch_records: int, record_bytes: int, room_bytes: int) -> RecordAccumulator: ...
+    def __new__(
+        cls, batch_bytes: int, batch_records: int, record_bytes: int, room_bytes: int, *, transactional: bool = False
+    ) -> RecordAccumulator: ...
     def add_topic(self) -> int:
         """One more topic, without partitions; its number."""
     def set_partitions(self, topic: int, count: int) -> None:

@@ -12,18 +12,20 @@ from collections import Counter, defaultdict
 from concurrent.futures import Future
 from types import SimpleNamespace
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError
 from tests.fake_reader import FakeReader
 from tests.record_batches import batch
 
 from moldau._core import RecordBlock
 from moldau.client.fetching import Fetched
-from moldau.client.membership import Commit, JoinedMember, Membership
+from moldau.client.membership import GroupMetadata, JoinedMember, Membership
+from moldau.client.producing import AbortableError, Delivered, FatalError
+from moldau.errors import ErrorCode
 from moldau.streams import Materialized, StreamsBuilder
-from moldau.streams.runtime.collector import LeftOut
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.layout import LayoutOptions, lay_out
+from moldau.streams.runtime.left_out import LeftOut
 from moldau.streams.runtime.outcomes import TaskMigratedError
 from moldau.streams.runtime.session import Session
 from moldau.streams.runtime.settings import load
@@ -31,8 +33,6 @@ from moldau.streams.runtime.subscription import PROTOCOL
 
 PARTITIONS = 3
 IN, OUT, CHANGELOG = "in", "out", "app-counts-changelog"
-FENCED = KafkaError(KafkaError._FENCED, "fenced", True, False, False)
-LATE = KafkaError(KafkaError._TIMED_OUT, "no answer in time", False, True, False)
 
 
 class Transaction:
@@ -106,22 +106,30 @@ class Cluster:
 
 
 class Producer:
-    """A transactional one."""
+    """A transactional one. What it does not hear of, it has to ask for until it is fenced: it never guesses."""
 
-    def __init__(self, world, config):
+    def __init__(self, world, settings):
         self.world, self.cluster = world, world.cluster
-        self.name = config["transactional.id"]
+        self.name = settings.transactional_id
         self.transaction = None
+        self._names = []
         self._reports = []
-
-    def __len__(self):
-        return len(self._reports)
+        self._failure = None
 
     def _check(self):
         if self.cluster.owners.get(self.name) is not self:
-            raise KafkaException(FENCED)
+            self._failure = FatalError("fenced", ErrorCode.PRODUCER_FENCED)
+        if self._failure is not None:
+            raise self._failure
 
-    def init_transactions(self, timeout):
+    def open(self, topic, timeout_s):
+        self._names.append(topic)
+        return len(self._names) - 1
+
+    def partition_count(self, topic):
+        return PARTITIONS
+
+    def init_transactions(self, timeout_s):
         before = self.cluster.owners.get(self.name)
         if before is not None and before.transaction is not None:
             self.cluster.end(before.transaction, commit=False)
@@ -131,42 +139,50 @@ class Producer:
         self._check()
         self.transaction = Transaction()
 
-    def produce(self, topic, value, key, partition, on_delivery, callback, timestamp, headers):
-        fenced = self.cluster.owners.get(self.name) is not self
-        record = None if fenced else self.cluster.append(topic, partition, key, value, timestamp, self.transaction)
-        self._reports.append((on_delivery, FENCED if fenced else None, record))
+    def append(self, topic, partition, key, value, timestamp_ms, headers):
+        if self.cluster.owners.get(self.name) is not self:
+            self._failure = FatalError("fenced", ErrorCode.INVALID_PRODUCER_EPOCH)
+            return
+        record = self.cluster.append(self._names[topic], partition, key, value, timestamp_ms, self.transaction)
+        self._reports.append(Delivered(record.topic(), record.partition(), record.offset(), 1))
 
-    def poll(self, timeout):
+    def append_run(self, topic, run, output):
+        for key, value, timestamp, headers in run.records(output):
+            self.append(topic, -1, key, value, timestamp, headers)
+        return []
+
+    def reports(self):
         reports, self._reports = self._reports, []
-        for report, error, record in reports:
-            report(error, record)
-        return 0
+        if not reports and self._failure is not None:
+            raise self._failure
+        return reports
 
-    flush = poll
+    def flush(self, timeout_s):
+        return self._failure is None
 
-    def send_offsets_to_transaction(self, offsets, group_metadata, timeout):
+    def send_offsets_to_transaction(self, offsets, group, timeout_s):
         self.world.answer_slowly(self)
         self._check()
-        if not self.world.group.accepts(*group_metadata):
-            raise KafkaException(KafkaError(KafkaError.ILLEGAL_GENERATION, "old generation", False, False, True))
-        sent = {(one.topic, one.partition): (one.offset, one.metadata) for one in offsets}
-        self.transaction.offsets.update(sent)
-        self.world.answer_late()
+        if not self.world.group.accepts(group.member_id, group.generation_id):
+            raise AbortableError("old generation", ErrorCode.ILLEGAL_GENERATION)
+        self.transaction.offsets.update(offsets)
 
-    def commit_transaction(self, timeout):
+    def commit_transaction(self, timeout_s):
         self.world.answer_slowly(self)
-        if self.transaction.state != "committed":
+        self._check()
+        self.cluster.end(self.transaction, commit=True)
+        if self.world.is_answer_lost(self):
+            # It was done, and whoever asks again is told that another has come.
             self._check()
-            self.cluster.end(self.transaction, commit=True)
-        self.world.answer_late()
         self.transaction = None
 
-    def abort_transaction(self, timeout):
+    def abort_transaction(self, timeout_s):
+        self._reports.clear()
         self._check()
         self.cluster.end(self.transaction, commit=False)
         self.transaction = None
 
-    def purge(self):
+    def close(self):
         self._reports.clear()
 
 
@@ -305,11 +321,11 @@ class Member:
         self.group.preparing = True
 
     def group_metadata(self):
-        return self.name, self.generation
+        return GroupMetadata("app", self.generation, self.name)
 
     def committed(self, places, timeout_s, may_go):
         self.cluster.time_out(set(places))
-        return {place: Commit(*self.cluster.offsets[place]) for place in places if place in self.cluster.offsets}
+        return {place: self.cluster.offsets[place] for place in places if place in self.cluster.offsets}
 
     def close(self):
         self.group.remove(self.name)
@@ -335,7 +351,7 @@ class Instance:
     def begin(self):
         self.started += 1
         self.session = Session(self.environment, 1, Gate(), ThreadCounts(), LeftOut())
-        self.session.collector.producer.init_transactions(30)
+        self.session.collector.initialise()
         self.session._member = Member(
             self.world.cluster, self.world.group, f"{self.name}-{self.started}", self.session._listener
         )
@@ -443,7 +459,7 @@ class World:
         """Before the answer to a commit: the others go on, and the group or the cluster may lose its patience."""
         if self._calm or self._slow or self.chance.random() > 0.3:
             return
-        owner = next((one for one in self.alive if one.session.collector.producer is producer), None)
+        owner = next((one for one in self.alive if one.session.collector._producer is producer), None)
         if owner is None:
             # It is leaving.
             return
@@ -457,11 +473,13 @@ class World:
                 self.chance.choice(others).step()
         self._slow = False
 
-    def answer_late(self):
-        """It was done, and nobody heard of it in time."""
-        if not self._calm and self.chance.random() < 0.2:
-            self.happened["late"] += 1
-            raise KafkaException(LATE)
+    def is_answer_lost(self, producer):
+        """Whether it was done, nobody heard of it, and before they do somebody else has the transactional id."""
+        if self._calm or self.chance.random() > 0.1:
+            return False
+        self.happened["lost"] += 1
+        self.cluster.owners[producer.name] = SimpleNamespace(transaction=None)
+        return True
 
     def settle(self):
         """No more trouble: everything that was written comes to be worked on."""

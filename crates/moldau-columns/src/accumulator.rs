@@ -27,6 +27,8 @@ pub struct Limits {
     pub record_bytes: usize,
     /// So many records are the most that a batch has.
     pub batch_records: usize,
+    /// Whether batches are parts of transactions.
+    pub transactional: bool,
 }
 
 /// A record that is larger than anybody would take.
@@ -65,15 +67,22 @@ pub struct Pending {
     /// When the first record was given, s.
     pub since: f64,
     builder: BatchBuilder,
+    transactional: bool,
     total: Arc<AtomicUsize>,
     counted: AtomicUsize,
 }
 
 impl Pending {
-    fn new(since: f64, total: &Arc<AtomicUsize>) -> Pending {
+    fn new(since: f64, transactional: bool, total: &Arc<AtomicUsize>) -> Pending {
+        let builder = BatchBuilder::new();
         let pending = Pending {
             since,
-            builder: BatchBuilder::new(),
+            builder: if transactional {
+                builder.transactional()
+            } else {
+                builder
+            },
+            transactional,
             total: Arc::clone(total),
             counted: AtomicUsize::new(0),
         };
@@ -129,8 +138,8 @@ impl Pending {
     #[must_use]
     pub fn halves(&self) -> (Pending, Pending) {
         let mut halves = (
-            Pending::new(self.since, &self.total),
-            Pending::new(self.since, &self.total),
+            Pending::new(self.since, self.transactional, &self.total),
+            Pending::new(self.since, self.transactional, &self.total),
         );
         let first = self.records() / 2;
         let plain = self.plain();
@@ -277,7 +286,7 @@ impl Accumulator {
         if open.is_none() {
             self.news.push((topic, number));
         }
-        open.get_or_insert_with(|| Pending::new(now, &self.total))
+        open.get_or_insert_with(|| Pending::new(now, self.limits.transactional, &self.total))
             .append(record);
         Ok(())
     }
@@ -352,6 +361,7 @@ mod tests {
         batch_bytes: 200,
         record_bytes: 1000,
         batch_records: 1000,
+        transactional: false,
     };
 
     fn record<'a>(key: Option<&'a [u8]>, value: &'a [u8]) -> NewRecord<'a> {
@@ -426,6 +436,32 @@ mod tests {
         assert_eq!(made.append(0, None, &record(None, &[0; 1000]), 1.0), Err(TooLarge));
         assert!(!made.has_news());
         assert_eq!(made.bytes().load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_is_part_of_a_transaction_says_so_and_so_do_its_halves() {
+        let says_so = |pending: &Pending| {
+            let sent = pending.encode(CompressionSetting::Uncompressed, 7, 3, 5);
+            batches(&sent).next().unwrap().unwrap().is_transactional()
+        };
+        for transactional in [true, false] {
+            let mut made = Accumulator::new(Limits {
+                transactional,
+                ..LIMITS
+            });
+            made.add_topic();
+            made.set_partitions(0, 1);
+            for value in [b"a", b"b"] {
+                made.append(0, None, &record(None, value), 1.0).unwrap();
+            }
+            let pending = made.take(0, 0).unwrap();
+            let (first, second) = pending.halves();
+            assert_eq!([&pending, &first, &second].map(says_so), [transactional; 3]);
+            assert_eq!(
+                (values(&first), values(&second)),
+                (vec![b"a".to_vec()], vec![b"b".to_vec()])
+            );
+        }
     }
 
     #[test]

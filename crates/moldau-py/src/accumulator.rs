@@ -32,11 +32,19 @@ pub struct RecordAccumulator {
 #[pymethods]
 impl RecordAccumulator {
     #[new]
-    fn new(batch_bytes: usize, batch_records: usize, record_bytes: usize, room_bytes: usize) -> RecordAccumulator {
+    #[pyo3(signature = (batch_bytes, batch_records, record_bytes, room_bytes, *, transactional = false))]
+    fn new(
+        batch_bytes: usize,
+        batch_records: usize,
+        record_bytes: usize,
+        room_bytes: usize,
+        transactional: bool,
+    ) -> RecordAccumulator {
         let accumulator = Accumulator::new(Limits {
             batch_bytes,
             record_bytes,
             batch_records,
+            transactional,
         });
         RecordAccumulator {
             bytes: accumulator.bytes(),
@@ -129,7 +137,11 @@ impl RecordAccumulator {
                     key: output.key(record),
                     value: output.value(record),
                     // As the time of a record written one by one: 0 would be taken for no time at all.
-                    timestamp_ms: record.timestamp_ms.max(1),
+                    timestamp_ms: if record.timestamp_ms == 0 {
+                        1
+                    } else {
+                        record.timestamp_ms
+                    },
                     headers: &headers,
                 };
                 if inner.append(topic, None, &record, now).is_err() {

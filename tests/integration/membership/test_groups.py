@@ -8,7 +8,7 @@ import time
 import uuid
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from tests.integration.membership.member_process import NUMBERS, Dealer, settings_of
 
@@ -20,6 +20,7 @@ from moldau.client.membership import (
     FencedMemberError,
     GroupMember,
 )
+from moldau.client.producing import AbortableError, RecordProducer, produce_settings
 from moldau.errors import MoldauError
 
 PATIENCE_S = 60.0
@@ -187,18 +188,22 @@ def test_commits_count_for_members_and_for_nobody_else(start, broker, group, top
 def test_a_transaction_of_a_generation_that_is_over_cannot_commit_offsets(start, broker, group, topic):
     first = start("a")
     wait_until(lambda: dealt(first), "the first alone")
-    producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "transactional.id": f"tx-{group}"})
+    native = {"bootstrap.servers": broker.bootstrap_servers, "transactional.id": f"tx-{group}"}
+    producer = RecordProducer(Brokers(native), produce_settings(native))
     producer.init_transactions(PATIENCE_S)
     old = first.member.group_metadata()
-    producer.begin_transaction()
-    producer.send_offsets_to_transaction([TopicPartition(topic, 0, 7)], old, PATIENCE_S)
-    producer.commit_transaction(PATIENCE_S)
+
+    def commit(offset, member):
+        producer.begin_transaction()
+        producer.send_offsets_to_transaction({(topic, 0): Commit(offset)}, member, PATIENCE_S)
+        producer.commit_transaction(PATIENCE_S)
+
+    commit(7, old)
     second = start("b")
     wait_until(lambda: second.dealer.has and dealt(first, second), "both")
-    producer.begin_transaction()
-    with pytest.raises(Exception, match="generation"):
-        producer.send_offsets_to_transaction([TopicPartition(topic, 0, 8)], old, PATIENCE_S)
+    with pytest.raises(AbortableError, match="ILLEGAL_GENERATION"):
+        commit(8, old)
     producer.abort_transaction(PATIENCE_S)
-    producer.begin_transaction()
-    producer.send_offsets_to_transaction([TopicPartition(topic, 0, 9)], first.member.group_metadata(), PATIENCE_S)
-    producer.commit_transaction(PATIENCE_S)
+    commit(9, first.member.group_metadata())
+    producer.close()
+    assert first.member.committed([(topic, 0)], PATIENCE_S)[topic, 0].offset == 9

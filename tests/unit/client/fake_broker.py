@@ -20,7 +20,8 @@ class FakeBroker:
     With `metadata(request)` it has partitions; without it is a broker that nobody reads from.
     """
 
-    def __init__(self, answers, *, versions=None, metadata=None):
+    def __init__(self, answers, *, versions=None, metadata=None, features=None):
+        self.features = features or {}
         self.metadata = metadata
         self.answers = answers
         self.versions = versions or {}
@@ -90,7 +91,12 @@ class FakeBroker:
         if api_key == API_VERSIONS:
             keys = {**SPOKEN, **served(), **self.versions}
             rows = [{"api_key": key, "min_version": low, "max_version": high} for key, (low, high) in keys.items()]
-            return {"error_code": 0, "api_keys": rows}
+            features = [
+                {"name": name, "max_version_level": level, "min_version_level": level}
+                for name, level in self.features.items()
+            ]
+            told = {"finalized_features_epoch": 1, "finalized_features": features} if features else {}
+            return {"error_code": 0, "api_keys": rows, **told}
         if api_key == METADATA and self.metadata is not None:
             return self.metadata(request)
         if api_key == METADATA:
@@ -114,7 +120,7 @@ def served():
     return {key: (message_versions(key, "request")[0], message_versions(key, "request")[-1]) for key in SERVED}
 
 
-SERVED = (0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 17, 18, 22, 23, 36)
+SERVED = (0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 17, 18, 22, 23, 24, 25, 26, 28, 36)
 
 
 def _exactly(connection, size):

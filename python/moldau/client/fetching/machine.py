@@ -18,6 +18,7 @@ from moldau.client.fetching.questions import Request, fetch, list_offsets, offse
 from moldau.client.fetching.reading import Fetched, FetchError, Partition, Reading, Start
 from moldau.client.fetching.sessions import FetchSession
 from moldau.client.fetching.settings import EARLIEST, LATEST, FetchSettings
+from moldau.client.protocol.answers import ELSEWHERE
 from moldau.client.protocol.brokers import Address
 from moldau.client.protocol.questions import FETCH, LIST_OFFSETS
 from moldau.errors import ErrorCode
@@ -41,17 +42,6 @@ _DAMAGED: Final = (
     "it, stop the application and set its group: moldau group seek GROUP --topic {topic}:{partition} --to OFFSET"
 )
 
-_ELSEWHERE: Final = frozenset(
-    {
-        ErrorCode.FENCED_LEADER_EPOCH,
-        ErrorCode.KAFKA_STORAGE_ERROR,
-        ErrorCode.LEADER_NOT_AVAILABLE,
-        ErrorCode.NOT_LEADER_OR_FOLLOWER,
-        ErrorCode.REPLICA_NOT_AVAILABLE,
-        ErrorCode.UNKNOWN_LEADER_EPOCH,
-        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-    }
-)
 _OF_THE_SESSION: Final = frozenset({ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH})
 
 
@@ -305,7 +295,7 @@ class FetchMachine:
             reading.not_before = now + MISSING_S
             self._fail(FetchError(f"{reading.name} cannot be read: {code.sentence} ({code.name})", code))
         else:
-            if code in _ELSEWHERE:
+            if code in ELSEWHERE:
                 reading.leader = None
             self._remark(reading, code, now)
 

@@ -14,10 +14,9 @@ from moldau.client.fetching.reading import Fetched, FetchError, Partition, Start
 from moldau.client.fetching.settings import FetchSettings
 from moldau.client.protocol.brokers import Address, Brokers
 from moldau.client.protocol.connection import BrokerConnection
-from moldau.client.protocol.ending import Ending
-from moldau.client.protocol.errors import ConnectionLostError, ForeignAnswerError, ProtocolError, UnservedError
+from moldau.client.protocol.errors import ProtocolError, UnservedError
+from moldau.client.protocol.lines import Lines, passes
 from moldau.client.protocol.questions import FETCH, METADATA, OFFSET_FOR_LEADER_EPOCH, Values
-from moldau.errors import MoldauError
 
 logger: Final = logging.getLogger("moldau.client")
 
@@ -34,8 +33,7 @@ class RecordReader:
         self._changed = threading.Condition()
         self._machine = FetchMachine(settings)
         self._closed = False
-        self._ending = Ending()
-        self._lines: dict[int, BrokerConnection] = {}
+        self._lines = Lines(brokers, "the reader")
         self._threads: dict[int, threading.Thread] = {}
         self._finder = threading.Thread(target=self._find, name=f"{brokers.client_id}-leaders", daemon=True)
         self._finder.start()
@@ -100,10 +98,8 @@ class RecordReader:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            for line in self._lines.values():
-                line.abort()
             threads = [self._finder, *self._threads.values()]
-        self._ending.now()
+        self._lines.close()
         deadline = time.monotonic() + CLOSE_TIMEOUT_S
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -118,8 +114,8 @@ class RecordReader:
                 answer: Any = None
                 with_epochs = False
                 try:
-                    line = line or self._brokers.open_any(self._ending)
-                    with self._ending.ends(line.abort):
+                    line = line or self._brokers.open_any(self._lines.ending)
+                    with self._lines.ending.ends(line.abort):
                         answer = line.ask(METADATA, _metadata_of(topics), self._brokers.request_timeout_s)
                     with_epochs = line.version_of(METADATA) >= EPOCHS_SINCE
                 except (ProtocolError, OSError) as error:
@@ -134,7 +130,7 @@ class RecordReader:
                         self._start_threads()
                     else:
                         logger.info("asking for the leaders of %s again: %s", ", ".join(topics), failure)
-                        self._machine.not_learned(failure, now, passes=self._closed or _passes(failure))
+                        self._machine.not_learned(failure, now, passes=self._closed or passes(failure))
                     self._settle()
         except BaseException as error:  # noqa: BLE001 (whoever polls is told of it)
             self._fail(error)
@@ -168,13 +164,13 @@ class RecordReader:
             while (wanted := self._wait_for_request(broker)) is not None:
                 request, now_at = wanted
                 if now_at != address:
-                    self._hang_up(broker)
+                    self._lines.hang_up(broker)
                     address = now_at
                 self._carry_out(broker, address, request)
         except BaseException as error:  # noqa: BLE001 (whoever polls is told of it)
             self._fail(error)
         finally:
-            self._hang_up(broker)
+            self._lines.hang_up(broker)
 
     def _wait_for_request(self, broker: int) -> tuple[Request, Address] | None:
         with self._changed:
@@ -189,7 +185,7 @@ class RecordReader:
 
     def _carry_out(self, broker: int, address: Address, request: Request) -> None:
         try:
-            line = self._line_to(broker, address)
+            line = self._lines.to(broker, address)
             answer = line.ask(
                 request.api_key,
                 lambda _: request.values,
@@ -202,11 +198,11 @@ class RecordReader:
                 with self._changed:
                     self._machine.unserved(request)
                 return
-            self._hang_up(broker)
+            self._lines.hang_up(broker)
             with self._changed:
                 if not self._closed:
                     logger.info("asking broker %d at %s again: %s", broker, address, error)
-                self._machine.failed(request, error, time.monotonic(), passes=self._closed or _passes(error))
+                self._machine.failed(request, error, time.monotonic(), passes=self._closed or passes(error))
                 self._settle()
             return
         with self._changed:
@@ -243,23 +239,6 @@ class RecordReader:
         except ValueError as error:
             return Block(None, str(error))
 
-    def _line_to(self, broker: int, address: Address) -> BrokerConnection:
-        line = self._lines.get(broker)
-        if line is None:
-            line = self._brokers.open(address, self._ending)
-            with self._changed:
-                if self._closed:
-                    line.close()
-                    raise ConnectionLostError("the reader was closed")
-                self._lines[broker] = line
-        return line
-
-    def _hang_up(self, broker: int) -> None:
-        with self._changed:
-            line = self._lines.pop(broker, None)
-        if line is not None:
-            line.close()
-
     def _fail(self, error: BaseException) -> None:
         """A mistake of ours, or a panic (which is no `Exception`): without this nobody would know why nothing comes."""
         logger.error("a thread of the reader of %s has failed", self._brokers.client_id, exc_info=error)
@@ -275,10 +254,3 @@ def _metadata_of(topics: list[str]) -> Any:
         return {"topics": [{"name": topic} for topic in topics], "allow_auto_topic_creation": False}
 
     return build
-
-
-def _passes(failure: Exception) -> bool:
-    """Whether another try may do better."""
-    return isinstance(failure, (ConnectionLostError, ForeignAnswerError, OSError)) or not isinstance(
-        failure, MoldauError
-    )

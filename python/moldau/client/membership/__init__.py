@@ -25,7 +25,7 @@ from moldau.client.membership.errors import (
 )
 from moldau.client.membership.machine import GroupSettings, Membership
 from moldau.client.membership.member import GroupListener, GroupMember
-from moldau.client.membership.requests import Commit, JoinedMember
+from moldau.client.membership.requests import Commit, GroupMetadata, JoinedMember
 from moldau.client.protocol.brokers import Brokers
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "GroupError",
     "GroupListener",
     "GroupMember",
+    "GroupMetadata",
     "GroupSettings",
     "JoinedMember",
     "Membership",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import random
-import struct
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -34,6 +33,7 @@ from moldau.client.membership.requests import (
     CommitOffsets,
     FetchOffsets,
     FindCoordinator,
+    GroupMetadata,
     Join,
     JoinedMember,
     Request,
@@ -115,21 +115,18 @@ class GroupMember:
         with self._changed:
             return self._machine.membership
 
-    def group_metadata(self) -> bytes:
-        """As what the group knows us, for confluent-kafka's `send_offsets_to_transaction`.
-
-        It is what `Consumer.consumer_group_metadata()` gives: librdkafka's own bytes of generation, group and member.
+    def group_metadata(self) -> GroupMetadata:
+        """As what the group knows us, for offsets that are committed in a transaction.
 
         Raises:
             CommitRefusedError: we are not a member now, and offsets without one are nobody's.
             FencedMemberError: as `poll` would raise it.
         """
-        membership, instance_id = self.membership, self.settings.group_instance_id
+        membership = self.membership
         if membership.generation_id == NO_GENERATION:
             raise self._no_member()
-        parts = (self.settings.group_id.encode(), b"\0", membership.member_id.encode(), b"\0")
-        instance = b"\1" if instance_id is None else b"\0" + instance_id.encode() + b"\0"
-        return b"CGMDv2:" + struct.pack("=i", membership.generation_id) + b"".join(parts) + instance
+        group = self.settings.group
+        return GroupMetadata(group.group_id, membership.generation_id, membership.member_id, group.group_instance_id)
 
     def _no_member(self) -> GroupError:
         with self._changed:

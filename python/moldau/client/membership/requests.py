@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from moldau.client.protocol import coordinators
 from moldau.client.protocol.brokers import Address
+from moldau.client.protocol.coordinators import Coordinates
 from moldau.client.protocol.errors import UnservedError
 from moldau.client.protocol.questions import (
     FIND_COORDINATOR,
@@ -26,7 +28,6 @@ from moldau.errors import ErrorCode
 
 NO_GENERATION: Final = -1
 REASON_CHARACTERS_MAX: Final = 255
-_GROUP: Final = 0
 _STATIC_SINCE: Final = {HEARTBEAT: 3, JOIN_GROUP: 5, LEAVE_GROUP: 3, OFFSET_COMMIT: 7, SYNC_GROUP: 3}
 
 
@@ -60,10 +61,7 @@ class FindCoordinator:
 
     def values(self, version: int) -> Values:
         """The fields."""
-        group_id = self.group.group_id
-        if version >= 4:
-            return {"key_type": _GROUP, "coordinator_keys": (group_id,)}
-        return {"key": group_id, "key_type": _GROUP}
+        return coordinators.question(version, Coordinates.GROUP, self.group.group_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +157,15 @@ class Leave:
             "reason": self.reason[:REASON_CHARACTERS_MAX] or None,
         }
         return {"group_id": self.group.group_id, "members": (member,)}
+
+
+class GroupMetadata(NamedTuple):
+    """As what a group knows a member: it says in whose name offsets are committed in a transaction. (KIP-447)"""
+
+    group_id: str
+    generation_id: int
+    member_id: str
+    group_instance_id: str | None = None
 
 
 class Commit(NamedTuple):
@@ -271,7 +278,7 @@ def error_of(raw: Any) -> ErrorCode:
 def answer_of(request: Request, raw: Any) -> Answer:
     """What an answer of the protocol says to the machine."""
     if isinstance(request, FindCoordinator):
-        return _coordinator(getattr(raw, "coordinators", None) or (raw,))
+        return CoordinatorAnswer(*coordinators.answer_of(raw))
     if isinstance(request, Join):
         return JoinAnswer(
             error_of(raw),
@@ -300,15 +307,6 @@ def answer_of(request: Request, raw: Any) -> Answer:
             next((code for code in map(error_of, (raw, *getattr(raw, "members", ()))) if code), ErrorCode.NONE)
         )
     return Answer(error_of(raw))
-
-
-def _coordinator(rows: Iterable[Any]) -> CoordinatorAnswer:
-    row = next(iter(rows))
-    if not hasattr(row, "host"):
-        return CoordinatorAnswer(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    error, message = error_of(row), getattr(row, "error_message", None)
-    address = None if error else Address(str(row.host), int(row.port))
-    return CoordinatorAnswer(error, message, address)
 
 
 def commit_errors(raw: Any) -> dict[ErrorCode, list[str]]:

@@ -6,7 +6,9 @@ halves, until the record is alone that nobody takes: that one is refused, the ot
 
 An idempotent producer numbers the records of a partition. A batch that is sent again has the same numbers, so a leader
 that had it already says so. When it is not known whether a batch that is given up was written, or a leader has lost
-count, the partition goes on under the next epoch and counts from 0. (KIP-98, KIP-360)
+count, the partition goes on under the next epoch and counts from 0. (KIP-98, KIP-360) A transactional one gets its
+epochs from the coordinator: there a `TransactionMachine` says who we are and whether anything may be sent, and is told
+what the transaction cannot be committed without.
 
 Source: KIP-91 (delivery.timeout.ms), KIP-126 (splitting batches), KIP-467 (errors of single records), KIP-580
 (exponential back-off).
@@ -19,32 +21,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from moldau.client.producing.errors import ProduceError
 from moldau.client.producing.settings import REQUEST_BYTES_MAX, ProduceSettings
+from moldau.client.producing.transaction_requests import (
+    ANY_VERSION,
+    CONCURRENT_BACKOFF_S,
+    NOBODY,
+    Identity,
+    Partition,
+    Versions,
+)
+from moldau.client.protocol.answers import ELSEWHERE
 from moldau.client.protocol.brokers import Address
 from moldau.client.protocol.questions import Values
-from moldau.errors import ErrorCode, MoldauError
+from moldau.errors import ErrorCode
 
 if TYPE_CHECKING:
     from moldau._core import ProducerBatch
-
-Partition = tuple[str, int]
+    from moldau.client.producing.transactions import TransactionMachine
 
 EPOCH_MAX: Final = 2**15 - 1
 _SEQUENCES: Final = 2**31
 NOWHERE: Final = -1
 """The offset of what was written, when a leader only knows that it was."""
 
-_ELSEWHERE: Final = frozenset(
-    {
-        ErrorCode.FENCED_LEADER_EPOCH,
-        ErrorCode.KAFKA_STORAGE_ERROR,
-        ErrorCode.LEADER_NOT_AVAILABLE,
-        ErrorCode.NOT_LEADER_OR_FOLLOWER,
-        ErrorCode.REPLICA_NOT_AVAILABLE,
-        ErrorCode.UNKNOWN_LEADER_EPOCH,
-        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-    }
-)
 _LOST_COUNT: Final = frozenset(
     {
         ErrorCode.INVALID_PRODUCER_EPOCH,
@@ -60,14 +60,6 @@ _OF_SOME_RECORD: Final = frozenset(
         ErrorCode.RECORD_LIST_TOO_LARGE,
     }
 )
-
-
-class ProduceError(MoldauError):
-    """Something cannot be written; `code` is Kafka's, None if nobody has said no within the time there was."""
-
-    def __init__(self, message: str, code: ErrorCode | None = None) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Delivered(NamedTuple):
@@ -97,16 +89,6 @@ class Source(Protocol):
     def first(self, topic: int, partition: int) -> tuple[float, bool] | None: ...
     def take(self, topic: int, partition: int) -> ProducerBatch | None: ...
     def take_news(self) -> list[tuple[int, int]]: ...
-
-
-class Identity(NamedTuple):
-    """Who an idempotent producer is."""
-
-    producer_id: int
-    epoch: int
-
-
-NOBODY: Final = Identity(-1, -1)
 
 
 @dataclass(eq=False, slots=True)
@@ -158,6 +140,7 @@ class Request(NamedTuple):
     """A question to one broker: the first waiting batch of each of these."""
 
     parts: tuple[tuple[Writing, Outgoing], ...]
+    versions: Versions = ANY_VERSION
 
     def values(self, settings: ProduceSettings) -> Values:
         """As the protocol's fields; this is where batches are compressed."""
@@ -166,7 +149,7 @@ class Request(NamedTuple):
             records = one.batch.encode(settings.compression, settings.compression_level, *one.identity, one.sequence)
             topics.setdefault(writing.place[0], []).append({"index": writing.place[1], "records": records})
         return {
-            "transactional_id": None,
+            "transactional_id": settings.transactional_id,
             "acks": settings.acks,
             "timeout": settings.request_timeout_ms,
             "topic_data": [{"name": name, "partition_data": rows} for name, rows in topics.items()],
@@ -176,12 +159,15 @@ class Request(NamedTuple):
 class ProduceMachine:
     """The table of writings. Whoever drives it holds a lock around each call."""
 
-    def __init__(self, settings: ProduceSettings, source: Source) -> None:
+    def __init__(
+        self, settings: ProduceSettings, source: Source, transaction: TransactionMachine | None = None
+    ) -> None:
         self.settings = settings
+        self.transaction = transaction
         self.topics: dict[str, Topic] = {}
         self.brokers: dict[int, Address] = {}
         self.reports: list[Delivered | Refused] = []
-        self.failure: Exception | None = None
+        self.broken: Exception | None = None
         """What whoever writes is told next, and from then on."""
         self.flushing = False
         self._source = source
@@ -189,7 +175,8 @@ class ProduceMachine:
         self._active: dict[Partition, Writing] = {}
         """Of which there is anything here."""
         self._idle: dict[Partition, Writing] = {}
-        self._identity = NOBODY
+        self._numbered = NOBODY
+        """Who we are without transactions."""
         self._ask_at = 0.0
         self._expire_at = 0.0
 
@@ -199,9 +186,18 @@ class ProduceMachine:
         return not self._active
 
     @property
+    def failure(self) -> Exception | None:
+        """Why what is here is not sent any more."""
+        return self.broken or (None if self.transaction is None else self.transaction.failure)
+
+    @property
+    def _identity(self) -> Identity:
+        return self._numbered if self.transaction is None else self.transaction.identity
+
+    @property
     def needs_identity(self) -> bool:
         """Whether the cluster has to say who we are before anything is sent."""
-        return self.settings.idempotent and self._identity is NOBODY
+        return self.settings.idempotent and self._identity == NOBODY
 
     # What the owner does.
 
@@ -220,6 +216,8 @@ class ProduceMachine:
         """Take up what the accumulator has begun or closed."""
         for number, partition in self._source.take_news():
             place = self._numbers[number].name, partition
+            if self.transaction is not None:
+                self.transaction.add(place)
             # It may have been sent, and be done with, before this news of it came.
             if place not in self._active and self._source.first(number, partition) is not None:
                 self._active[place] = self._idle.get(place) or Writing(place, number)
@@ -234,12 +232,12 @@ class ProduceMachine:
 
     def next(self, broker: int, now: float) -> Request | None:
         """What to send to a broker; None for nothing now."""
-        if self.needs_identity:
+        if not self._sends:
             return None
         parts: list[tuple[Writing, Outgoing]] = []
         size = 0
         for writing in list(self._active.values()):
-            if writing.busy or writing.not_before > now or self._leader(writing) != broker:
+            if writing.not_before > now or not self._may_go(writing, broker):
                 continue
             one = self._ready(writing, now)
             if one is None:
@@ -251,7 +249,21 @@ class ProduceMachine:
             parts.append((writing, one))
             # The others are first the next time.
             self._active[writing.place] = self._active.pop(writing.place)
-        return Request(tuple(parts)) if parts else None
+        if not parts:
+            return None
+        if self.transaction is None:
+            return Request(tuple(parts))
+        self.transaction.sending()
+        return Request(tuple(parts), self.transaction.produce_versions)
+
+    @property
+    def _sends(self) -> bool:
+        return not self.needs_identity and (self.transaction is None or self.transaction.sends)
+
+    def _may_go(self, writing: Writing, broker: int) -> bool:
+        """Whether it is this broker that a partition waits for, and nothing else."""
+        is_in = self.transaction is None or self.transaction.has(writing.place)
+        return not writing.busy and is_in and self._leader(writing) == broker
 
     def _leader(self, writing: Writing) -> int | None:
         """None as well when it is not among the brokers any more: then its topic is to be asked for."""
@@ -279,9 +291,11 @@ class ProduceMachine:
 
     def wait_s(self, broker: int, now: float) -> float | None:
         """How long until something may be to be sent to a broker, None for ever."""
-        times = []
+        times: list[float] = []
+        if not self._sends:
+            return None
         for writing in self._active.values():
-            if writing.busy or self._leader(writing) != broker or self.needs_identity:
+            if not self._may_go(writing, broker):
                 continue
             at = writing.not_before
             if not writing.waiting:
@@ -310,20 +324,24 @@ class ProduceMachine:
                 self._delivered(writing, one, int(part.base_offset))
             elif code is ErrorCode.DUPLICATE_SEQUENCE_NUMBER:
                 self._delivered(writing, one, NOWHERE)
-            else:
+            elif not self._aborts:
                 self._not_written(writing, one, code, said, now)
+            if self._aborts:
+                self._drop(writing)
 
     def failed(self, request: Request, failure: Exception, now: float, *, passes: bool) -> None:
         """There was no answer: perhaps everything is written, perhaps nothing."""
         for writing, one in request.parts:
             writing.busy = False
             self._lost_leader(writing)
-            if one.attempts > self.settings.retries:
+            if self._aborts:
+                self._drop(writing)
+            elif one.attempts > self.settings.retries:
                 self._give_up(writing, one, ProduceError(f"{writing.name}: {failure}", ErrorCode.NETWORK_EXCEPTION))
             else:
                 self._again(writing, one, now)
         if not passes:
-            self.failure = self.failure or failure
+            self.broken = self.broken or failure
 
     def _delivered(self, writing: Writing, one: Outgoing, offset: int) -> None:
         count = len(one.batch)
@@ -333,23 +351,29 @@ class ProduceMachine:
         self._done(writing, one)
 
     def _not_written(self, writing: Writing, one: Outgoing, code: ErrorCode, said: str | None, now: float) -> None:
-        if code in _ELSEWHERE:
+        if code in ELSEWHERE:
             self._lost_leader(writing)
-        if code in _OF_SOME_RECORD and len(one.batch) > 1:
+        transaction = self.transaction
+        text = f"{writing.name} does not take it: {said or code.sentence} ({code.name})"
+        # What was sent before may be written after all: in a transaction only the abort undoes that.
+        if code in _OF_SOME_RECORD and len(one.batch) > 1 and (transaction is None or one.attempts == 1):
             self._split(writing, one)
+        elif transaction is not None and transaction.is_over(code, text):
+            # It waits for the abort with the others.
+            return
         elif code in _LOST_COUNT and self.settings.idempotent and one.attempts <= self.settings.retries:
             self._count_anew(writing)
             one.identity = NOBODY
             self._again(writing, one, now)
         elif code.retriable and one.attempts <= self.settings.retries:
-            self._again(writing, one, now)
+            is_brief = code is ErrorCode.CONCURRENT_TRANSACTIONS
+            self._again(writing, one, now, CONCURRENT_BACKOFF_S if is_brief else None)
         else:
-            text = f"{writing.name} does not take it: {said or code.sentence} ({code.name})"
             self._give_up(writing, one, ProduceError(text, code))
 
-    def _again(self, writing: Writing, one: Outgoing, now: float) -> None:
+    def _again(self, writing: Writing, one: Outgoing, now: float, first_s: float | None = None) -> None:
         settings = self.settings
-        wait_s = settings.retry_backoff_s * 2 ** min(one.attempts - 1, 16)
+        wait_s = (first_s or settings.retry_backoff_s) * 2 ** min(one.attempts - 1, 16)
         writing.not_before = now + min(wait_s, settings.retry_backoff_max_s)
 
     def _split(self, writing: Writing, one: Outgoing) -> None:
@@ -367,6 +391,8 @@ class ProduceMachine:
         if one.identity == writing.identity and not not_appended:
             # Other refusals may come behind the append, when a leader steps down: its numbers must not be used again.
             self._count_anew(writing)
+        if self.transaction is not None:
+            self.transaction.refused(str(error), error.code)
         self._done(writing, one)
 
     def _done(self, writing: Writing, one: Outgoing) -> None:
@@ -386,19 +412,45 @@ class ProduceMachine:
         """Go on under the next epoch. What other partitions have on its way keeps its own."""
         if not self.settings.idempotent or writing.identity != self._identity:
             return
+        if self.transaction is not None:
+            self.transaction.lost_count()
+            return
         producer_id, epoch = self._identity
-        self._identity = Identity(producer_id, epoch + 1) if 0 <= epoch < EPOCH_MAX else NOBODY
+        self._numbered = Identity(producer_id, epoch + 1) if 0 <= epoch < EPOCH_MAX else NOBODY
 
     def _lost_leader(self, writing: Writing) -> None:
         topic = self.topics[writing.place[0]]
         topic.leaders.pop(writing.place[1], None)
         topic.stale = True
 
+    # Aborts.
+
+    @property
+    def _aborts(self) -> bool:
+        return self.transaction is not None and self.transaction.aborts
+
+    def abandon(self) -> None:
+        """Drop what is not on its way. What is, is waited for, and nobody is told what becomes of it."""
+        self.look()
+        for writing in [one for one in self._active.values() if not one.busy]:
+            self._drop(writing)
+
+    def _drop(self, writing: Writing) -> None:
+        for one in writing.waiting:
+            if one.attempts:
+                self._count_anew(writing)
+            one.batch.release()
+        writing.waiting.clear()
+        while (batch := self._source.take(writing.number, writing.place[1])) is not None:
+            batch.release()
+        writing.not_before = 0.0
+        self._settle(writing)
+
     # Time.
 
     def expire(self, now: float) -> None:
         """Give up what could not be written in its time; what is on its way is waited for."""
-        if now < self._expire_at:
+        if now < self._expire_at or (self.transaction is not None and not self.transaction.sends):
             return
         timeout_s = self.settings.delivery_timeout_s
         self._expire_at = now + min(1.0, timeout_s / 4)
@@ -429,6 +481,14 @@ class ProduceMachine:
         stale = self._stale()
         return [topic.name for topic in self.topics.values() if topic.name in stale or topic.asked_at < old]
 
+    def together(self, names: Sequence[str]) -> tuple[list[str], bool]:
+        """Those of these topics to ask for in one question, and whether the cluster may make them for it.
+
+        One that was there before and is gone was deleted: looking at it must not bring it back.
+        """
+        new = [name for name in names if not self.topics[name].count]
+        return (new, True) if new and self.settings.auto_create else (list(names), False)
+
     def _stale(self) -> set[str]:
         """Topics that are to be asked for as soon as may be: where something waits for a leader, too."""
         stale = {topic.name for topic in self.topics.values() if topic.stale}
@@ -445,7 +505,7 @@ class ProduceMachine:
     @property
     def needs_identity_now(self) -> bool:
         """Whether there is anything to be sent for which it has to be known who we are."""
-        return self.needs_identity and bool(self._active)
+        return self.transaction is None and self.needs_identity and bool(self._active)
 
     def may_ask_who_we_are(self, now: float) -> bool:
         """Whether to ask the cluster for that now."""
@@ -455,18 +515,18 @@ class ProduceMachine:
         """Take what the cluster says of who we are."""
         code = ErrorCode.of(int(answer.error_code))
         if code is ErrorCode.NONE:
-            self._identity = Identity(int(answer.producer_id), int(answer.producer_epoch))
+            self._numbered = Identity(int(answer.producer_id), int(answer.producer_epoch))
             return
         self._ask_at = now + self.settings.retry_backoff_s
         if not code.retriable and code is not ErrorCode.UNKNOWN_SERVER_ERROR:
             said = f"an idempotent producer is refused: {code.sentence} ({code.name})"
-            self.failure = self.failure or ProduceError(said, code)
+            self.broken = self.broken or ProduceError(said, code)
 
     def not_learned(self, failure: Exception, now: float, *, passes: bool) -> None:
         """Nobody has answered."""
         self._ask_at = now + self.settings.retry_backoff_s
         if not passes:
-            self.failure = self.failure or failure
+            self.broken = self.broken or failure
 
     def learned(self, names: Sequence[str], answer: Any, now: float) -> None:
         """Take what the cluster says of its brokers and of these topics."""

@@ -7,32 +7,28 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from moldau.client.producing.machine import Delivered, ProduceError, ProduceMachine, Refused, Request
+from moldau.client.producing.coordination import Coordination
+from moldau.client.producing.errors import NoRoomError, ProduceError, TooLargeError, UnfinishedError
+from moldau.client.producing.machine import Delivered, ProduceMachine, Refused, Request
 from moldau.client.producing.settings import ProduceSettings
+from moldau.client.producing.transactions import Stage, TransactionMachine
 from moldau.client.protocol.brokers import Address, Brokers
 from moldau.client.protocol.connection import BrokerConnection
-from moldau.client.protocol.ending import Ending
-from moldau.client.protocol.errors import ConnectionLostError, ForeignAnswerError, ProtocolError
+from moldau.client.protocol.errors import ProtocolError
+from moldau.client.protocol.lines import Lines, passes
 from moldau.client.protocol.questions import INIT_PRODUCER_ID, METADATA, PRODUCE, Values
-from moldau.errors import MoldauError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from moldau._core import ColumnRun
+    from moldau.client.membership.requests import GroupMetadata
+    from moldau.client.producing.transaction_requests import Offsets
 
 logger: Final = logging.getLogger("moldau.client")
 
 CLOSE_TIMEOUT_S: Final = 10.0
 _TAKEN, _TAKEN_WITH_NEWS, _TOO_LARGE, _NO_ROOM = range(4)
-
-
-class NoRoomError(ProduceError):
-    """There is more here than there may be; wait with `wait_for_room`."""
-
-
-class TooLargeError(ProduceError):
-    """A record is larger than a record may be."""
 
 
 class RecordProducer:
@@ -44,17 +40,25 @@ class RecordProducer:
 
         self._brokers = brokers
         self._settings = settings
-        self._accumulator = RecordAccumulator(
-            settings.batch_bytes, settings.batch_records, settings.record_bytes_max, settings.buffer_bytes
-        )
+        sizes = settings.batch_bytes, settings.batch_records, settings.record_bytes_max, settings.buffer_bytes
+        self._accumulator = RecordAccumulator(*sizes, transactional=settings.transactional_id is not None)
         self._changed = threading.Condition()
-        self._machine = ProduceMachine(settings, self._accumulator)
+        self._transaction = None if settings.transactional_id is None else TransactionMachine(settings)
+        self._machine = ProduceMachine(settings, self._accumulator, self._transaction)
         self._closed = False
-        self._ending = Ending()
-        self._lines: dict[int, BrokerConnection] = {}
+        self._commits: bool | None = None
+        """What a transaction that is being ended comes to."""
+        self._lines = Lines(brokers, "the producer")
         self._threads: dict[int, threading.Thread] = {}
         self._asker = threading.Thread(target=self._ask_around, name=f"{brokers.client_id}-metadata", daemon=True)
         self._asker.start()
+        self._coordination: Coordination | None = None
+        if self._transaction is not None:
+            machine = self._machine
+            self._coordination = Coordination(
+                brokers, self._transaction, self._changed, lambda: machine.is_empty, self._fail
+            )
+            self._coordination.thread.start()
 
     def open(self, topic: str, timeout_s: float) -> int:
         """The number by which records are given for a topic.
@@ -96,7 +100,10 @@ class RecordProducer:
         Raises:
             NoRoomError: not now.
             TooLargeError: never.
+            ProduceError: there is no transaction, and this producer writes nothing without one.
         """
+        if self._transaction is not None:
+            self._check_open(self._transaction)
         done = self._accumulator.append(topic, partition, key, value, timestamp_ms, headers, time.monotonic())
         if done == _TAKEN:
             return
@@ -115,12 +122,19 @@ class RecordProducer:
 
         Raises:
             NoRoomError: not now; none was taken.
+            ProduceError: as for `append`.
         """
+        if self._transaction is not None:
+            self._check_open(self._transaction)
         if not self._accumulator.has_room:
             raise NoRoomError(f"there are {self._accumulator.size_bytes} bytes to be written already")
         refused = self._accumulator.append_run(topic, run, output, time.monotonic())
         self._look()
         return refused
+
+    def _check_open(self, transaction: TransactionMachine) -> None:
+        if transaction.stage is not Stage.OPEN:
+            raise transaction.error or ProduceError("there is no transaction")
 
     def _look(self) -> None:
         with self._changed:
@@ -171,15 +185,120 @@ class RecordProducer:
                 self._machine.flushing = False
             return self._machine.is_empty
 
+    # Transactions.
+
+    def init_transactions(self, timeout_s: float) -> None:
+        """Take over the transactional id: whoever had it is fenced, and what they left open is aborted.
+
+        Raises:
+            UnfinishedError: not within `timeout_s`; call again.
+            FatalError: the cluster refuses it.
+        """
+        transaction = self._transactional()
+        with self._changed:
+            transaction.initialise()
+            self._changed.notify_all()
+        self._wait_for(lambda: transaction.stage is not Stage.INITIALISING, timeout_s, "nobody says who we are")
+
+    def begin_transaction(self) -> None:
+        """Begin a transaction; everything is written in one.
+
+        Raises:
+            ProduceError: there is one, or it is not known who we are.
+            FatalError: this producer cannot go on.
+        """
+        transaction = self._transactional()
+        with self._changed:
+            transaction.begin()
+            self._commits = None
+
+    def send_offsets_to_transaction(self, offsets: Offsets, group: GroupMetadata, timeout_s: float) -> None:
+        """Have these offsets committed with the transaction, in the name of a member of their group.
+
+        Raises:
+            UnfinishedError: not within `timeout_s`; call again.
+            AbortableError: the group refuses it: the member is none any more, or has no part in these.
+            FatalError: this producer cannot go on.
+        """
+        transaction = self._transactional()
+        with self._changed:
+            transaction.send_offsets(group, offsets)
+            self._changed.notify_all()
+        self._wait_for(lambda: transaction.has_sent_offsets, timeout_s, "offsets were not taken")
+
+    def commit_transaction(self, timeout_s: float) -> None:
+        """Deliver everything that was given, and commit it with the offsets.
+
+        Raises:
+            UnfinishedError: not within `timeout_s`; call again. Only the cluster knows whether it is committed.
+            AbortableError: something was refused: abort.
+            FatalError: this producer cannot go on. If it was fenced the transaction may be committed all the same.
+        """
+        self._end(commit=True, timeout_s=timeout_s)
+
+    def abort_transaction(self, timeout_s: float) -> None:
+        """Drop what was given and wait until it is undone. What is dropped is reported to nobody.
+
+        Raises:
+            UnfinishedError: not within `timeout_s`; call again.
+            FatalError: this producer cannot go on; what it had open the cluster aborts in its time.
+        """
+        self._end(commit=False, timeout_s=timeout_s)
+
+    def _transactional(self) -> TransactionMachine:
+        if self._transaction is None:
+            raise ProduceError("there are no transactions without a transactional.id")
+        return self._transaction
+
+    def _end(self, *, commit: bool, timeout_s: float) -> None:
+        transaction = self._transactional()
+        deadline = time.monotonic() + timeout_s
+        if self._commits is not commit:
+            if commit and not self.flush(timeout_s):
+                with self._changed:
+                    raise self._machine.failure or UnfinishedError(f"not everything was written in {timeout_s:g} s")
+            with self._changed:
+                transaction.end(commit=commit)
+                self._commits = commit
+                if not commit:
+                    self._machine.abandon()
+                self._changed.notify_all()
+        what = "committed" if commit else "aborted"
+        remaining_s = max(0.0, deadline - time.monotonic())
+        self._wait_for(lambda: transaction.stage is Stage.READY, remaining_s, f"nobody says that it is {what}")
+        with self._changed:
+            self._commits = None
+            if not commit:
+                self._machine.take_reports()
+
+    def _wait_for(self, is_done: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Wait for the coordinators, or for the reason why there is nothing to be waited for."""
+        transaction = self._transactional()
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            while True:
+                if transaction.error is not None and transaction.stage in {Stage.OPEN, Stage.ENDED}:
+                    self._commits = None
+                    raise transaction.error
+                if self._machine.broken is not None:
+                    raise self._machine.broken
+                if is_done():
+                    return
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise UnfinishedError(f"{what} within {timeout_s:g} s")
+                self._changed.wait(remaining)
+
     def close(self) -> None:
         """End all connections and threads. What was not delivered is perhaps written, perhaps not."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            for line in self._lines.values():
-                line.abort()
             threads = [self._asker, *self._threads.values()]
-        self._ending.now()
+        self._lines.close()
+        if self._coordination is not None:
+            self._coordination.close()
+            threads.append(self._coordination.thread)
         deadline = time.monotonic() + CLOSE_TIMEOUT_S
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -191,8 +310,8 @@ class RecordProducer:
         try:
             while (asked := self._wait_for_question()) is not None:
                 try:
-                    line = line or self._brokers.open_any(self._ending)
-                    with self._ending.ends(line.abort):
+                    line = line or self._brokers.open_any(self._lines.ending)
+                    with self._lines.ending.ends(line.abort):
                         self._ask(line, asked)
                 except (ProtocolError, OSError) as error:
                     if line is not None:
@@ -201,8 +320,7 @@ class RecordProducer:
                     with self._changed:
                         if not self._closed:
                             logger.info("%s asks the cluster again: %s", self._brokers.client_id, error)
-                        passes = self._closed or _passes(error)
-                        self._machine.not_learned(error, time.monotonic(), passes=passes)
+                        self._machine.not_learned(error, time.monotonic(), passes=self._closed or passes(error))
                         self._changed.notify_all()
         except BaseException as error:  # noqa: BLE001 (the owner is told of it)
             self._fail(error)
@@ -228,9 +346,11 @@ class RecordProducer:
     def _ask(self, line: BrokerConnection, topics: list[str]) -> None:
         timeout_s = self._brokers.request_timeout_s
         if topics:
+            with self._changed:
+                topics, may_create = self._machine.together(topics)
             values: Values = {
                 "topics": [{"name": topic} for topic in topics],
-                "allow_auto_topic_creation": self._settings.auto_create,
+                "allow_auto_topic_creation": may_create,
             }
             answer = line.ask(METADATA, lambda _: values, timeout_s)
             with self._changed:
@@ -264,7 +384,7 @@ class RecordProducer:
             while (wanted := self._wait_for_request(broker)) is not None:
                 request, now_at = wanted
                 if now_at != address:
-                    self._hang_up(broker)
+                    self._lines.hang_up(broker)
                     address = now_at
                 self._carry_out(broker, address, request)
                 # While this waits for the next one nobody needs the batches of the last.
@@ -272,7 +392,7 @@ class RecordProducer:
         except BaseException as error:  # noqa: BLE001 (the owner is told of it)
             self._fail(error)
         finally:
-            self._hang_up(broker)
+            self._lines.hang_up(broker)
 
     def _wait_for_request(self, broker: int) -> tuple[Request, Address] | None:
         with self._changed:
@@ -287,38 +407,21 @@ class RecordProducer:
 
     def _carry_out(self, broker: int, address: Address, request: Request) -> None:
         try:
-            line = self._line_to(broker, address)
+            line = self._lines.to(broker, address)
             # A leader answers when its replicas have it, or when the time for that is over.
             timeout_s = self._brokers.request_timeout_s
-            answer = line.ask(PRODUCE, lambda _: request.values(self._settings), timeout_s)
+            answer = line.ask(PRODUCE, lambda _: request.values(self._settings), timeout_s, among=request.versions)
         except (ProtocolError, OSError) as error:
-            self._hang_up(broker)
+            self._lines.hang_up(broker)
             with self._changed:
                 if not self._closed:
                     logger.info("sending again what broker %d at %s did not answer: %s", broker, address, error)
-                self._machine.failed(request, error, time.monotonic(), passes=self._closed or _passes(error))
+                self._machine.failed(request, error, time.monotonic(), passes=self._closed or passes(error))
                 self._changed.notify_all()
             return
         with self._changed:
             self._machine.answered(request, answer, time.monotonic())
             self._changed.notify_all()
-
-    def _line_to(self, broker: int, address: Address) -> BrokerConnection:
-        line = self._lines.get(broker)
-        if line is None:
-            line = self._brokers.open(address, self._ending)
-            with self._changed:
-                if self._closed:
-                    line.close()
-                    raise ConnectionLostError("the producer was closed")
-                self._lines[broker] = line
-        return line
-
-    def _hang_up(self, broker: int) -> None:
-        with self._changed:
-            line = self._lines.pop(broker, None)
-        if line is not None:
-            line.close()
 
     def _fail(self, error: BaseException) -> None:
         """A mistake of ours, or a panic (which is no `Exception`): without this nobody would know what is missing."""
@@ -326,12 +429,5 @@ class RecordProducer:
         failure = ProduceError(f"nothing can be written any more: {error!r}")
         failure.__cause__ = error
         with self._changed:
-            self._machine.failure = failure
+            self._machine.broken = failure
             self._changed.notify_all()
-
-
-def _passes(failure: Exception) -> bool:
-    """Whether another try may do better."""
-    return isinstance(failure, (ConnectionLostError, ForeignAnswerError, OSError)) or not isinstance(
-        failure, MoldauError
-    )

@@ -13,6 +13,9 @@ _ALL: Final = -1
 _ACKS: Final = {"all": _ALL, "-1": _ALL, "1": 1}
 _CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 _LEVELS: Final = {"gzip": range(10), "zstd": range(1, 23)}
+_PARTITIONER: Final = "murmur2_random"
+"""That of Kafka's Java clients: records are joined with what those have written."""
+_OF_ANOTHER: Final = ("enable.gapless.guarantee", "plugin.library.paths")
 _TRUE: Final = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 _UNLIMITED: Final = 2**31 - 1
 _REQUEST_MAX: Final = 100 << 20
@@ -49,14 +52,10 @@ class ProduceSettings:
     """How often to look whether a topic has more partitions."""
     auto_create: bool = True
     """Whether the cluster may make a topic because it is written to."""
-
-
-def unserved(native: Mapping[str, Any]) -> list[str]:
-    """What of these settings only librdkafka's producer does; empty nearly always."""
-    partitioner = native.get("partitioner", "murmur2_random")
-    found = [] if partitioner == "murmur2_random" else [f"partitioner={partitioner}"]
-    names = ("transactional.id", "enable.gapless.guarantee", "plugin.library.paths", "statistics.interval.ms")
-    return found + [f"{name}={native[name]}" for name in names if native.get(name) not in {None, False, "", "0"}]
+    transactional_id: str | None = None
+    """Who begins with the name of another fences that one; without it there are no transactions."""
+    transaction_timeout_ms: int = 60_000
+    """When the cluster aborts a transaction that nobody has ended."""
 
 
 def produce_settings(native: Mapping[str, Any]) -> ProduceSettings:
@@ -75,10 +74,14 @@ class _Reading:
 
     def settings(self) -> ProduceSettings:
         default = ProduceSettings()
+        self._refuse_what_is_not_here()
         acks = self._acks()
         idempotent = self._flag("enable.idempotence", default=acks == _ALL)
         if idempotent and acks != _ALL:
             self._wrong("acks", "must be all for an idempotent producer", "leave it out")
+        transactional_id = self._first("transactional.id")
+        if transactional_id and not idempotent:
+            self._wrong("enable.idempotence", "must be true for a transactional producer", "leave it out")
         compression = str(self._first("compression.type", "compression.codec") or default.compression).lower()
         if compression not in _CODECS:
             self._wrong("compression.type", "is not known", ", ".join(_CODECS))
@@ -103,10 +106,20 @@ class _Reading:
             missing_topic_s=self._seconds(default.missing_topic_s, "topic.metadata.propagation.max.ms"),
             metadata_max_age_s=self._seconds(default.metadata_max_age_s, "topic.metadata.refresh.interval.ms"),
             auto_create=self._flag("allow.auto.create.topics", default=True),
+            transactional_id=str(transactional_id) if transactional_id else None,
+            transaction_timeout_ms=self._number(default.transaction_timeout_ms, 1, "transaction.timeout.ms"),
         )
         if self._problems:
             raise ClientSettingsError(Role.PRODUCER, self._problems)
         return made
+
+    def _refuse_what_is_not_here(self) -> None:
+        partitioner = self._first("partitioner") or _PARTITIONER
+        if partitioner != _PARTITIONER:
+            self._wrong("partitioner", f"cannot be {partitioner} here", f"{_PARTITIONER}; leave it out")
+        for name in _OF_ANOTHER:
+            if self._native.get(name) not in {None, False, "", "0", "false"}:
+                self._wrong(name, "is of librdkafka's producer alone", "leave it out")
 
     def _wrong(self, name: str, what: str, hint: str = "") -> None:
         self._problems.append(Problem(name, what, hint))

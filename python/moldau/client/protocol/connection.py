@@ -87,13 +87,15 @@ class BrokerConnection:
         self._authenticate = authenticate
         self._authenticate_again_at = time.monotonic() + lifetime_ms * 0.85 / 1000 if lifetime_ms else float("inf")
 
-    def version_of(self, api_key: int) -> int:
-        """The newest version that both sides know.
+    def version_of(self, api_key: int, among: tuple[int, int] | None = None) -> int:
+        """The newest version that both sides know, `among` those from one to another.
 
         Raises:
             UnservedError: there is none.
         """
         lowest, highest = SPOKEN[api_key]
+        if among is not None:
+            lowest, highest = max(lowest, among[0]), min(highest, among[1])
         served_from, served_to = self._versions.get(api_key, (0, -1))
         version = min(highest, served_to)
         if version < max(lowest, served_from):
@@ -106,8 +108,20 @@ class BrokerConnection:
             )
         return version
 
-    def ask(self, api_key: int, build: Build, timeout_s: float, answer_bytes_max: int = ANSWER_BYTES_MAX) -> Any:
-        """Ask one question and wait for its answer.
+    def feature_level(self, name: str) -> int:
+        """The level that the cluster has agreed on for a feature, as far as this broker has heard; 0 for none."""
+        levels = getattr(self.served, "finalized_features", ())
+        return next((int(one.max_version_level) for one in levels if one.name == name), 0)
+
+    def ask(
+        self,
+        api_key: int,
+        build: Build,
+        timeout_s: float,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
+        among: tuple[int, int] | None = None,
+    ) -> Any:
+        """Ask one question and wait for its answer; `among` as for `version_of`.
 
         Raises:
             AnswerTooLargeError: it has more than `answer_bytes_max`; the connection has ended with that.
@@ -119,7 +133,7 @@ class BrokerConnection:
         """
         if self._authenticate is not None and time.monotonic() > self._authenticate_again_at:
             self.log_in(self._authenticate, timeout_s)
-        version = self.version_of(api_key)
+        version = self.version_of(api_key, among)
         body = self._exchange(api_key, version, build(version), timeout_s, answer_bytes_max)
         return self._read(api_key, version, body)
 

@@ -30,7 +30,11 @@ SASL_HANDSHAKE: Final = 17
 API_VERSIONS: Final = 18
 INIT_PRODUCER_ID: Final = 22
 OFFSET_FOR_LEADER_EPOCH: Final = 23
+ADD_PARTITIONS_TO_TXN: Final = 24
+ADD_OFFSETS_TO_TXN: Final = 25
+END_TXN: Final = 26
 WRITE_TXN_MARKERS: Final = 27
+TXN_OFFSET_COMMIT: Final = 28
 DESCRIBE_ACLS: Final = 29
 CREATE_ACLS: Final = 30
 DELETE_ACLS: Final = 31
@@ -68,7 +72,13 @@ SPOKEN: Final[Mapping[int, tuple[int, int]]] = {
     INIT_PRODUCER_ID: (0, 5),
     # Before version 3 it was for brokers.
     OFFSET_FOR_LEADER_EPOCH: (3, 4),
+    # From version 4 on it is for brokers.
+    ADD_PARTITIONS_TO_TXN: (0, 3),
+    ADD_OFFSETS_TO_TXN: (0, 4),
+    END_TXN: (0, 5),
     WRITE_TXN_MARKERS: (1, 2),
+    # Before version 3 it had no room for the member.
+    TXN_OFFSET_COMMIT: (3, 5),
     DESCRIBE_ACLS: (1, 3),
     CREATE_ACLS: (1, 3),
     DELETE_ACLS: (1, 3),

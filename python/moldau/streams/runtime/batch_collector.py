@@ -1,4 +1,4 @@
-"""Where records leave a thread without transactions: a producer of our own, which says of batches what became of them.
+"""Where records leave a thread: a producer of our own, which says of batches what became of them.
 
 Runs of columns go into its batches as they are, without an object per record. Nobody is called back: what was
 delivered, and what was refused, is asked for after each round (`serve`) and waited for at a commit (`flush`).
@@ -9,20 +9,30 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
 from moldau._core import ColumnRun
-from moldau.client.producing import Delivered, ProduceError, RecordProducer, Refused
-from moldau.client.producing.producer import NoRoomError, TooLargeError
+from moldau.client.membership import Commit, GroupMetadata
+from moldau.client.producing import (
+    AbortableError,
+    Delivered,
+    FatalError,
+    NoRoomError,
+    ProduceError,
+    RecordProducer,
+    Refused,
+    TooLargeError,
+)
 from moldau.errors import ErrorCode, MoldauError
 from moldau.streams.errors import StreamsError
 from moldau.streams.operators.contract import Header, Headers
-from moldau.streams.runtime.collector import Partition, ProductionError
+from moldau.streams.runtime.emitting import EmitColumns, one_by_one
 from moldau.streams.runtime.exception_handlers import Failure, Handler, Response, dead_letter_headers
+from moldau.streams.runtime.left_out import LeftOut
+from moldau.streams.runtime.outcomes import ProductionError
 from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.task import Emit
 from moldau.streams.topology.nodes import Partitioner
@@ -35,13 +45,20 @@ _BY_KEY: Final = -1
 _EARLIEST_MS: Final = 1
 """Written instead of 0, as by the other collector: windows, joins and restored rows are a millisecond off."""
 _OF_A_LETTER: Final = "__streams.errors.exception"
+Partition = tuple[str, int]
 
 
 class BatchCollector:
     """Output of one thread at-least-once. Belongs to that thread."""
 
     def __init__(
-        self, producer: RecordProducer, *, handler: Handler, patience_s: float, dead_letters: str | None = None
+        self,
+        producer: RecordProducer,
+        *,
+        handler: Handler,
+        patience_s: float,
+        dead_letters: str | None = None,
+        left_out: LeftOut | None = None,
     ) -> None:
         """`dead_letters` is the topic that records which are left behind are copied to, if there is one."""
         self._producer = producer
@@ -51,12 +68,17 @@ class BatchCollector:
         self._letters: deque[Failure] = deque()
         """Dead letters of what was refused, which are written when nothing else is."""
         self._letters_on_their_way = False
-        self._failed: Exception | None = None
+        self._failed: StreamsError | None = None
+        self._left_out = left_out or LeftOut()
+        """Nothing, without transactions."""
         self._numbers: dict[str, int] = {}
         """Of topics by the cluster's names, for the producer."""
         self._changelogs: set[Partition] = set()
         self.changelog_positions: dict[Partition, int] = {}
         self.sent = 0
+
+    def initialise(self) -> None:
+        """Nobody has to be fenced who writes at-least-once."""
 
     def begin(self) -> None:
         """There are no transactions."""
@@ -64,7 +86,7 @@ class BatchCollector:
     def emitter(self, on_cluster: Callable[[str], str]) -> Emit:
         """The function that the sinks of a task write with; `on_cluster` gives the cluster's name of a topic."""
         names: dict[str, str] = {}
-        append, numbers = self._producer.append, self._numbers
+        append, numbers, left_out = self._producer.append, self._numbers, self._left_out.known
 
         def emit(
             topic: str,
@@ -80,7 +102,7 @@ class BatchCollector:
             if name is None:
                 name = names[topic] = on_cluster(topic)
             number = numbers.get(name)
-            if number is None or partitioner is not None:
+            if number is None or partitioner is not None or left_out:
                 self._send(
                     name, key, value, timestamp or _EARLIEST_MS, headers, (key_object, value_object), partitioner
                 )
@@ -95,10 +117,14 @@ class BatchCollector:
 
         return emit
 
-    def columns_emitter(self, on_cluster: Callable[[str], str]) -> Callable[[Sequence[str], ColumnRun], None]:
+    def columns_emitter(self, on_cluster: Callable[[str], str]) -> EmitColumns:
         """The same for whole runs of columns."""
+        each, left_out = one_by_one(self.emitter(on_cluster)), self._left_out.known
 
         def emit_columns(topics: Sequence[str], run: ColumnRun) -> None:
+            if left_out:
+                each(topics, run)
+                return
             for output, topic in enumerate(topics):
                 count = run.count(output)
                 if count:
@@ -151,7 +177,7 @@ class BatchCollector:
         try:
             self._number(topic)
         except ProduceError as error:
-            raise ProductionError(str(error)) from error
+            raise self._broken(error) from error
         return self._producer.partition_count(topic)
 
     def serve(self) -> None:
@@ -177,7 +203,7 @@ class BatchCollector:
             if time.monotonic() > deadline:
                 raise ProductionError(f"not all records could be written in {self._patience_s:g} s")
 
-    def commit(self, offsets: list[confluent_kafka.TopicPartition], group_metadata: Any) -> None:
+    def commit(self, offsets: Mapping[Partition, Commit], group: GroupMetadata) -> None:
         """There are no transactions to be committed."""
         raise AssertionError("at-least-once there are no transactions")
 
@@ -225,6 +251,10 @@ class BatchCollector:
     def _give(self, name: str, partition: int, record: tuple[int, bytes | None, bytes | None, Headers]) -> None:
         """Hand a record to the producer as soon as it has room; decide about one that it does not take."""
         timestamp, key, value, headers = record
+        why = self._left_out.why(name, key, value) if self._left_out.known and not _is_letter(headers) else None
+        if why is not None:
+            self.dead_letter(_refused(why, name, partition, record))
+            return
         try:
             number = self._number(name)
             self._patiently(lambda: self._producer.append(number, partition, key, value, timestamp, headers or None))
@@ -253,7 +283,7 @@ class BatchCollector:
         try:
             reports = self._producer.reports()
         except MoldauError as error:
-            raise ProductionError(str(error)) from error
+            raise self._broken(error) from error
         for report in reports:
             if isinstance(report, Delivered):
                 place = report.topic, report.partition
@@ -264,7 +294,7 @@ class BatchCollector:
 
     def _take_refused(self, report: Refused) -> None:
         for record in report.batch.records():
-            self._fail(report.error, report.topic, report.partition, record)
+            self._fail(report.error, report.topic, report.partition, record, was_sent=True)
 
     def _fail(
         self,
@@ -272,21 +302,36 @@ class BatchCollector:
         topic: str,
         partition: int,
         record: tuple[int, bytes | None, bytes | None, Headers],
+        *,
+        was_sent: bool = False,
     ) -> None:
         """Decide about a record that is not written. Nobody is asked about a dead letter: it would be gone."""
-        timestamp, key, value, headers = record
-        if topic == self._dead_letters and any(name == _OF_A_LETTER for name, _ in headers):
+        if isinstance(error, AbortableError | FatalError):
+            # It is not the record's fault.
+            self._failed = self._failed or self._broken(error)
+            return
+        if topic == self._dead_letters and _is_letter(record[3]):
             self._failed = self._failed or ProductionError(f"a dead letter could not be written to {topic}: {error}")
             return
         code = KafkaError._MSG_TIMED_OUT if error.code is None else int(error.code)  # noqa: SLF001 (its name)
         if isinstance(error, TooLargeError):
             code = KafkaError.MSG_SIZE_TOO_LARGE
-        why = KafkaException(KafkaError(code, str(error)))
-        failure = Failure(why, "", topic, partition, -1, key, value, timestamp, tuple(headers or ()))
-        decision = self._handler(failure)
-        self._letters.append(failure)
-        if decision is Response.FAIL:
+        failure = _refused(KafkaException(KafkaError(code, str(error))), topic, partition, record)
+        if self._handler(failure) is Response.FAIL:
+            self._letters.append(failure)
             self._failed = self._failed or ProductionError(f"a record could not be written to {topic}: {error}")
+        elif was_sent:
+            self._go_on_without(failure)
+        else:
+            self._letters.append(failure)
+
+    def _go_on_without(self, failure: Failure) -> None:
+        """Go on behind a record that was given to the producer and is not written."""
+        self._letters.append(failure)
+
+    def _broken(self, error: Exception) -> StreamsError:
+        """What it means that the producer cannot go on."""
+        return ProductionError(str(error))
 
     def _write_letters(self) -> bool:
         """Write the dead letters that are there now; whether there were any."""
@@ -302,3 +347,15 @@ class BatchCollector:
     def _raise_failed(self) -> None:
         if self._failed is not None:
             raise self._failed
+
+
+def _is_letter(headers: Headers) -> bool:
+    return any(name == _OF_A_LETTER for name, _ in headers)
+
+
+def _refused(
+    error: BaseException, topic: str, partition: int, record: tuple[int, bytes | None, bytes | None, Headers]
+) -> Failure:
+    """A record of ours that the cluster, or the producer, does not take: its place is the one where it was to go."""
+    timestamp, key, value, headers = record
+    return Failure(error, "", topic, partition, -1, key, value, timestamp, tuple(headers or ()))

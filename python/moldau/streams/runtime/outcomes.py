@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from typing import Final
 
-from confluent_kafka import KafkaError
-
+from moldau.client.producing import AbortableError, ProduceError
+from moldau.errors import ErrorCode
 from moldau.streams.errors import StreamsError
 
 _MIGRATION: Final = frozenset(
     {
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.INVALID_PRODUCER_EPOCH,
-        KafkaError.INVALID_PRODUCER_ID_MAPPING,
-        KafkaError.INVALID_TXN_STATE,
-        KafkaError.PRODUCER_FENCED,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.UNKNOWN_PRODUCER_ID,
-        # A client that was fenced is told so once; everything that it is asked for afterwards has this code.
-        KafkaError._FATAL,  # noqa: SLF001 (its name)
-        KafkaError._FENCED,  # noqa: SLF001 (its name)
+        ErrorCode.ILLEGAL_GENERATION,
+        ErrorCode.INVALID_PRODUCER_EPOCH,
+        ErrorCode.INVALID_PRODUCER_ID_MAPPING,
+        ErrorCode.INVALID_TXN_STATE,
+        ErrorCode.PRODUCER_FENCED,
+        ErrorCode.UNKNOWN_MEMBER_ID,
+        ErrorCode.UNKNOWN_PRODUCER_ID,
     }
 )
+_NOT_ALLOWED: Final = frozenset({ErrorCode.GROUP_AUTHORIZATION_FAILED, ErrorCode.TOPIC_AUTHORIZATION_FAILED})
 
 
 class TaskMigratedError(StreamsError):
     """Another instance may be working on our tasks: give them up without a commit, and join the group again."""
+
+
+class ProductionError(StreamsError):
+    """A record could not be written; the topic and the cluster's error are in the message."""
 
 
 class FencedInstanceError(StreamsError):
@@ -38,6 +40,11 @@ class FencedInstanceError(StreamsError):
         )
 
 
-def is_migration(error: KafkaError) -> bool:
-    """Whether the cluster says that this thread's tasks are no longer its own."""
-    return error.code() in _MIGRATION
+def outcome_of(error: Exception) -> StreamsError:
+    """What it means for a thread that its producer, or this transaction, cannot go on."""
+    said, code = str(error), error.code if isinstance(error, ProduceError) else None
+    if code is ErrorCode.FENCED_INSTANCE_ID:
+        return FencedInstanceError(said)
+    # To begin again helps against all that spoils one transaction, but what nobody has allowed.
+    begins_again = isinstance(error, AbortableError) and code not in _NOT_ALLOWED
+    return TaskMigratedError(said) if begins_again or code in _MIGRATION else ProductionError(said)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-import confluent_kafka
-
-from moldau._core import ColumnRun
-from moldau.client.membership import Brokers
-from moldau.client.producing import RecordProducer, produce_settings, unserved
+from moldau.client.membership import Brokers, Commit, GroupMetadata
+from moldau.client.producing import RecordProducer, produce_settings
 from moldau.streams.operators.contract import Header
 from moldau.streams.runtime.batch_collector import BatchCollector
-from moldau.streams.runtime.collector import LeftOut, RecordCollector
+from moldau.streams.runtime.emitting import EmitColumns
 from moldau.streams.runtime.environment import Environment
 from moldau.streams.runtime.exception_handlers import Failure
+from moldau.streams.runtime.left_out import LeftOut
+from moldau.streams.runtime.transaction_collector import TransactionCollector
 from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.task import Emit
-
-logger: Final = logging.getLogger("moldau.streams")
-
-EmitColumns = Callable[[Sequence[str], ColumnRun], None]
-"""`emit_columns(topics, run)`: the records of each output of a run out of its sink, by the topology's names."""
 
 
 class Collector(Protocol):
@@ -31,6 +24,9 @@ class Collector(Protocol):
     changelog_positions: dict[tuple[str, int], int]
     """The offset after the last record that was delivered to a changelog partition."""
     sent: int
+
+    def initialise(self) -> None:
+        """Fence whoever has written in our name, where there are transactions."""
 
     def begin(self) -> None:
         """Begin a transaction, where there are transactions and none is open."""
@@ -53,7 +49,7 @@ class Collector(Protocol):
     def flush(self) -> None:
         """Wait until everything is delivered."""
 
-    def commit(self, offsets: list[confluent_kafka.TopicPartition], group_metadata: Any) -> None:
+    def commit(self, offsets: Mapping[tuple[str, int], Commit], group: GroupMetadata) -> None:
         """Commit the transaction with these offsets; begin one if nothing was written since the last."""
 
     def abort(self) -> None:
@@ -66,9 +62,6 @@ class Collector(Protocol):
 def collector_for(environment: Environment, index: int, left_out: LeftOut) -> Collector:
     """What a thread writes with.
 
-    Without transactions that is a producer of our own, which takes whole runs. Transactions, and what is asked of
-    librdkafka by name, are librdkafka's.
-
     Raises:
         ClientSettingsError: the settings of the producer cannot be used.
     """
@@ -76,24 +69,9 @@ def collector_for(environment: Environment, index: int, left_out: LeftOut) -> Co
     native = settings.producer(environment.client_id(index, "producer"), environment.transactional_id(index))
     patience_s = settings.task_timeout_ms / 1000
     handler, letters = settings.production_exception_handler, settings.errors_dead_letter_queue_topic_name
-    foreign = unserved(native)
-    if not foreign:
-        producer = RecordProducer(Brokers(native), produce_settings(native))
-        return BatchCollector(producer, handler=handler, patience_s=patience_s, dead_letters=letters)
-    if not settings.exactly_once:
-        logger.info("librdkafka's producer writes, one record after the other, because of %s", ", ".join(foreign))
-    collector: RecordCollector | None = None
-
-    def failed(error: Any) -> None:
-        if collector is not None:
-            collector.client_failed(error)
-
-    collector = RecordCollector(
-        confluent_kafka.Producer({**native, "error_cb": failed}),
-        exactly_once=settings.exactly_once,
-        handler=handler,
-        left_out=left_out,
-        patience_s=patience_s,
-        dead_letters=letters,
-    )
-    return collector
+    producer = RecordProducer(Brokers(native), produce_settings(native))
+    if settings.exactly_once:
+        return TransactionCollector(
+            producer, handler=handler, patience_s=patience_s, dead_letters=letters, left_out=left_out
+        )
+    return BatchCollector(producer, handler=handler, patience_s=patience_s, dead_letters=letters)

@@ -15,12 +15,12 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any, Final
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
 from moldau.client.fetching import EARLIEST, LATEST, Fetched, FetchError, RecordReader, Start, fetch_settings
 from moldau.client.membership import (
@@ -30,14 +30,15 @@ from moldau.client.membership import (
     FencedMemberError,
     GroupError,
     GroupMember,
+    GroupMetadata,
     RebalanceInProgressError,
 )
 from moldau.errors import ErrorCode, MoldauError
 from moldau.streams.errors import StreamsError
-from moldau.streams.runtime.collector import LeftOut, RecordCollector
 from moldau.streams.runtime.environment import GONE_AFTER_MS, Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.layout import TaskId
+from moldau.streams.runtime.left_out import LeftOut
 from moldau.streams.runtime.offset_metadata import decode, ended
 from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError
 from moldau.streams.runtime.outlet import collector_for
@@ -53,7 +54,6 @@ logger: Final = logging.getLogger("moldau.streams")
 MICRO_BATCH: Final = 2000
 COLUMN_BATCH: Final = 50_000
 """Of records that are taken through columns, which take less time than the round."""
-_ASK_TIMEOUT_S: Final = 30.0
 _RESTORE_WAIT_S: Final = 0.02
 _METADATA_MAX_AGE_MS: Final = 300_000
 """How often to look for topics that a pattern matches, if `metadata.max.age.ms` says nothing else; as in Kafka."""
@@ -85,18 +85,23 @@ class Session:
         self._gate = gate
         self._counts = counts
         self._patience_s = settings.task_timeout_ms / 1000
-        self.collector = collector_for(environment, index, left_out)
-        self.tasks = TaskManager(environment, self.collector, counts, self._known_end)
         native = settings.consumer(environment.client_id(index, "consumer"))
-        self._restorer = Restorer(
-            confluent_kafka.Consumer(settings.restore_consumer(environment.client_id(index, "restore-consumer"))),
-            environment.admin,
-        )
-        self._listener = TaskListener(environment, self.tasks, self._restorer, self._take)
         self._brokers = Brokers(native)
         self._fetching = fetch_settings(native)
-        self._reader = RecordReader(self._brokers, self._fetching)
         self._group = group_settings(environment, native, index)
+        with ExitStack() as undo:
+            # Their threads would run on if one of the others cannot be made.
+            self.collector = collector_for(environment, index, left_out)
+            undo.callback(self.collector.close)
+            self.tasks = TaskManager(environment, self.collector, counts, self._known_end)
+            self._restorer = Restorer(
+                confluent_kafka.Consumer(settings.restore_consumer(environment.client_id(index, "restore-consumer"))),
+                environment.admin,
+            )
+            undo.callback(self._restorer.close)
+            self._listener = TaskListener(environment, self.tasks, self._restorer, self._take)
+            self._reader = RecordReader(self._brokers, self._fetching)
+            undo.pop_all()
         self._member: GroupMember | None = None
         self._resets = _offset_resets(environment)
         self._full: set[Partition] = set()
@@ -135,8 +140,7 @@ class Session:
         Raises:
             TaskMigratedError: begin another session.
         """
-        if isinstance(self.collector, RecordCollector) and self._settings.exactly_once:
-            self._patiently(self.collector.producer.init_transactions)
+        self.collector.initialise()
         self._member = GroupMember(self._brokers, self._group, self._listener)
         now = time.monotonic()
         self._next_commit = now + self._settings.commit_interval_ms / 1000
@@ -268,7 +272,7 @@ class Session:
         if not self.tasks.needs_commit:
             return
         self.collector.begin()
-        offsets = self._of_what_is_there(self.tasks.flush())
+        offsets = {(one.topic, one.partition): _commit(one) for one in self._of_what_is_there(self.tasks.flush())}
         self.collector.flush()
         if self._settings.exactly_once:
             self.collector.commit(offsets, self._name_in_the_group(self._member))
@@ -304,7 +308,7 @@ class Session:
         settings = self._settings
         return settings.exactly_once and now > self._next_commit + settings.transaction_timeout_ms / 2000
 
-    def _name_in_the_group(self, member: GroupMember) -> bytes:
+    def _name_in_the_group(self, member: GroupMember) -> GroupMetadata:
         try:
             return member.group_metadata()
         except FencedMemberError as error:
@@ -312,13 +316,10 @@ class Session:
         except CommitRefusedError as error:
             raise TaskMigratedError(str(error)) from error
 
-    def _commit_offsets(self, member: GroupMember, offsets: list[TopicPartition]) -> bool:
+    def _commit_offsets(self, member: GroupMember, offsets: Mapping[Partition, Commit]) -> bool:
         """Commit without a transaction; False if the group has to be joined again first."""
         try:
-            member.commit(
-                {(one.topic, one.partition): _commit(one) for one in offsets},
-                self._patience_s,
-            )
+            member.commit(offsets, self._patience_s)
         except RebalanceInProgressError:
             return False
         except FencedMemberError as error:
@@ -487,19 +488,6 @@ class Session:
             raise MissingOffsetError(f"there is no committed offset of {topic}-{partition}")
         return committed._replace(offset=EARLIEST if reset == "earliest" else LATEST)
 
-    def _patiently(self, call: Callable[[float], None]) -> None:
-        """Ask the cluster again for as long as that may help."""
-        deadline = time.monotonic() + self._patience_s
-        while True:
-            try:
-                call(_ASK_TIMEOUT_S)
-            except KafkaException as error:
-                if not _may_pass(error.args[0]) or time.monotonic() > deadline:
-                    raise
-                logger.info("asking again: %s", error.args[0].str())
-            else:
-                return
-
     def close(self, *, clean: bool) -> None:
         """Leave the group; `clean` commits before, otherwise nothing since the last commit counts."""
         with ExitStack() as last:
@@ -527,24 +515,6 @@ class Session:
 
 def _commit(one: TopicPartition) -> Commit:
     return Commit(one.offset, ended(one.metadata or ""), -1 if one.leader_epoch is None else one.leader_epoch)
-
-
-def _may_pass(error: KafkaError) -> bool:
-    """Whether the same call may succeed later."""
-    return bool(
-        error.retriable()
-        or error.code()
-        in {
-            KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 (its names)
-            KafkaError._TIMED_OUT,  # noqa: SLF001
-            KafkaError._TRANSPORT,  # noqa: SLF001
-            KafkaError._WAIT_COORD,  # noqa: SLF001
-            KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-            KafkaError.COORDINATOR_NOT_AVAILABLE,
-            KafkaError.NOT_COORDINATOR,
-            KafkaError.REQUEST_TIMED_OUT,
-        }
-    )
 
 
 def _offset_resets(environment: Environment) -> dict[str, OffsetReset | None]:

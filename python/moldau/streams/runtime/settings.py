@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from moldau.client.java_settings import rows_for
 from moldau.client.native_settings import NATIVE_SETTINGS
-from moldau.client.settings import Role
+from moldau.client.producing import produce_settings
+from moldau.client.settings import ClientSettingsError, Role
 from moldau.client.translation import merged, plain, translate
 from moldau.streams.context import EMIT_INTERVAL_MS
 from moldau.streams.durations import milliseconds
@@ -317,8 +318,6 @@ class StreamsSettings:
         }
         if self.exactly_once:
             made["transaction.timeout.ms"] = self.transaction_timeout_ms
-            # librdkafka waits for ever in send_offsets_to_transaction when it begins again from the first addresses.
-            made.setdefault("metadata.recovery.strategy", "none")
             made["transactional.id"] = transactional_id
         return made
 
@@ -367,7 +366,16 @@ def load(config: Mapping[str, Any] | None = None, keywords: Mapping[str, Any] | 
             EOS_COMMIT_INTERVAL_MS if values["processing_guarantee"] == EXACTLY_ONCE_V2 else 30_000
         )
     values["state_dir"] = values["state_dir"] or str(Path(tempfile.gettempdir()) / "moldau-streams")
-    return StreamsSettings(**values, clients=clients, topic_config=topic_config)
+    settings = StreamsSettings(**values, clients=clients, topic_config=topic_config)
+    _check_producer(settings)
+    return settings
+
+
+def _check_producer(settings: StreamsSettings) -> None:
+    try:
+        produce_settings(settings.producer("", settings.application_id))
+    except ClientSettingsError as error:
+        raise StreamsSettingsError([str(one) for one in error.problems]) from error
 
 
 def _has(values: Mapping[str, Any], name: str) -> bool:

@@ -22,11 +22,11 @@ from moldau.streams.operators.contract import Headers
 from moldau.streams.operators.record_cache import CacheBudget, RecordCaches
 from moldau.streams.persistent import TaskDatabase
 from moldau.streams.punctuation import PunctuationType
-from moldau.streams.runtime.collector import ProductionError, one_by_one
 from moldau.streams.runtime.column_work import ColumnWork
+from moldau.streams.runtime.emitting import one_by_one
 from moldau.streams.runtime.exception_handlers import Failure, Handler, Response
 from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
-from moldau.streams.runtime.outcomes import TaskMigratedError
+from moldau.streams.runtime.outcomes import ProductionError, TaskMigratedError
 from moldau.streams.serdes import required
 from moldau.streams.state.contract import ChangelogWriter, OpenStore, Store
 from moldau.streams.task import Emit, Entry, Feed, Task, negative_timestamp

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 from moldau.streams.errors import CallbackExitError
-from moldau.streams.runtime.collector import LeftOut
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
+from moldau.streams.runtime.left_out import LeftOut
 from moldau.streams.runtime.outcomes import TaskMigratedError
 from moldau.streams.runtime.session import Session
 from moldau.streams.runtime.stream_task import StreamTask

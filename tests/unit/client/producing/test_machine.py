@@ -415,6 +415,17 @@ def test_a_topic_that_is_not_for_us_is_refused_at_once(code):
     assert topic.refusal.code is code
 
 
+def test_the_cluster_may_make_a_topic_that_is_new_and_none_that_was_deleted():
+    driven = Driven()
+    driven.machine.open("new", 0.0)
+    assert driven.machine.together(["t", "new"]) == (["new"], True)
+    driven.machine.learned(["new"], metadata(name="new"), 0.0)
+    assert driven.machine.together(["t", "new"]) == (["t", "new"], False)
+    careful = Driven(ProduceSettings(auto_create=False))
+    careful.machine.open("new", 0.0)
+    assert careful.machine.together(["t", "new"]) == (["t", "new"], False)
+
+
 def test_a_topic_that_grows_is_written_to_in_its_new_partitions():
     driven = Driven()
     driven.learn(partitions=4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moldau.client.producing import ProduceSettings, produce_settings, unserved
+from moldau.client.producing import ProduceSettings, produce_settings
 from moldau.client.settings import ClientSettingsError, Role
 from moldau.client.translation import translate
 
@@ -71,9 +71,19 @@ def test_levels_stay_within_those_of_the_codec(codec, level, expected):
     assert (made.compression, made.compression_level) == (codec, expected)
 
 
-def test_what_only_librdkafka_does_is_named():
-    assert unserved({"partitioner": "murmur2_random", "statistics.interval.ms": 0}) == []
-    assert unserved({"partitioner": "consistent", "transactional.id": "t"}) == [
-        "partitioner=consistent",
-        "transactional.id=t",
-    ]
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("partitioner", "consistent"), ("plugin.library.paths", "some.so"), ("enable.gapless.guarantee", True)],
+)
+def test_what_only_librdkafka_does_is_refused(name, value):
+    with pytest.raises(ClientSettingsError, match=name):
+        produce_settings({name: value})
+    assert produce_settings({"partitioner": "murmur2_random", "enable.gapless.guarantee": False})
+
+
+def test_transactions_are_of_an_idempotent_producer():
+    assert produce_settings({}).transactional_id is None
+    made = produce_settings({"transactional.id": "t", "transaction.timeout.ms": 900})
+    assert (made.transactional_id, made.transaction_timeout_ms) == ("t", 900)
+    with pytest.raises(ClientSettingsError, match=r"enable\.idempotence: must be true for a transactional"):
+        produce_settings({"transactional.id": "t", "acks": 1})

@@ -9,8 +9,8 @@ from tests.fake_producer import FakeRecordProducer
 from moldau.client.producing import ProduceError
 from moldau.errors import ErrorCode
 from moldau.streams.runtime.batch_collector import BatchCollector
-from moldau.streams.runtime.collector import ProductionError
 from moldau.streams.runtime.exception_handlers import Failure, Response
+from moldau.streams.runtime.outcomes import ProductionError
 
 
 def collector_of(producer, decision=Response.CONTINUE, *, patience_s=30, asked=None):

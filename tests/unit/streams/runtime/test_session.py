@@ -25,10 +25,10 @@ from moldau.errors import ErrorCode
 from moldau.streams import Materialized, StreamsBuilder
 from moldau.streams.errors import StreamsError
 from moldau.streams.persistent import DatabaseInUseError, TaskDatabase
-from moldau.streams.runtime.collector import LeftOut
 from moldau.streams.runtime.environment import GONE_AFTER_MS, Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
+from moldau.streams.runtime.left_out import LeftOut
 from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedError
 from moldau.streams.runtime.session import Session
 from moldau.streams.runtime.settings import load
@@ -467,3 +467,20 @@ def test_what_hinders_an_abort_leaves_no_task_open(session, monkeypatch):
         session._end_work(clean=False)
     assert not session.tasks.tasks
     monkeypatch.undo()
+
+
+def test_a_session_that_cannot_be_made_leaves_no_thread(monkeypatch, session):
+    closed = []
+
+    class Producer(FakeRecordProducer):
+        def close(self):
+            closed.append("producer")
+
+    def fail(*_):
+        raise OSError("no more threads")
+
+    monkeypatch.setattr("moldau.streams.runtime.outlet.RecordProducer", Producer)
+    monkeypatch.setattr("moldau.streams.runtime.session.RecordReader", fail)
+    with pytest.raises(OSError, match="no more threads"):
+        Session(session._environment, 1, Gate(), ThreadCounts(), LeftOut())
+    assert closed == ["producer"]

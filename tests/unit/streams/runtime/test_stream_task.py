@@ -8,10 +8,9 @@ from moldau.client.fetching import Fetched
 from moldau.streams import StreamsBuilder
 from moldau.streams.dsl.options import Consumed
 from moldau.streams.errors import TimestampError, UnwritableError
-from moldau.streams.runtime.collector import ProductionError
 from moldau.streams.runtime.exception_handlers import Response, log_and_continue, log_and_fail
 from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
-from moldau.streams.runtime.outcomes import TaskMigratedError
+from moldau.streams.runtime.outcomes import ProductionError, TaskMigratedError
 from moldau.streams.runtime.stream_task import StreamTask, TaskParts
 from moldau.streams.state import open_in_memory
 
