@@ -34,6 +34,7 @@ CREATE_TIME = "CreateTime"
 LOG_APPEND_TIME = "LogAppendTime"
 
 
+_new: Final = object.__new__
 INSIDES: Final[Mapping[Type, type]] = {Type.ARRAY: list, Type.MAP: dict}
 
 
@@ -305,7 +306,16 @@ class SourceRecord(ConnectRecord):
         self.source_offset = source_offset
 
     def copy(self) -> Self:
-        record = super().copy()
+        # As the other one's, which is not called: every transform and every record comes by here.
+        record = _new(self.__class__)
+        record.topic = self.topic
+        record.kafka_partition = self.kafka_partition
+        record.key_schema = self.key_schema
+        record.key = self.key
+        record.value_schema = self.value_schema
+        record.value = self.value
+        record.timestamp = self.timestamp
+        record.raw_headers = None if self.raw_headers is None else self.raw_headers.duplicate()
         record.source_partition = self.source_partition
         record.source_offset = self.source_offset
         return record

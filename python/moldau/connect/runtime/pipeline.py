@@ -2,7 +2,8 @@
 
 Every step is called through the task's `Tolerance`, which knows what a failure means; a step that succeeds costs one
 call more than itself. Steps in a row that only change the values of structs are done at once, by what was worked out
-for the schema: the record is copied once, and between the steps no struct is made.
+for the schema: the record is copied once, and between the steps no struct is made. Where all that they do can be said
+of columns (`transforms.layout`), there are no steps left: what comes of them is picked out of what went in.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from moldau.connect.data import Schema, SchemaAndValue, Struct
 from moldau.connect.plugin import Converter, HeaderConverter
@@ -19,6 +20,7 @@ from moldau.connect.ready import DirectConverters
 from moldau.connect.records import Headers, SinkRecord, SourceRecord
 from moldau.connect.runtime.tolerance import Stage, Tolerance
 from moldau.connect.transforms.base import Change, Changed, Plans
+from moldau.connect.transforms.layout import AtOnce, Layout, NotOfColumnsError
 
 
 class Step:
@@ -56,41 +58,74 @@ class Step:
             self._predicate.close()
 
 
+class Worked(NamedTuple):
+    """What steps in a row do to structs of a schema: the quick way, if there is one, and their changes."""
+
+    quick: AtOnce | None
+    schema: Schema
+    changes: list[Change]
+
+
 class Run:
     """Steps in a row. `at_once` does them all for a record whose value is a struct."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = steps
-        self._changes: Plans[tuple[Schema, list[Change]] | None] = Plans(self._worked_out)
+        self._known: Plans[Worked | None] = Plans(self._work_out)
+        self._schema: Schema | None = None
+        self._worked: Worked | None = None
+        self._quick: AtOnce | None = None
 
-    def _worked_out(self, schema: Schema) -> tuple[Schema, list[Change]] | None:
-        changes = []
+    def _work_out(self, schema: Schema) -> Worked | None:
+        made: list[Changed] = []
         for step in self.steps:
             assert step.changed_values is not None
             try:
-                made = step.changed_values(schema)
+                changed = step.changed_values(made[-1].schema if made else schema)
             except Exception:  # noqa: BLE001 - it is about the schema: each record meets it again, in its step
                 return None
-            if made is None:
+            if changed is None:
                 return None
-            schema = made.schema
-            changes.append(made.change)
-        return schema, changes
+            made.append(changed)
+        return Worked(_laid_out(schema, made), made[-1].schema, [each.change for each in made])
 
     def at_once(self, record: Any) -> Any:
         """The record that comes of it; None if the steps have to be done one by one. Raises what they raise."""
         value = record.value
         if value.__class__ is not Struct or value.schema is not record.value_schema:
             return None
-        worked_out = self._changes.of(value.schema)
-        if worked_out is None:
-            return None
-        schema, changes = worked_out
-        made, values = record.copy(), value.values.copy()
+        if value.schema is not self._schema:
+            self._turn_to(value.schema)
+        if self._quick is not None:
+            made = self._quick(record)
+            if made is not None:
+                return made
+        return None if self._worked is None else self._change(record, *self._worked[1:])
+
+    def _turn_to(self, schema: Schema) -> None:
+        worked = self._worked = self._known.of(schema)
+        self._quick = None if worked is None else worked.quick
+        self._schema = schema
+
+    @staticmethod
+    def _change(record: Any, schema: Schema, changes: Sequence[Change]) -> Any:
+        made, values = record.copy(), record.value.values.copy()
         for change in changes:
             values = change(values, made)
         made.value_schema, made.value = schema, Struct.of(schema, values)
         return made
+
+
+def _laid_out(schema: Schema, made: Sequence[Changed]) -> AtOnce | None:
+    layout = Layout(schema)
+    try:
+        for each in made:
+            if each.lay_out is None:
+                return None
+            each.lay_out(layout)
+    except NotOfColumnsError:
+        return None
+    return layout.at_once()
 
 
 class Transforms:
@@ -110,7 +145,6 @@ class Transforms:
         Raises:
             Skipped, ConnectError: as `Tolerance.call`.
         """
-        call = self._tolerance.call
         for run, steps in self._runs:
             if run is not None:
                 try:
@@ -120,6 +154,7 @@ class Transforms:
                 if made is not None:
                     record = made
                     continue
+            call = self._tolerance.call
             for step in steps:
                 record = call(step, record, original=original, stage=Stage.TRANSFORMATION, class_name=step.class_name)
                 if record is None:

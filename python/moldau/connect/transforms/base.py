@@ -11,6 +11,7 @@ from moldau.connect.data import Field, Schema, SchemaBuilder, Struct
 from moldau.connect.errors import DataError
 from moldau.connect.plugin import Transformation
 from moldau.connect.records import ConnectRecord
+from moldau.connect.transforms.layout import Layout
 
 # Kafka's, whose behaviour it is.
 VERSION: Final = "4.3.1"
@@ -58,10 +59,15 @@ Change = Callable[[Values, ConnectRecord], Values]
 
 
 class Changed(NamedTuple):
-    """What becomes of all structs of a schema."""
+    """What becomes of all structs of a schema.
+
+    `lay_out` says the same of columns, if it can be said of them: what `change` does to whole values, no more and no
+    less. It may raise `NotOfColumnsError`.
+    """
 
     schema: Schema
     change: Change
+    lay_out: Callable[[Layout], None] | None = None
 
 
 class OfStructs(OneSide):
@@ -77,7 +83,7 @@ class OfStructs(OneSide):
 
     def with_schema(self, schema: Schema, value: Any, record: ConnectRecord) -> tuple[Schema | None, Any]:
         struct = require_struct(value, self.PURPOSE)
-        made, change = self._changes.of(struct.schema)
+        made, change, _ = self._changes.of(struct.schema)
         return made, Struct.of(made, change(struct.values.copy(), record))
 
     def at_once(self, schema: Schema) -> Changed | None:

@@ -8,6 +8,7 @@ import decimal
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from moldau.connect.config_def import FLOATING, ConfigDef, Importance, Type, invalid
@@ -30,6 +31,7 @@ from moldau.connect.transforms.base import (
     whole,
     with_replace_null,
 )
+from moldau.connect.transforms.layout import Converted, Layout
 
 WHOLE: Final = ""
 TARGETS: Final = tuple(kind for kind in DataType if kind.is_primitive and kind is not DataType.BYTES)
@@ -115,7 +117,15 @@ class Cast(OfStructs):
                 values[index] = cast_value(source, values[index], target)
             return values
 
-        return Changed(builder.build(), cast)
+        made = builder.build()
+
+        def lay_out(layout: Layout) -> None:
+            columns = layout.columns.copy()
+            for index, source, target in casts:
+                columns[index] = Converted(columns[index], partial(_cast_of, source, target))
+            layout.become(made, columns)
+
+        return Changed(made, cast, lay_out)
 
     @staticmethod
     def _whole_schema(schema: Schema, target: DataType) -> Schema:
@@ -165,6 +175,10 @@ def cast_value(schema: Schema | None, value: Any, target: DataType) -> Any:
         return _as_integer(value, target)
     number = _read_float(value) if isinstance(value, str) else float(value)
     return to_float32(number) if target is DataType.FLOAT32 else number
+
+
+def _cast_of(schema: Schema, target: DataType, value: Any) -> Any:
+    return cast_value(schema, value, target)
 
 
 LOGICAL: Final[dict[str | None, Callable[[Any], int]]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from moldau.connect.config_def import ConfigDef, Importance, Type, invalid
@@ -33,6 +34,7 @@ from moldau.connect.transforms.base import (
     with_replace_null,
 )
 from moldau.connect.transforms.field_paths import FIELD_SYNTAX_VERSION, FieldPath, with_field_syntax
+from moldau.connect.transforms.layout import Constant, Converted, Layout
 
 
 class ExtractField(OneSide):
@@ -147,7 +149,10 @@ class ReplaceField(OfStructs):
         def chosen(values: Values, record: ConnectRecord) -> Values:
             return whole(made, [values[index] for index in indexes], replace_null=replace_null)
 
-        return Changed(made, chosen)
+        def lay_out(layout: Layout) -> None:
+            layout.become(made, [layout.columns[index] for index in indexes])
+
+        return Changed(made, chosen, lay_out)
 
     def without_schema(self, value: Any, record: ConnectRecord) -> Any:
         names = self._renames
@@ -207,7 +212,18 @@ class MaskField(OfStructs):
                     values[index] = masked(value, each)
             return values
 
-        return Changed(schema, hidden)
+        def lay_out(layout: Layout) -> None:
+            columns = layout.columns.copy()
+            for index, each in fields:
+                if replacement is not None and each.type is DataType.STRING and not each.optional:
+                    columns[index] = Constant(replacement)
+                elif replacement is not None and each.type is DataType.STRING:
+                    columns[index] = Converted(columns[index], lambda _: replacement)
+                else:
+                    columns[index] = Converted(columns[index], partial(masked, schema=each))
+            layout.become(schema, columns)
+
+        return Changed(schema, hidden, lay_out)
 
     def without_schema(self, value: Any, record: ConnectRecord) -> Any:
         masked = dict(require_map(value, self.PURPOSE))
@@ -320,7 +336,11 @@ class ValueToKey(KafkaTransformation):
             record.key = Struct.of(key_schema, key_of(values))
             return values
 
-        return Changed(schema, keyed)
+        def lay_out(layout: Layout) -> None:
+            layout.key = (key_schema, [layout.columns[schema.by_name[name].index] for name in self._fields])
+            layout.become(schema, layout.columns)
+
+        return Changed(schema, keyed, lay_out)
 
     def apply(self, record: ConnectRecord) -> ConnectRecord:
         if record.value_schema is None:

@@ -20,6 +20,7 @@ from moldau.connect.transforms.base import (
     filled,
     require_map,
 )
+from moldau.connect.transforms.layout import Column, Layout, within
 
 
 class Part(NamedTuple):
@@ -62,7 +63,13 @@ class Flatten(OfStructs):
             _take(values, pieces, found)
             return found
 
-        return Changed(builder.build(), flat)
+        made = builder.build()
+
+        def lay_out(layout: Layout) -> None:
+            before = layout.columns
+            layout.become(made, [each for part in parts for each in _columns(before[part.field.index], part)])
+
+        return Changed(made, flat, lay_out)
 
     def _parts(
         self, schema: Schema, prefix: str, builder: SchemaBuilder, *, optional: bool, default: Struct | None
@@ -135,6 +142,12 @@ def _take(values: Values, pieces: Pieces, found: Values) -> None:
         else:
             at, inner = piece  # type: ignore[misc]  # (mypy does not follow `__class__`)
             _take(values[at].values, inner, found)
+
+
+def _columns(column: Column, part: Part) -> list[Column]:
+    if part.inner is None:
+        return [column]
+    return [each for inner in part.inner for each in _columns(within(column, inner.field.index), inner)]
 
 
 def _fill(values: Values, parts: tuple[Part, ...], found: Values) -> None:

@@ -21,6 +21,7 @@ from moldau.connect.transforms.base import (
     whole,
     with_replace_null,
 )
+from moldau.connect.transforms.layout import Column, Constant, Layout, OfRecord
 
 OPTIONALITY: Final = "Its name; `!` behind it makes it required, `?` optional, as it is without either."
 OPTIONAL_TIMESTAMP: Final = Timestamp.builder().optional().build()
@@ -33,6 +34,7 @@ class Insertion(NamedTuple):
     schema: Schema
     raw: Callable[[ConnectRecord], Any]
     logical: Callable[[ConnectRecord], Any]
+    column: Column
 
 
 def _timestamp(record: ConnectRecord) -> Any:
@@ -69,7 +71,7 @@ class InsertField(OfStructs):
             _insertion(settings["partition.field"], integer, lambda record: record.kafka_partition),
             _insertion(settings["offset.field"], long, _offset),
             _insertion(settings["timestamp.field"], "TIMESTAMP", lambda record: record.timestamp, _timestamp),
-            _insertion(settings["static.field"], string, lambda _: static),
+            _insertion(settings["static.field"], string, lambda _: static, column=Constant(static)),
         ]
         self._insertions = [each for each in found if each is not None]
         if not self._insertions:
@@ -90,7 +92,13 @@ class InsertField(OfStructs):
                 values.append(value_of(record))
             return values
 
-        return Changed(builder.build(), longer)
+        made = builder.build()
+        columns = [each.column for each in self._insertions]
+
+        def lay_out(layout: Layout) -> None:
+            layout.become(made, [*layout.columns, *columns])
+
+        return Changed(made, longer, lay_out)
 
     def without_schema(self, value: Any, record: ConnectRecord) -> Any:
         updated = dict(require_map(value, self.PURPOSE))
@@ -106,6 +114,7 @@ def _insertion(
     kind: str,
     raw: Callable[[ConnectRecord], Any],
     logical: Callable[[ConnectRecord], Any] | None = None,
+    column: Column | None = None,
 ) -> Insertion | None:
     if name is None:
         return None
@@ -115,7 +124,7 @@ def _insertion(
         schema = Timestamp.SCHEMA if required else OPTIONAL_TIMESTAMP
     else:
         schema = getattr(Schema, f"{kind}_SCHEMA" if required else f"OPTIONAL_{kind}_SCHEMA")
-    return Insertion(plain, schema, raw, logical or raw)
+    return Insertion(plain, schema, raw, logical or raw, column or OfRecord(logical or raw))
 
 
 class InsertFieldKey(OfKey, InsertField):

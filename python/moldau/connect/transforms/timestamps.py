@@ -28,6 +28,7 @@ from moldau.connect.transforms.base import (
     whole,
     with_replace_null,
 )
+from moldau.connect.transforms.layout import Converted, Layout
 
 UNIX_PER_MS: Final = {
     "seconds": (1, 1000),
@@ -115,7 +116,24 @@ class TimestampConverter(OfStructs):
         if default is not None:
             made = builder.build()
             builder.default_value(Struct.of(made, converted(default.values.copy(), None)))
-        return Changed(builder.build(), converted)
+        made = builder.build()
+        found = schema.field(self._field)
+
+        def lay_out(layout: Layout) -> None:
+            columns = layout.columns.copy()
+            if found is not None:
+                columns[found.index] = Converted(columns[found.index], self._conversion(_kind_of(found.schema)))
+            layout.become(made, columns)
+
+        return Changed(made, converted, lay_out)
+
+    def _conversion(self, kind: str) -> Callable[[Any], Any]:
+        """What makes a value that is not null of one of a kind."""
+        read, write = self._reader(kind), self._write
+        if self._target == "unix" and self._times == self._per and kind in LOGICAL.values():
+            # No date of Python's is as far away as what an INT64 does not hold.
+            return read
+        return lambda value: write(read(value))
 
     def _converter(self, schema: Schema) -> Callable[[Values, object], Values]:
         """What changes the field in values of a schema."""
