@@ -189,6 +189,7 @@ class Herder:
         if self.membership.settle(state):
             if self.membership.leads:
                 self.configs.lead()
+        self.statuses.tell_again()
             else:
                 self.configs.follow()
             self._renew_key(state)

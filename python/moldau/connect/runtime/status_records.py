@@ -129,7 +129,7 @@ class StatusState:
             logger.warning("ignored a record with the unknown key %s", key)
 
     def _take_topic(self, topic: str, connector: str, value: bytes | None) -> None:
-        content = (_json(value) or {}).get("topic")
+        content = (json_of(value) or {}).get("topic")
         if not isinstance(content, dict):
             self.topics.get(connector, {}).pop(topic, None)
             return
@@ -138,7 +138,7 @@ class StatusState:
 
 
 def _status(key: str, value: bytes | None) -> Status | None:
-    content = _json(value)
+    content = json_of(value)
     if content is None:
         return None
     state = content.get("state")
@@ -158,7 +158,8 @@ def _bytes(content: Any) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _json(value: bytes | None) -> dict[str, Any] | None:
+def json_of(value: bytes | None) -> dict[str, Any] | None:
+    """What a record's value says, with or without a schema around it; None if that is nothing."""
     if value is None:
         return None
     try:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaException
 
@@ -37,6 +37,7 @@ from moldau.connect.runtime.status_records import (
     StatusState,
     Subject,
     TopicUse,
+    json_of,
     status_key,
     status_value,
     topic_key,
@@ -213,6 +214,7 @@ class StatusStore(Protocol):
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
+    def tell_again(self) -> None: ...
     def put(self, subject: Subject, status: Status) -> None: ...
     def get(self, subject: Subject) -> Status | None: ...
     def tasks_of(self, connector: str) -> list[tuple[TaskId, Status]]: ...
@@ -234,6 +236,9 @@ class MemoryStatusStore:
 
     def stop(self) -> None:
         """Nothing is open."""
+
+    def tell_again(self) -> None:
+        """What did not reach the others, and still holds, is told again. Cheap when there is nothing."""
 
     def put(self, subject: Subject, status: Status) -> None:
         """Keep a status, and tell the others."""
@@ -286,12 +291,22 @@ class MemoryStatusStore:
 
 
 class TopicStatusStore(MemoryStatusStore):
-    """Statuses in the status topic. What this worker puts is seen by it at once, and by the others in a moment."""
+    """Statuses in the status topic. What this worker puts is seen by it at once, and by the others in a moment.
+
+    What could not be written is written again (`tell_again`), until somebody says something else: a producer that has
+    failed for good is replaced, and what it had is lost.
+    """
 
     def __init__(self, topic: TopicSettings, clients: Clients) -> None:
         super().__init__()
         self._log = TopicLog(topic, clients, lambda key, value, _offset: self._take(_text(key), value))
         self._sent: dict[str, bytes | None] = {}
+        """Not read back yet."""
+        self._lost: dict[str, bytes | None] = {}
+        """Not written, and nobody has said anything of it since."""
+        self._replaced = 0
+        # Of two statuses of a task the later one is sent later.
+        self._telling = threading.Lock()
         self._open = False
 
     def start(self) -> None:
@@ -301,8 +316,28 @@ class TopicStatusStore(MemoryStatusStore):
 
     def stop(self) -> None:
         """Send what is not sent, and close the clients."""
+        self.tell_again()
         self._open = False
         self._log.stop()
+
+    def tell_again(self) -> None:
+        if not self._open:
+            return
+        try:
+            # Whether anything was lost is heard here.
+            self._log.poll()
+        except KafkaException as error:
+            logger.warning("statuses are not written: %s", error.args[0].str())
+        with self._lock:
+            if self._replaced != self._log.replacements:
+                self._replaced = self._log.replacements
+                self._lost |= self._sent
+        for key in list(self._lost):
+            with self._telling:
+                value = self._lost.get(key, _NOTHING)
+                if value is not _NOTHING:
+                    logger.info("the status %s is written again", key)
+                    self._send(key, value)
 
     def _take(self, key: str | None, value: bytes | None) -> None:
         # What comes back of this worker's own writes may be older than what it has put since.
@@ -311,18 +346,32 @@ class TopicStatusStore(MemoryStatusStore):
             if pending == value:
                 self._sent.pop(str(key), None)
             return
+        lost = self._lost.get(key, _NOTHING) if key is not None else _NOTHING
+        if lost is not _NOTHING and key is not None:
+            if _worker_in(value) is not None and _worker_in(value) == _worker_in(lost):
+                return
+            # Another worker has it since.
+            with self._lock:
+                self._lost.pop(key, None)
         super()._take(key, value)
 
     def _tell(self, key: str, value: bytes | None) -> None:
-        if not self._open:
-            return
-        self._sent[key] = value
+        if self._open:
+            with self._telling:
+                self._send(key, value)
+
+    def _send(self, key: str, value: bytes | None) -> None:
+        with self._lock:
+            self._sent[key] = value
+            self._lost.pop(key, None)
 
         def report(error: object, _message: object) -> None:
-            if error is not None:
-                logger.warning("the status %s was not written: %s", key, error)
+            if error is None:
+                return
+            logger.warning("the status %s was not written: %s", key, error)
+            with self._lock:
                 if self._sent.get(key, _NOTHING) == value:
-                    self._sent.pop(key)
+                    self._lost[key] = self._sent.pop(key)
 
         try:
             self._log.send(key, value, report)
@@ -332,7 +381,13 @@ class TopicStatusStore(MemoryStatusStore):
             report(error.args[0].str(), None)
 
 
-_NOTHING = object()
+def _worker_in(value: object) -> object:
+    """The worker that a status is of."""
+    content = json_of(value) if isinstance(value, bytes) else None
+    return None if content is None else content.get("worker_id")
+
+
+_NOTHING: Any = object()
 
 
 def _text(key: bytes | str | None) -> str | None:

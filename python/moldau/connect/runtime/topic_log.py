@@ -70,6 +70,8 @@ class TopicLog:
         self._reader = threading.Thread(target=self._read, name=f"connect-{topic.name}", daemon=True)
         self._producer: Producer | None = None
         self._producing = threading.Lock()
+        self.replacements = 0
+        """How many producers have failed for good; what they had may be lost, and whoever sent it not told."""
         self._watcher: Consumer | None = None
 
     def start(self) -> None:
@@ -233,6 +235,7 @@ class TopicLog:
         with self._producing:
             if self._producer is producer:
                 self._producer = None
+                self.replacements += 1
         with contextlib.suppress(KafkaException):
             producer.purge()
         with contextlib.suppress(KafkaException):

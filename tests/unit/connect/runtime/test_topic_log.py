@@ -1,5 +1,6 @@
 """A worker's own topic: what a node that goes away in the middle of a question costs."""
 
+import json
 import time
 from types import SimpleNamespace
 
@@ -8,8 +9,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from moldau.connect.errors import ConnectError
 from moldau.connect.runtime import topic_log
-from moldau.connect.runtime.names import State
-from moldau.connect.runtime.status_records import Status
+from moldau.connect.runtime.names import State, TaskId
+from moldau.connect.runtime.status_records import Status, status_value
 from moldau.connect.runtime.stores import TopicStatusStore
 from moldau.connect.runtime.topic_log import Clients, TopicLog, TopicSettings
 
@@ -130,3 +131,90 @@ def test_who_says_a_status_does_not_fail_for_it(monkeypatch, caplog):
     store.put("c", status)
     assert store.get("c") == status
     assert "status-connector-c was not written: too large" in caplog.text
+
+
+class Losing:
+    """Takes records, and says of each later that it was not written; then it is of no more use."""
+
+    def __init__(self, tells=True):
+        self.reports = []
+        self.tells = tells
+        self.broken = False
+
+    def produce(self, _topic, _value, _key, on_delivery):
+        if self.broken:
+            raise KafkaException(KafkaError(KafkaError._FATAL, "out of order", fatal=True))
+        self.reports.append(on_delivery)
+
+    def poll(self, _timeout_s):
+        return 0
+
+    def purge(self):
+        reports, self.reports = self.reports, []
+        for each in reports if self.tells else ():
+            each(KafkaError(KafkaError._PURGE_QUEUE), None)
+
+    def flush(self, _timeout_s):
+        return 0
+
+
+def statuses(monkeypatch, *producers):
+    made = list(producers)
+    monkeypatch.setattr(topic_log, "Producer", lambda _settings: made.pop(0))
+    store = TopicStatusStore(TopicSettings("s", "status.storage.topic"), Clients({}, {}, {}))
+    store._open = True
+    return store
+
+
+def written(producer):
+    return [(key, json.loads(value)["state"]) for _topic, key, value in producer.taken]
+
+
+RUNNING, FAILED, PAUSED = (Status(state, "here:1", 1) for state in (State.RUNNING, State.FAILED, State.PAUSED))
+TASK = TaskId("c", 0)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_statuses_that_a_producer_has_lost_when_it_failed_for_good_are_written_by_the_next_one(monkeypatch, tells):
+    losing, sound = Losing(tells), Sound()
+    store = statuses(monkeypatch, losing, sound)
+    store.put("c", RUNNING)
+    store.put(TASK, RUNNING)
+    store.put(TASK, FAILED)
+    losing.broken = True
+    store.put("d", PAUSED)
+    store.tell_again()
+    assert dict(written(sound)) == {
+        "status-connector-c": "RUNNING",
+        "status-task-c-0": "FAILED",
+        "status-connector-d": "PAUSED",
+    }
+    # Once each is enough.
+    before = list(sound.taken)
+    store.tell_again()
+    assert sound.taken == before
+
+
+def test_a_status_that_was_not_written_is_not_written_over_what_another_worker_says_since(monkeypatch):
+    losing, sound = Losing(), Sound()
+    store = statuses(monkeypatch, losing, sound)
+    store.put(TASK, FAILED)
+    losing.purge()
+    # An older one of this worker's own comes back: it says nothing new.
+    store._take("status-task-c-0", status_value(RUNNING))
+    assert store.get(TASK) == FAILED
+    elsewhere = Status(State.RUNNING, "there:1", 2)
+    store._take("status-task-c-0", status_value(elsewhere))
+    store.tell_again()
+    assert (store.get(TASK), losing.reports) == (elsewhere, [])
+
+
+def test_a_status_that_was_not_written_is_not_written_over_a_later_one(monkeypatch):
+    losing = Losing()
+    store = statuses(monkeypatch, losing)
+    store.put(TASK, RUNNING)
+    losing.purge()
+    store.put(TASK, FAILED)
+    losing.reports.clear()
+    store.tell_again()
+    assert (store.get(TASK), losing.reports) == (FAILED, [])
