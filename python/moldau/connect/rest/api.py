@@ -12,7 +12,7 @@ from moldau.connect.runtime.herder import Herder
 from moldau.connect.runtime.loggers import all_levels, is_level, level_of, set_level
 from moldau.connect.runtime.metrics import exposition
 from moldau.connect.runtime.names import TargetState, TaskId
-from moldau.connect.runtime.refusals import BadRequestError, ForbiddenError, NotFoundError
+from moldau.connect.runtime.refusals import BadRequestError, ForbiddenError, NotFoundError, RefusedError
 from moldau.connect.runtime.settings import WorkerSettings
 from moldau.connect.runtime.status_records import Status
 from moldau.connect.runtime.validation import Validation
@@ -20,6 +20,10 @@ from moldau.connect.runtime.validation import Validation
 VERSION: Final = "4.3.1"
 """The version of Kafka Connect whose interface this is; tools choose by it what they may ask."""
 COMMIT: Final = "moldau"
+
+HEALTH_TIMEOUT_S: Final = 10.0
+"""How long a healthy worker may take, and may be without its group, as in Kafka (KIP-1017)."""
+UNHEALTHY: Final = "Worker was unable to handle this request and may be unable to handle other requests."
 
 Config = dict[str, str | None]
 
@@ -49,6 +53,13 @@ class Api:
         """A word and a sentence."""
         if not self._herder.ready:
             return "starting", "Worker is still starting up."
+        try:
+            self._herder.do(lambda: None, HEALTH_TIMEOUT_S)
+        except RefusedError as error:
+            return "unhealthy", f"{UNHEALTHY} {error}"
+        lost_s = self._herder.membership.unreachable_s
+        if lost_s > HEALTH_TIMEOUT_S:
+            return "unhealthy", f"{UNHEALTHY} The coordinator of its group has not answered for {lost_s:.0f} s."
         return "healthy", "Worker has completed startup and is ready to handle requests."
 
     def metrics(self) -> bytes:

@@ -116,6 +116,12 @@ class GroupMembership:
         """Whether all workers of the group know how to sign."""
         return self._protocol == SESSIONED
 
+    @property
+    def unreachable_s(self) -> float:
+        """For how long the coordinator has not answered, or has refused us."""
+        member = self._member
+        return 0.0 if member is None else member.unreachable_s
+
     def start(self, changed: Callable[[], None], released: Callable[[], None]) -> None:
         """Join; `released` has to stop what is not assigned any more before it returns."""
         self._changed, self._released = changed, released

@@ -218,7 +218,7 @@ class Herder:
             if future.set_running_or_notify_cancel():
                 future.set_exception(RefusedError("Worker is shutting down"))
 
-    def do(self, action: Callable[[], T]) -> T:
+    def do(self, action: Callable[[], T], timeout_s: float = REQUEST_TIMEOUT_S) -> T:
         """Have the herder's thread do something, and return what it returns. Raises what it raises."""
         if threading.current_thread() is self._thread:
             return action()
@@ -226,7 +226,7 @@ class Herder:
         self._requests.put((action, future))
         self.wake()
         try:
-            return future.result(REQUEST_TIMEOUT_S)
+            return future.result(timeout_s)
         except FutureTimeoutError:
             future.cancel()
             raise RefusedError("Request timed out") from None

@@ -26,6 +26,10 @@ class Membership(Protocol):
     def signs(self) -> bool:
         """Whether workers sign what they ask of each other."""
 
+    @property
+    def unreachable_s(self) -> float:
+        """For how long the group has not answered, or has refused this worker."""
+
     def start(self, changed: Callable[[], None], released: Callable[[], None]) -> None:
         """Take part; `changed` is called when something is assigned, `released` to stop what is not any more."""
 
@@ -67,6 +71,11 @@ class Alone:
     def signs(self) -> bool:
         """Nobody asks."""
         return True
+
+    @property
+    def unreachable_s(self) -> float:
+        """Nobody to ask."""
+        return 0.0
 
     def start(self, changed: Callable[[], None], released: Callable[[], None]) -> None:
         """Nobody to meet."""
