@@ -195,3 +195,37 @@ def test_a_worker_whose_tasks_do_not_end_ends_all_the_same_and_with_success(serv
     finally:
         process.kill()
         process.wait()
+
+
+CLINGING = """
+import threading
+from moldau.connect.plugin import SinkConnector, SinkTask
+
+class Clinging(SinkConnector):
+    def start(self, props): ...
+    def task_class(self): return SinkTask
+    def task_configs(self, max_tasks): return []
+    def config(self):
+        threading.Thread(target=threading.Event().wait, name="clinging", daemon=False).start()
+        return super().config()
+"""
+
+
+def test_a_worker_that_ends_with_an_error_does_not_wait_for_the_threads_of_a_plugin(servers, tmp_path):
+    (tmp_path / "clinging.py").write_text(CLINGING)
+    files = []
+    for name, each in (("good", "clinging:Clinging"), ("bad", "clinging:Missing")):
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps({"name": name, "connector.class": each, "topics": "t-clinging"}))
+    worker = tmp_path / "worker.properties"
+    worker.write_text(f"bootstrap.servers={servers}\nplugin.path={tmp_path}\n")
+    offsets = ("--standalone", str(tmp_path / "offsets.dat"))
+    process = moldau_process("connect", str(worker), *map(str, files), *offsets, "--port", "0")
+    try:
+        _out, err = process.communicate(timeout=60)
+        assert process.returncode == 1, err
+        assert "clinging:Missing" in err
+        assert "the worker ends while threads of its plugins still run: clinging" in err
+    finally:
+        process.kill()
+        process.wait()

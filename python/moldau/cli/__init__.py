@@ -221,6 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.disable()
     code = run(arguments)
     _spare_the_collector()
+    outcome = sys.modules.get("moldau.cli.outcome")
+    for each in () if outcome is None else outcome.AT_THE_END:
+        each(code)
     sys.exit(code)
 
 

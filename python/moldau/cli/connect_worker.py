@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING, Final
 from moldau.cli.collector import look_seldom
 from moldau.cli.connect_client import ConnectorFile, read_connector
 from moldau.cli.connection import Connection, pairs
-from moldau.cli.outcome import NoConnectionError, RefusedError, UsageError
+from moldau.cli.outcome import AT_THE_END, NoConnectionError, RefusedError, UsageError
 from moldau.cli.output import say
 from moldau.errors import MoldauError
 
 if TYPE_CHECKING:
     from moldau.connect.service import ConnectThread
+
+logger: Final = logging.getLogger("moldau.connect")
 
 LOOPBACK: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8083
@@ -93,26 +96,33 @@ def run_worker(given: dict[str, str], connectors: Sequence[dict[str, str | None]
         say("stop     Ctrl-C")
 
     look_seldom()
+    AT_THE_END.append(leave_what_is_left)
     try:
         run(settings, connectors, ready)
     except (HttpAddressError, ConfigError) as error:
         raise RefusedError(str(error)) from error
     except ConnectError as error:
         raise (RefusedError if connectors else NoConnectionError)(str(error)) from error
-    leave_what_is_left()
 
 
-def leave_what_is_left() -> None:
-    """End the process with success when threads still run: tasks that were left to themselves, and plugins' own.
+def leave_what_is_left(code: int) -> None:
+    """End the process when threads still run: tasks that were left to themselves, and plugins' own.
 
     The interpreter would wait for those that are no daemons, and the others may be in native code, which does not live
-    through its end. Kafka's worker ends its machine as well.
+    through its end. Kafka's worker ends its machine as well, whether it was asked to stop or has failed.
     """
-    if threading.active_count() > 1:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    left = [each for each in threading.enumerate() if each is not threading.main_thread()]
+    if not left:
+        return
+    waited_for = sorted(each.name for each in left if not each.daemon)
+    if waited_for:
+        logger.warning("the worker ends while threads of its plugins still run: %s", ", ".join(waited_for))
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        # Nobody may be there any more to read it.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 def _knock(servers: str) -> None:

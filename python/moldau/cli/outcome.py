@@ -9,6 +9,7 @@ the interface: scripts rely on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 from moldau.errors import MoldauError
@@ -16,6 +17,9 @@ from moldau.errors import MoldauError
 DONE: Final = 0
 BUG: Final = 70
 INTERRUPTED: Final = 130
+
+AT_THE_END: Final[list[Callable[[int], None]]] = []
+"""Called with the exit code when all is said, before the interpreter ends."""
 
 
 class CommandError(MoldauError):

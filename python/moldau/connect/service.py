@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from moldau.connect.plugins import Plugins
 from moldau.connect.rest.api import Api
 from moldau.connect.rest.app import ConnectApp
 from moldau.connect.runtime.config_provider import ConfigResolver, providers_of
+from moldau.connect.runtime.daemon_threads import DaemonThreads
 from moldau.connect.runtime.fenced_writer import FencedWriter
 from moldau.connect.runtime.group import GroupMembership
 from moldau.connect.runtime.herder import Herder, Stores
@@ -38,6 +39,8 @@ logger: Final = logging.getLogger("moldau.connect")
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8083
 ASK_TIMEOUT_S: Final = 15.0
+GIVE_UP_S: Final = 45.0
+"""How long a start that nobody wants any more has to notice it, longer than a cluster is waited for."""
 
 ConnectorConfig = Mapping[str, str | None]
 
@@ -51,6 +54,8 @@ class ConnectWorker:
         self._connectors = connectors
         host, port = listener_of(settings)
         self._http = HttpServer(self._serve, host, port)
+        # What of a start or an end hangs in somebody's code is not waited for at the end of the process.
+        self._threads = DaemonThreads(3, "connect-service")
         self._app: ConnectApp | None = None
         self.herder: Herder | None = None
         self.api: Api | None = None
@@ -70,12 +75,15 @@ class ConnectWorker:
         """
         self._http.bind()
         try:
-            await asyncio.to_thread(self._start_worker)
+            await self._in_a_thread(self._start_worker)
             await self._http.start()
-            await asyncio.to_thread(self._create_connectors)
+            await self._in_a_thread(self._create_connectors)
         except BaseException:
             await self.stop()
             raise
+
+    async def _in_a_thread(self, call: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _start_worker(self) -> None:
         settings = self._settings
@@ -109,7 +117,7 @@ class ConnectWorker:
             if self._app is not None:
                 self._app.close()
             if self.herder is not None:
-                await asyncio.to_thread(self.herder.stop)
+                await self._in_a_thread(self.herder.stop)
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         assert self._app is not None
@@ -181,7 +189,12 @@ async def serve(
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             # Asked to stop in the middle of the start: what waits for the cluster gives up by itself.
-            await starting
+            await asyncio.wait({starting}, timeout=GIVE_UP_S)
+        if not starting.done():
+            logger.error("the start of the worker has not ended within %g s, and is left to itself", GIVE_UP_S)
+            starting.cancel()
+            await asyncio.wait({starting})
+            return
         starting.result()
         if not stop.is_set():
             ready(worker.url)

@@ -120,10 +120,14 @@ class Herder:
 
     @property
     def _stop_timeout_s(self) -> float:
-        """For catching up with the configurations, for tasks, for connectors, and some more, as in Kafka."""
+        """For catching up with the configurations, for tasks, for connectors, and some more, as in Kafka.
+
+        All tasks that are stopped together have one deadline (`Worker.stop_tasks`). Twice, as the thread may be in the
+        middle of stopping some, of whom it waits for no more when it is asked to stop.
+        """
         seconds = self.worker.settings.seconds
-        waits_s = seconds("worker.sync.timeout.ms") + seconds("task.shutdown.graceful.timeout.ms")
-        return waits_s + CONNECTOR_STOP_TIMEOUT_S + STOP_EXTRA_S
+        once_s = seconds("task.shutdown.graceful.timeout.ms") + CONNECTOR_STOP_TIMEOUT_S
+        return seconds("worker.sync.timeout.ms") + 2 * once_s + STOP_EXTRA_S
 
     def _has_ended(self) -> bool:
         if self._thread.is_alive():
@@ -199,7 +203,7 @@ class Herder:
             self._ready.set()
 
     def _serve_requests(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 action, future = self._requests.get_nowait()
             except queue.Empty:
@@ -358,7 +362,7 @@ class Herder:
     # Restarts.
 
     def _restart_as_asked(self, state: ConfigState) -> None:
-        while not self._restarts.empty():
+        while not (self._stopping.is_set() or self._restarts.empty()):
             request = self._restarts.get_nowait()
             assigned = self.membership.assignment(state)
             connector, tasks = self._concerned(request, state)
