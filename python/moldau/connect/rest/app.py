@@ -26,6 +26,8 @@ logger: Final = logging.getLogger("moldau.connect.rest")
 
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 HANDLERS: Final = 16
+REQUEST_TIMEOUT_S: Final = 90.0
+"""As in Kafka. What is being done goes on; nobody waits for its answer any more."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -89,9 +91,7 @@ class ConnectApp:
             call = Call(self._api, variables, query, await _body(receive), headers)
             place = path.decode() + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
             asked = Asked(scope["method"], place, call.content, _forward(route, call))
-            body = await asyncio.get_running_loop().run_in_executor(
-                self._threads, answered, asked, partial(route.handle, call), self._api.refresh
-            )
+            body = await self._in_time(asked, partial(answered, asked, partial(route.handle, call), self._api.refresh))
         except _GoneError:
             raise
         except RefusedError as error:
@@ -104,6 +104,21 @@ class ConnectApp:
         if isinstance(body, Answer):
             return body
         return Answer(204) if body is None else Answer(200, body)
+
+    async def _in_time(self, asked: Asked, answer: Callable[[], Any]) -> Any:
+        """Raises RefusedError when there is no answer within a request's time."""
+        answering = asyncio.get_running_loop().run_in_executor(self._threads, answer)
+        await asyncio.wait({answering}, timeout=REQUEST_TIMEOUT_S)
+        if answering.done():
+            return answering.result()
+        answering.cancel()
+        logger.warning(
+            "%s %s has no answer after %g s: a connector or a cluster that it asks does not answer",
+            asked.method,
+            asked.place,
+            REQUEST_TIMEOUT_S,
+        )
+        raise RefusedError("Request timed out")
 
 
 def _forward(route: Route, call: Call) -> bool | None:

@@ -189,11 +189,11 @@ class Herder:
 
     def _turn(self) -> None:
         self._serve_requests()
+        self.statuses.tell_again()
         state = self.configs.snapshot()
         if self.membership.settle(state):
             if self.membership.leads:
                 self.configs.lead()
-        self.statuses.tell_again()
             else:
                 self.configs.follow()
             self._renew_key(state)
@@ -246,8 +246,9 @@ class Herder:
         for task in sorted(assigned.tasks):
             self._bring_task(task, state)
         for name in sorted(self._tasks_wanted):
-            self._tasks_wanted.discard(name)
-            self._divide(name)
+            if not self.offsets.are_changing(name):
+                self._tasks_wanted.discard(name)
+                self._divide(name)
 
     def _connectors_to_stop(self, state: ConfigState, assigned: Collection[str]) -> list[str]:
         return [
@@ -275,6 +276,7 @@ class Herder:
 
     def _bring_task(self, task: TaskId, state: ConfigState) -> None:
         target = state.target_state(task.connector)
+        # Tasks come when offsets are no longer changed; a leader who does not know of it yet may have written some.
         if target is TargetState.STOPPED or task not in state.tasks or self.offsets.are_changing(task.connector):
             return
         if self.worker.has_task(task):
@@ -306,7 +308,7 @@ class Herder:
 
     def _write_tasks(self, name: str, configs: Sequence[Config]) -> None:
         if self.membership.leads:
-            self._try_to_write(name, lambda: self.configs.put_tasks(name, configs))
+            self._try_to_write(name, lambda: self._put_tasks(name, configs))
         else:
             # The leader may wait for this thread, so this thread does not wait for the leader.
             self._asking.submit(self._try_to_write, name, lambda: self._leader.put_tasks(name, configs))
@@ -330,8 +332,12 @@ class Herder:
             raise NotFoundError(f"Connector {name} not found")
         if configs and state.target_state(name) is TargetState.STOPPED:
             raise BadRequestError(f"Cannot submit non-empty set of task configs for stopped connector {name}")
-        self.configs.put_tasks(name, configs)
+        self._put_tasks(name, configs)
         self.wake()
+
+    def _put_tasks(self, name: str, configs: Sequence[Config]) -> None:
+        with self.offsets.unchanged(name):
+            self.configs.put_tasks(name, configs)
 
     def _renew_key(self, state: ConfigState) -> None:
         """The leader sees that workers have a key to sign with."""

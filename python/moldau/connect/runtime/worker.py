@@ -254,17 +254,23 @@ class Worker:
             store.stop()
         return [{"partition": dict(partition), "offset": dict(offset)} for partition, offset in found]
 
-    def alter_offsets(self, name: str, raw: Config, offsets: Sequence[tuple[Mapping[str, Any], Any]] | None) -> str:
-        """Change or reset (None) how far a connector has come. Returns what is said of it."""
+    def alter_offsets(
+        self, name: str, raw: Config, offsets: Sequence[tuple[Mapping[str, Any], Any]] | None, timeout_s: float
+    ) -> str:
+        """Change or reset (None) how far a connector has come. Returns what is said of it.
+
+        The connector's own code has `timeout_s` to agree. Raises RefusedError when it does not answer by then.
+        """
         config = self._resolved(raw)
         connector = self.plugins.new_connector(config.get("connector.class") or "")
         if isinstance(connector, SinkConnector):
             group = self._assembly.group_of(name, config)
-            known = change_sink_offsets(connector, config, group, self._assembly.admin_settings(config), offsets)
+            client = self._assembly.admin_settings(config)
+            known = change_sink_offsets(connector, config, name, group, client, offsets, timeout_s)
         else:
             store = self._assembly.offsets_for(config)
             keep = partial(self._assembly.change_offsets, name, config, store)
-            known = change_source_offsets(connector, config, name, store, keep, offsets)
+            known = change_source_offsets(connector, config, name, store, keep, offsets, timeout_s)
         deed = "reset" if offsets is None else "altered"
         if known:
             return f"The offsets for this connector have been {deed} successfully"

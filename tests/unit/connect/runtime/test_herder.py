@@ -12,6 +12,7 @@ from moldau.connect.runtime import herder as herder_module
 from moldau.connect.runtime.herder import Herder, Stores
 from moldau.connect.runtime.membership import Alone
 from moldau.connect.runtime.names import ConnectorType, TargetState, TaskId
+from moldau.connect.runtime.refusals import RebalancingError, RefusedError
 from moldau.connect.runtime.stores import ConfigStore, MemoryStatusStore
 
 WAIT_S = 30.0
@@ -193,7 +194,7 @@ def test_a_change_of_offsets_that_takes_long_holds_up_nobody_but_the_tasks_it_co
     herder.worker.wait_for("-files-0")
     begun, may_end, said = threading.Event(), threading.Event(), []
 
-    def alter_offsets(name, _config, offsets):
+    def alter_offsets(name, _config, offsets, _timeout_s):
         begun.set()
         assert may_end.wait(WAIT_S)
         return f"{name} is at {offsets}"
@@ -212,3 +213,56 @@ def test_a_change_of_offsets_that_takes_long_holds_up_nobody_but_the_tasks_it_co
     herder.worker.wait_for("+files-0")
     asking.join(WAIT_S)
     assert said == ["files is at [({}, 7)]"]
+
+
+def test_a_connector_that_is_resumed_while_its_offsets_change_has_tasks_nowhere_until_that_is_done(herder):
+    create(herder)
+    herder.worker.wait_for("+files", "+files-0")
+    herder.stop_connector("files")
+    herder.worker.wait_for("-files-0")
+    begun, may_end = threading.Event(), threading.Event()
+
+    def alter_offsets(*_given):
+        begun.set()
+        assert may_end.wait(WAIT_S)
+
+    herder.worker.alter_offsets = alter_offsets
+    asking = threading.Thread(target=herder.offsets.alter, args=("files", [({}, 7)]))
+    asking.start()
+    assert begun.wait(WAIT_S)
+    herder.set_target_state("files", TargetState.STARTED)
+    # The connector runs here, or on a worker that asks its leader to write the tasks.
+    herder.on_tasks_wanted("files")
+    with pytest.raises(RebalancingError, match="offsets of connector files are changing"):
+        herder.put_tasks("files", [{"number": "0"}])
+    herder.do(lambda: herder._make_it_so(herder.configs.snapshot()))
+    assert not herder.configs.snapshot().tasks
+    may_end.set()
+    herder.worker.wait_for("+files-0")
+    asking.join(WAIT_S)
+
+
+def test_a_herder_that_stops_begins_nothing_of_what_it_is_asked(herder):
+    begun, may_end, done = threading.Event(), threading.Event(), []
+
+    def first():
+        begun.set()
+        assert may_end.wait(WAIT_S)
+
+    def second():
+        with pytest.raises(RefusedError, match="shutting down"):
+            herder.do(lambda: done.append("second"))
+
+    asking = [threading.Thread(target=herder.do, args=(first,)), threading.Thread(target=second)]
+    asking[0].start()
+    assert begun.wait(WAIT_S)
+    asking[1].start()
+    while herder._requests.empty():
+        pass
+    stopping = threading.Thread(target=herder.stop)
+    stopping.start()
+    assert herder._stopping.wait(WAIT_S)
+    may_end.set()
+    for each in (*asking, stopping):
+        each.join(WAIT_S)
+    assert not done

@@ -1,0 +1,45 @@
+"""The ASGI side of the REST interface, without a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from types import SimpleNamespace
+
+from moldau.connect.rest import app as app_module
+from moldau.connect.rest.app import ConnectApp
+
+WAIT_S = 30.0
+
+
+def ask(app, method, path, body=b""):
+    """Status and body of the answer."""
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": []}
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+def test_a_request_that_a_plugin_does_not_answer_is_answered_all_the_same(monkeypatch, caplog):
+    begun, may_end = threading.Event(), threading.Event()
+
+    def validate(_config):
+        begun.set()
+        return {} if may_end.wait(WAIT_S) else None
+
+    monkeypatch.setattr(app_module, "REQUEST_TIMEOUT_S", 0.05)
+    app = ConnectApp(SimpleNamespace(validate=validate, refresh=lambda: None))
+    status, answer = ask(app, "PUT", "/connector-plugins/OursSlow/config/validate", b"{}")
+    assert (status, answer) == (500, {"error_code": 500, "message": "Request timed out"})
+    assert begun.wait(WAIT_S)
+    assert "PUT /connector-plugins/OursSlow/config/validate has no answer after 0.05 s" in caplog.text
+    may_end.set()
+    app.close()
