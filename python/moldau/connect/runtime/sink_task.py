@@ -169,6 +169,9 @@ class WorkerSinkTask(WorkerTask):
     def _rewind_as_asked(self) -> None:
         if self.parts.context.take_flow_request():
             self._let_flow()
+        self._rewind()
+
+    def _rewind(self) -> None:
         for place, offset in self.parts.context.take_offsets().items():
             if place in self._assigned():
                 self._seek(place, offset)
@@ -319,7 +322,6 @@ class WorkerSinkTask(WorkerTask):
             # An answer of the group that was on its way: a consumer that is closed answers no questions about it.
             return
         try:
-            consumer.assign(partitions)
             found = consumer.committed(partitions, timeout=ASK_TIMEOUT_S)
             for each in found:
                 if each.error is None and each.offset >= 0:
@@ -327,12 +329,14 @@ class WorkerSinkTask(WorkerTask):
             places = [(each.topic, each.partition) for each in partitions]
             context = self.parts.context
             context.take_over(places)
-            if self._pausing or self._paused_for_redelivery or context.paused:
-                self._let_flow()
             if places:
                 self.parts.task.open(places)
-                # A sink that knows itself how far it has come is given nothing from before that.
-                self._rewind_as_asked()
+                # A sink that knows itself how far it has come is given nothing from before that: partitions that are
+                # sought before they are assigned are assigned where they were sought.
+                self._rewind()
+            consumer.assign(partitions)
+            if context.take_flow_request() or self._pausing or self._paused_for_redelivery or context.paused:
+                self._let_flow()
         except BaseException as error:  # noqa: BLE001 (raised again by the loop)
             self._failure_in_callback = error
 

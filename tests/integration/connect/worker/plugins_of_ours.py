@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import ClassVar
 
@@ -30,6 +31,16 @@ class Counter(SourceConnector):
 
     def task_configs(self, max_tasks):
         return [{**self.props, "task": str(number)} for number in range(max_tasks)]
+
+
+class Silent(Counter):
+    """Does not say whether it agrees to other offsets until it is let."""
+
+    may_answer: ClassVar[threading.Event] = threading.Event()
+
+    def alter_offsets(self, connector_config, offsets):
+        self.may_answer.wait()
+        return True
 
 
 class CounterTask(SourceTask):
@@ -129,6 +140,36 @@ class KeeperTask(SinkTask):
     def stop(self):
         while self.props.get("hangs") == "true":
             time.sleep(0.1)
+
+
+class Ledger(SinkConnector):
+    """Keeps how far it has come with what it was given, and commits nothing."""
+
+    def start(self, props):
+        self.props = dict(props)
+
+    def task_class(self):
+        return LedgerTask
+
+    def task_configs(self, max_tasks):
+        return [dict(self.props) for _ in range(max_tasks)]
+
+
+class LedgerTask(SinkTask):
+    written: ClassVar[dict[tuple[str, int], list[int]]] = {}
+
+    def start(self, props):
+        """Nothing to open."""
+
+    def open(self, partitions):
+        self.context.offset({place: len(self.written.get(place, ())) for place in partitions})
+
+    def put(self, records):
+        for record in records:
+            self.written.setdefault((record.topic, record.kafka_partition), []).append(record.kafka_offset)
+
+    def pre_commit(self, offsets):
+        return {}
 
 
 class Pages(SourceConnector):

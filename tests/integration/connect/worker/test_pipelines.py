@@ -4,12 +4,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import NewTopic
+
+import moldau
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from plugins_of_ours import CounterTask, KeeperTask
+from plugins_of_ours import CounterTask, KeeperTask, LedgerTask, Silent
 from tests.integration.connect.worker.conftest import eventually
 
+from moldau.connect.runtime import offset_requests
 from moldau.registry.service import RegistryThread
 from moldau.registry.settings import RegistrySettings
 
@@ -284,3 +288,49 @@ def test_lines_go_through_avro_and_a_registry(connect, connect_broker, name, tmp
         assert "schema.registry.url" in [each["name"] for each in settings]
         for each in (f"{name}-in", f"{name}-out"):
             connect.ask("DELETE", f"/connectors/{each}")
+
+
+def test_a_sink_that_knows_how_far_it_has_come_gets_each_record_once_over_rebalances(connect, name):
+    partitions = 6
+    admin = moldau.AdminClient({"bootstrap.servers": connect.bootstrap_servers})
+    admin.create_topics([NewTopic(name, partitions)])[name].result(30)
+    sent = 0
+    for tasks in (1, 3, 2, 6, 1, 4):
+        config = {"connector.class": f"{OURS}:Ledger", "topics": name, "tasks.max": str(tasks)}
+        connect.ask("PUT", f"/connectors/{name}/config", config)
+        # Not waited for: records come before, in and after the rebalance.
+        connect.send(name, *(str(number) for number in range(sent, sent + 120)))
+        sent += 120
+        connect.wait(name, tasks=["RUNNING"] * tasks)
+        eventually(lambda wanted=sent: written(name) >= wanted)
+
+    for place, offsets in LedgerTask.written.items():
+        if place[0] == name:
+            assert offsets == list(range(len(offsets))), place
+    assert written(name) == sent
+
+
+def test_a_connector_that_does_not_say_whether_it_agrees_to_offsets_goes_on_from_where_it_was(
+    connect, name, monkeypatch
+):
+    monkeypatch.setattr(offset_requests, "TIMEOUT_S", 1.0)
+    connect.create(name, counter(name, count="20", **{"connector.class": f"{OURS}:Silent"}))
+    connect.wait(name)
+    assert len(connect.records(name, 20)) == 20
+    connect.ask("PUT", f"/connectors/{name}/stop")
+    connect.wait(name, "STOPPED", [])
+    asked = {"offsets": [{"partition": {"task": "0"}, "offset": {"n": 3}}]}
+    answer = connect.http.patch(f"/connectors/{name}/offsets", json=asked)
+    try:
+        assert answer.status_code == 500
+        assert "Silent.alter_offsets" in answer.json()["message"]
+        connect.ask("PUT", f"/connectors/{name}/resume")
+        connect.wait(name)
+    finally:
+        Silent.may_answer.set()
+    offsets = connect.ask("GET", f"/connectors/{name}/offsets")["offsets"]
+    assert [each["offset"] for each in offsets] == [{"n": 19}]
+
+
+def written(topic):
+    return sum(len(offsets) for place, offsets in list(LedgerTask.written.items()) if place[0] == topic)

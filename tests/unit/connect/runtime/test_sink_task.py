@@ -51,9 +51,11 @@ class ScriptedConsumer:
         self.has: list[TopicPartition] = []
         self.paused: set[int] = set()
         self.sought: list[int] = []
+        self.done: list[str] = []
 
     def assign(self, partitions):
         self.has = list(partitions)
+        self.done.append("assign")
 
     def assignment(self):
         return self.has
@@ -69,6 +71,7 @@ class ScriptedConsumer:
 
     def seek(self, place):
         self.sought.append(place.offset)
+        self.done.append("seek")
 
     def poll(self, _timeout_s):
         return None
@@ -148,6 +151,24 @@ def test_a_rewind_that_is_asked_for_when_partitions_are_opened_comes_before_thei
     sink.initialize(task.parts.context)
     task._on_assign(consumer, [TopicPartition("t", 0), TopicPartition("t", 1)])
     assert consumer.sought == [7, 7]
+    # What is assigned already may not be fetched yet, and then cannot be sought.
+    assert consumer.done == ["seek", "seek", "assign"]
+
+
+class Holds(KnowsItself):
+    """Wants nothing yet of what it opens."""
+
+    def open(self, partitions):
+        super().open(partitions)
+        self.context.pause(*partitions)
+
+
+def test_a_pause_that_is_asked_for_when_partitions_are_opened_holds_when_they_are_there():
+    sink, consumer = Holds(), ScriptedConsumer()
+    task = task_of(sink, consumer)
+    sink.initialize(task.parts.context)
+    task._on_assign(consumer, [TopicPartition("t", 0), TopicPartition("t", 1)])
+    assert (consumer.paused, consumer.sought) == ({0, 1}, [7, 7])
 
 
 def test_a_sink_whose_start_fails_is_stopped_so_that_it_lets_go_of_what_it_has_opened():
