@@ -8,6 +8,8 @@ from tests.integration.connect.source_task import Offsets, Source, after, op
 
 from moldau.connect.connectors.postgres.incremental import STATE
 
+READ_ONLY = "SET default_transaction_read_only = on"
+
 
 @pytest.fixture
 def props(postgres, name):
@@ -126,3 +128,56 @@ def test_a_condition_narrows_and_stop_ends_a_snapshot(postgres, props):
         postgres.execute("INSERT INTO t VALUES (5000, 'z', 'end')", dbname=props["database.dbname"])
         source.until(lambda record: (after(record) or {}).get("a") == 5000)
         assert len(reads(source)) == 10
+
+
+def test_without_a_right_to_write_the_marks_are_in_the_wal_and_no_row_goes_back(postgres, props, tmp_path):
+    dbname, asked, stopped = props["database.dbname"], tmp_path / "signals", threading.Event()
+    own = {"read.only": "true", "signal.enabled.channels": "file", "signal.file": str(asked)}
+    mine = {**props, **own, "signal.poll.interval.ms": "10", "database.initial.statements": READ_ONLY}
+    del mine["signal.data.collection"]
+    postgres.execute("CREATE PUBLICATION dbz_publication FOR TABLE t", dbname=dbname)
+
+    def write():
+        with postgres.connect(dbname) as connection:
+            number = 0
+            while not stopped.is_set():
+                number += 1
+                connection.execute(f"UPDATE t SET note = 'new {number}' WHERE a = {number % 1000 + 1}".encode())
+
+    with Source(mine) as source:
+        source.poll()
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            asked.write_text('{"id": "1", "type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}\n')
+            until_reads(source, 1)
+            while STATE in source.offsets.stored:
+                source.until(lambda record: True)
+        finally:
+            stopped.set()
+            writer.join()
+        postgres.execute("INSERT INTO t VALUES (5000, 'z', 'end')", dbname=dbname)
+        source.until(lambda record: (after(record) or {}).get("a") == 5000)
+        last = {}
+        for record in source.records:
+            assert record.topic == "p.public.t", "a mark is no event"
+            last[after(record)["a"]] = after(record)["note"]
+        expected = dict(postgres.execute("SELECT a, note FROM t", dbname=dbname))
+        assert last == expected
+    assert postgres.execute("SELECT count(*) FROM signals", dbname=dbname) == [(0,)]
+
+
+def test_a_restart_of_a_snapshot_whose_marks_are_in_the_wal_goes_on(postgres, props, tmp_path):
+    offsets, asked = Offsets(), tmp_path / "signals"
+    own = {"read.only": "true", "signal.enabled.channels": "file", "signal.file": str(asked)}
+    mine = {**props, **own, "signal.poll.interval.ms": "10"}
+    with Source(mine, offsets) as source:
+        source.poll()
+        asked.write_text('{"id": "1", "type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}\n')
+        until_reads(source, 300)
+        first = {after(record)["a"] for record in reads(source)}
+    with Source(mine, offsets) as source:
+        until_reads(source, 1000 - len(first))
+        second = [after(record)["a"] for record in reads(source)]
+        assert first | set(second) == set(range(1, 1001))
+        assert len(second) == 1000 - len(first)

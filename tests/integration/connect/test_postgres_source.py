@@ -517,3 +517,31 @@ def test_rows_of_an_outbox_go_through_the_guides_router_and_other_rows_do_not(po
     assert routed.headers.last_with_name("eventType").value == "OrderCreated"
     with pytest.raises(DataError, match="payload"):
         router.apply(other)
+
+
+@pytest.mark.parametrize("identity", ["FULL", "DEFAULT"])
+def test_an_update_that_changes_no_captured_column_is_left_out_if_asked_for(postgres, props, identity):
+    dbname = props["database.dbname"]
+    postgres.execute(f"ALTER TABLE t ADD COLUMN seen int; ALTER TABLE t REPLICA IDENTITY {identity}", dbname=dbname)
+    asked = {**props, "snapshot.mode": "no_data", "column.exclude.list": "public.t.seen"}
+    with Source({**asked, "skip.messages.without.change": "true"}) as source:
+        source.poll()
+        for statement in (
+            "INSERT INTO t VALUES (1, repeat('x', 9000), 0)",
+            "UPDATE t SET seen = 1",
+            "UPDATE t SET note = 'y', seen = 2",
+            "UPDATE t SET note = 'y'",
+            "UPDATE t SET id = 2",
+            "INSERT INTO t VALUES (3, 'end', 0)",
+        ):
+            postgres.execute(statement, dbname=dbname)
+        source.until(lambda record: after(record) is not None and after(record)["id"] == 3)
+    # With the default identity nobody knows what a row was.
+    updates = ["u"] if identity == "FULL" else ["u", "u", "u"]
+    assert [op(record) for record in source.records] == ["c", *updates, "d", None, "c", "c"]
+
+
+def test_heartbeats_go_to_the_topic_that_is_named_whole(postgres, props):
+    asked = {**props, "snapshot.mode": "no_data", "heartbeat.interval.ms": "1", "topic.heartbeat.name": "beats-of-all"}
+    with Source(asked) as source:
+        source.until(lambda record: record.topic == "beats-of-all")

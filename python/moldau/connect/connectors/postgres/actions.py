@@ -31,7 +31,7 @@ class BlockingSnapshot:
 
 
 class Actions:
-    """Obeys signals. Without a signal table there is no `incremental`. Belongs to the task's thread."""
+    """Obeys signals. Without a signal table or `read.only` there is no `incremental`. Belongs to the task's thread."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Actions:
         if self.incremental is None:
             _LOG.warning(
                 "The signal %s asks for an incremental snapshot, which needs signal.data.collection and the channel"
-                " source in signal.enabled.channels: marks are written into that table",
+                " source in signal.enabled.channels: marks are written into that table; or read.only=true",
                 signal.id,
             )
         return self.incremental is not None

@@ -120,7 +120,7 @@ class Direct:
     @staticmethod
     def suits(events: Events) -> bool:
         """Whether the settings make nothing of each change."""
-        return not events.settings.skipped & set("cud")
+        return not (events.settings.skipped & set("cud") or events.settings.only_changes)
 
     def announce(self, oid: int, table: TableSchema | None) -> None:
         """What rows under this OID belong to from now on; None when they are passed over."""

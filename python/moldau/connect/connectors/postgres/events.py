@@ -66,6 +66,8 @@ class EventSettings:
     tombstones: bool = True
     skipped: frozenset[str] = frozenset("t")
     extended_headers: tuple[tuple[str, str], ...] = ()
+    only_changes: bool = False
+    """Whether an update that changes nothing of what is captured makes no event."""
 
 
 class Events:
@@ -144,6 +146,8 @@ class Events:
             # With replica identity FULL an unchanged TOASTed value is in the old row.
             if UNCHANGED in new:
                 new = [old[i] if value is UNCHANGED else value for i, value in enumerate(new)]
+            if self.settings.only_changes and table.row(old) == table.row(new):
+                return
             if table.keys_differ(old, new):
                 self._moved(table, old, new, position, step)
                 return

@@ -2,7 +2,8 @@
 
 Around each chunk two marks are written into the signal table. When they come by in the stream, every change seen
 between them is newer than what the chunk may hold of that key, so that row of the chunk is dropped; the rest goes out
-at the closing mark. Where it stands is kept in the offset with each row: a restart goes on with the next chunk.
+at the closing mark. With `read.only` no table is written: the marks are messages in the WAL (Debezium compares numbers
+of transactions instead). Where it stands is kept in the offset with each row: a restart goes on with the next chunk.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from moldau.connect.connectors.postgres.events import Events
 from moldau.connect.connectors.postgres.notifications import INCREMENTAL, Notifications, listed
 from moldau.connect.connectors.postgres.offsets import Position, not_yet
 from moldau.connect.connectors.postgres.pgoutput import UNCHANGED, RawRow
-from moldau.connect.connectors.postgres.signals import WINDOW_CLOSE, WINDOW_OPEN, Signal, read_signal
+from moldau.connect.connectors.postgres.signals import MARKS, WINDOW_CLOSE, WINDOW_OPEN, Signal, read_signal
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
 
@@ -65,14 +66,15 @@ class Incremental:
         tables: Tables,
         events: Events,
         position: Position,
-        signal_table: TableId,
+        signal_table: TableId | None,
         obey: Callable[[Signal], None],
         notifications: Notifications,
         *,
         chunk_rows: int,
         delete_marks: bool = False,
+        read_only: bool = False,
     ) -> None:
-        """`obey` takes the signals of the table."""
+        """`obey` takes the signals of the table, if there is one; without it, it is to be `read_only`."""
         self._connection = connection
         self._tables = tables
         self._events = events
@@ -84,6 +86,7 @@ class Incremental:
         self.signal_table = signal_table
         self._chunk_rows = chunk_rows
         self._delete_marks = delete_marks
+        self._read_only = read_only
         self._queue: deque[Work] = deque()
         self._paused = False
         self._table: TableSchema | None = None
@@ -110,10 +113,21 @@ class Incremental:
         finally:
             self._in_row = False
 
+    def on_mark(self, content: bytes) -> None:
+        """A message of the stream that is a mark."""
+        id_, _, kind = content.decode(errors="replace").partition(" ")
+        self._in_row = True
+        try:
+            self._take(Signal(id_, kind, {}))
+        finally:
+            self._in_row = False
+
     def _signalled(self, row: RawRow) -> None:
         signal = read_signal(row)
-        if signal is None:
-            return
+        if signal is not None:
+            self._take(signal)
+
+    def _take(self, signal: Signal) -> None:
         if signal.type == WINDOW_OPEN:
             self._opened(signal)
         elif signal.type == WINDOW_CLOSE:
@@ -288,6 +302,12 @@ class Incremental:
         return [part.decode() for part in found[0] if isinstance(part, bytes)] if found else None
 
     def _mark(self, suffix: str, kind: str) -> None:
+        if self._read_only:
+            content = literal(f"{self._chunk_id}-{suffix} {kind}")
+            emit = f"SELECT pg_logical_emit_message(true, {literal(MARKS)}, {content})"
+            run(self._connection, emit, "writing a mark of an incremental snapshot into the WAL (read.only)")
+            return
+        assert self.signal_table is not None
         table = qualified(self.signal_table)
         told = json.dumps({f"{suffix}WindowTimestamp": time.time_ns() // 1_000_000})
         values = ", ".join(map(literal, (f"{self._chunk_id}-{suffix}", kind, told)))

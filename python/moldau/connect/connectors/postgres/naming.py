@@ -19,6 +19,8 @@ class Topics:
     delimiter: str = "."
     heartbeat_prefix: str = "__debezium-heartbeat"
     transaction: str = "transaction"
+    heartbeat_name: str | None = None
+    """Said whole: connectors may share one."""
 
     def of_table(self, table: TableId) -> str:
         name = self.delimiter.join((self.prefix, table.schema, table.name))
@@ -26,6 +28,8 @@ class Topics:
 
     @property
     def heartbeat(self) -> str:
+        if self.heartbeat_name is not None:
+            return self.heartbeat_name
         return _TOPIC_INVALID.sub("_", self.delimiter.join((self.heartbeat_prefix, self.prefix)))
 
     @property

@@ -105,6 +105,7 @@ class Settings:
             self.required("topic.delimiter"),
             self.text("topic.heartbeat.prefix") or self.required("heartbeat.topics.prefix"),
             self.required("topic.transaction"),
+            self.text("topic.heartbeat.name"),
         )
 
     @property
@@ -228,6 +229,7 @@ class Settings:
             self.flag("tombstones.on.delete"),
             self.skipped,
             headers,
+            self.flag("skip.messages.without.change"),
         )
 
     @property

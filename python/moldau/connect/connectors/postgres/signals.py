@@ -9,13 +9,15 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from moldau.connect.connectors.postgres.pgoutput import RawRow
 
 _LOG = logging.getLogger(__name__)
 
 WINDOW_OPEN, WINDOW_CLOSE = "snapshot-window-open", "snapshot-window-close"
+MARKS: Final = "moldau.incremental.snapshot"
+"""Prefix of the messages in the WAL that are marks; they are no events, whoever's they are."""
 
 
 @dataclass(frozen=True)

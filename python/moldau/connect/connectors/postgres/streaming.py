@@ -19,6 +19,7 @@ from moldau.connect.connectors.postgres.offsets import Position, Resume
 from moldau.connect.connectors.postgres.pgoutput import RawRow
 from moldau.connect.connectors.postgres.replication import ReplicationStream, WalMessage, split
 from moldau.connect.connectors.postgres.seen import Seen
+from moldau.connect.connectors.postgres.signals import MARKS
 from moldau.connect.connectors.postgres.table import StaleEnumError, TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
@@ -63,6 +64,7 @@ class Streaming:
         message_wanted: Predicate = lambda _: True,
         failure_mode: str = "fail",
         on_row: Callable[[str, TableSchema, RawRow | None, RawRow | None], None] | None = None,
+        on_mark: Callable[[bytes], None] | None = None,
         direct: Direct | None = None,
         watching: Callable[[], bool] = lambda: False,
         seen: Seen | None = None,
@@ -78,6 +80,7 @@ class Streaming:
         self._message_wanted = message_wanted
         self._failure_mode = failure_mode
         self._on_row = on_row
+        self._on_mark = on_mark
         self._direct = direct
         self._watching = watching
         self._seen = seen or Seen()
@@ -330,6 +333,11 @@ class Streaming:
             self._events.truncate(table, self.position, offset, block)
 
     def _message(self, message: pgoutput.LogicalMessage, lsn: int) -> None:
+        if message.prefix == MARKS:
+            # What goes out because of it comes again until it has arrived, as with a row of the signal table.
+            if self._on_mark is not None and self._offset("INSERT", lsn) is not None:
+                self._on_mark(message.content)
+            return
         if not self._message_wanted(message.prefix):
             return
         position = self.position

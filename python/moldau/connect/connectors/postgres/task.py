@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from moldau.connect.connectors.postgres import catalog, preparation, seen, source_info
 from moldau.connect.connectors.postgres.acknowledged import Acknowledged
@@ -44,11 +44,14 @@ from moldau.connect.connectors.postgres.streaming import Streaming
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
+from moldau.connect.errors import ConfigError
 from moldau.connect.plugin import Metric, RecordMetadata, SourceTask
 from moldau.connect.ready import Stretches, stretches_of
 from moldau.connect.records import SourceRecord
 
 _LOG = logging.getLogger(__name__)
+MESSAGES_SINCE: Final = 140000
+"""The version of the server whose stream has messages."""
 
 
 class PostgresSourceTask(SourceTask):
@@ -398,6 +401,7 @@ class PostgresSourceTask(SourceTask):
             message_wanted=settings.message_wanted,
             failure_mode=settings.choice("event.processing.failure.handling.mode"),
             on_row=None if self._incremental is None else self._incremental.on_row,
+            on_mark=None if self._incremental is None else self._incremental.on_mark,
             direct=self._direct(),
             watching=self._watching,
             seen=self._seen,
@@ -425,8 +429,12 @@ class PostgresSourceTask(SourceTask):
             settings.number("signal.poll.interval.ms") / 1000,
         )
         self._incremental = None
-        table = settings.signal_table
-        if table is not None:
+        table, read_only = settings.signal_table, settings.flag("read.only")
+        if read_only and connection.info.server_version < MESSAGES_SINCE:
+            raise ConfigError(
+                "read.only=true needs PostgreSQL 14 or newer, whose stream has messages", name="read.only"
+            )
+        if table is not None or read_only:
             self._incremental = self._actions.incremental = Incremental(
                 connection,
                 self._tables,
@@ -438,6 +446,7 @@ class PostgresSourceTask(SourceTask):
                 chunk_rows=settings.number("incremental.snapshot.chunk.size"),
                 delete_marks=(settings.text("incremental.snapshot.watermarking.strategy") or "").lower()
                 == "insert_delete",
+                read_only=read_only,
             )
 
     def _beats(self) -> list[ChangeRecord]:

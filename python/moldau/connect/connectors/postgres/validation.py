@@ -59,6 +59,13 @@ def _prefix(prop: Property, text: str | None, props: Mapping[str, str]) -> list[
     return found
 
 
+def _topic(prop: Property, text: str | None, props: Mapping[str, str]) -> list[str]:
+    if not text or _PREFIX.fullmatch(text):
+        return []
+    allowed = "only the underscore, hyphen, dot and alphanumeric characters are allowed"
+    return [f"{text} has invalid format ({allowed})"]
+
+
 def _boolean(prop: Property, text: str | None, props: Mapping[str, str]) -> list[str]:
     return [] if text is None or text.strip().lower() in ("true", "false") else ["Either 'true' or 'false' is expected"]
 
@@ -165,6 +172,7 @@ _LONG: Final = "A long value is expected"
 RULES: Final[dict[str, Rule]] = {
     "required": _required,
     "prefix": _prefix,
+    "topic": _topic,
     "bool": _boolean,
     "boolonce": _boolean,
     "choice": _choice,
