@@ -37,6 +37,12 @@ def shared(*apps, tasks):
     return all(owned) and len(set.union(*owned)) == tasks == sum(map(len, owned))
 
 
+def settled(app):
+    """Whether its members are in a generation in which nothing moves, and on the way to no other."""
+    sessions = [thread._session for thread in app._threads]
+    return all(session.is_assigned and not session._member.is_rebalancing for session in sessions)
+
+
 def end_of(cluster, topic):
     return len(cluster.read(topic))
 
@@ -169,6 +175,8 @@ def test_static_instances_that_are_started_again_find_their_tasks_and_move_none(
 
     first, second = instance("a"), instance("b")
     eventually(lambda: shared(first, second, tasks=4))
+    # Each has heard of the generation in which nothing moves any more.
+    eventually(lambda: settled(first) and settled(second))
     cluster.write("static", [(f"k{i}".encode(), b"x", T0) for i in range(50)])
     eventually(lambda: end_of(cluster, "static-out") == 50)
     rebalances, had = sum_of(first, "rebalances"), tasks_of(second)

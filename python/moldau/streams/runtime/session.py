@@ -160,7 +160,9 @@ class Session:
         """Do what the group wants, which is nearly always nothing. It does not wait."""
         if time.monotonic() >= self._next_look:
             self._next_look = math.inf
-            member.rejoin("copies of state may have caught up, or tasks be with nobody")
+            # Once more, if the next generation is on its way, would be one generation too many.
+            if not member.is_rebalancing:
+                member.rejoin("copies of state may have caught up, or tasks be with nobody")
         if time.monotonic() >= self._next_topics:
             self._next_topics = time.monotonic() + self._topics_every_s
             if self._environment.look_for_topics():

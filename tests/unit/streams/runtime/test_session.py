@@ -418,6 +418,16 @@ def test_a_member_that_begins_in_a_generation_in_which_tasks_move_asks_for_the_n
     assert session._next_look == math.inf
 
 
+def test_who_is_on_the_way_into_the_next_generation_does_not_ask_for_one_more(session):
+    session._take(frozenset(), frozenset(), Given([], [], {}, settled=False))
+    session._next_look = 0.0
+    session._member.is_rebalancing = True
+    session._take_part(session._member)
+    assert not session._member.reasons
+    # That generation says whether to look again.
+    assert session._next_look == math.inf
+
+
 @pytest.mark.parametrize("standby", [False, True])
 def test_a_task_whose_database_is_still_open_elsewhere_is_begun_when_it_is_free(session, tmp_path, standby):
     database = TaskDatabase(tmp_path / "app" / "0_0" / "rocksdb")
