@@ -150,11 +150,21 @@ class BatchCollector:
     def changelog(self, topic: str, partition: int, headers: list[Header]) -> ChangelogWriter:
         """The function that a store's changes are written with."""
         self._changelogs.add((topic, partition))
-        written = headers or None
+        append, numbers, written = self._producer.append, self._numbers, headers or None
 
         def write(key: bytes, value: bytes | None, timestamp: int) -> None:
             # A changelog record without a time (nothing was processed yet) gets the time of the wall.
             moment = time.time_ns() // 1_000_000 if timestamp < 0 else timestamp or _EARLIEST_MS
+            number = numbers.get(topic)
+            if number is not None:
+                try:
+                    append(number, partition, key, value, moment, written)
+                except (ProduceError, IndexError):
+                    # Once more on the way that waits, or asks the handler.
+                    pass
+                else:
+                    self.sent += 1
+                    return
             self._give(topic, partition, (moment, key, value, written or ()))
 
         return write
