@@ -8,6 +8,7 @@ that long, one that has more on the cluster until it comes; -1 waits for nothing
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -108,6 +109,8 @@ class Input:
 
     def head_time(self) -> int:
         """The timestamp of the next record."""
+        if not self.extracts:
+            return self.records[0][1]
         if self._head_time is None:
             self._head_time = self._time_of(self.records[0], self.time)
         return self._head_time
@@ -134,13 +137,20 @@ class Input:
             known.popleft()
         return known[0][1] if known and known[0][0] < self.position else -1
 
-    def take_first(self, count: int) -> Sequence[Message]:
-        """The next records."""
+    def take_all(self) -> Sequence[Message]:
+        """All records that wait."""
         self._head_time = None
-        if count == 1:
-            return (self.records.popleft(),)
-        assert count == len(self.records)
         taken, self.records = self.records, deque()
+        return taken
+
+    def take_before(self, time: int) -> Sequence[Message]:
+        """The next record, and those behind it that are older than `time`; what is extracted is not known before."""
+        self._head_time = None
+        records = self.records
+        taken = [records.popleft()]
+        if not self.extracts:
+            while records and records[0][1] < time:
+                taken.append(records.popleft())
         return taken
 
 
@@ -305,7 +315,7 @@ class StreamTask:
             (source,) = self.inputs.values()
             done = len(source.records)
             if done:
-                self._process_run(source, done)
+                self._process_run(source, source.take_all())
             if self._columns is not None:
                 done += self._process_blocks(source, self._columns)
         else:
@@ -358,11 +368,28 @@ class StreamTask:
         done = 0
         inputs = list(self.inputs.values())
         while self._is_ready(inputs, now):
-            waiting = [source for source in inputs if source.records]
-            first = min(waiting, key=Input.head_time)
-            self._process_run(first, 1)
-            done += 1
+            # Whether one is waited for is another question only when one is empty.
+            done += self._process_until_one_is_empty([source for source in inputs if source.records])
         return done
+
+    def _process_until_one_is_empty(self, inputs: Sequence[Input]) -> int:
+        """Take the records of these by their times, of equal ones those of the first first; returns how many."""
+        if len(inputs) == 1:
+            records = inputs[0].take_all()
+            self._process_run(inputs[0], records)
+            return len(records)
+        heads = [(source.head_time(), index) for index, source in enumerate(inputs)]
+        heapq.heapify(heads)
+        done = 0
+        while True:
+            _, index = heapq.heappop(heads)
+            source, (time, other) = inputs[index], heads[0]
+            records = source.take_before(time + (index < other))
+            self._process_run(source, records)
+            done += len(records)
+            if not source.records:
+                return done
+            heapq.heappush(heads, (source.head_time(), index))
 
     def _is_ready(self, inputs: list[Input], now: int) -> bool:
         empty = [source for source in inputs if not source.records]
@@ -385,9 +412,8 @@ class StreamTask:
         source.read_to_the_end = 0 <= source.end <= source.next_offset
         return source.read_to_the_end
 
-    def _process_run(self, source: Input, count: int) -> None:
-        """Take the first records of one input through the topology."""
-        records = source.take_first(count)
+    def _process_run(self, source: Input, records: Sequence[Message]) -> None:
+        """Take the first records of one input, which it has given, through the topology."""
         self.context.topic = source.topic
         self._dirty = True
         self._process_records(source, records)

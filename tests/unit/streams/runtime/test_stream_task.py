@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from moldau.client.fetching import Fetched
 from moldau.streams import StreamsBuilder
@@ -54,6 +56,29 @@ def test_records_of_several_inputs_come_in_the_order_of_their_times():
     assert task.process(0) == 6
     assert out == ["1", "2", "3", "4", "5", "6"]
     assert sorted(task.positions()) == [("a", 3, 5), ("b", 3, 6)]
+
+
+@given(st.lists(st.lists(st.integers(0, 6), max_size=8), min_size=2, max_size=4), st.booleans())
+def test_records_of_any_times_come_one_by_one_in_order_and_those_of_the_first_input_first(times, extracts):
+    topics = [f"in{number}" for number in range(len(times))]
+    extractor = (lambda timestamp, key, value, before: int(value)) if extracts else None
+    task, out = task_of(topics, extractor=extractor)
+    waiting = []
+    for topic, given_times in zip(topics, times, strict=True):
+        task.add(topic, records(*given_times))
+        task.at_end(topic)
+        waiting.append(list(given_times))
+    expected = []
+    while any(waiting):
+        _, first = min((one[0], number) for number, one in enumerate(waiting) if one)
+        expected.append(str(waiting[first].pop(0)))
+    assert task.process(0) == len(expected)
+    assert out == expected
+    assert sorted(task.positions()) == [
+        (topic, len(given_times), max(given_times))
+        for topic, given_times in zip(topics, times, strict=True)
+        if given_times
+    ]
 
 
 class Records:
