@@ -37,13 +37,15 @@ from moldau.streams.dsl.windows import (
     tumbling,
 )
 from moldau.streams.errors import CopartitionError, RecordError, StreamsError, TopologyError
-from moldau.streams.expressions import col, count, make
+from moldau.streams.expressions import col, count, left, make, right
 from moldau.streams.processor import Processor, ProcessorContext, Record, ValueTransformer
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.runtime import KafkaStreams, StreamsConfig
 from moldau.streams.serdes import Serde, Serdes, Windowed
 from moldau.streams.subject import Subject, SubjectError
 from moldau.streams.testing.driver import TopologyTestDriver
+from moldau.streams.testing.given import Rows
+from moldau.streams.testing.time_travel import TimeTravel
 from moldau.streams.testing.topics import TestInputTopic, TestOutputTopic, TestRecord
 from moldau.streams.topology.topology import Topology
 
@@ -70,6 +72,7 @@ __all__ = [
     "Record",
     "RecordError",
     "Repartitioned",
+    "Rows",
     "Serde",
     "Serdes",
     "SessionWindows",
@@ -85,6 +88,7 @@ __all__ = [
     "TestInputTopic",
     "TestOutputTopic",
     "TestRecord",
+    "TimeTravel",
     "TimeWindows",
     "Topology",
     "TopologyError",
@@ -95,7 +99,9 @@ __all__ = [
     "col",
     "count",
     "hopping",
+    "left",
     "make",
+    "right",
     "sessions",
     "sliding",
     "tumbling",

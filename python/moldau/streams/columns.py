@@ -48,6 +48,9 @@ from moldau.streams.serdes.structured import encode_json
 from moldau.streams.serdes.windowed import TimeWindowedSerde
 from moldau.streams.topology.nodes import Node, ProcessorNode, SinkNode, SourceNode
 
+_OPERATORS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "and", "or", "not"})
+_SAID: Final = {"part": "a field of a field"}
+
 NODES_MAX: Final = 1000
 """A node is compiled once per way that leads to it."""
 
@@ -346,6 +349,8 @@ class _Compiler:
             return "constant", _constant(tree[1], node.name)
         if what == "make":
             raise NotColumnarError(f"{node.name} makes an object inside of an expression")
+        if what not in _OPERATORS:
+            raise NotColumnarError(f"{node.name} has an expression with {_SAID.get(what, what)}")
         return what, *(self._tree(part, shape, node) for part in tree[1:])
 
     def _field(self, name: str, shape: _Shape, node: Node) -> int:
@@ -446,6 +451,8 @@ def _not_null(aggregate: ColumnAggregate, shape: _Shape) -> tuple[Any, ...]:
 def _names_of(tree: Tree) -> Iterable[str]:
     if tree[0] == "field":
         yield tree[1]
+    elif tree[0] == "part":
+        yield from _names_of(tree[1])
     elif tree[0] == "make":
         for _, part in tree[2]:
             yield from _names_of(part)

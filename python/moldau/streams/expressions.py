@@ -1,8 +1,9 @@
 """Expressions over the fields of a value: `col.status == "COMPLETED"`, `col.amount.sum()`, `make(dict, n=col.amount)`.
 
-An expression is a tree, and can stand wherever a callback of the value can. It has two executors: here it becomes one
-Python function when the topology is built, and `columns` compiles whole topologies of expressions for `moldau._core`.
-Fields are those of an object or of a dict, whichever comes.
+An expression is a tree, and can stand wherever a callback can: `col` is what there is of one record's value, `left` and
+`right` are the two values of a join. It has two executors: here it becomes one Python function when the topology is
+built, and `columns` compiles whole topologies of expressions for `moldau._core`. Fields are those of an object or of a
+dict, whichever comes; of those that are objects themselves there are fields, too (`col.address.city`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ Access = Callable[[str], str]
 """`access(name)`: the source text that reads a field of `value`."""
 
 Tree = tuple[Any, ...]
-"""`("field", name)`, `("constant", value)`, `("not", tree)`, `("make", kind, ((name, tree), …))`, or one of Python's
-operators and its two sides."""
+"""`("field", name)`, `("left",)`, `("right",)`, `("part", tree, name)`, `("constant", value)`, `("not", tree)`,
+`("make", kind, ((name, tree), …))`, or one of Python's operators and its two sides."""
 
 
 class Expression:
@@ -33,9 +34,9 @@ class Expression:
         self.tree = tree
         self._function: Callable[[Any], Any] | None = None
 
-    def __call__(self, value: Any) -> Any:
-        """Compute it."""
-        return self.function(value)
+    def __call__(self, *values: Any) -> Any:
+        """Compute it of a value, or of the two sides of a join."""
+        return self.function(*values) if len(values) == 1 else self.of_both()(*values)
 
     @property
     def function(self) -> Callable[[Any], Any]:
@@ -48,6 +49,19 @@ class Expression:
 
             self._function = compute
         return self._function
+
+    def of_both(self) -> Callable[[Any, Any], Any]:
+        """The expression as one function of the two sides of a join."""
+        return _compiled(self.tree, _no_field, "left, right")
+
+    def __getattr__(self, name: str) -> Expression:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, name: str) -> Expression:
+        """A field of what this is, `None` of nothing: for names such as `sum`, which are something else here."""
+        return Expression(("part", self.tree, _checked(name)))
 
     def _with(self, operator: str, other: Any, *, swapped: bool = False) -> Expression:
         right = _tree_of(other)
@@ -92,6 +106,18 @@ class Expression:
     def __truediv__(self, other: Any) -> Expression:
         return self._with("/", other)
 
+    def __rtruediv__(self, other: Any) -> Expression:
+        return self._with("/", other, swapped=True)
+
+    def __floordiv__(self, other: Any) -> Expression:
+        return self._with("//", other)
+
+    def __mod__(self, other: Any) -> Expression:
+        return self._with("%", other)
+
+    def __neg__(self) -> Expression:
+        return Expression(("-", ("constant", 0), self.tree))
+
     def __and__(self, other: Any) -> Expression:
         return self._with("and", other)
 
@@ -107,7 +133,13 @@ class Expression:
     def sum(self) -> Aggregation:
         """The sum over a group."""
         function, tree = self.function, ("sum", self.tree)
-        return Aggregation(0, lambda held, value: held + function(value), lambda one, other: one + other, tree)
+        return Aggregation(
+            0,
+            lambda held, value: held + function(value),
+            lambda one, other: one + other,
+            tree,
+            lambda held, value: held - function(value),
+        )
 
     def min(self) -> Aggregation:
         """The least of a group."""
@@ -140,6 +172,12 @@ class _Columns:
 
 col: Final = _Columns()
 
+left: Final = Expression(("left",))
+"""In a join the value of this side; `left.name` is a field of it."""
+
+right: Final = Expression(("right",))
+"""The value of the other side: None, and so are its fields, where an outer join found nothing."""
+
 
 def make(kind: type, /, **parts: Any) -> Expression:
     """An object or a dict of expressions and constants: `make(Total, amount=col.amount * 1.2, kind="order")`."""
@@ -153,7 +191,8 @@ def function_of(callback: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """One number of a group: where it begins, what a value adds, and what two sessions make together.
+    """One number of a group: where it begins, what a value adds, what two sessions make together, and what it is
+    without a value that was in it (None: nobody can say).
 
     `tree` says the same for the second executor: `("count",)`, or `"sum"`, `"min"`, `"max"` and what of.
     """
@@ -162,11 +201,14 @@ class Aggregation:
     step: Callable[[Any, Any], Any]
     merge: Callable[[Any, Any], Any]
     tree: Tree
+    without: Callable[[Any, Any], Any] | None = None
 
 
 def count() -> Aggregation:
     """How many values there are in a group."""
-    return Aggregation(0, lambda held, _: held + 1, lambda one, other: one + other, ("count",))
+    return Aggregation(
+        0, lambda held, _: held + 1, lambda one, other: one + other, ("count",), lambda held, _: held - 1
+    )
 
 
 class Aggregates:
@@ -180,6 +222,9 @@ class Aggregates:
         self._first = self.kind(*(part.first for part in parts.values()))
         self._steps = [(name, part.step) for name, part in parts.items()]
         self._merges = [(name, part.merge) for name, part in parts.items()]
+        self._withouts = [(name, part.without) for name, part in parts.items() if part.without is not None]
+        self.one_way = [name for name, part in parts.items() if part.without is None]
+        """The parts that no value can be taken out of again."""
 
     def first(self) -> Any:
         """Of an empty group."""
@@ -188,6 +233,10 @@ class Aggregates:
     def step(self, key: Any, value: Any, held: Any) -> Any:
         """With one value more."""
         return self.kind(*[step(getattr(held, name), value) for name, step in self._steps])
+
+    def without(self, key: Any, value: Any, held: Any) -> Any:
+        """With one value less."""
+        return self.kind(*[without(getattr(held, name), value) for name, without in self._withouts])
 
     def merge(self, key: Any, one: Any, other: Any) -> Any:
         """Of two sessions that became one."""
@@ -204,17 +253,30 @@ def _tree_of(value: Any) -> Tree:
     return value.tree if isinstance(value, Expression) else ("constant", value)
 
 
-def _compiled(tree: Tree, access: Access) -> Callable[[Any], Any]:
-    constants: dict[str, Any] = {}
+def _compiled(tree: Tree, access: Access, arguments: str = "value") -> Callable[..., Any]:
+    constants: dict[str, Any] = {"part_of": _part_of}
+    source = f"lambda {arguments}: {_source(tree, access, constants)}"
     # The source is made of field names that were checked and of constants by name: nothing of the user's is run.
-    made: Callable[[Any], Any] = eval(f"lambda value: {_source(tree, access, constants)}", constants)  # noqa: S307
+    made: Callable[..., Any] = eval(source, constants)  # noqa: S307
     return made
+
+
+def _part_of(value: Any, name: str) -> Any:
+    if value is None:
+        return None
+    return value[name] if type(value) is dict else getattr(value, name)
 
 
 def _source(tree: Tree, access: Access, constants: dict[str, Any]) -> str:
     what = tree[0]
     if what == "field":
         return access(tree[1])
+    if what in {"left", "right"}:
+        if access is not _no_field:
+            raise TypeError(f"{what} is a side of a join\nhint: elsewhere col.name is a field of the record's value")
+        return str(what)
+    if what == "part":
+        return f"part_of({_source(tree[1], access, constants)}, {tree[2]!r})"
     if what == "constant":
         return _named(tree[1], constants)
     if what == "not":
@@ -234,6 +296,10 @@ def _named(constant: Any, constants: dict[str, Any]) -> str:
     name = f"constant_{len(constants)}"
     constants[name] = constant
     return name
+
+
+def _no_field(name: str) -> str:
+    raise TypeError(f"col.{name} could be of either side of a join\nhint: say left.{name} or right.{name}")
 
 
 def _item(name: str) -> str:

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from moldau.streams.expressions import Expression
+
 
 def arity(function: Callable[..., Any], *allowed: int) -> int:
     """How many of the `allowed` numbers of positional arguments to call `function` with.
@@ -25,11 +27,17 @@ def arity(function: Callable[..., Any], *allowed: int) -> int:
 
 def takes_key(function: Callable[..., Any]) -> bool:
     """Whether a callback of one record wants the key and the value, not the value alone."""
+    if isinstance(function, Expression):
+        # What is wrong with it is said where it stands.
+        _ = function.function
+        return False
     return arity(function, 1, 2) == 2
 
 
 def with_key(function: Callable[..., Any]) -> Callable[[Any, Any, Any], Any]:
     """A callback of two things and perhaps the key before them, as one that takes the key."""
+    if isinstance(function, Expression):
+        raise TypeError("an expression cannot go on from an aggregate\nhint: agg(total=col.amount.sum()) can")
     if arity(function, 2, 3) == 3:
         return function
 
@@ -37,6 +45,11 @@ def with_key(function: Callable[..., Any]) -> Callable[[Any, Any, Any], Any]:
         return function(one, other)
 
     return without_key
+
+
+def joiner_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What joins two values; of an expression over `left` and `right` the function that is compiled of it."""
+    return function.of_both() if isinstance(function, Expression) else function
 
 
 def _takes_all(function: Callable[..., Any]) -> bool:

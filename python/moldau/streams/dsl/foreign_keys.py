@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from moldau.streams.dsl.abstract_stream import processor_node
-from moldau.streams.dsl.callback import takes_key
+from moldau.streams.dsl.callback import joiner_of, takes_key
 from moldau.streams.dsl.graph import Graph, GraphNode
 from moldau.streams.dsl.options import Materialized, TableJoined, key_value_spec
 from moldau.streams.operators.foreign_keys import (
@@ -80,7 +80,7 @@ class _Parts:
         self._this = this
         self._other = other
         self._extractor: Extractor = extractor if takes_key(extractor) else lambda _, value: extractor(value)
-        self._joiner = joiner
+        self._joiner = joiner_of(joiner)
         self._joined = joined
         self._left = left
         self._key: Serde[Any] = this.key_serde or STRING

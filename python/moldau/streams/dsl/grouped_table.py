@@ -11,6 +11,8 @@ from moldau.streams.dsl.graph import Graph, GraphNode
 from moldau.streams.dsl.grouped import stored_as
 from moldau.streams.dsl.options import Materialized, Name, key_value_spec, name_of
 from moldau.streams.dsl.repartition import SUFFIX
+from moldau.streams.errors import TopologyError
+from moldau.streams.expressions import Aggregates, Aggregation
 from moldau.streams.operators.aggregates import (
     Aggregator,
     TableAggregate,
@@ -108,6 +110,17 @@ class KGroupedTable(AbstractStream[K, V]):
         """One aggregate per key: `adder` and `subtractor` take `(key, value, aggregate)`, or no key."""
         stored = stored_as(materialized, store, self.key_serde, serde_of(value), initializer)
         return self._table("AGGREGATE", name, stored, initializer, with_key(adder), with_key(subtractor))
+
+    def agg(self, *, store: str | None = None, name: Name = None, **parts: Aggregation) -> KTable[K, Any]:
+        """Several aggregations at once, of sums and counts: `agg(stock=col.pieces.sum(), n=count())`."""
+        aggregates = Aggregates(parts)
+        if aggregates.one_way:
+            raise TopologyError(
+                f"{aggregates.one_way[0]} cannot be told without a row that is gone: it is a least or a greatest one\n"
+                "hint: sum and count can; aggregate(...) takes a function of yours that takes rows away"
+            )
+        stored = stored_as(None, store, self.key_serde, serde_of(aggregates.kind))
+        return self._table("AGGREGATE", name, stored, aggregates.first, aggregates.step, aggregates.without)
 
     def _table(
         self,

@@ -31,7 +31,8 @@ from moldau.streams.dsl.options import (
 )
 from moldau.streams.dsl.repartition import repartition_node
 from moldau.streams.dsl.stream_joins import JoinableStream
-from moldau.streams.operators.contract import Operator
+from moldau.streams.expressions import Expression
+from moldau.streams.operators.contract import Headers, Operator
 from moldau.streams.operators.stateless import (
     Filter,
     FlatMap,
@@ -246,11 +247,13 @@ class KStream(JoinableStream[K, V]):
         value: Any = None,
         name: Name = None,
     ) -> None:
-        """Write to a topic, or to the one that `topic(key, value, headers)` names for each record.
+        """Write to a topic, or to the one that `topic(key, value, headers)`, or an expression, names for each record.
 
         Types that nobody named are written by what the object is: text as UTF-8, int as 8 bytes, objects as JSON.
         """
         written = produced or Produced()
+        if isinstance(topic, Expression):
+            topic = _chooser(topic)
         key_serde = serde_of(key) or written.key or self.key_serde or BY_TYPE
         value_serde = serde_of(value) or written.value or self.value_serde or BY_TYPE
         sink = self.graph.name(name_of(name) or written.name, "KSTREAM-SINK-")
@@ -371,3 +374,13 @@ class KStream(JoinableStream[K, V]):
         node = self.graph.add(self.node, processor_node(node_name, operator))
         node.changes_keys = True
         return KStream(self.graph, node, key, value, self.sources, repartition_required=True)
+
+
+def _chooser(expression: Expression) -> TopicChooser:
+    topic_of = expression.function
+
+    def choose(key: Any, value: Any, headers: Headers) -> str:
+        topic: str = topic_of(value)
+        return topic
+
+    return choose

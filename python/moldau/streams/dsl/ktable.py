@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node, returned_serde
-from moldau.streams.dsl.callback import takes_key
+from moldau.streams.dsl.callback import joiner_of, takes_key
 from moldau.streams.dsl.foreign_keys import foreign_key_join
 from moldau.streams.dsl.graph import Graph, GraphNode, grace_of
 from moldau.streams.dsl.grouped import stored_as
@@ -15,6 +15,7 @@ from moldau.streams.dsl.grouped_table import KGroupedTable
 from moldau.streams.dsl.options import Grouped, Materialized, Name, TableJoined, key_value_spec, name_of
 from moldau.streams.dsl.suppressed import BufferConfig, Suppressed
 from moldau.streams.errors import TopologyError
+from moldau.streams.expressions import Expression
 from moldau.streams.operators.stateless import PassThrough
 from moldau.streams.operators.suppress import Bounds, Suppress
 from moldau.streams.operators.table_joins import JoinNeeds, TableJoin
@@ -347,8 +348,10 @@ class KTable(AbstractStream[K, V]):
         key: Any = None,
         value: Any = None,
     ) -> KGroupedTable[Any, Any]:
-        """Group rows under another key and value, a pair made of each row."""
+        """Group rows under another key and value, a pair made of each row; an expression makes the key alone."""
         options = grouped or Grouped()
+        if isinstance(selector, Expression):
+            selector, value = _by(selector), value or self.value_serde
         operator = RegroupTable(self.operator, selector, takes_key=takes_key(selector))
         node_name = self.graph.name(options.name, "KTABLE-SELECT-")
         node = self.graph.add(self.node, processor_node(node_name, operator))
@@ -428,6 +431,15 @@ class KTable(AbstractStream[K, V]):
         return KTable(self.graph, node, self.key_serde, value, self.sources, operator)
 
 
+def _by(expression: Expression) -> Callable[[Any], tuple[Any, Any]]:
+    key_of = expression.function
+
+    def select(value: Any) -> tuple[Any, Any]:
+        return key_of(value), value
+
+    return select
+
+
 def table_node(name: str, operator: TableOperator, connected: Iterable[str] = ()) -> GraphNode:
     """A node of a table's operator, with the store that it turned out to need by the time of building, and others."""
 
@@ -505,7 +517,7 @@ def _table_join(
     if not needs.left:
         other.operator.send_old_values(force=True)
     spec = None if store_name is None else key_value_spec(replace(stored, key=stored.key or this.key_serde), store_name)
-    operator = TableJoin(this.operator, other.operator, joiner, spec, needs)
+    operator = TableJoin(this.operator, other.operator, joiner_of(joiner), spec, needs)
     join_this = graph.name(given, "KTABLE-JOINTHIS-", "-join-this")
     join_other = graph.name(given, "KTABLE-JOINOTHER-", "-join-other")
     left_side, right_side = operator.sides()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from moldau.streams.durations import Duration, milliseconds
+from moldau.streams.expressions import Expression
 from moldau.streams.serdes import Serde, SerdeLike, serde_of
 from moldau.streams.topology.nodes import OffsetReset, Partitioner, StoreSpec, TimestampExtractor
 
@@ -56,7 +57,12 @@ class Consumed(Generic[K, V]):
         timestamp_extractor: TimestampExtractor | None = None,
         offset_reset: OffsetReset | None = None,
     ) -> Consumed[K, V]:
-        """The types of keys and values, and from where on a new application reads."""
+        """The types of keys and values, and from where on a new application reads.
+
+        An extractor may be an expression: what it gives is ms since 1970.
+        """
+        if isinstance(timestamp_extractor, Expression):
+            timestamp_extractor = _time_in(timestamp_extractor)
         return Consumed(serde_of(key), serde_of(value), None, timestamp_extractor, offset_reset)
 
     @staticmethod
@@ -341,3 +347,13 @@ def key_value_spec(stored: Materialized[Any, Any], name: str) -> StoreSpec:
         retention_ms=stored.history_retention_ms,
         log_config=stored.log_config,
     )
+
+
+def _time_in(expression: Expression) -> TimestampExtractor:
+    time_of = expression.function
+
+    def extract(timestamp: int, key: Any, value: Any, partition_time: int) -> int:
+        found: int = time_of(value)
+        return found
+
+    return extract

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node
-from moldau.streams.dsl.callback import takes_key, with_key
+from moldau.streams.dsl.callback import joiner_of, takes_key, with_key
 from moldau.streams.dsl.global_table import GlobalKTable
 from moldau.streams.dsl.graph import Graph, GraphNode, Passage, StreamJoinParts
 from moldau.streams.dsl.ktable import KTable
@@ -300,7 +300,7 @@ def _join_global(
     key_of = key_selector if takes_key(key_selector) else lambda _, record: key_selector(record)
     # Kafka names both kinds after the left join.
     node_name = graph.name(name_of(name), "KSTREAM-LEFTJOIN-")
-    node = processor_node(node_name, StreamTableJoin(table.view, with_key(joiner), left, key_of))
+    node = processor_node(node_name, StreamTableJoin(table.view, with_key(joiner_of(joiner)), left, key_of))
     node.relaxed_null_keys = left
     graph.add(stream.node, node)
     return KStream(
@@ -335,7 +335,9 @@ def _join_table(
     view = table.operator.view()
     node_name = graph.name(given, "KSTREAM-LEFTJOIN-" if left else "KSTREAM-JOIN-")
     waiting = _waiting_store(node_name, key, options.value or stream.value_serde, options.grace_ms)
-    operator = StreamTableJoin(view, with_key(joiner), left, waiting=None if waiting is None else waiting.name)
+    operator = StreamTableJoin(
+        view, with_key(joiner_of(joiner)), left, waiting=None if waiting is None else waiting.name
+    )
 
     def write(topology: Topology, parents: list[str]) -> None:
         topology.add_processor(node_name, operator, *parents)
@@ -384,7 +386,7 @@ class _StreamJoin:
         )
         self._this = this
         self._other = other
-        self._joiner = with_key(joiner)
+        self._joiner = with_key(joiner_of(joiner))
         self._windows = windows
         self._value = value
         self._left = left

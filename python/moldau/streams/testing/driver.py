@@ -7,6 +7,7 @@ the topology itself reads, stores flushed after each. All nodes are one task, so
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn, Self, TypeVar
@@ -46,6 +47,7 @@ class TopologyTestDriver:
     `wall_clock` is where simulated time begins, a datetime or ms since 1970. `changelogs` has what a real application
     would have written to its changelog topics. With `caches` updates that one record makes of one key are merged, as
     in an application whose `statestore.cache.max.bytes` is not 0: the driver commits after each record.
+    `watch(store, key, value, timestamp)` is told of every change of a store, in the bytes of its changelog.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class TopologyTestDriver:
         *,
         emit_interval_ms: int = EMIT_INTERVAL_MS,
         caches: bool = False,
+        watch: Callable[[str, bytes, bytes | None, int], Any] | None = None,
     ) -> None:
         self.topology = topology
+        self._watch = watch
         self.application_id = application_id
         self._now = int(wall_clock.timestamp() * 1000) if isinstance(wall_clock, datetime) else wall_clock
         self.context = TaskContext(application_id, "0_0", lambda: self._now, emit_interval_ms)
@@ -186,6 +190,8 @@ class TopologyTestDriver:
 
     def _commit(self) -> None:
         def write(store: str, key: bytes, value: bytes | None, timestamp: int) -> None:
+            if self._watch is not None:
+                self._watch(store, key, value, timestamp)
             spec = self.topology.stores[store]
             topic = self.topology.changelog_topic(self.application_id, store)
             if spec.logged and topic is not None and store not in self.topology.source_changelogs:
