@@ -26,8 +26,8 @@ from moldau.streams.operators.tables import (
     TableOperator,
     TableTransformValues,
     ToStream,
+    WindowedAggregate,
 )
-from moldau.streams.operators.time_windows import TimeWindowAggregate
 from moldau.streams.processor import ValueTransformer
 from moldau.streams.serdes import Serde, SerdeLike, serde_of
 from moldau.streams.serdes.primitive import STRING
@@ -206,13 +206,13 @@ class KTable(AbstractStream[K, V]):
     def late(self, name: Name = None) -> KStream[Any, Any]:
         """The records that came too late for every window of this aggregate, under their own keys, as they were.
 
-        Kafka only counts them. Raises TypeError for a table that is not an aggregate in tumbling or hopping windows.
+        Kafka only counts them. Raises TypeError for a table that is not an aggregate in windows or sessions.
         """
         from moldau.streams.dsl.kstream import KStream
 
         operator = self.operator
-        if not isinstance(operator, TimeWindowAggregate) or self.grouped_serdes is None:
-            raise TypeError("late(): only aggregates in tumbling, hopping or unlimited windows know late records")
+        if not isinstance(operator, WindowedAggregate) or self.grouped_serdes is None:
+            raise TypeError("late(): only aggregates of one stream, in windows or sessions, know late records")
         operator.late = name_of(name) or operator.late or f"{self.node.name}-late"
         node = self.graph.add(self.node, processor_node(operator.late, PassThrough()))
         return KStream(self.graph, node, *self.grouped_serdes, self.sources)

@@ -12,7 +12,7 @@ from typing import Any
 from moldau.streams.context import TaskContext
 from moldau.streams.operators.aggregates import Aggregator, Initializer
 from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process
-from moldau.streams.operators.tables import StoreView, TableOperator
+from moldau.streams.operators.tables import StoreView, WindowedAggregate
 from moldau.streams.operators.window_closing import WindowClosing, find_in_sessions
 from moldau.streams.serdes import Windowed
 from moldau.streams.topology.nodes import StoreSpec
@@ -48,7 +48,7 @@ class SessionView(StoreView):
         return look_up
 
 
-class SessionAggregate(TableOperator):
+class SessionAggregate(WindowedAggregate):
     """Adds each record to the session that it makes or joins."""
 
     def __init__(
@@ -77,6 +77,7 @@ class SessionAggregate(TableOperator):
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
         dropped, sends_old = node.dropped, self.sends_old_values
+        late, forward = self.without_late(node, forward)
         store, forward = self.put_and_forward(node.task, forward)
         gap, until_closed = self._gap, self.grace_ms
         initializer, aggregator, merger = self._initializer, self._aggregator, self._merger
@@ -99,6 +100,8 @@ class SessionAggregate(TableOperator):
                 start, end = min(start, session[1]), max(end, session[2])
             if end < closed:
                 dropped("the session is closed")
+                if late is not None:
+                    late(key, value, timestamp, headers)
             else:
                 if (start, end) != (timestamp, timestamp):
                     for session, held in touched:

@@ -11,14 +11,14 @@ from typing import Any
 
 from moldau.streams.operators.aggregates import Aggregator, Initializer, kept_apart
 from moldau.streams.operators.contract import Headers, NodeContext, Process
-from moldau.streams.operators.tables import TableOperator
+from moldau.streams.operators.tables import WindowedAggregate
 from moldau.streams.operators.time_windows import WindowView
 from moldau.streams.operators.window_closing import Bounds, WindowClosing, find_in_windows
 from moldau.streams.serdes import Windowed
 from moldau.streams.topology.nodes import StoreSpec
 
 
-class SlidingWindowAggregate(TableOperator):
+class SlidingWindowAggregate(WindowedAggregate):
     """Adds each record to the windows around it, and makes those that are missing."""
 
     def __init__(
@@ -44,20 +44,28 @@ class SlidingWindowAggregate(TableOperator):
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         assert self._store is not None
+        late, forward = self.without_late(node, forward)
         store, forward = self.put_and_forward(node.task, forward)
-        return _Sliding(self, node, self._store, store, forward).process
+        return _Sliding(self, node, self._store, store, forward, late).process
 
 
 class _Sliding:
     """One task's work; the record in work is in attributes while it is taken through the windows."""
 
     def __init__(
-        self, operator: SlidingWindowAggregate, node: NodeContext, spec: StoreSpec, store: Any, forward: Process
+        self,
+        operator: SlidingWindowAggregate,
+        node: NodeContext,
+        spec: StoreSpec,
+        store: Any,
+        forward: Process,
+        late: Process | None,
     ) -> None:
         self._node = node
         self._store = store
         self._apart = kept_apart(spec)
         self._forward = forward
+        self._late = late
         self._difference = operator.difference_ms
         self._grace = operator.grace_ms
         self._initializer = operator.initializer
@@ -76,6 +84,8 @@ class _Sliding:
         self._closed = self._stream_time - self._grace
         if timestamp + self._difference < self._closed:
             self._node.dropped("the window is closed")
+            if self._late is not None:
+                self._late(key, value, timestamp, headers)
             return
         record = key, value, timestamp, headers
         if timestamp < self._difference:

@@ -13,7 +13,7 @@ from typing import Any
 
 from moldau.streams.context import TaskContext
 from moldau.streams.errors import StreamsError
-from moldau.streams.operators.contract import Getter, GetterAt, Headers, NodeContext, Process, View
+from moldau.streams.operators.contract import Getter, GetterAt, Headers, NodeContext, Process, View, fan_out
 from moldau.streams.operators.record_cache import CACHED_KINDS
 from moldau.streams.processor import ProcessorContext, ValueTransformer, start
 from moldau.streams.topology.nodes import StoreSpec
@@ -91,6 +91,20 @@ class TableOperator(ABC):
     @abstractmethod
     def bind(self, node: NodeContext, forward: Process) -> Process:
         """The function that takes the node's records."""
+
+
+class WindowedAggregate(TableOperator):
+    """An aggregate in windows, which close: a record may be late for all of them."""
+
+    late: str | None = None
+    """The child that gets the records which no window took any more, as they were."""
+
+    def without_late(self, node: NodeContext, forward: Process) -> tuple[Process | None, Process]:
+        """Where late records go to, None for nowhere, and where results do."""
+        if self.late is None:
+            return None, forward
+        others = [child for name, child in node.children.items() if name != self.late]
+        return node.children[self.late], fan_out(others)
 
 
 class TableSource(TableOperator):

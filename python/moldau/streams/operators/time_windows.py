@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol
 from moldau.streams.context import TaskContext
 from moldau.streams.dsl.windows import TimeWindows
 from moldau.streams.operators.aggregates import Adding, Aggregator, Clock, Initializer, may_change
-from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process, fan_out
-from moldau.streams.operators.tables import StoreView, TableOperator
+from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process
+from moldau.streams.operators.tables import StoreView, WindowedAggregate
 from moldau.streams.operators.window_closing import Bounds, WindowClosing, find_in_windows
 from moldau.streams.serdes import Windowed
 from moldau.streams.topology.nodes import StoreSpec
@@ -45,7 +45,7 @@ class WindowView(StoreView):
         return look_up
 
 
-class TimeWindowAggregate(TableOperator):
+class TimeWindowAggregate(WindowedAggregate):
     """Adds each record to every window that holds it and is still open."""
 
     def __init__(
@@ -63,8 +63,6 @@ class TimeWindowAggregate(TableOperator):
         self._initializer = initializer
         self.aggregator = aggregator
         self.emit_on_close = emit_on_close
-        self.late: str | None = None
-        """The child that gets the records which no window took any more, as they were."""
 
     def view(self) -> WindowView:
         assert self._store is not None
@@ -75,9 +73,7 @@ class TimeWindowAggregate(TableOperator):
         dropped, sends_old = node.dropped, self.sends_old_values
         initializer, aggregator = self._initializer, self.aggregator
         starts_for, size, grace = self.windows.starts_for, self.windows.size_ms, self.windows.grace_ms
-        late = None if self.late is None else node.children[self.late]
-        if late is not None:
-            forward = fan_out([child for name, child in node.children.items() if name != self.late])
+        late, forward = self.without_late(node, forward)
         store, forward = self.put_and_forward(node.task, forward)
         fetch, put, clock = store.fetch, store.put, Clock()
         node.task.adding[node.name] = Adding(store, forward, clock)
