@@ -270,6 +270,8 @@ class AggregateTable:
         update counts `update_bytes`, the bytes of the key, and `value_bytes` for the value and for an old one.
         """
     def __len__(self) -> int: ...
+    def limit(self, groups_max: int) -> None:
+        """Keep no more groups than that from now on, when all were handed over."""
     def begin(self, stream_time_ms: int, store_time_ms: int) -> None:
         """Go on to these times of the aggregate and of its store, if they are later."""
     def take_dropped(self) -> tuple[int, int]:
@@ -288,6 +290,10 @@ class AggregateTable:
 
         None, and nothing is handed over, if something in it has to be written by somebody else.
         """
+    def rows_with_parts(
+        self,
+    ) -> list[tuple[bytes, int, tuple[Any, ...], bytes, bytes, int, int, tuple[tuple[str, bytes | None], ...]]] | None:
+        """The same behind what a store keeps of a group: key, start and parts."""
     def forget(self, place: bytes) -> None:
         """Forget a group that somebody else changes, by key and (in windows) 8 bytes of start."""
 

@@ -108,8 +108,8 @@ impl Written {
     }
 }
 
-/// A group as it is written: its place, what it holds, its time, and the last update.
-pub type Row = (Arc<[u8]>, Vec<u8>, i64, Change);
+/// A group with what it holds as it is written.
+pub type Row = (Changed, Vec<u8>);
 
 /// The groups of one aggregate that are in use. A place is the key and, of a window, its start in eight bytes.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ pub struct Table {
     /// How long after the latest start the store keeps windows; None of a store without windows.
     retention_ms: Option<i64>,
     /// How many groups are kept when all were handed over.
-    groups_max: usize,
+    pub groups_max: usize,
     /// What an update takes beside the key, and beside it once more for a value that was there before.
     update_bytes: usize,
     value_bytes: usize,
@@ -262,11 +262,7 @@ impl Table {
             None => Err(Unusual),
         });
         let bytes = bytes.collect::<Usual<Vec<_>>>()?;
-        let changed = self.hand_over();
-        let rows = changed.into_iter().zip(bytes);
-        Ok(rows
-            .map(|((place, held, change), bytes)| (place, bytes, held.timestamp_ms, change))
-            .collect())
+        Ok(self.hand_over().into_iter().zip(bytes).collect())
     }
 
     fn bound(&mut self) {
@@ -327,10 +323,9 @@ mod tests {
         assert!(table.write_rows(&Written::Long).is_err());
         let object = Written::Object(vec![b"\"n\":".to_vec()]);
         let rows = table.write_rows(&object).unwrap();
-        assert_eq!(
-            (&rows[0].0[..], &rows[0].1[..], rows[0].2),
-            (&b"a"[..], &b"{\"n\":1}"[..], 5)
-        );
+        let ((place, held, _), bytes) = &rows[0];
+        assert_eq!((&place[..], &bytes[..]), (&b"a"[..], &b"{\"n\":1}"[..]));
+        assert_eq!((&held.values[..], held.timestamp_ms), (&[Value::Int(1)][..], 5));
         assert_eq!(rows[1].1, b"{\"n\":\"x\"}");
         assert!(table.write_rows(&object).unwrap().is_empty());
     }

@@ -41,6 +41,11 @@ impl AggregateTable {
         self.lock().len()
     }
 
+    /// How many groups are kept from now on when all were handed over.
+    fn limit(&self, groups_max: usize) {
+        self.lock().groups_max = groups_max;
+    }
+
     /// Goes on to the times of the aggregate and its store, that somebody else may have worked on.
     fn begin(&self, stream_time_ms: i64, store_time_ms: i64) {
         let clock = &mut self.lock().clock;
@@ -77,10 +82,34 @@ impl AggregateTable {
         let Ok(rows) = self.lock().write_rows(&self.written) else {
             return Ok(None);
         };
-        let rows = rows.iter().map(|(place, value, timestamp_ms, change)| {
+        let rows = rows.iter().map(|((place, held, change), value)| {
             let headers = headers(py, change)?;
             let (place, value) = (PyBytes::new(py, place), PyBytes::new(py, value));
-            (place, value, *timestamp_ms, change.number, headers).into_pyobject(py)
+            (place, value, held.timestamp_ms, change.number, headers).into_pyobject(py)
+        });
+        PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?).map(Some)
+    }
+
+    /// The same with what a store keeps of it in front: key, start and parts.
+    fn rows_with_parts<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let Ok(rows) = self.lock().write_rows(&self.written) else {
+            return Ok(None);
+        };
+        let rows = rows.iter().map(|((place, held, change), value)| {
+            let (key, start) = self.key_and_start(place);
+            let (key, parts, headers) = (PyBytes::new(py, key), parts(py, held)?, headers(py, change)?);
+            let (place, value) = (PyBytes::new(py, place), PyBytes::new(py, value));
+            let row = (
+                key,
+                start,
+                parts,
+                place,
+                value,
+                held.timestamp_ms,
+                change.number,
+                headers,
+            );
+            row.into_pyobject(py)
         });
         PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?).map(Some)
     }
@@ -115,21 +144,33 @@ impl AggregateTable {
     }
 
     fn told<'py>(&self, py: Python<'py>, (place, held, change): &Changed) -> PyResult<Bound<'py, PyTuple>> {
-        let (key, start) = match place.len().checked_sub(START_BYTES) {
+        let (key, start) = self.key_and_start(place);
+        let update = (change.number, change.offset, change.moment_ms, headers(py, change)?);
+        (
+            PyBytes::new(py, key),
+            start,
+            parts(py, held)?,
+            held.timestamp_ms,
+            update,
+        )
+            .into_pyobject(py)
+    }
+
+    fn key_and_start<'p>(&self, place: &'p [u8]) -> (&'p [u8], i64) {
+        match place.len().checked_sub(START_BYTES) {
             Some(at) if self.windowed => {
                 let (key, start) = place.split_at(at);
-                (
-                    key,
-                    start.iter().fold(0_i64, |start, byte| start << 8 | i64::from(*byte)),
-                )
+                let start = start.iter().fold(0_i64, |start, byte| start << 8 | i64::from(*byte));
+                (key, start)
             }
-            _ => (&place[..], 0),
-        };
-        let values = held.values.iter().map(|value| object(py, value));
-        let values = PyTuple::new(py, values.collect::<PyResult<Vec<_>>>()?)?;
-        let update = (change.number, change.offset, change.moment_ms, headers(py, change)?);
-        (PyBytes::new(py, key), start, values, held.timestamp_ms, update).into_pyobject(py)
+            _ => (place, 0),
+        }
     }
+}
+
+fn parts<'py>(py: Python<'py>, held: &Held) -> PyResult<Bound<'py, PyTuple>> {
+    let values = held.values.iter().map(|value| object(py, value));
+    PyTuple::new(py, values.collect::<PyResult<Vec<_>>>()?)
 }
 
 fn headers<'py>(py: Python<'py>, change: &Change) -> PyResult<Bound<'py, PyTuple>> {

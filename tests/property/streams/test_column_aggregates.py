@@ -28,7 +28,7 @@ from moldau.streams import BufferConfig, Materialized, StreamsBuilder, Suppresse
 from moldau.streams.column_aggregates import NotColumnarError
 from moldau.streams.columns import compile_columns
 from moldau.streams.operators.record_cache import CacheBudget
-from moldau.streams.persistent import TaskDatabase, opener
+from moldau.streams.persistent import Room, TaskDatabase, opener
 from moldau.streams.runtime.exception_handlers import Response
 from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
 from moldau.streams.runtime.stream_task import StreamTask, TaskParts
@@ -102,7 +102,7 @@ class Life:
             self.topology,
             "app",
             lambda: 0,
-            open_in_memory if database is None else opener(database, 4),
+            open_in_memory if database is None else opener(database, Room(4)),
             lambda topic, key, value, timestamp, headers, *_: self.out.append(
                 (topic, key, value, timestamp, list(headers))
             ),
@@ -114,7 +114,7 @@ class Life:
             database,
             columns=self.columns,
             cache=CacheBudget(self.cache_bytes) if self.cache_bytes else None,
-            groups_max=self.groups_max,
+            room=Room(self.groups_max),
         )
         layout = lay_out(self.topology, {"in": 1}, LayoutOptions("app"))
         self.task = StreamTask(TaskId(0, 0), layout.sub_topologies[0], self.parts)

@@ -57,14 +57,14 @@ def test_a_topology_with_caches_writes_what_kafka_streams_writes(name: str):
 class Application:
     """A task with caches, without a commit until one is asked for."""
 
-    def __init__(self, build_into: Any, limit: int = 100_000) -> None:
+    def __init__(self, build_into: Any, limit: int = 100_000, budget: CacheBudget | None = None) -> None:
         builder = StreamsBuilder()
         build_into(builder)
         topology = builder.build()
         self.written: list[tuple[str, Any, Any, int]] = []
         self.context = TaskContext("app", "0_0", lambda: 0)
         self.failures: list[Exception] = []
-        self.budget = CacheBudget(limit)
+        self.budget = budget or CacheBudget(limit)
         self.context.caches = RecordCaches(self.context, self.budget, self.failures.append)
         self.task = Task(
             topology.nodes.values(), topology.stores, context=self.context, open_store=open_in_memory, emit=self.emit
@@ -178,6 +178,29 @@ def test_a_few_large_values_fill_a_cache():
     assert app.written == []
     app.feed(("c", "z" * 4000, 3))
     assert [one[0] for one in app.written] == ["a", "b", "c"]
+
+
+def test_the_tables_of_a_thread_share_what_their_caches_may_hold():
+    def two(builder: StreamsBuilder) -> None:
+        table(builder)
+        grouped = builder.stream("other", key=str, value=str).group_by_key()
+        grouped.reduce(lambda one, other: one + other).to_stream().to("out")
+
+    app = Application(two, 4 * (AROUND_BYTES + 2)).feed(("a", "1", 1), ("b", "1", 2), ("c", "1", 3))
+    # Another task of the thread, and another table.
+    second = Application(two, budget=app.budget)
+    second.context.topic = "other"
+    second.task.feeds["other"](b"x", b"1", 4, ())
+    assert app.budget.held == 4 * (AROUND_BYTES + 2)
+    assert not app.written
+    assert not second.written
+    # The one that is put into is emptied, all of it, as `ThreadCache` and `NamedCache` do; the others wait.
+    second.task.feeds["other"](b"y", b"1", 5, ())
+    assert [one[0] for one in second.written] == ["x", "y"]
+    assert not app.written
+    assert app.budget.held == 3 * (AROUND_BYTES + 2)
+    assert [one[0] for one in app.commit()] == ["a", "b", "c"]
+    assert app.budget.held == 0
 
 
 def test_windows_and_sessions_are_counted_by_their_keys():

@@ -81,6 +81,7 @@ class SessionAggregate(WindowedAggregate):
         store, forward = self.put_and_forward(node.task, forward)
         gap, until_closed = self._gap, self.grace_ms
         initializer, aggregator, merger = self._initializer, self._aggregator, self._merger
+        find, put, remove, make = store.find_sessions, store.put, store.remove, tuple.__new__
         closing = WindowClosing(node, self._store.name, _bounds, find_in_sessions(store), forward)
         close = closing.emit_closed if self._emit_on_close else None
         stream_time = -1
@@ -90,11 +91,12 @@ class SessionAggregate(WindowedAggregate):
             if key is None:
                 dropped("the key is null")
                 return
-            stream_time = max(stream_time, timestamp)
+            if timestamp > stream_time:
+                stream_time = timestamp
             closed = stream_time - until_closed
             start = end = timestamp
             aggregate = initializer()
-            touched = list(store.find_sessions(key, timestamp - gap, timestamp + gap))
+            touched = list(find(key, timestamp - gap, timestamp + gap))
             for session, held in touched:
                 aggregate = merger(key, aggregate, held)
                 start, end = min(start, session[1]), max(end, session[2])
@@ -105,12 +107,13 @@ class SessionAggregate(WindowedAggregate):
             else:
                 if (start, end) != (timestamp, timestamp):
                     for session, held in touched:
-                        store.remove(session)
+                        remove(session)
                         if close is None:
                             forward(session, (None, held if sends_old else None, True), session[2], ())
                 aggregate = aggregator(key, value, aggregate)
-                merged = Windowed(key, start, end)
-                store.put(merged, aggregate)
+                # Past the constructor of the named tuple, which is a function of Python.
+                merged = make(Windowed, (key, start, end))
+                put(merged, aggregate)
                 if close is None:
                     forward(merged, (aggregate, None, True), end, ())
             if close is not None:

@@ -2,5 +2,6 @@
 
 from moldau.streams.persistent.database import DatabaseInUseError, TaskDatabase
 from moldau.streams.persistent.open import is_on_disk, opener
+from moldau.streams.persistent.overlay import Room
 
-__all__ = ["DatabaseInUseError", "TaskDatabase", "is_on_disk", "opener"]
+__all__ = ["DatabaseInUseError", "Room", "TaskDatabase", "is_on_disk", "opener"]

@@ -60,8 +60,15 @@ class Table:
 
     def __init__(self, database: TaskDatabase, prefix: bytes) -> None:
         self._database = database
-        self._prefix = prefix
-        self._get = database.rocks.get
+        self._prefix = self.prefix = prefix
+        """What stands before its keys in the database."""
+        self._get = self.read = database.rocks.get
+        """The value of a key with its prefix."""
+
+    @property
+    def batch(self) -> WriteBatch:
+        """The next write of the database, whose keys have their prefix; for those who put many at once."""
+        return self._database.batch
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key."""

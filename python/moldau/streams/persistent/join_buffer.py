@@ -8,7 +8,7 @@ from typing import Any, Final
 from moldau.streams.context import TaskContext
 from moldau.streams.persistent.database import Table
 from moldau.streams.persistent.key_value import merge
-from moldau.streams.persistent.overlay import Overlay
+from moldau.streams.persistent.overlay import Overlay, Room
 from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.state.join_buffer import JoinBuffer, Place, list_bytes, values_of
 from moldau.streams.topology.nodes import StoreSpec
@@ -19,10 +19,10 @@ _MISSING: Final = object()
 class DiskJoinBuffer(JoinBuffer):
     """One table of a task's database: its keys are in the order in which they wait."""
 
-    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, cache_entries: int) -> None:
+    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, room: Room) -> None:
         super().__init__(spec, context)
         self.table = table
-        self._cache: Overlay[bytes, list[bytes]] = Overlay(cache_entries)
+        self._cache: Overlay[bytes, list[bytes]] = Overlay(room)
         self._changed_at: dict[bytes, int] = {}
         first = next(table.scan(b"", None), None)
         if first is not None:

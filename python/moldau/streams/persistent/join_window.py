@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from moldau.streams.context import TaskContext
 from moldau.streams.persistent.database import Table
-from moldau.streams.persistent.overlay import Overlay
+from moldau.streams.persistent.overlay import Overlay, Room
 from moldau.streams.persistent.segments import WIDTH, Segments
 from moldau.streams.serdes import required
 from moldau.streams.state.codec import Codec
 from moldau.streams.state.contract import ChangelogWriter
-from moldau.streams.state.formats import split_window_key, window_key
+from moldau.streams.state.formats import pack_window, split_window_key, window_key
 from moldau.streams.state.join_window import next_number
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -34,7 +34,7 @@ Entries = list[tuple[int, int, Any]]
 class DiskJoinStore:
     """One table of a task's database."""
 
-    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, cache_entries: int) -> None:
+    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, room: Room) -> None:
         assert spec.retention_ms is not None
         self.name = spec.name
         self.table = table
@@ -44,7 +44,7 @@ class DiskJoinStore:
         self.segments = Segments(table, spec.retention_ms, spec.segment_interval_ms)
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
-        self._on_disk: Overlay[Any, Entries] = Overlay(cache_entries)
+        self._on_disk: Overlay[Any, Entries] = Overlay(room)
         self._fresh: dict[Any, Entries] = {}
         self._dirty: list[tuple[Any, int, int, Any]] = []
         stored = table.get(_LAST_NUMBER)
@@ -61,24 +61,32 @@ class DiskJoinStore:
         if value is None:
             self._dirty.append((kept, timestamp, self._number, None))
             return
-        is_kept = self.segments.takes(timestamp)
-        oldest = self.segments.stream_time - self._retention
-        if timestamp // self._segment < oldest // self._segment:
-            self._context.dropped(self.name, "the record is older than the window and its grace")
         held = self._values.inward(value)
         self._dirty.append((kept, timestamp, self._number, held))
-        if is_kept:
-            _insert(self._fresh.setdefault(kept, []), (timestamp, self._number, held))
+        if self.segments.takes(timestamp):
+            entry, fresh = (timestamp, self._number, held), self._fresh.get(kept)
+            if fresh is None:
+                self._fresh[kept] = [entry]
+            else:
+                _insert(fresh, entry)
+        elif timestamp // self._segment < (self.segments.stream_time - self._retention) // self._segment:
+            self._context.dropped(self.name, "the record is older than the window and its grace")
 
     def fetch(self, key: Any, time_from: int, time_to: int) -> list[tuple[int, Any]]:
         """The values of a key within these times, the earliest first."""
+        segments = self.segments
+        time_from = max(time_from, segments.oldest)
+        if time_from > segments.stream_time:
+            return []
         kept = self._keys.inward(key)
-        start = (max(time_from, self.segments.oldest),)
-        found = _between(self._read(kept), start, (time_to + 1,))
+        # Nothing that was committed is later than the time that was noted with it.
+        found = _between(self._read(kept), time_from, time_to) if time_from <= segments.noted_time else []
         fresh = self._fresh.get(kept)
         if fresh is not None:
-            newer = _between(fresh, start, (time_to + 1,))
+            newer = _between(fresh, time_from, time_to)
             found = list(heapq.merge(found, newer, key=_place)) if found else newer
+        if not found:
+            return []
         outward = self._values.outward
         return [(timestamp, outward(value)) for timestamp, _, value in found]
 
@@ -88,12 +96,13 @@ class DiskJoinStore:
 
     def flush(self, write: ChangelogWriter) -> None:
         """Hand out what was put, and put the same into the database's next write."""
-        oldest = self.segments.oldest
+        oldest, heads, segment_ms = self.segments.oldest, self.segments.heads, self.segments.segment_ms
+        put, key_bytes, value_bytes = self.table.batch.put, self._keys.as_bytes, self._values.as_bytes
         for kept, timestamp, number, value in self._dirty:
-            data = None if value is None else self._values.as_bytes(value)
-            key = window_key(self._keys.as_bytes(kept), timestamp, number)
+            data = None if value is None else value_bytes(value)
+            key = key_bytes(kept) + pack_window(timestamp, number)
             if data is not None and timestamp >= oldest:
-                self.table.put(self.segments.place(timestamp, key), data)
+                put(heads[timestamp // segment_ms] + key, data)
             write(key, data, timestamp)
         if self._dirty:
             self.table.put(_LAST_NUMBER, _NUMBER.pack(self._number))
@@ -145,8 +154,12 @@ def _place(entry: tuple[Any, ...]) -> tuple[Any, ...]:
     return entry[:2]
 
 
-def _between(entries: Entries, start: tuple[int], end: tuple[int]) -> Entries:
-    return entries[bisect.bisect_left(entries, start, key=_place) : bisect.bisect_left(entries, end, key=_place)]
+def _between(entries: Entries, first: int, last: int) -> Entries:
+    """Those of the times from one to another; a time alone comes before every entry that begins with it."""
+    if not entries or entries[-1][0] < first or entries[0][0] > last:
+        return []
+    low = bisect.bisect_left(entries, (first,))
+    return entries[low : bisect.bisect_left(entries, (last + 1,), low)]
 
 
 def _insert(entries: Entries, entry: tuple[int, int, Any]) -> None:

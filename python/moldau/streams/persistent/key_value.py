@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from moldau.streams.context import TaskContext
 from moldau.streams.persistent.database import Table
-from moldau.streams.persistent.overlay import Overlay
+from moldau.streams.persistent.overlay import Overlay, Room
 from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.state.formats import pack_timestamp, split_timestamped, timestamped_bytes
 from moldau.streams.state.keyed import KeyedStore
@@ -23,10 +23,10 @@ _MISSING: Final = object()
 class DiskKeyValueStore(KeyedStore):
     """One table of a task's database."""
 
-    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, cache_entries: int) -> None:
+    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, room: Room) -> None:
         super().__init__(spec, context)
         self.table = table
-        self._cache: Overlay[Any, Any] = Overlay(cache_entries)
+        self._cache: Overlay[Any, Any] = Overlay(room)
         self._changed_at: dict[Any, int] = {}
         """When what has no time of its own was changed: the time of the record in work."""
 
@@ -81,18 +81,19 @@ class DiskKeyValueStore(KeyedStore):
     def flush(self, write: ChangelogWriter) -> None:
         """Hand out what changed, each entry once, and put the same into the database's next write."""
         table, changed_at = self.table, self._changed_at
+        put, prefix, key_bytes, value_bytes = table.batch.put, table.prefix, self._keys.as_bytes, self._values.as_bytes
         for kept, entry in self._cache.take_dirty():
-            key = self._keys.as_bytes(kept)
+            key = key_bytes(kept)
             if entry is None:
                 table.put(key, None)
                 write(key, None, changed_at[kept])
                 continue
             if self._pairs:
-                value, timestamp = self._values.as_bytes(entry[0]), entry[1]
-                table.put(key, timestamped_bytes(value, timestamp))
+                value, timestamp = value_bytes(entry[0]), entry[1]
+                put(prefix + key, pack_timestamp(timestamp) + value)
             else:
-                value, timestamp = self._values.as_bytes(entry), changed_at[kept]
-                table.put(key, value)
+                value, timestamp = value_bytes(entry), changed_at[kept]
+                put(prefix + key, value)
             write(key, value, timestamp)
         changed_at.clear()
 
@@ -103,9 +104,9 @@ class DiskKeyValueStore(KeyedStore):
 
     def write_rows(self, rows: Iterable[tuple[Any, ...]], write: ChangelogWriter) -> None:
         """Put pairs as they are written, and hand them out at once: key, value, time (ms). The store `is_clean`."""
-        put = self.table.put
+        put, prefix = self.table.batch.put, self.table.prefix
         for key, value, timestamp, *_ in rows:
-            put(key, pack_timestamp(timestamp) + value)
+            put(prefix + key, pack_timestamp(timestamp) + value)
             write(key, value, timestamp)
         # What is known of the table from before is not true any more.
         self._cache.clear()

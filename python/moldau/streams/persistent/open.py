@@ -9,6 +9,7 @@ from moldau.streams.persistent.database import TaskDatabase
 from moldau.streams.persistent.join_buffer import DiskJoinBuffer
 from moldau.streams.persistent.join_window import DiskJoinStore
 from moldau.streams.persistent.key_value import DiskKeyValueStore
+from moldau.streams.persistent.overlay import Room
 from moldau.streams.persistent.session import DiskSessionStore
 from moldau.streams.persistent.versioned import DiskVersionedStore
 from moldau.streams.persistent.waiting import DiskWaitingRecords
@@ -34,13 +35,13 @@ def is_on_disk(spec: StoreSpec) -> bool:
     return spec.make is None and not spec.in_memory and spec.kind in _ON_DISK
 
 
-def opener(database: TaskDatabase, cache_entries: int) -> OpenStore:
+def opener(database: TaskDatabase, room: Room) -> OpenStore:
     """How a task with a database gets its stores."""
 
     def open_store(spec: StoreSpec, context: TaskContext) -> Store:
         if not is_on_disk(spec):
             return open_in_memory(spec, context)
-        opened: Store = _ON_DISK[spec.kind](spec, context, database.table(spec.name), cache_entries)
+        opened: Store = _ON_DISK[spec.kind](spec, context, database.table(spec.name), room)
         return opened
 
     return open_store

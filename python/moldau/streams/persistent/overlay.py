@@ -1,26 +1,55 @@
 """The dict above a table: what changed since the last commit, and what was read or written lately.
 
-Two generations bound it: when the younger is full it becomes the older, and what was older goes. What changed since the
-last commit always stays, for it is nowhere else.
+Two generations bound what is clean: when the younger one is full it becomes the older, and what was older goes. The
+stores of a thread share how much that is (`Room`), so a store that is asked a lot has the place of one that rests. What
+changed since the last commit always stays, for it is nowhere else.
 """
 
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator
+from itertools import islice
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
+class Room:
+    """How many clean entries the overlays of one thread hold together: at most `entries`, in two generations."""
+
+    def __init__(self, entries: int) -> None:
+        self.entries = entries
+        self.generation = max(entries // 2, 1)
+        """How many entries a generation has."""
+        self.young = 0
+        """How many there are in the younger generation."""
+        self.overlays: WeakSet[Overlay[Any, Any]] = WeakSet()
+        self.tables: WeakSet[Any] = WeakSet()
+        """The tables of groups that columns have; of each the same number of groups is kept."""
+
+    @property
+    def groups_max(self) -> int:
+        """How many groups a table may keep."""
+        return self.entries // max(len(self.tables), 1)
+
+    def turn(self) -> None:
+        """The next generation begins, in all overlays."""
+        for overlay in self.overlays:
+            overlay.grow_old()
+        self.young = 0
+
+
 class Overlay(Generic[K, V]):
     """Entries by key; None is an entry too, for a key that is known not to be there."""
 
-    def __init__(self, entries: int) -> None:
-        self._limit = max(entries // 2, 1)
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self._changed: dict[K, V | None] = {}
         self._young: dict[K, V | None] = {}
         self._old: dict[K, V | None] = {}
+        room.overlays.add(self)
 
     def get(self, key: K, missing: Any) -> Any:
         """The entry, or `missing` if nothing is known here."""
@@ -35,9 +64,13 @@ class Overlay(Generic[K, V]):
 
     def remember(self, key: K, entry: V | None) -> None:
         """Keep what the table has."""
-        if len(self._young) >= self._limit:
-            self._old, self._young = self._young, {}
-        self._young[key] = entry
+        room = self._room
+        if room.young >= room.generation:
+            room.turn()
+        young = self._young
+        before = len(young)
+        young[key] = entry
+        room.young += len(young) - before
 
     def put(self, key: K, entry: V | None) -> None:
         """Change an entry."""
@@ -50,12 +83,24 @@ class Overlay(Generic[K, V]):
     def take_dirty(self) -> ItemsView[K, V | None]:
         """The same, which is then no longer dirty."""
         taken, self._changed = self._changed, {}
-        if len(self._young) + len(taken) <= self._limit:
-            self._young.update(taken)
+        room = self._room
+        if room.young + len(taken) > room.generation:
+            room.turn()
+        too_many = len(taken) - room.generation
+        if too_many > 0:
+            # The last are kept. Of the others there must be nothing here from before.
+            self._old.clear()
+            self._young = dict(islice(taken.items(), too_many, None))
+            room.young += len(self._young)
         else:
-            for key, entry in taken.items():
-                self.remember(key, entry)
+            before = len(self._young)
+            self._young.update(taken)
+            room.young += len(self._young) - before
         return taken.items()
+
+    def grow_old(self) -> None:
+        """What is young is old from now on, what was old is gone."""
+        self._old, self._young = self._young, {}
 
     @property
     def is_clean(self) -> bool:
@@ -64,6 +109,7 @@ class Overlay(Generic[K, V]):
 
     def clear(self) -> None:
         """Forget everything."""
+        self._room.young -= len(self._young)
         self._changed.clear()
         self._young.clear()
         self._old.clear()

@@ -18,20 +18,35 @@ _STREAM_TIME: Final = b"\xff"
 WIDTH: Final = _NUMBER.size
 
 
+class Heads(dict[int, bytes]):
+    """By the number of a segment what stands before its keys in the database."""
+
+    def __init__(self, prefix: bytes) -> None:
+        super().__init__()
+        self._prefix = prefix
+
+    def __missing__(self, number: int) -> bytes:
+        head = self[number] = self._prefix + _NUMBER.pack(number)
+        return head
+
+
 class Segments:
     """The time of one store: what is too old, and where in the table a moment is."""
 
     def __init__(self, table: Table, retention_ms: int, segment_ms: int) -> None:
         self._table = table
         self.retention_ms = retention_ms
-        self._segment_ms = segment_ms
+        self.segment_ms = segment_ms
+        self.heads = Heads(table.prefix)
+        """An entry of a moment is in the database at `heads[moment // segment_ms] + key`."""
         self.read()
 
     def read(self) -> None:
         """Take the stream time from the table, as at the start or when the table was emptied."""
         stored = self._table.get(_STREAM_TIME)
         self.stream_time = -1 if stored is None else int(_NUMBER.unpack(stored)[0])
-        self._noted_time = self.stream_time
+        self.noted_time = self.stream_time
+        """No moment of an entry in the table is later."""
         self._oldest_segment = self._number(self.oldest)
 
     @property
@@ -42,7 +57,7 @@ class Segments:
     @property
     def oldest_segment_start(self) -> int:
         """The first moment of the earliest segment that is kept."""
-        return self._number(self.oldest) * self._segment_ms
+        return self._number(self.oldest) * self.segment_ms
 
     def takes(self, moment: int) -> bool:
         """Whether an entry of this moment is kept; stream time goes on with it."""
@@ -53,7 +68,7 @@ class Segments:
 
     def place(self, moment: int, key: bytes) -> bytes:
         """The table's key for an entry of this moment."""
-        return _NUMBER.pack(moment // self._segment_ms) + key
+        return _NUMBER.pack(moment // self.segment_ms) + key
 
     def spans(self, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
         """The segments from one moment to another: prefix, and the moments of the span that lie in it."""
@@ -61,22 +76,23 @@ class Segments:
         if end < start:
             return
         for number in range(self._number(start), self._number(end) + 1):
-            first = number * self._segment_ms
-            yield _NUMBER.pack(number), max(start, first), min(end, first + self._segment_ms - 1)
+            first = number * self.segment_ms
+            yield _NUMBER.pack(number), max(start, first), min(end, first + self.segment_ms - 1)
 
     def note(self) -> None:
         """Put the stream time into the next write, and with it the end of segments that are over."""
-        if self.stream_time == self._noted_time:
+        if self.stream_time == self.noted_time:
             return
-        self._noted_time = self.stream_time
+        self.noted_time = self.stream_time
         self._table.put(_STREAM_TIME, _NUMBER.pack(self.stream_time))
         oldest = self._number(self.oldest)
         if oldest > self._oldest_segment:
             self._oldest_segment = oldest
+            self.heads.clear()
             self._table.delete_before(_NUMBER.pack(oldest))
 
     def _number(self, moment: int) -> int:
-        return max(moment, 0) // self._segment_ms
+        return max(moment, 0) // self.segment_ms
 
 
 def after(prefix: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from moldau.streams.context import TaskContext
 from moldau.streams.persistent.database import Table
 from moldau.streams.persistent.key_value import merge
-from moldau.streams.persistent.overlay import Overlay
+from moldau.streams.persistent.overlay import Overlay, Room
 from moldau.streams.persistent.segments import WIDTH, Segments, after
 from moldau.streams.serdes import Windowed, required
 from moldau.streams.state.codec import Codec
@@ -30,7 +30,7 @@ Sessions = dict[tuple[int, int], Any]
 class DiskSessionStore:
     """One table of a task's database."""
 
-    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, cache_entries: int) -> None:
+    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, room: Room) -> None:
         assert spec.retention_ms is not None
         self.name = spec.name
         self.table = table
@@ -41,9 +41,9 @@ class DiskSessionStore:
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._expired = ExpiredEntries(spec, context, self._keys, self._values)
-        self._cache: Overlay[Any, Sessions] = Overlay(cache_entries)
-        self._dirty: dict[tuple[Any, int, int], int] = {}
-        """What changed since the last commit, with the time of the record that changed it."""
+        self._cache: Overlay[Any, Sessions] = Overlay(room)
+        self._dirty: dict[tuple[Any, int, int], tuple[int, bool]] = {}
+        """What changed since the last commit: the time of the record that changed it, and if it may be in the table."""
 
     def put(self, session: Windowed[Any], value: Any) -> None:
         """Set a session's value; one that is too old is only logged."""
@@ -51,12 +51,16 @@ class DiskSessionStore:
         if not self.segments.takes(end):
             self._expired.put_session(session, value, self.segments.oldest)
             return
-        sessions = self._sessions(kept)
-        self._dirty.pop((kept, end, start), None)
-        self._dirty[kept, end, start] = self._context.timestamp
+        sessions, dirty, place = self._sessions(kept), self._dirty, (kept, end, start)
+        changed = dirty.pop(place, None)
         if value is None:
             sessions.pop((end, start), None)
+            # One that came and went between two commits nobody has to hear of.
+            if changed is None or changed[1]:
+                dirty[place] = self._context.timestamp, True
         else:
+            known = (end, start) in sessions if changed is None else changed[1]
+            dirty[place] = self._context.timestamp, known
             sessions[end, start] = self._values.inward(value)
         self._cache.put(kept, sessions)
 
@@ -77,11 +81,12 @@ class DiskSessionStore:
 
     def find_sessions(self, key: Any, earliest_end: int, latest_start: int) -> Iterator[tuple[Windowed[Any], Any]]:
         """The sessions of a key that end and start within these bounds, by their ends."""
-        oldest = max(earliest_end, self.segments.oldest)
+        oldest, outward, make = max(earliest_end, self.segments.oldest), self._values.outward, tuple.__new__
         sessions = self._sessions(self._keys.inward(key))
-        for end, start in sorted(sessions):
-            if end >= oldest and start <= latest_start:
-                yield Windowed(key, start, end), self._values.outward(sessions[end, start])
+        found = [place for place in sessions if place[0] >= oldest and place[1] <= latest_start]
+        found.sort()
+        # Past the constructor of the named tuple, which is a function of Python.
+        return iter([(make(Windowed, (key, start, end)), outward(sessions[end, start])) for end, start in found])
 
     def find_all_sessions(self, earliest_end: int, latest_end: int) -> Iterator[tuple[Windowed[Any], Any]]:
         """Every key's sessions that end within these bounds, by end, start and the bytes of keys."""
@@ -110,13 +115,18 @@ class DiskSessionStore:
 
     def flush(self, write: ChangelogWriter) -> None:
         """Hand out the sessions that changed, each once, and put the same into the database's next write."""
-        oldest = self.segments.oldest
-        for (kept, end, start), timestamp in self._dirty.items():
+        oldest, heads, segment_ms = self.segments.oldest, self.segments.heads, self.segments.segment_ms
+        batch, key_bytes, value_bytes = self.table.batch, self._keys.as_bytes, self._values.as_bytes
+        for (kept, end, start), (timestamp, _) in self._dirty.items():
             value = self._sessions(kept).get((end, start))
-            key = session_key(self._keys.as_bytes(kept), start, end)
-            data = None if value is None else self._values.as_bytes(value)
-            self.table.put(self.segments.place(end, key), data)
-            write(key, data, timestamp)
+            key = session_key(key_bytes(kept), start, end)
+            if value is None:
+                batch.delete(heads[end // segment_ms] + key)
+                write(key, None, timestamp)
+            else:
+                data = value_bytes(value)
+                batch.put(heads[end // segment_ms] + key, data)
+                write(key, data, timestamp)
         self._dirty.clear()
         self._expired.flush(write)
         for _, sessions in self._cache.take_dirty():

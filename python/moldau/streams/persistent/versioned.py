@@ -15,7 +15,7 @@ from typing import Any, Final
 from moldau.streams.context import TaskContext
 from moldau.streams.persistent.database import Table
 from moldau.streams.persistent.key_value import merge
-from moldau.streams.persistent.overlay import Overlay
+from moldau.streams.persistent.overlay import Overlay, Room
 from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.state.versioned import VersionedStore, Versions
 from moldau.streams.topology.nodes import StoreSpec
@@ -35,10 +35,10 @@ FORGOTTEN_AT_ONCE: Final = 10_000
 class DiskVersionedStore(VersionedStore):
     """One table of a task's database."""
 
-    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, cache_entries: int) -> None:
+    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, room: Room) -> None:
         super().__init__(spec, context)
         self.table = table
-        self._cache: Overlay[Any, Versions] = Overlay(cache_entries)
+        self._cache: Overlay[Any, Versions] = Overlay(room)
         self._ended: list[tuple[int, Any]] = []
         self.read_again()
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from moldau.streams.context import TaskContext
 from moldau.streams.persistent.database import Table
+from moldau.streams.persistent.overlay import Room
 from moldau.streams.state.buffered import Buffered, buffered_bytes, read_buffered
 from moldau.streams.state.contract import ChangelogWriter
 from moldau.streams.state.waiting import WaitingRecords, time_of
@@ -27,7 +28,7 @@ _AHEAD_MAX: Final = 1000
 class DiskWaitingRecords(WaitingRecords):
     """One table of a task's database: its keys are in the order in which they wait."""
 
-    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, cache_entries: int) -> None:
+    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, room: Room) -> None:
         super().__init__(spec)
         self.table = table
         self._fresh: list[bytes] = []

@@ -11,7 +11,7 @@ from typing import Any, Final
 from moldau.streams.context import TaskContext
 from moldau.streams.persistent.database import Table
 from moldau.streams.persistent.key_value import merge
-from moldau.streams.persistent.overlay import Overlay
+from moldau.streams.persistent.overlay import Overlay, Room
 from moldau.streams.persistent.segments import WIDTH, Segments, after
 from moldau.streams.serdes import Windowed, required
 from moldau.streams.state.codec import Codec
@@ -20,6 +20,7 @@ from moldau.streams.state.expired import ExpiredEntries
 from moldau.streams.state.formats import (
     FIRST_IN_WINDOW,
     pack_timestamp,
+    pack_window,
     split_timestamped,
     split_window_key,
     timestamped_bytes,
@@ -35,7 +36,7 @@ _MISSING: Final = object()
 class DiskWindowStore:
     """One table of a task's database."""
 
-    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, cache_entries: int) -> None:
+    def __init__(self, spec: StoreSpec, context: TaskContext, table: Table, room: Room) -> None:
         assert spec.retention_ms is not None
         assert spec.window_size_ms is not None
         self.name = spec.name
@@ -47,7 +48,7 @@ class DiskWindowStore:
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._expired = ExpiredEntries(spec, context, self._keys, self._values)
-        self._cache: Overlay[tuple[Any, int], Any] = Overlay(cache_entries)
+        self._cache: Overlay[tuple[Any, int], Any] = Overlay(room)
         self._changed_starts: dict[Any, dict[int, None]] | None = None
         """Per key the windows that changed, from the first time that the windows of a key were asked for."""
         self._removed_at: dict[tuple[Any, int], int] = {}
@@ -86,10 +87,18 @@ class DiskWindowStore:
         kept = key if self._key_of is None else self._key_of(key)
         entry = self._cache.get((kept, start), _MISSING)
         if entry is _MISSING:
-            data = self.table.get(self.segments.place(start, window_key(self._keys.as_bytes(kept), start)))
-            entry = None if data is None else self._from_disk(data)
+            entry = self._read(kept, start)
             self._cache.remember((kept, start), entry)
         return entry if entry is None or self._as_is else self._load(entry)
+
+    def _read(self, kept: Any, start: int) -> Any:
+        segments = self.segments
+        if start > segments.noted_time:
+            # So late a window was never written.
+            return None
+        place = segments.heads[start // segments.segment_ms] + self._keys.as_bytes(kept)
+        data = self.table.read(place + pack_window(start, 0))
+        return None if data is None else self._from_disk(data)
 
     def fetch_range(self, key: Any, start_from: int, start_to: int) -> Iterator[tuple[int, Any]]:
         """The windows of a key that start in the range, the earliest first."""
@@ -124,18 +133,17 @@ class DiskWindowStore:
 
     def flush(self, write: ChangelogWriter) -> None:
         """Hand out the windows that changed, each once, and put the same into the database's next write."""
-        put, place, oldest = self.table.put, self.segments.place, self.segments.oldest
+        put, heads, segment_ms = self.table.batch.put, self.segments.heads, self.segments.segment_ms
         key_bytes, value_bytes = self._keys.as_bytes, self._values.as_bytes
         for (kept, start), entry in self._cache.take_dirty():
+            key = key_bytes(kept) + pack_window(start, 0)
             if entry is None:
-                if start >= oldest:
-                    key = window_key(key_bytes(kept), start)
-                    put(place(start, key), None)
+                if start >= self.segments.oldest:
+                    self.table.put(self.segments.place(start, key), None)
                     write(key, None, self._removed_at[kept, start])
                 continue
-            key = window_key(key_bytes(kept), start)
             value, timestamp = value_bytes(entry[0]), entry[1]
-            put(place(start, key), timestamped_bytes(value, timestamp))
+            put(heads[start // segment_ms] + key, pack_timestamp(timestamp) + value)
             write(key, value, timestamp)
         if self._changed_starts is not None:
             self._changed_starts.clear()
@@ -153,12 +161,13 @@ class DiskWindowStore:
 
         The store `is_clean` before, and takes all of them.
         """
-        put, place, latest = self.table.put, self.segments.place, -1
+        put, heads, segment_ms, latest = self.table.batch.put, self.segments.heads, self.segments.segment_ms, -1
         for key_and_start, value, timestamp, *_ in rows:
             key = key_and_start + FIRST_IN_WINDOW
             (start,) = unpack_timestamp(key_and_start[-8:])
-            latest = max(latest, start)
-            put(place(start, key), pack_timestamp(timestamp) + value)
+            if start > latest:
+                latest = start
+            put(heads[start // segment_ms] + key, pack_timestamp(timestamp) + value)
             write(key, value, timestamp)
         self.segments.takes(latest)
         self.segments.note()

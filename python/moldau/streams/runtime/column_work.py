@@ -19,6 +19,7 @@ from moldau.streams.column_aggregates import ColumnAggregate
 from moldau.streams.columns import Columns
 from moldau.streams.context import TaskContext
 from moldau.streams.operators.record_cache import AROUND_BYTES
+from moldau.streams.persistent import Room
 from moldau.streams.serdes import Windowed, required
 from moldau.streams.serdes.structured import encode_json
 from moldau.streams.state.contract import ChangelogWriter
@@ -28,16 +29,17 @@ from moldau.streams.task import Emit
 _UNBOUNDED: Final = sys.maxsize
 _NUMBER: Final = itemgetter(0)
 _NUMBER_OF_ROW: Final = itemgetter(3)
+_NUMBER_OF_ROW_WITH_PARTS: Final = itemgetter(6)
 
 
 class ColumnWork:
     """Runs a program over blocks, with the tables of one task."""
 
-    def __init__(self, columns: Columns, context: TaskContext, emit: Emit, groups_max: int) -> None:
-        """`groups_max` is how many groups of each table are kept that nothing has to be done about."""
+    def __init__(self, columns: Columns, context: TaskContext, emit: Emit, room: Room) -> None:
+        """`room` is for groups that nothing has to be done about."""
         self.topics = columns.topics
         self._program = columns.program
-        self._groups = [_Groups(aggregate, context, emit, groups_max) for aggregate in columns.aggregates]
+        self._groups = [_Groups(aggregate, context, emit, room) for aggregate in columns.aggregates]
         self._tables = [groups.table for groups in self._groups]
         cached = any(aggregate.cached for aggregate in columns.aggregates)
         self._caches = context.caches if cached else None
@@ -57,6 +59,14 @@ class ColumnWork:
         for groups in self._groups:
             groups.hand_over(asked=asked)
 
+    def make_room(self) -> None:
+        """The same when a run has stopped because it found no more room in the caches."""
+        if len(self._groups) == 1:
+            self._groups[0].send_on()
+        else:
+            # Which of them is emptied is decided by the order in which the caches are told.
+            self.hand_over()
+
     def flush(self, writers: Mapping[str, ChangelogWriter]) -> None:
         """The same at a commit: a store that knows of no changes of its own writes rows as they are."""
         for groups in self._groups:
@@ -71,7 +81,7 @@ class ColumnWork:
 class _Groups:
     """One table, and the store below it."""
 
-    def __init__(self, aggregate: ColumnAggregate, context: TaskContext, emit: Emit, groups_max: int) -> None:
+    def __init__(self, aggregate: ColumnAggregate, context: TaskContext, emit: Emit, room: Room) -> None:
         spec = aggregate.spec
         self._aggregate = aggregate
         self._context = context
@@ -89,7 +99,9 @@ class _Groups:
 
         retention = self._store.retention_ms if windowed else None
         names = None if aggregate.kind is None else [encode_json(name) + b":" for name in aggregate.trees]
-        self.table = AggregateTable(load, names, retention, groups_max, AROUND_BYTES, size)
+        self.table = AggregateTable(load, names, retention, room.groups_max, AROUND_BYTES, size)
+        self._room = room
+        room.tables.add(self)
         self._emit = emit
         """For updates that go to topics as they are in the store."""
         straight = not aggregate.cached or aggregate.topics is not None
@@ -97,6 +109,7 @@ class _Groups:
 
     def begin(self) -> None:
         """Whoever works on the store in another way has gone on in time."""
+        self.table.limit(self._room.groups_max)
         self.table.begin(self._adding.clock.now, -1 if self._aggregate.windows is None else self._store.stream_time)
 
     def note(self) -> None:
@@ -140,6 +153,28 @@ class _Groups:
         """Whether no functions have worked on the store since the last commit."""
         caches = self._context.caches if self._aggregate.cached else None
         return bool(self._store.is_clean and (caches is None or caches.is_empty))
+
+    def send_on(self) -> None:
+        """The record cache would hold too much: the store is told of each group, and topics at once if nobody else is
+        to be told, and nothing waits from before.
+        """
+        caches, topics, rows = self._context.caches, self._aggregate.topics, None
+        if topics is not None and caches is not None and caches.is_empty:
+            rows = self.table.rows_with_parts()
+        if rows is None:
+            self.hand_over()
+            return
+        put, read_key, value_of = self._store.put, self._read_key, self._aggregate.value
+        if self._aggregate.windows is None:
+            for key, _, parts, _, _, timestamp, *_ in rows:
+                put(read_key(key), (value_of(parts), timestamp))
+        else:
+            for key, start, parts, _, _, timestamp, *_ in rows:
+                put(read_key(key), (value_of(parts), timestamp), start)
+        emit = self._emit
+        for _, _, _, place, value, timestamp, _, headers in sorted(rows, key=_NUMBER_OF_ROW_WITH_PARTS):
+            for topic in topics or ():
+                emit(topic, place, value, timestamp, headers, None, None, None)
 
     def hand_over(self, *, asked: bool = False) -> None:
         """The store is told of each group, then the record cache."""

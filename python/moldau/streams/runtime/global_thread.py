@@ -24,7 +24,7 @@ from moldau.streams.runtime.environment import Environment
 from moldau.streams.runtime.exception_handlers import Failure, Response
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.shared_store import SharedStore
-from moldau.streams.runtime.task_manager import kept_entries
+from moldau.streams.runtime.task_manager import room_of
 from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import Store
 from moldau.streams.task import Task
@@ -57,6 +57,7 @@ class GlobalThread(threading.Thread):
         if environment.is_on_disk(names):
             self._database = TaskDatabase(settings.application_dir / _FOLDER / "rocksdb")
         self.context = TaskContext(settings.application_id, _FOLDER, environment.clock)
+        self._room = room_of(settings)
         self._lock = threading.RLock()
         self._task = Task(
             [node for sub in subs for node in sub.nodes],
@@ -82,8 +83,7 @@ class GlobalThread(threading.Thread):
         database = self._database
         if database is None:
             return SharedStore(open_in_memory(spec, context), self._lock)
-        kept = kept_entries(self._environment.settings)
-        return SharedStore(opener(database, kept)(spec, context), self._lock)
+        return SharedStore(opener(database, self._room)(spec, context), self._lock)
 
     def stop(self) -> None:
         """Make safe what was read, and end."""

@@ -21,7 +21,7 @@ from moldau.streams.context import EMIT_INTERVAL_MS, TaskContext
 from moldau.streams.errors import RecordError, TimestampError, UnwritableError
 from moldau.streams.operators.contract import Headers
 from moldau.streams.operators.record_cache import CacheBudget, RecordCaches
-from moldau.streams.persistent import TaskDatabase
+from moldau.streams.persistent import Room, TaskDatabase
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.runtime.column_work import ColumnWork
 from moldau.streams.runtime.emitting import one_by_one
@@ -41,6 +41,7 @@ logger: Final = logging.getLogger("moldau.streams")
 
 NO_HEADERS: Final = ()
 NO_IDLING: Final = -1
+_KEPT: Final = 50_000
 
 
 class HeldBackError(RecordError):
@@ -75,8 +76,8 @@ class TaskParts:
     """The sub-topology compiled, if all of it could be."""
     cache: CacheBudget | None = None
     """How much the thread's record caches may hold; None where every update goes downstream."""
-    groups_max: int = 50_000
-    """How many groups of an aggregate columns keep beside those that changed."""
+    room: Room = dataclasses.field(default_factory=lambda: Room(_KEPT))
+    """How much the thread's stores, and columns above them, keep in memory beside what changed."""
     emit_columns: Callable[[Sequence[str], ColumnRun], None] | None = None
     """Writes what columns made, if that need not go through `emit`."""
 
@@ -182,7 +183,7 @@ class StreamTask:
             self.open_input(topic, sub)
         self._columns: ColumnWork | None = None
         if parts.columns is not None:
-            self._columns = ColumnWork(parts.columns, self.context, parts.emit, parts.groups_max)
+            self._columns = ColumnWork(parts.columns, self.context, parts.emit, parts.room)
         self._emit_columns = parts.emit_columns or one_by_one(parts.emit)
         self._dirty = False
         self._run: Sequence[Message] = ()
@@ -354,7 +355,7 @@ class StreamTask:
                 source.time = max(source.time, run.latest_ms)
                 start, unusual = run.stop, 1
             if run.full:
-                columns.hand_over()
+                columns.make_room()
             elif start < stop:
                 # Where one record is unusual the next may be, too: they are taken in more and more at once.
                 behind = min(start + unusual, stop)

@@ -18,7 +18,7 @@ from moldau.client.fetching import Fetched
 from moldau.streams.column_aggregates import NotColumnarError
 from moldau.streams.columns import Columns, compile_columns
 from moldau.streams.operators.record_cache import CacheBudget
-from moldau.streams.persistent import DatabaseInUseError, TaskDatabase, opener
+from moldau.streams.persistent import DatabaseInUseError, Room, TaskDatabase, opener
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
 from moldau.streams.runtime.offset_metadata import encode
@@ -32,17 +32,17 @@ from moldau.streams.state.contract import ChangelogWriter
 
 ENTRY_BYTES: Final = 200
 """What an entry that a store on disk keeps in memory is taken to weigh, with the objects around it."""
-KEPT_BYTES: Final = 10 * 1024 * 1024
-"""What a store on disk keeps in memory of what it has read and written, unless the record caches may hold more."""
+KEPT_BYTES: Final = 32 * 1024 * 1024
+"""What the stores of a thread keep in memory of what was read and written, unless the record caches may hold more."""
 
 logger: Final = logging.getLogger("moldau.streams")
 
 Partition = tuple[str, int]
 
 
-def kept_entries(settings: StreamsSettings) -> int:
-    """How many entries a store on disk keeps in memory beside those that changed."""
-    return max(KEPT_BYTES, settings.statestore_cache_max_bytes) // ENTRY_BYTES
+def room_of(settings: StreamsSettings) -> Room:
+    """What a thread's stores on disk may keep in memory beside what changed."""
+    return Room(max(KEPT_BYTES, settings.statestore_cache_max_bytes // settings.num_stream_threads) // ENTRY_BYTES)
 
 
 class TaskManager:
@@ -62,6 +62,7 @@ class TaskManager:
         settings = environment.settings
         cache_bytes = settings.statestore_cache_max_bytes // settings.num_stream_threads
         self._cache = CacheBudget(cache_bytes) if cache_bytes else None
+        self._room = room_of(settings)
         self.tasks: dict[TaskId, StreamTask] = {}
         self.standbys: dict[TaskId, StreamTask] = {}
         self._by_place: dict[Partition, StreamTask] = {}
@@ -127,7 +128,7 @@ class TaskManager:
             environment.topology,
             settings.application_id,
             environment.clock,
-            open_in_memory if database is None else opener(database, kept_entries(settings)),
+            open_in_memory if database is None else opener(database, self._room),
             self._collector.emitter(environment.on_cluster),
             settings.deserialization_exception_handler,
             settings.processing_exception_handler,
@@ -141,7 +142,7 @@ class TaskManager:
             self._known_end,
             self._columns_of(sub),
             self._cache,
-            kept_entries(settings),
+            self._room,
             self._collector.columns_emitter(environment.on_cluster),
         )
         try:

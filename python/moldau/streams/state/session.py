@@ -33,7 +33,8 @@ class MemorySessionStore:
         self._by_key: dict[Any, dict[tuple[int, int], Any]] = {}
         """Per key the values by (end, start)."""
         self._ends: list[tuple[int, int, bytes, Any]] = []
-        self._dirty: dict[tuple[Any, int, int], int] = {}
+        self._dirty: dict[tuple[Any, int, int], tuple[int, bool]] = {}
+        """What changed since the last flush: the time of the record that changed it, if it may be on a changelog."""
         self._expired = ExpiredEntries(spec, context, self._keys, self._values)
         self._stream_time = -1
 
@@ -46,11 +47,15 @@ class MemorySessionStore:
         elif end <= self._stream_time - self._retention:
             self._expired.put_session(session, value, self._stream_time - self._retention + 1)
             return
-        self._dirty.pop((key, end, start), None)
-        self._dirty[key, end, start] = self._context.timestamp
+        changed = self._dirty.pop((key, end, start), None)
         if value is None:
             self._remove(key, end, start)
+            # One that came and went between two flushes nobody has to hear of.
+            if changed is None or changed[1]:
+                self._dirty[key, end, start] = self._context.timestamp, True
         else:
+            known = (end, start) in self._by_key.get(key, ()) if changed is None else changed[1]
+            self._dirty[key, end, start] = self._context.timestamp, known
             self._set(key, end, start, self._values.inward(value))
 
     def remove(self, session: Windowed[Any]) -> None:
@@ -86,7 +91,7 @@ class MemorySessionStore:
 
     def flush(self, write: ChangelogWriter) -> None:
         """Hand out the sessions that changed, each once."""
-        for (key, end, start), timestamp in self._dirty.items():
+        for (key, end, start), (timestamp, _) in self._dirty.items():
             value = self._by_key.get(key, {}).get((end, start))
             data = session_key(self._keys.as_bytes(key), start, end)
             write(data, None if value is None else self._values.as_bytes(value), timestamp)

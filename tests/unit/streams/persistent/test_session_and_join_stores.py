@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moldau.streams.context import TaskContext
-from moldau.streams.persistent import TaskDatabase, is_on_disk, opener
+from moldau.streams.persistent import Room, TaskDatabase, is_on_disk, opener
 from moldau.streams.serdes import Serdes, Windowed
 from moldau.streams.state import open_in_memory
 from moldau.streams.state.join_window import next_number
@@ -38,7 +38,7 @@ class Pair:
 
     def reopen(self):
         self.database = TaskDatabase(self.path)
-        self.store = opener(self.database, FEW)(self.spec, context())
+        self.store = opener(self.database, Room(FEW))(self.spec, context())
 
     def both(self, method, *arguments):
         getattr(self.store, method)(*arguments)

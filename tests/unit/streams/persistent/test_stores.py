@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moldau.streams.context import TaskContext
-from moldau.streams.persistent import DatabaseInUseError, TaskDatabase, opener
+from moldau.streams.persistent import DatabaseInUseError, Room, TaskDatabase, opener
 from moldau.streams.serdes import Serdes
 from moldau.streams.state import open_in_memory
 from moldau.streams.topology.nodes import StoreSpec
@@ -25,8 +25,8 @@ def context():
 
 
 def opened(path, *specs):
-    database = TaskDatabase(path)
-    return database, [opener(database, FEW)(spec, context()) for spec in specs]
+    database, room = TaskDatabase(path), Room(FEW)
+    return database, [opener(database, room)(spec, context()) for spec in specs]
 
 
 def commit(database, store, offset):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.streams.persistent.test_session_and_join_stores import Pair, context
 
-from moldau.streams.persistent import TaskDatabase, opener
+from moldau.streams.persistent import Room, TaskDatabase, opener
 from moldau.streams.serdes import Serdes
 from moldau.streams.topology.nodes import StoreSpec
 
@@ -93,5 +93,5 @@ def test_what_was_not_committed_is_not_there_after_a_crash(tmp_path):
     pair.store.put("a", (2, 20))
     pair.store.put("b", (2, 20))
     pair.database.close()
-    store = opener(TaskDatabase(tmp_path / "db"), 4)(SPEC, context())
+    store = opener(TaskDatabase(tmp_path / "db"), Room(4))(SPEC, context())
     assert dict(store.all()) == {"a": (1, 10)}

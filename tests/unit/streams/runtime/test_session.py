@@ -33,6 +33,7 @@ from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedErr
 from moldau.streams.runtime.session import Session
 from moldau.streams.runtime.settings import load
 from moldau.streams.runtime.subscription import Given
+from moldau.streams.runtime.task_manager import ENTRY_BYTES, KEPT_BYTES, TaskManager
 from moldau.streams.runtime.whereabouts import Whereabouts
 
 INPUT = ("in", 0)
@@ -136,6 +137,30 @@ def session(admin, tmp_path, monkeypatch):
 
 
 TASK = TaskId(0, 0)
+
+
+@pytest.mark.parametrize(("threads", "megabytes"), [(1, 64), (4, 64), (4, 2048)])
+def test_what_caches_and_stores_may_hold_is_shared_by_the_threads(session, admin, tmp_path, threads, megabytes):
+    topology = session._environment.topology
+    settings = load(
+        {
+            "application.id": "app",
+            "bootstrap.servers": "nowhere:9092",
+            "state.dir": str(tmp_path),
+            "num.stream.threads": threads,
+            "statestore.cache.max.bytes": megabytes * 1024 * 1024,
+        }
+    )
+    environment = Environment(topology, session._environment.layout, settings, "process", admin)
+    made = TaskManager(environment, session.collector, ThreadCounts(), lambda *_: -1)
+    assert made._cache.limit == megabytes * 1024 * 1024 // threads
+    assert made._room.entries == max(KEPT_BYTES, megabytes * 1024 * 1024 // threads) // ENTRY_BYTES
+
+
+def test_all_stores_of_a_thread_have_one_room(session):
+    assign(session)
+    (task,) = session.tasks.tasks.values()
+    assert [*session.tasks._room.overlays] == [task.stores["counts"]._cache]
 
 
 def assign(session, *, standby=False):
