@@ -15,6 +15,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NewType, Protocol, TypeVar
 
+from moldau.control.light import light_dataclass
 from moldau.errors import ErrorCode
 
 Token = NewType("Token", int)
@@ -37,7 +38,7 @@ RecordT = TypeVar("RecordT")
 ResponseT = TypeVar("ResponseT")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Now:
     """The two times that a decision may need, both in milliseconds.
 
@@ -51,7 +52,7 @@ class Now:
     wall_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Reply:
     """Effect: answer the parked request `token` with `response`."""
 
@@ -59,7 +60,7 @@ class Reply:
     response: object
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ScheduleTimer:
     """Effect: hand `event` to `decide` at `at_ms` of the steady time. A later timer with the same key replaces it."""
 
@@ -68,14 +69,14 @@ class ScheduleTimer:
     event: object
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class CancelTimer:
     """Effect: forget the timer `key`; not an error when there is none."""
 
     key: Hashable
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Order:
     """Effect: work that is done outside of the machine; what comes of it reaches the machine as a request."""
 
@@ -85,7 +86,7 @@ class Order:
 Effect = Reply | ScheduleTimer | CancelTimer | Order
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Producer:
     """In whose transaction records are written (KIP-98)."""
 
@@ -95,7 +96,7 @@ class Producer:
     """Under which the transaction was verified; None when it had begun in this partition before (KIP-890)."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TransactionMarker:
     """The control record that ends a producer's transaction in a partition. It is the only record of its decision."""
 
@@ -122,7 +123,7 @@ class Decision(Generic[RecordT, ResponseT]):
     """When the records belong to a producer's transaction, they count once its marker says so."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class AppendFailed:
     """Handed to `decide` when the records of `decision` could not be appended: nothing of it was applied.
 

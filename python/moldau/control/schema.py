@@ -13,6 +13,9 @@ version range are left at their default; tagged fields are written only when the
 lengths that point past the end and unknown versions raise `SchemaError`: nothing is allocated from a length that
 was not checked against the bytes at hand.
 
+How it is done: along the layout of the message, field by field. A message that comes often gets code of its own for
+its usual cases (`schema_compiled`). That leaves everything else to the layout: what is refused, and how, is said here.
+
 Source: the Kafka protocol guide (types), KIP-482 (compact types and tagged fields).
 """
 
@@ -22,19 +25,32 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from uuid import UUID
 
 from moldau.errors import MoldauError
+
+if TYPE_CHECKING:
+    from moldau.control.schema_compiled import Compiled
 
 NEWEST: Final = 32767
 LONGEST_STRING: Final = 32767
 """In bytes."""
 ZERO_UUID: Final = UUID(int=0)
+SELDOM: Final = 100
+"""Messages of one kind that are read or written along their layout before code is made for it: that takes as long."""
 
 
 class SchemaError(MoldauError):
     """Bytes that do not follow the schema, or a value that the schema cannot carry."""
+
+
+class UnusualError(Exception):
+    """What the code of a message leaves to its layout; no mistake by itself."""
+
+
+_UNUSUAL: Final = (UnusualError, AttributeError, IndexError, TypeError, ValueError, OverflowError, struct.error)
+"""What such code ends in for everything that the layout has to look at."""
 
 
 class Reader:
@@ -91,6 +107,12 @@ class WireType:
     write: Callable[[bytearray, Any, bool, int], None]
     read: Callable[[Reader, bool, int, bool], Any]
     default: Any
+    form: str = ""
+    """Of a type that always has the same size: how `struct` writes it."""
+    element: WireType | None = None
+    """Of an array."""
+    message: type[Message] | None = None
+    """Of a nested structure."""
 
 
 def _fixed(name: str, form: str, default: object) -> WireType:
@@ -109,7 +131,7 @@ def _fixed(name: str, form: str, default: object) -> WireType:
         reader.position = start + packer.size
         return packer.unpack_from(reader.data, start)[0]
 
-    return WireType(name, write, read, default)
+    return WireType(name, write, read, default, form=form[1:])
 
 
 INT8: Final = _fixed("int8", ">b", 0)
@@ -126,16 +148,16 @@ def _write_uuid(out: bytearray, value: UUID, flexible: bool, version: int) -> No
 
 
 def _read_uuid(reader: Reader, flexible: bool, version: int, nullable: bool) -> UUID:
-    return _uuid_of(bytes(reader.take(16)))
+    return uuid_of(bytes(reader.take(16)))
 
 
 @lru_cache(maxsize=1024)
-def _uuid_of(raw: bytes) -> UUID:
+def uuid_of(raw: bytes) -> UUID:
     """The partitions of a topic name it one after the other: one object will do, and costs less than a new one."""
     return UUID(bytes=raw)
 
 
-UUID_: Final = WireType("uuid", _write_uuid, _read_uuid, ZERO_UUID)
+UUID_: Final = WireType("uuid", _write_uuid, _read_uuid, ZERO_UUID, form="16s")
 
 
 def _write_length(out: bytearray, length: int | None, flexible: bool, short: bool) -> None:
@@ -217,7 +239,7 @@ def array(element: WireType) -> WireType:
             return (element.read(reader, flexible, version, False),) if length else ()
         return tuple(element.read(reader, flexible, version, False) for _ in range(length))
 
-    return WireType(f"[]{element.name}", write, read, ())
+    return WireType(f"[]{element.name}", write, read, (), element=element)
 
 
 def struct_of(message: type[Message]) -> WireType:
@@ -229,11 +251,11 @@ def struct_of(message: type[Message]) -> WireType:
     def read(reader: Reader, flexible: bool, version: int, nullable: bool) -> Message:
         return _read_fields(message, reader, version, flexible)
 
-    return WireType(message.__name__, write, read, None)
+    return WireType(message.__name__, write, read, None, message=message)
 
 
 @dataclass(frozen=True, slots=True)
-class _Wire:
+class Wire:
     type: WireType
     since: int
     until: int
@@ -253,7 +275,7 @@ def wire(
 ) -> Any:
     """Declare a field: its type, the versions that have it, its tag if it is a tagged field."""
     chosen = type_.default if default is ... else default
-    return field(default=chosen, metadata={"wire": _Wire(type_, since, until, nullable_since, tag, chosen)})
+    return field(default=chosen, metadata={"wire": Wire(type_, since, until, nullable_since, tag, chosen)})
 
 
 class Message:
@@ -276,35 +298,35 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
     """The fields of a message that one version has."""
 
     plain: tuple[tuple[str, WireType, bool], ...]
     """In their order: name, type, and whether null is allowed."""
-    tagged: Mapping[int, tuple[str, _Wire]]
+    tagged: Mapping[int, tuple[str, Wire]]
     """By tag, the smallest first."""
 
 
-_LAYOUTS: Final[dict[tuple[type[Message], int], _Layout]] = {}
+_LAYOUTS: Final[dict[tuple[type[Message], int], Layout]] = {}
 
 
-def _layout(message: type[Message], version: int) -> _Layout:
+def layout_of(message: type[Message], version: int) -> Layout:
     layout = _LAYOUTS.get((message, version))
     if layout is None:
         layout = _LAYOUTS[message, version] = _laid_out(message, version)
     return layout
 
 
-def _laid_out(message: type[Message], version: int) -> _Layout:
+def _laid_out(message: type[Message], version: int) -> Layout:
     declared = [(f.name, f.metadata["wire"]) for f in fields(message)]  # type: ignore[arg-type]
     there = [(name, spec) for name, spec in declared if spec.since <= version <= spec.until]
     plain = ((name, spec.type, version >= spec.nullable_since) for name, spec in there if spec.tag is None)
     tagged = sorted((spec.tag, (name, spec)) for name, spec in there if spec.tag is not None)
-    return _Layout(tuple(plain), dict(tagged))
+    return Layout(tuple(plain), dict(tagged))
 
 
 def _write_fields(out: bytearray, message: Message, version: int, flexible: bool) -> None:
-    layout = _layout(type(message), version)
+    layout = layout_of(type(message), version)
     for name, type_, nullable in layout.plain:
         value = getattr(message, name)
         if value is None and not nullable:
@@ -314,7 +336,7 @@ def _write_fields(out: bytearray, message: Message, version: int, flexible: bool
         _write_tagged(out, message, version, layout.tagged)
 
 
-def _write_tagged(out: bytearray, message: Message, version: int, tagged: Mapping[int, tuple[str, _Wire]]) -> None:
+def _write_tagged(out: bytearray, message: Message, version: int, tagged: Mapping[int, tuple[str, Wire]]) -> None:
     if not tagged:
         out.append(0)
         return
@@ -336,7 +358,7 @@ def _null(message: Message, name: str, version: int) -> SchemaError:
 
 
 def _read_fields(message: type[MessageT], reader: Reader, version: int, flexible: bool) -> MessageT:
-    layout = _layout(message, version)
+    layout = layout_of(message, version)
     values = {name: type_.read(reader, flexible, version, nullable) for name, type_, nullable in layout.plain}
     tagged = layout.tagged
     if flexible:
@@ -357,16 +379,39 @@ def _check_version(message: type[Message], version: int) -> None:
         )
 
 
+_CODE: Final[dict[tuple[type[Message], int], Compiled]] = {}
+_SEEN: Final[dict[tuple[type[Message], int], int]] = {}
+
+
+def _code_for(message: type[Message], version: int) -> Compiled | None:
+    """The code of a message that comes often; None for one that has not until now."""
+    seen = _SEEN[message, version] = _SEEN.get((message, version), 0) + 1
+    if seen <= SELDOM:
+        return None
+    _check_version(message, version)
+    # Only now: most commands, and the start of a small node, read too little to need it.
+    from moldau.control.schema_compiled import compiled
+
+    code = _CODE[message, version] = compiled(message, version, flexible=version >= message.flexible_since)
+    return code
+
+
 def encode(message: Message, version: int) -> bytes:
     """The body of `message` in `version`, without any frame around it.
 
     Raises:
         SchemaError: the version is unknown, or a value does not fit its type.
     """
-    _check_version(type(message), version)
-    out = bytearray()
-    _write_fields(out, message, version, version >= message.flexible_since)
-    return bytes(out)
+    code = _CODE.get((type(message), version)) or _code_for(type(message), version)
+    if code is not None:
+        out = bytearray()
+        try:
+            code.write(out, message)
+        except _UNUSUAL:
+            pass
+        else:
+            return bytes(out)
+    return encode_by_layout(message, version)
 
 
 def decode(message: type[MessageT], version: int, data: bytes | memoryview) -> MessageT:
@@ -375,6 +420,30 @@ def decode(message: type[MessageT], version: int, data: bytes | memoryview) -> M
     Raises:
         SchemaError: the version is unknown, bytes are missing, or bytes are left over.
     """
+    code = _CODE.get((message, version)) or _code_for(message, version)
+    if code is not None:
+        raw = bytes(data)
+        try:
+            result: MessageT
+            result, end = code.read(raw, 0)
+        except _UNUSUAL:
+            pass
+        else:
+            if end == len(raw):
+                return result
+    return decode_by_layout(message, version, data)
+
+
+def encode_by_layout(message: Message, version: int) -> bytes:
+    """What `encode` does with a message that has no code of its own, or with a value that is unusual."""
+    _check_version(type(message), version)
+    out = bytearray()
+    _write_fields(out, message, version, version >= message.flexible_since)
+    return bytes(out)
+
+
+def decode_by_layout(message: type[MessageT], version: int, data: bytes | memoryview) -> MessageT:
+    """What `decode` does with a message that has no code of its own, or with bytes that are unusual."""
     _check_version(message, version)
     reader = Reader(data)
     result = _read_fields(message, reader, version, version >= message.flexible_since)

@@ -19,13 +19,13 @@ Values are read in every version that Kafka ever wrote and written in the versio
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
 from moldau.control.groups.consumer import records as consumer
 from moldau.control.groups.consumer.records import ConsumerRecord
+from moldau.control.light import light_dataclass
 from moldau.control.machine import TransactionMarker
 from moldau.control.schema import (
     BYTES,
@@ -72,14 +72,14 @@ _TAIL_OF_OFFSET: Final = struct.Struct(">q").pack
 _PARTITION_OF_OFFSET: Final = struct.Struct(">i").pack
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OffsetCommitKey(Message, versions=(0, 1)):
     group: str = wire(STRING)
     topic: str = wire(STRING)
     partition: int = wire(INT32)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OffsetCommitValue(Message, versions=(0, 4), flexible_since=4):
     offset: int = wire(INT64)
     leader_epoch: int = wire(INT32, since=3, default=-1)
@@ -89,12 +89,12 @@ class OffsetCommitValue(Message, versions=(0, 4), flexible_since=4):
     topic_id: UUID = wire(UUID_, since=4, tag=0)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class GroupMetadataKey(Message, versions=(2, 2)):
     group: str = wire(STRING)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class MemberMetadata(Message):
     member_id: str = wire(STRING)
     group_instance_id: str | None = wire(STRING, since=3, nullable_since=3, default=None)
@@ -106,7 +106,7 @@ class MemberMetadata(Message):
     assignment: bytes = wire(BYTES)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class GroupMetadataValue(Message, versions=(0, 4), flexible_since=4):
     protocol_type: str = wire(STRING)
     generation: int = wire(INT32)
@@ -116,7 +116,7 @@ class GroupMetadataValue(Message, versions=(0, 4), flexible_since=4):
     members: tuple[MemberMetadata, ...] = wire(array(struct_of(MemberMetadata)))
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OffsetRecord:
     """An offset was committed, or with `value` None: it was taken back."""
 
@@ -126,7 +126,7 @@ class OffsetRecord:
     value: OffsetCommitValue | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PendingOffsetRecord:
     """An offset was committed inside a producer's transaction. On disk the batch around it says so."""
 
@@ -134,7 +134,7 @@ class PendingOffsetRecord:
     offset: OffsetRecord
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class GroupRecord:
     """A classic group reached a generation, or with `value` None: it is gone."""
 
@@ -142,7 +142,7 @@ class GroupRecord:
     value: GroupMetadataValue | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OtherRecord:
     """A record of a protocol that is not served, kept as bytes."""
 
@@ -185,9 +185,7 @@ def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
         case TransactionMarker():
             raise SchemaError("a transaction marker has no key and value of its own")
         case _:
-            key = struct.pack(">h", record.record_type) + consumer.key_of(record)
-            body = consumer.value_of(record)
-            return key, None if body is None else struct.pack(">h", consumer.VALUE_VERSION) + body
+            return consumer.encode_record(record)
 
 
 def _encode_usual_offset(record: OffsetRecord) -> tuple[bytes, bytes | None] | None:

@@ -7,15 +7,15 @@ event names the round or generation it was meant for, so that one which comes la
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from moldau.control.access.authorizer import Client
+from moldau.control.light import light_dataclass
 from moldau.control.machine import Producer, Token, TransactionMarker
 from moldau.control.schema import ZERO_UUID
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Protocol:
     """One assignment strategy a member can follow, with its subscription as that strategy reads it."""
 
@@ -23,7 +23,7 @@ class Protocol:
     metadata: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class JoinGroup:
     """A member wants to be part of the next generation. Answered by `JoinGroupResponse`, mostly later."""
 
@@ -47,7 +47,7 @@ class JoinGroup:
     """Who asks, where topics are hidden from some; None sees all."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SyncGroup:
     """A member asks for its assignment; the leader brings everyone's. Answered by `SyncGroupResponse`."""
 
@@ -63,7 +63,7 @@ class SyncGroup:
     """(member id, assignment), from the leader only."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Heartbeat:
     group_id: str
     generation_id: int
@@ -71,7 +71,7 @@ class Heartbeat:
     group_instance_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ConsumerGroupHeartbeat:
     """A member of a consumer group joins (epoch 0), is alive, says what has changed, or leaves (-1, -2).
 
@@ -99,25 +99,25 @@ class ConsumerGroupHeartbeat:
     """With one the first members of a group may have to wait for each other."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ConsumerGroupDescribe:
     group_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LeavingMember:
     member_id: str
     """Empty when an administrator removes a static member by its instance id alone."""
     group_instance_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LeaveGroup:
     group_id: str
     members: tuple[LeavingMember, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OffsetToCommit:
     topic: str
     topic_id: UUID
@@ -127,7 +127,7 @@ class OffsetToCommit:
     metadata: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OffsetCommit:
     group_id: str
     generation_id: int
@@ -141,7 +141,7 @@ class OffsetCommit:
     """From version 9 a client understands GROUP_ID_NOT_FOUND here; before, it is ILLEGAL_GENERATION."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TransactionalOffsetCommit:
     """Offsets that count when the producer's transaction is committed. Answered by `OffsetCommitResponse`."""
 
@@ -154,14 +154,14 @@ class TransactionalOffsetCommit:
     offsets: tuple[OffsetToCommit, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class CompleteTransaction:
     """A transaction with offsets in this partition is decided. Answered by `CompleteTransactionResponse`."""
 
     marker: TransactionMarker
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TopicPartitions:
     topic: str
     partitions: tuple[int, ...]
@@ -169,7 +169,7 @@ class TopicPartitions:
     """When given, an offset that was committed for an earlier topic of this name does not count."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OffsetFetch:
     group_id: str
     topics: tuple[TopicPartitions, ...] | None
@@ -180,43 +180,43 @@ class OffsetFetch:
     """From version 9 a member of a consumer group says who asks, and in which epoch it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OffsetDelete:
     group_id: str
     topics: tuple[TopicPartitions, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DescribeGroup:
     group_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ListGroups:
     states: frozenset[str] = frozenset()
     """Empty means every state; compared without regard to case, as the types are."""
     types: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DeleteGroup:
     group_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DeletedTopic:
     name: str
     topic_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TopicsDeleted:
     """Topics are gone from the cluster, and the offsets that were committed for them are of no more use."""
 
     topics: tuple[DeletedTopic, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Loaded:
     """Every record of the partition was applied: the machine may start its timers."""
 
@@ -224,13 +224,13 @@ class Loaded:
 # What time brings.
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SessionExpired:
     group_id: str
     member_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class InitialDelayElapsed:
     group_id: str
     round: int
@@ -238,19 +238,19 @@ class InitialDelayElapsed:
     remaining_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RebalanceTimedOut:
     group_id: str
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SyncTimedOut:
     group_id: str
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class AssignmentStored:
     """The leader's assignment is committed: now everyone may have it."""
 
@@ -259,7 +259,7 @@ class AssignmentStored:
     assignments: tuple[tuple[str, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ConsumerSessionExpired:
     """A member of a consumer group, of either protocol, has not been heard of for a session timeout."""
 
@@ -267,14 +267,14 @@ class ConsumerSessionExpired:
     member_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class JoinsGathered:
     """The first members of a consumer group have waited for each other long enough."""
 
     group_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class JoinsAlone:
     """A member that has waited for others to join with, and joins without them."""
 
@@ -282,7 +282,7 @@ class JoinsAlone:
     request: ConsumerGroupHeartbeat
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RevocationTimedOut:
     """A member was told to give up partitions in this epoch, and had its rebalance timeout to do so."""
 
@@ -291,7 +291,7 @@ class RevocationTimedOut:
     member_epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ClassicMemberTimedOut:
     """A classic member of a consumer group did not join, or did not sync, within its rebalance timeout."""
 
@@ -299,7 +299,7 @@ class ClassicMemberTimedOut:
     member_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ExpressionsToResolve:
     """Look which topics the regular expressions of a consumer group stand for now."""
 
@@ -308,14 +308,14 @@ class ExpressionsToResolve:
     """Whose heartbeat asked for it: topics that it may not describe are left out."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DeletionToFinish:
     """The deletion of a group has begun, and nobody goes on with it: the node crashed, or its log refused a part."""
 
     group_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RetentionCheckDue:
     """Time to look for offsets that nobody needs any more."""
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
+from moldau.control.light import light_dataclass
 from moldau.errors import ErrorCode
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class JoinedMember:
     member_id: str
     group_instance_id: str | None
     metadata: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class JoinGroupResponse:
     error: ErrorCode
     member_id: str
@@ -28,7 +28,7 @@ class JoinGroupResponse:
     """Everyone's subscription; only for the leader."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SyncGroupResponse:
     error: ErrorCode
     protocol_type: str | None = None
@@ -36,12 +36,12 @@ class SyncGroupResponse:
     assignment: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class HeartbeatResponse:
     error: ErrorCode
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ConsumerGroupHeartbeatResponse:
     error: ErrorCode
     error_message: str | None = None
@@ -52,14 +52,14 @@ class ConsumerGroupHeartbeatResponse:
     """What the member may own now, by topic id; None when that is what it was told before."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class AssignedTopic:
     name: str
     topic_id: UUID
     partitions: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DescribedConsumer:
     member_id: str
     instance_id: str | None
@@ -74,7 +74,7 @@ class DescribedConsumer:
     uses_classic_protocol: bool
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ConsumerGroupDescribeResponse:
     error: ErrorCode
     group_id: str
@@ -86,20 +86,20 @@ class ConsumerGroupDescribeResponse:
     members: tuple[DescribedConsumer, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LeftMember:
     member_id: str
     group_instance_id: str | None
     error: ErrorCode
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LeaveGroupResponse:
     error: ErrorCode
     members: tuple[LeftMember, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OffsetCommitResponse:
     error: ErrorCode
     """When this is not NONE it holds for every partition, and `partitions` is empty."""
@@ -107,12 +107,12 @@ class OffsetCommitResponse:
     """(topic, partition, error) in the order of the request."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class CompleteTransactionResponse:
     error: ErrorCode
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class FetchedOffset:
     topic: str
     partition: int
@@ -122,19 +122,19 @@ class FetchedOffset:
     error: ErrorCode = ErrorCode.NONE
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OffsetFetchResponse:
     error: ErrorCode
     offsets: tuple[FetchedOffset, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OffsetDeleteResponse:
     error: ErrorCode
     partitions: tuple[tuple[str, int, ErrorCode], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DescribedMember:
     member_id: str
     group_instance_id: str | None
@@ -144,7 +144,7 @@ class DescribedMember:
     assignment: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DescribeGroupResponse:
     error: ErrorCode
     group_id: str
@@ -155,7 +155,7 @@ class DescribeGroupResponse:
     members: tuple[DescribedMember, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ListedGroup:
     group_id: str
     protocol_type: str
@@ -163,20 +163,20 @@ class ListedGroup:
     type: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ListGroupsResponse:
     error: ErrorCode
     groups: tuple[ListedGroup, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DeleteGroupResponse:
     error: ErrorCode
     is_done: bool = True
     """Whether its offsets are gone, too; otherwise the request has to come again: they do not fit into one batch."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Done:
     """The answer to what no client asked: a timer, a deleted topic, the end of loading."""
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, NamedTuple
 from uuid import UUID
 
+from moldau.control.light import light_dataclass
 from moldau.control.metadata import records as r
 from moldau.control.schema import Message
 from moldau.errors import MoldauError
@@ -39,7 +40,7 @@ class ConfigResource(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Broker:
     """One registered broker process."""
 
@@ -60,7 +61,7 @@ class Broker:
         return not self.fenced and not self.in_controlled_shutdown
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Partition:
     """One partition's replicas and who of them leads."""
 
@@ -81,7 +82,7 @@ class Partition:
         return bool(self.adding_replicas or self.removing_replicas)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Topic:
     """A topic; only the image adds partitions to it."""
 
@@ -96,7 +97,7 @@ class QuotaKey(NamedTuple):
     entity: tuple[tuple[str, str | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class MetadataDelta:
     """What has changed since the delta before. A topic that was made and removed in between is in neither list."""
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import UUID
 
+from moldau.control.light import light_dataclass
 from moldau.control.metadata.image import NO_LEADER, RECOVERING, Partition
 from moldau.control.metadata.records import LEADER_UNCHANGED, PartitionChangeRecord
 
@@ -34,7 +35,7 @@ class Election(enum.Enum):
     UNCLEAN = "any replica that is alive"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Target:
     """What a partition's replicas shall be."""
 
@@ -104,7 +105,7 @@ def change_of(
     if not target.isr and not rules.eligible_leader_replicas:
         # Without KIP-966 the last member stays in the ISR, so that somebody is known to have everything.
         target = replace(target, isr=partition.isr)
-    if set(partition.replicas) - set(target.replicas):
+    if target.replicas != partition.replicas and set(partition.replicas) - set(target.replicas):
         # Whoever leaves must notice: a new epoch refuses its fetches and its appends.
         names_leader = True
     record = PartitionChangeRecord(
@@ -172,6 +173,8 @@ def _last_known(partition: Partition, rules: Rules, new_leader: int) -> tuple[in
 
 
 def _directories(partition: Partition, target: Target, rules: Rules) -> tuple[UUID, ...]:
+    if target.replicas == partition.replicas:
+        return partition.directories
     known = dict(zip(partition.replicas, partition.directories, strict=True))
     return tuple(known.get(replica) or rules.default_directory(replica) for replica in target.replicas)
 

@@ -21,10 +21,10 @@ Source: Kafka's metadata record schemas (release 4.3), KIP-631 (KRaft records), 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from moldau.control.light import light_dataclass
 from moldau.control.schema import (
     BOOL,
     BYTES,
@@ -55,7 +55,7 @@ FRAME_VERSION: Final = 1
 # Brokers and controllers
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Endpoint(Message):
     """One listener as it is told to others; `security_protocol` is Kafka's number (0 PLAINTEXT, 1 SSL, …)."""
 
@@ -65,7 +65,7 @@ class Endpoint(Message):
     security_protocol: int = wire(INT16)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SupportedFeature(Message):
     """The range of levels of one feature that a node can work with."""
 
@@ -74,7 +74,7 @@ class SupportedFeature(Message):
     max_supported_version: int = wire(INT16)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RegisterBrokerRecord(Message, versions=(0, 4), flexible_since=0):
     """A broker process has joined. A new incarnation of a broker replaces the registration before it."""
 
@@ -91,7 +91,7 @@ class RegisterBrokerRecord(Message, versions=(0, 4), flexible_since=0):
     cordoned_log_dirs: tuple[UUID, ...] | None = wire(array(UUID_), since=4, tag=1, nullable_since=4, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class UnregisterBrokerRecord(Message, versions=(0, 0), flexible_since=0):
     """A broker is gone for good."""
 
@@ -99,7 +99,7 @@ class UnregisterBrokerRecord(Message, versions=(0, 0), flexible_since=0):
     broker_epoch: int = wire(INT64)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class FenceBrokerRecord(Message, versions=(0, 0), flexible_since=0):
     """Written by Kafka before 3.3; later versions write `BrokerRegistrationChangeRecord`."""
 
@@ -107,7 +107,7 @@ class FenceBrokerRecord(Message, versions=(0, 0), flexible_since=0):
     epoch: int = wire(INT64)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class UnfenceBrokerRecord(Message, versions=(0, 0), flexible_since=0):
     """Written by Kafka before 3.3; later versions write `BrokerRegistrationChangeRecord`."""
 
@@ -115,7 +115,7 @@ class UnfenceBrokerRecord(Message, versions=(0, 0), flexible_since=0):
     epoch: int = wire(INT64)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class BrokerRegistrationChangeRecord(Message, versions=(0, 3), flexible_since=0):
     """Part of a registration has changed. `fenced`: -1 unfenced, 0 as it was, 1 fenced; `in_controlled_shutdown`: 0 as
     it was, 1 begun.
@@ -129,7 +129,7 @@ class BrokerRegistrationChangeRecord(Message, versions=(0, 3), flexible_since=0)
     cordoned_log_dirs: tuple[UUID, ...] | None = wire(array(UUID_), since=3, tag=3, nullable_since=3, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RegisterControllerRecord(Message, versions=(0, 0), flexible_since=0):
     """A controller tells where it listens and what it supports (KIP-919)."""
 
@@ -143,7 +143,7 @@ class RegisterControllerRecord(Message, versions=(0, 0), flexible_since=0):
 # Topics and partitions
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TopicRecord(Message, versions=(0, 0), flexible_since=0):
     """A topic exists; its partitions follow in records of their own."""
 
@@ -151,14 +151,14 @@ class TopicRecord(Message, versions=(0, 0), flexible_since=0):
     topic_id: UUID = wire(UUID_)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RemoveTopicRecord(Message, versions=(0, 0), flexible_since=0):
     """A topic, its partitions and its configs are gone."""
 
     topic_id: UUID = wire(UUID_)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PartitionRecord(Message, versions=(0, 2), flexible_since=0):
     """One partition in full."""
 
@@ -182,7 +182,7 @@ class PartitionRecord(Message, versions=(0, 2), flexible_since=0):
 LEADER_UNCHANGED: Final = -2
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PartitionChangeRecord(Message, versions=(0, 2), flexible_since=0):
     """What has changed in a partition; `None`, -2 (leader) and -1 (leader recovery state) mean: as it was."""
 
@@ -201,7 +201,7 @@ class PartitionChangeRecord(Message, versions=(0, 2), flexible_since=0):
     last_known_elr: tuple[int, ...] | None = wire(array(INT32), since=2, tag=7, nullable_since=2, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ClearElrRecord(Message, versions=(0, 0), flexible_since=0):
     """Forget the eligible leader replicas of one topic, or of all when the name is empty."""
 
@@ -211,7 +211,7 @@ class ClearElrRecord(Message, versions=(0, 0), flexible_since=0):
 # Configs, features, quotas, producer ids
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ConfigRecord(Message, versions=(0, 0), flexible_since=0):
     """One dynamic config of one resource; a null value takes it away."""
 
@@ -221,7 +221,7 @@ class ConfigRecord(Message, versions=(0, 0), flexible_since=0):
     value: str | None = wire(STRING, nullable_since=0, default="")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class FeatureLevelRecord(Message, versions=(0, 0), flexible_since=0):
     """A feature is finalized at a level; level 0 takes it away."""
 
@@ -229,7 +229,7 @@ class FeatureLevelRecord(Message, versions=(0, 0), flexible_since=0):
     feature_level: int = wire(INT16)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class QuotaEntity(Message):
     """One part of a quota's entity (`user`, `client-id`, `ip`); a null name is the default of that type."""
 
@@ -237,7 +237,7 @@ class QuotaEntity(Message):
     entity_name: str | None = wire(STRING, nullable_since=0, default="")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ClientQuotaRecord(Message, versions=(0, 0), flexible_since=0):
     """One quota of one entity, set or removed."""
 
@@ -247,7 +247,7 @@ class ClientQuotaRecord(Message, versions=(0, 0), flexible_since=0):
     remove: bool = wire(BOOL)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ProducerIdsRecord(Message, versions=(0, 0), flexible_since=0):
     """A broker was given a block of producer ids that ends before `next_producer_id`."""
 
@@ -259,7 +259,7 @@ class ProducerIdsRecord(Message, versions=(0, 0), flexible_since=0):
 # Access
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class UserScramCredentialRecord(Message, versions=(0, 0), flexible_since=0):
     """A SCRAM credential; `mechanism` is 1 for SCRAM-SHA-256 and 2 for SCRAM-SHA-512."""
 
@@ -271,7 +271,7 @@ class UserScramCredentialRecord(Message, versions=(0, 0), flexible_since=0):
     iterations: int = wire(INT32)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RemoveUserScramCredentialRecord(Message, versions=(0, 0), flexible_since=0):
     """A SCRAM credential is taken away."""
 
@@ -279,7 +279,7 @@ class RemoveUserScramCredentialRecord(Message, versions=(0, 0), flexible_since=0
     mechanism: int = wire(INT8)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class AccessControlEntryRecord(Message, versions=(0, 0), flexible_since=0):
     """An ACL is added."""
 
@@ -293,14 +293,14 @@ class AccessControlEntryRecord(Message, versions=(0, 0), flexible_since=0):
     permission_type: int = wire(INT8)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RemoveAccessControlEntryRecord(Message, versions=(0, 0), flexible_since=0):
     """An ACL is taken away."""
 
     id: UUID = wire(UUID_)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DelegationTokenRecord(Message, versions=(0, 0), flexible_since=0):
     """A delegation token was made or renewed."""
 
@@ -313,7 +313,7 @@ class DelegationTokenRecord(Message, versions=(0, 0), flexible_since=0):
     token_id: str = wire(STRING)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RemoveDelegationTokenRecord(Message, versions=(0, 0), flexible_since=0):
     """A delegation token has expired."""
 
@@ -323,31 +323,31 @@ class RemoveDelegationTokenRecord(Message, versions=(0, 0), flexible_since=0):
 # The log itself
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class NoOpRecord(Message, versions=(0, 0), flexible_since=0):
     """Moves the high watermark and nothing else."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class BeginTransactionRecord(Message, versions=(0, 0), flexible_since=0):
     """What follows counts only when the transaction ends (KIP-868)."""
 
     name: str | None = wire(STRING, tag=0, nullable_since=0, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class EndTransactionRecord(Message, versions=(0, 0), flexible_since=0):
     """What came since the transaction began counts now."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class AbortTransactionRecord(Message, versions=(0, 0), flexible_since=0):
     """What came since the transaction began never happened."""
 
     reason: str | None = wire(STRING, tag=0, nullable_since=0, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ZkMigrationStateRecord(Message, versions=(0, 0), flexible_since=0):
     """Left behind by clusters that came from ZooKeeper; read so that their logs can be replayed."""
 

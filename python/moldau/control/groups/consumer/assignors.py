@@ -14,17 +14,17 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from moldau.control.groups.consumer.member import Partitions
+from moldau.control.light import light_dataclass
 
 ROUNDS_MAX: Final = 16
 """How often all topics are looked at for a better balance; real groups need two or three rounds."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class MemberSpec:
     """What an assignor knows of a member."""
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import field
 from uuid import UUID
 
 from moldau.control.groups.consumer.assignors import ASSIGNORS, MemberSpec
 from moldau.control.groups.consumer.cluster import Cluster, metadata_hash
 from moldau.control.groups.consumer.group import ConsumerGroup
-from moldau.control.groups.consumer.member import ConsumerMember, Partitions
+from moldau.control.groups.consumer.member import ConsumerMember, MemberState, Partitions
 from moldau.control.groups.consumer.reconcile import Goal, reconcile
 from moldau.control.groups.consumer.records import (
     CurrentMemberRecord,
@@ -37,9 +37,10 @@ from moldau.control.groups.consumer.records import (
 )
 from moldau.control.groups.consumer.watch import Watch
 from moldau.control.groups.turn import Turn
+from moldau.control.light import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Change:
     """What a decision about a group needs at hand."""
 
@@ -47,6 +48,7 @@ class Change:
     cluster: Cluster
     watch: Watch
     group: ConsumerGroup
+    _resolved: dict[frozenset[str], frozenset[UUID]] = field(default_factory=dict)
 
     @property
     def group_id(self) -> str:
@@ -133,7 +135,8 @@ class Change:
         moved = reconcile(member, goal, still_owned, subscription_changed=subscription_changed)
         if moved is not member and moved != member:
             self.turn.write(moved.to_current_record(self.group_id))
-            if not moved.uses_classic_protocol:
+            must_give_up = MemberState.UNREVOKED_PARTITIONS in (member.state, moved.state)
+            if must_give_up and not moved.uses_classic_protocol:
                 self.watch.watch_revocation(self.turn, self.group_id, moved)
         return moved
 
@@ -183,20 +186,19 @@ class Change:
         return max(wanted, key=lambda name: (wanted[name], name), default=self.turn.settings.consumer_assignors[0])
 
     def _specs(self, members: Mapping[str, ConsumerMember], targets: Mapping[str, Partitions]) -> dict[str, MemberSpec]:
-        # Thousands of members mostly have one and the same subscription: resolve each only once.
-        resolved: dict[frozenset[str], frozenset[UUID]] = {}
         specs = {}
         for member_id, member in members.items():
-            names = self.group.topics_of(member)
-            if names not in resolved:
-                resolved[names] = self._ids(names)
             target = targets.get(member_id, self.group.target_of(member_id))
-            specs[member_id] = MemberSpec(resolved[names], member.instance_id, target)
+            specs[member_id] = MemberSpec(self._ids(self.group.topics_of(member)), member.instance_id, target)
         return specs
 
-    def _ids(self, names: Collection[str]) -> frozenset[UUID]:
-        topics = (self.cluster.topic_named(name) for name in names)
-        return frozenset(topic.id for topic in topics if topic is not None)
+    def _ids(self, names: frozenset[str]) -> frozenset[UUID]:
+        # Thousands of members mostly have one and the same subscription: resolve each only once.
+        ids = self._resolved.get(names)
+        if ids is None:
+            topics = (self.cluster.topic_named(name) for name in names)
+            ids = self._resolved[names] = frozenset(topic.id for topic in topics if topic is not None)
+        return ids
 
     def _partition_counts(self, specs: Mapping[str, MemberSpec]) -> dict[UUID, int]:
         counts = {}

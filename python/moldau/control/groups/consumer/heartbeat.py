@@ -191,18 +191,21 @@ def as_told(member: ConsumerMember, request: ConsumerGroupHeartbeat) -> Consumer
     """The member with what this request says; what it does not say stays."""
     if _says_nothing(member, request):
         return member
-    said: dict[str, object] = {
-        "instance_id": request.instance_id,
-        "rack_id": request.rack_id,
-        "assignor": request.assignor,
-        "topic_regex": request.topic_regex,
-        "topic_names": None if request.topic_names is None else frozenset(request.topic_names),
-        "rebalance_timeout_ms": None if request.rebalance_timeout_ms == UNSAID else request.rebalance_timeout_ms,
-        "client_id": request.client_id,
-        "client_host": request.client_host,
-    }
-    changes = {name: value for name, value in said.items() if value is not None}
-    return replace(member, classic=None, **changes)  # type: ignore[arg-type]
+    return member.saying(
+        _last_said(request.instance_id, member.instance_id),
+        _last_said(request.rack_id, member.rack_id),
+        member.rebalance_timeout_ms if request.rebalance_timeout_ms == UNSAID else request.rebalance_timeout_ms,
+        request.client_id,
+        request.client_host,
+        member.topic_names if request.topic_names is None else frozenset(request.topic_names),
+        _last_said(request.topic_regex, member.topic_regex),
+        _last_said(request.assignor, member.assignor),
+        None,
+    )
+
+
+def _last_said(now: str | None, before: str | None) -> str | None:
+    return before if now is None else now
 
 
 def _says_nothing(member: ConsumerMember, request: ConsumerGroupHeartbeat) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import Final
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from moldau.control.groups.consumer.records import (
     MemberValue,
     OwnedPartitionsValue,
 )
+from moldau.control.light import light_dataclass
 
 JOINING: Final = 0
 LEAVING: Final = -1
@@ -51,7 +52,7 @@ class MemberState(enum.IntEnum):
 _STATES: Final[Mapping[int, MemberState]] = {state.value: state for state in MemberState}
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ConsumerMember:
     """One member. The defaults are those of a member that nobody knows yet."""
 
@@ -120,17 +121,16 @@ class ConsumerMember:
         return CurrentMemberRecord(group_id, self.member_id, value)
 
     def told(self, value: MemberValue) -> ConsumerMember:
-        return replace(
-            self,
-            instance_id=value.instance_id,
-            rack_id=value.rack_id,
-            rebalance_timeout_ms=value.rebalance_timeout_ms,
-            client_id=value.client_id,
-            client_host=value.client_host,
-            topic_names=frozenset(value.subscribed_topic_names),
-            topic_regex=value.subscribed_topic_regex,
-            assignor=value.server_assignor,
-            classic=value.classic,
+        return self.saying(
+            value.instance_id,
+            value.rack_id,
+            value.rebalance_timeout_ms,
+            value.client_id,
+            value.client_host,
+            frozenset(value.subscribed_topic_names),
+            value.subscribed_topic_regex,
+            value.server_assignor,
+            value.classic,
         )
 
     def moved(self, value: CurrentMemberValue) -> ConsumerMember:
@@ -140,6 +140,38 @@ class ConsumerMember:
             _STATES.get(value.state, MemberState.UNKNOWN),
             _from_values(value.assigned_partitions, value.member_epoch),
             _from_values(value.partitions_pending_revocation, value.member_epoch),
+        )
+
+    def saying(
+        self,
+        instance_id: str | None,
+        rack_id: str | None,
+        rebalance_timeout_ms: int,
+        client_id: str,
+        client_host: str,
+        topic_names: frozenset[str],
+        topic_regex: str | None,
+        assignor: str | None,
+        classic: ClassicMetadata | None,
+    ) -> ConsumerMember:
+        """The same member, in the same place, with something else to say of itself."""
+        # As in `at`: every member that joins comes by here twice.
+        return ConsumerMember(
+            self.member_id,
+            self.member_epoch,
+            self.previous_member_epoch,
+            self.state,
+            instance_id,
+            rack_id,
+            rebalance_timeout_ms,
+            client_id,
+            client_host,
+            topic_names,
+            topic_regex,
+            assignor,
+            self.assigned,
+            self.pending_revocation,
+            classic,
         )
 
     def at(self, epoch: int, previous: int, state: MemberState, assigned: Owned, revoked: Owned) -> ConsumerMember:
@@ -169,18 +201,20 @@ def count_of(partitions: Mapping[UUID, AbstractSet[int] | Mapping[int, int]]) ->
 
 
 def _to_values(owned: Owned) -> tuple[OwnedPartitionsValue, ...]:
-    return tuple(
-        OwnedPartitionsValue(topic_id, tuple(sorted(epochs)), tuple(epochs[each] for each in sorted(epochs)))
-        for topic_id, epochs in sorted(owned.items())
-    )
+    return tuple([_to_value(topic_id, owned[topic_id]) for topic_id in sorted(owned)]) if owned else ()
+
+
+def _to_value(topic_id: UUID, epochs: Mapping[int, int]) -> OwnedPartitionsValue:
+    partitions = tuple(sorted(epochs))
+    return OwnedPartitionsValue(topic_id, partitions, tuple([epochs[each] for each in partitions]))
 
 
 def _from_values(values: tuple[OwnedPartitionsValue, ...], member_epoch: int) -> Owned:
     owned: dict[UUID, dict[int, int]] = {}
-    for value in values:
+    for each in values:
         # Kafka before 4.2 wrote no epochs; then the member's own counts, or 0 when that is the -2 of one who is away.
-        epochs = value.assignment_epochs
-        if epochs is None or len(epochs) != len(value.partitions):
-            epochs = (max(member_epoch, 0),) * len(value.partitions)
-        owned[value.topic_id] = dict(zip(value.partitions, epochs, strict=True))
+        epochs = each.assignment_epochs
+        if epochs is None or len(epochs) != len(each.partitions):
+            epochs = (max(member_epoch, 0),) * len(each.partitions)
+        owned[each.topic_id] = dict(zip(each.partitions, epochs, strict=True))
     return owned

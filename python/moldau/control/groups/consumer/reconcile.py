@@ -11,15 +11,16 @@ Source: `CurrentAssignmentBuilder` of Apache Kafka 4.3; KIP-848.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 from moldau.control.groups.consumer.member import ConsumerMember, MemberState, Owned, Partitions
+from moldau.control.light import light_dataclass
 from moldau.errors import ApiError, ErrorCode
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Goal:
     """Where a member shall come to, and what stands in its way."""
 

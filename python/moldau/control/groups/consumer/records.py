@@ -15,10 +15,11 @@ Source: the schemas `ConsumerGroup*Key` and `ConsumerGroup*Value` of Apache Kafk
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Final
 from uuid import UUID
 
+from moldau.control.light import light_dataclass
 from moldau.control.schema import (
     BYTES,
     INT8,
@@ -40,22 +41,25 @@ from moldau.control.schema import (
 )
 
 VALUE_VERSION: Final = 0
+_USUAL_NAMES: Final = 300
+"""Characters of names that are remembered encoded: those of a million characters are not."""
+_NUMBERS: Final = tuple(number.to_bytes(2, "big") for number in range(17))
 _ALWAYS: Final = 0
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class GroupEpochValue(Message, versions=(0, 0), flexible_since=0):
     epoch: int = wire(INT32)
     metadata_hash: int = wire(INT64, tag=0)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ClassicProtocol(Message):
     name: str = wire(STRING)
     metadata: bytes = wire(BYTES)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ClassicMetadata(Message):
     """What a member that uses the classic protocol in a consumer group brings with it."""
 
@@ -77,7 +81,7 @@ def _nullable(type_: WireType) -> WireType:
     return WireType(f"?{type_.name}", write, read, None)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class MemberValue(Message, versions=(0, 0), flexible_since=0):
     instance_id: str | None = wire(STRING, nullable_since=_ALWAYS, default=None)
     rack_id: str | None = wire(STRING, nullable_since=_ALWAYS, default=None)
@@ -93,31 +97,31 @@ class MemberValue(Message, versions=(0, 0), flexible_since=0):
     """None for a member of the consumer protocol. The default of Kafka's schema is empty instead, and never written."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TargetEpochValue(Message, versions=(0, 0), flexible_since=0):
     assignment_epoch: int = wire(INT32)
     assignment_timestamp: int = wire(INT64, tag=0)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TopicPartitionsValue(Message):
     topic_id: UUID = wire(UUID_)
     partitions: tuple[int, ...] = wire(array(INT32))
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TargetMemberValue(Message, versions=(0, 0), flexible_since=0):
     topic_partitions: tuple[TopicPartitionsValue, ...] = wire(array(struct_of(TopicPartitionsValue)))
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OwnedPartitionsValue(Message):
     topic_id: UUID = wire(UUID_)
     partitions: tuple[int, ...] = wire(array(INT32))
     assignment_epochs: tuple[int, ...] | None = wire(array(INT32), tag=0, nullable_since=_ALWAYS, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class CurrentMemberValue(Message, versions=(0, 0), flexible_since=0):
     member_epoch: int = wire(INT32)
     previous_member_epoch: int = wire(INT32)
@@ -126,21 +130,21 @@ class CurrentMemberValue(Message, versions=(0, 0), flexible_since=0):
     partitions_pending_revocation: tuple[OwnedPartitionsValue, ...] = wire(array(struct_of(OwnedPartitionsValue)))
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RegularExpressionValue(Message, versions=(0, 0), flexible_since=0):
     topics: tuple[str, ...] = wire(array(STRING))
     version: int = wire(INT64)
     timestamp: int = wire(INT64)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class GroupEpochRecord:
     record_type: ClassVar[int] = 3
     group: str
     value: GroupEpochValue | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TopicMetadataRecord:
     """What Kafka before 4.1 wrote; its value is carried as bytes, nobody reads it."""
 
@@ -149,7 +153,7 @@ class TopicMetadataRecord:
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class MemberRecord:
     record_type: ClassVar[int] = 5
     group: str
@@ -157,14 +161,14 @@ class MemberRecord:
     value: MemberValue | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TargetEpochRecord:
     record_type: ClassVar[int] = 6
     group: str
     value: TargetEpochValue | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TargetMemberRecord:
     record_type: ClassVar[int] = 7
     group: str
@@ -172,7 +176,7 @@ class TargetMemberRecord:
     value: TargetMemberValue | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class CurrentMemberRecord:
     record_type: ClassVar[int] = 8
     group: str
@@ -180,7 +184,7 @@ class CurrentMemberRecord:
     value: CurrentMemberValue | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RegularExpressionRecord:
     record_type: ClassVar[int] = 16
     group: str
@@ -199,12 +203,12 @@ ConsumerRecord = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class GroupKey(Message, versions=(0, 0)):
     group: str = wire(STRING)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class GroupAndNameKey(Message, versions=(0, 0)):
     group: str = wire(STRING)
     name: str = wire(STRING)
@@ -223,19 +227,34 @@ _OF_GROUPS: Final[Mapping[int, tuple[type, type[Message]]]] = {
 RECORD_TYPES: Final = frozenset({TopicMetadataRecord.record_type, *_OF_GROUPS, *_OF_MEMBERS})
 
 
-def key_of(record: ConsumerRecord) -> bytes:
-    """The key of `record` after its leading int16."""
+def encode_record(record: ConsumerRecord) -> tuple[bytes, bytes | None]:
+    """Key and value of `record` as they stand in the log.
+
+    Raises:
+        SchemaError: a value does not fit, such as a group id of more than 32767 bytes.
+    """
     match record:
         case MemberRecord() | TargetMemberRecord() | CurrentMemberRecord():
-            return _names(record.group, record.member_id)
+            names = _names(record.group, record.member_id)
         case RegularExpressionRecord():
-            return _names(record.group, record.expression)
+            names = _names(record.group, record.expression)
         case _:
-            return _names(record.group)
+            names = _names(record.group)
+    key = _NUMBERS[record.record_type] + names
+    value = record.value
+    if value is None:
+        return key, None
+    return key, _NUMBERS[VALUE_VERSION] + (value if isinstance(value, bytes) else encode(value, VALUE_VERSION))
 
 
 def _names(*names: str) -> bytes:
-    """What `GroupKey` and `GroupAndNameKey` say, by hand: every heartbeat that changes something writes some."""
+    usual = sum(map(len, names)) <= _USUAL_NAMES
+    return _encoded_names(*names) if usual else _encoded_names.__wrapped__(*names)
+
+
+@lru_cache(maxsize=4096)
+def _encoded_names(*names: str) -> bytes:
+    """What `GroupKey` and `GroupAndNameKey` say, by hand: who joins does so in three records."""
     key = b""
     for name in names:
         text = name.encode()
@@ -243,13 +262,6 @@ def _names(*names: str) -> bytes:
             raise SchemaError(f"string of {len(text)} bytes, the limit is {LONGEST_STRING}")
         key += len(text).to_bytes(2, "big") + text
     return key
-
-
-def value_of(record: ConsumerRecord) -> bytes | None:
-    """The value of `record` after its leading int16."""
-    if record.value is None or isinstance(record.value, bytes):
-        return record.value
-    return encode(record.value, VALUE_VERSION)
 
 
 def read(record_type: int, key: memoryview, version: int, value: memoryview | None) -> ConsumerRecord:
