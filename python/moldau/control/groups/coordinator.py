@@ -445,6 +445,8 @@ class GroupCoordinator:
         group_id = request.group_id
         if group_id in self.deletions:
             return DeleteGroupResponse(ErrorCode.NONE, is_done=self.deletions.go_on(turn, group_id))
+        if request.goes_on:
+            return DeleteGroupResponse(ErrorCode.NONE)
         error = self._check_delete(group_id)
         if error is not ErrorCode.NONE:
             return DeleteGroupResponse(error)

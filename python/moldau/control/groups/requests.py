@@ -201,6 +201,8 @@ class ListGroups:
 @light_dataclass(frozen=True, slots=True)
 class DeleteGroup:
     group_id: str
+    goes_on: bool = False
+    """The deletion has begun: if it is over by now, then what has this id is another group."""
 
 
 @light_dataclass(frozen=True, slots=True)

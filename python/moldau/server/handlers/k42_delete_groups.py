@@ -27,13 +27,11 @@ async def handle(shell: Any, request: Any, context: RequestContext) -> Mapping[s
 async def _delete(shell: Any, group_id: str, context: RequestContext) -> ErrorCode:
     try:
         context.access.require(Operation.DELETE, ResourceType.GROUP, group_id)
-        has_begun = False
-        while not (response := await shell.groups.run(group_id, DeleteGroup(group_id))).is_done:
-            has_begun = True
+        response = await shell.groups.run(group_id, DeleteGroup(group_id))
+        while not response.is_done:
             await give_way()
+            response = await shell.groups.run(group_id, DeleteGroup(group_id, goes_on=True))
     except ApiError as error:
         return error.code
     error_code: ErrorCode = response.error
-    # In between the last of its offsets may have gone with their topic.
-    is_gone = has_begun and error_code is ErrorCode.GROUP_ID_NOT_FOUND
-    return ErrorCode.NONE if is_gone else error_code
+    return error_code

@@ -139,6 +139,23 @@ def test_a_deletion_is_finished_though_nobody_asks_any_more(driver):
     assert left(driver) == []
 
 
+def test_a_group_that_is_born_when_the_deletion_is_over_is_not_deleted_again(driver):
+    assert not delete(driver).is_done
+    driver.wait(30_000)
+    assert driver.commit(99) is OK
+    # Who has begun it asks for the rest of it.
+    answer = driver.ask(DeleteGroup(GROUP, goes_on=True))
+    assert (answer.error, answer.is_done) == (OK, True)
+    assert (listed(driver), left(driver), driver.committed()) == ([GROUP], [0], 99)
+
+
+def test_who_goes_on_with_a_deletion_that_others_have_finished_has_deleted_the_group(driver):
+    assert not delete(driver).is_done
+    driver.ask(TopicsDeleted((DeletedTopic(TOPIC, ZERO_UUID),)))
+    assert driver.ask(DeleteGroup(GROUP, goes_on=True)).error is OK
+    assert delete(driver).error is ErrorCode.GROUP_ID_NOT_FOUND
+
+
 def test_each_offset_is_looked_at_once(driver):
     looked_at = []
     keys = driver.machine.offsets.keys
