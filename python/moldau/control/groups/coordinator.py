@@ -83,6 +83,7 @@ from moldau.control.groups.responses import (
     OffsetFetchResponse,
     SyncGroupResponse,
 )
+from moldau.control.groups.retention import OffsetRetention
 from moldau.control.groups.settings import GroupSettings
 from moldau.control.groups.turn import Chance, Turn
 from moldau.control.machine import PARKED, AppendFailed, Decision, Now, Parked, ScheduleTimer, TransactionMarker
@@ -105,6 +106,7 @@ class GroupCoordinator:
         self.deletions = Deletions(self.offsets)
         self.other_groups = OtherGroups()
         self.consumer_groups = ConsumerGroups(cluster, leases, self.groups, self.other_groups)
+        self.retention = OffsetRetention(self.offsets, self.groups.get, self.consumer_groups.find, self._remove)
         self._stored: dict[str, GroupMetadataValue] = {}
         self._chance = chance
         self._leases = leases
@@ -499,7 +501,7 @@ class GroupCoordinator:
         self.deletions.start(turn)
         for group_id, *_ in list(self.offsets.everything()):
             self._know_offset_owner(group_id)
-        self._watch_retention(turn, self.settings.offsets_retention_check_interval_ms)
+        self.retention.watch(turn, self.settings.offsets_retention_check_interval_ms)
 
     def _restore(self, group_id: str) -> ClassicGroup:
         group = ClassicGroup.from_record(group_id, self._stored[group_id], next(self._rounds))
@@ -507,24 +509,9 @@ class GroupCoordinator:
         return group
 
     def _check_retention(self, turn: Turn) -> None:
-        """What does not fit into one batch comes with the next turn."""
-        for group in list(self.groups.values()):
-            if turn.is_full:
-                break
-            all_gone = offset_store.expire(turn, self.offsets, group.group_id, group)
-            if all_gone and group.is_empty and not group.pending_joins:
-                self._remove(turn, group)
-        for consumers in self.consumer_groups.values():
-            if turn.is_full:
-                break
-            all_gone = offset_store.expire(turn, self.offsets, consumers.group_id, consumers)
-            if all_gone and consumers.is_empty:
-                for tombstone in consumers.tombstones():
-                    turn.take_back(tombstone)
-        self._watch_retention(turn, 0 if turn.is_full else self.settings.offsets_retention_check_interval_ms)
-
-    def _watch_retention(self, turn: Turn, after_ms: int) -> None:
-        turn.schedule(("retention",), turn.steady_ms + after_ms, RetentionCheckDue())
+        if not self.retention.is_under_way:
+            self.retention.begin([*self.groups, *self.consumer_groups])
+        self.retention.go_on(turn)
 
     def _forget_topics(self, turn: Turn, request: TopicsDeleted) -> None:
         offset_store.forget_topics(turn, self.offsets, request.topics)
@@ -567,8 +554,7 @@ class GroupCoordinator:
                 assert isinstance(left, LeaveGroupResponse)
                 return left
             case RetentionCheckDue():
-                # Not at once, even if there is more to come: there may be no room for long.
-                self._watch_retention(turn, self.settings.offsets_retention_check_interval_ms)
+                self.retention.append_failed(turn)
             case TopicsDeleted():
                 turn.schedule(("deleted", request), turn.steady_ms + offset_store.RETRY_MS, request)
             case _:

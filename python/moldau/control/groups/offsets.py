@@ -107,6 +107,10 @@ class CommittedOffsets:
             for partition, value in partitions.items():
                 yield topic, partition, value
 
+    def count_of(self, group_id: str) -> int:
+        """Partitions of which the group has committed an offset."""
+        return sum(map(len, self._groups.get(group_id, {}).values()))
+
     def everything(self) -> Iterator[tuple[str, str, int, OffsetCommitValue]]:
         """What is committed, and what is pending."""
         for group_id in self._groups:

@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 from tests.unit.control.groups.driver import GROUP, TOPIC, Driver
 
+from moldau.control.groups import retention
 from moldau.control.groups.records import encode_record
 from moldau.control.groups.requests import (
     DeletedTopic,
@@ -210,6 +211,40 @@ def test_thousands_of_offsets_expire_in_batches_that_a_log_takes(thousands):
     assert max(sizes) < LARGEST_BATCH
     assert thousands.machine.groups == {}
     assert not list(thousands.machine.offsets.everything())
+
+
+def test_groups_are_looked_at_in_turns_between_which_others_are_answered(driver, monkeypatch):
+    monkeypatch.setattr(retention, "LOOKS_IN_A_TURN", 10)
+    for number in range(60):
+        driver.commit(1, group_id=f"group-{number}")
+    sizes = sizes_of_batches(driver)
+    driver.now_ms += WEEK_MS
+    # With its answer the round begins that is due.
+    driver.commit(1, group_id="young")
+    assert list(driver.machine.groups) == ["young"]
+    assert [group for group, *_ in driver.machine.offsets.everything()] == ["young"]
+    # Two records for each of five or six groups.
+    assert len([size for size in sizes if size]) > 10
+    due_ms, event = driver.timers[("retention",)]
+    assert event == RetentionCheckDue()
+    assert due_ms > driver.now_ms
+
+
+def test_a_group_that_comes_or_goes_between_two_turns_of_a_round_is_no_matter(driver, monkeypatch):
+    monkeypatch.setattr(retention, "LOOKS_IN_A_TURN", 3)
+    for number in range(10):
+        driver.commit(1, group_id=f"group-{number}")
+    driver.now_ms += WEEK_MS
+    driver.timers.clear()
+    under_way = driver.machine.retention
+    under_way.begin([*driver.machine.groups])
+    assert driver.ask(DeleteGroup("group-5")).error is OK
+    driver.commit(7, group_id="group-5")
+    assert driver.ask(DeleteGroup("group-7")).error is OK
+    driver.ask(RetentionCheckDue())
+    assert not under_way.is_under_way
+    assert list(driver.machine.groups) == ["group-5"]
+    assert driver.committed(group_id="group-5") == 7
 
 
 def test_thousands_of_offsets_go_with_their_topic_in_batches_that_a_log_takes(thousands):
