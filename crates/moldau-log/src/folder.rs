@@ -79,6 +79,16 @@ impl Folder {
         *self.path.write() = path;
     }
 
+    /// Has `rename` give the folder another name; nobody opens a file in it meanwhile. Returns whether it has one.
+    pub fn rename(&self, rename: impl FnOnce(&Path) -> io::Result<Option<PathBuf>>) -> io::Result<bool> {
+        let mut path = self.path.write();
+        let Some(renamed) = rename(&path)? else {
+            return Ok(false);
+        };
+        *path = renamed;
+        Ok(true)
+    }
+
     /// The path of one of a segment's files: twenty digits and a suffix.
     pub fn file(&self, base_offset: i64, suffix: &str) -> PathBuf {
         self.path.read().join(file_name(base_offset, suffix))

@@ -389,7 +389,7 @@ impl LogManager {
             directory.forget(topic_partition);
         }
         let Some(directory) = directory.filter(|directory| directory.health.failure().is_none()) else {
-            log.close_deleted(|| Ok(None)).expect("nothing is renamed");
+            log.close_deleted(|_| Ok(None)).expect("nothing is renamed");
             return Ok(());
         };
         let failed = |source| {
@@ -402,8 +402,8 @@ impl LogManager {
             }
         };
         let renamed = directory.path().join(FolderName::deleted(topic_partition));
-        let renaming = log.close_deleted(|| {
-            self.config.storage.rename(&log.directory(), &renamed)?;
+        let renaming = log.close_deleted(|folder| {
+            self.config.storage.rename(folder, &renamed)?;
             Ok(Some(renamed.clone()))
         });
         renaming.map_err(failed)?;

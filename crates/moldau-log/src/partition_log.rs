@@ -5,7 +5,8 @@
 //! - any number read: they load the offsets (atomics), take the list of segments (a pointer) and, near the end, look
 //!   at `tail` (a short list under a lock held for nanoseconds). They never wait for a write or a flush;
 //! - one thread at a time flushes (`flushing`), beside appends;
-//! - a folder gets another name (moved, deleted) while nobody flushes, reshapes or writes epochs in it.
+//! - a folder gets another name (moved, deleted) while nobody reshapes or writes epochs in it; one that moves, while
+//!   nobody flushes either.
 //!
 //! `log_end` is published last, after the bytes and the tail; what a reader sees before it is complete.
 //! The methods are spread over rooms: `append`, `read`, `lookup` (by time and epoch), `retention`, `change` (roll,

@@ -13,7 +13,7 @@ use crate::segment::{IndexProgress, Segment};
 use crate::types::Offset;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -341,23 +341,22 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Ends the partition's life because it was deleted: nothing is appended any more. `rename` gives its folder another
-    /// name, and says which. What is being done with its files by their names is done before, and whoever comes later
-    /// finds them in that folder: the old name may be that of a new topic by then.
-    pub(crate) fn close_deleted(&self, rename: impl FnOnce() -> io::Result<Option<PathBuf>>) -> io::Result<()> {
+    /// Ends the partition's life because it was deleted: nothing is appended any more. `rename` is told the folder's
+    /// name, gives it another one, and says which. Files that are made, renamed or replaced by their names are so before,
+    /// and whoever comes later finds them in that folder: the old name may be that of a new topic by then. A flush that
+    /// waits for the disk is not waited for: it has its files open.
+    pub(crate) fn close_deleted(&self, rename: impl FnOnce(&Path) -> io::Result<Option<PathBuf>>) -> io::Result<()> {
         let _no_swap = self.reshaping.lock();
         {
             let _no_append = self.appender.lock();
             self.closed.store(true, Ordering::Release);
         }
-        let _no_flush = self.flushing.lock();
         let _no_epoch = self.epochs.lock();
         self.first_unstable.store(ALL_STABLE, Ordering::Release);
         for segment in self.segment_list().iter() {
             segment.release_files();
         }
-        if let Some(path) = rename()? {
-            self.folder.set_path(path);
+        if self.folder.rename(rename)? {
             self.removals.lock().clear();
         }
         Ok(())

@@ -49,19 +49,36 @@ fn what_comes_late_for_a_deleted_partition_does_not_touch_a_new_one_of_its_name(
 }
 
 #[test]
-fn a_partition_gets_its_last_name_when_nobody_works_in_its_folder() {
+fn a_partition_gets_its_last_name_when_nobody_renames_or_replaces_files_in_its_folder() {
     let fixture = Fixture::new(small_segments());
     fixture.fill(10);
     let log = &fixture.log;
-    log.close_deleted(|| {
-        assert!(log.flushing.try_lock().is_none());
+    let known = log.directory();
+    log.close_deleted(|folder| {
+        assert_eq!(folder, known);
         assert!(log.reshaping.try_lock().is_none());
         assert!(log.epochs.try_lock().is_none());
         assert!(log.is_offline());
         Ok(None)
     })
     .unwrap();
-    assert!(log.flushing.try_lock().is_some());
+    assert!(log.reshaping.try_lock().is_some());
+}
+
+#[test]
+fn a_deletion_does_not_wait_for_a_flush_that_waits_for_the_disk() {
+    let fixture = Fixture::new(small_segments());
+    fixture.fill(10);
+    let log = &fixture.log;
+    let (deleted, is_deleted) = std::sync::mpsc::channel();
+    std::thread::scope(|threads| {
+        let the_disk_takes_its_time = log.flushing.lock();
+        threads.spawn(|| deleted.send(fixture.manager.delete(log.topic_partition(), NOW)));
+        let outcome = is_deleted.recv_timeout(std::time::Duration::from_secs(20));
+        drop(the_disk_takes_its_time);
+        outcome.expect("the deletion waits").unwrap();
+    });
+    assert!(log.is_offline());
 }
 
 #[test]
