@@ -132,8 +132,8 @@ impl Segment {
         (0..=i64::from(i32::MAX)).contains(&(offset.0 - self.base_offset.0))
     }
 
-    /// Writes `bytes`, the batches of `headers` back to back, in one write, and indexes them. On an error the file is
-    /// cut back to what it was; if even that fails the caller is told through `Err(Err(_))`.
+    /// Writes `bytes`, the batches of `headers` back to back, in one write, and indexes them. After an error the file is
+    /// what it was: it was not opened, or was cut back; if that fails the caller is told through `Err(Err(_))`.
     pub fn append(
         &self,
         bytes: &[u8],
@@ -142,7 +142,7 @@ impl Segment {
         progress: &mut IndexProgress,
     ) -> Result<(), Result<io::Error, io::Error>> {
         let size = self.size.load(Ordering::Relaxed);
-        let file = self.log.get().map_err(Err)?;
+        let file = self.log.get().map_err(Ok)?;
         if let Err(error) = file.write_all_at(bytes, size) {
             return Err(match file.set_length(size) {
                 Ok(()) => Ok(error),

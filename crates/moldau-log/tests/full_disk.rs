@@ -72,6 +72,23 @@ fn run_full(disk: &Disk) {
 }
 
 #[test]
+fn a_node_that_can_open_no_more_files_refuses_records_until_it_can() {
+    let disk = Disk::default();
+    let manager = open(&disk);
+    let log = create(&manager, "orders", small_segments());
+    fill(&log, 5);
+    // Nobody has used the files since: they are closed.
+    manager.housekeeping(NOW);
+    manager.housekeeping(NOW);
+    disk.grant_descriptors(false);
+    assert!(matches!(append_to(&log, 5), Err(AppendError::Storage(_))));
+    assert!(!log.is_offline());
+    disk.grant_descriptors(true);
+    append_to(&log, 5).unwrap();
+    assert_eq!(log.log_end_offset(), Offset(6));
+}
+
+#[test]
 fn records_are_deleted_on_request_though_the_disk_is_full() {
     let disk = Disk::default();
     let manager = open(&disk);

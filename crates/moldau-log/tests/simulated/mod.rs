@@ -59,6 +59,8 @@ struct World {
     fault: Option<(usize, Fault)>,
     crashed: bool,
     full: bool,
+    /// No file can be opened: there are no more descriptors.
+    exhausted: bool,
 }
 
 /// The disk; clones share it.
@@ -214,6 +216,12 @@ impl Disk {
         world.fault = None;
     }
 
+    /// Whether the process may open files.
+    #[allow(dead_code, reason = "not every test needs a disk that fails like that")]
+    pub fn grant_descriptors(&self, granted: bool) {
+        self.world().exhausted = !granted;
+    }
+
     /// The disk as the next process finds it when only this one died.
     pub fn after_kill(&self) -> Disk {
         let mut world = self.world().clone();
@@ -290,6 +298,9 @@ impl StorageFile for OpenFile {
 impl Storage for Disk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn StorageFile>> {
         let mut world = self.world();
+        if world.exhausted {
+            return Err(io::Error::from_raw_os_error(24));
+        }
         let content = match world.names.get(path) {
             Some(&content) => content,
             None if mode == OpenMode::Create => {
