@@ -845,8 +845,8 @@ class Core:
         """Partitions that have changed their directory since the start."""
     def directories(self) -> list[DirectoryStatus]:
         """Every log directory with its state and space."""
-    def logs(self) -> list[LogStatus]:
-        """Every local partition with its size and offsets."""
+    def logs(self, partitions: Sequence[tuple[str, int]] | None = None) -> list[LogStatus]:
+        """Every local partition with its size and offsets, or those of `partitions` (topic, index) that are local."""
     def producers(self, topic: str, partition: int) -> list[ProducerStatus]:
         """The producers that a partition remembers. Raises CoreError when the partition has no log here."""
     def counters(self) -> dict[str, int]:

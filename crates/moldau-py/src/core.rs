@@ -32,7 +32,7 @@ use crate::records::{KeyAndValue, build_batch, read_records};
 use crate::request::Request;
 use crate::settings::{self, PythonEndpoint, PythonPartitionSpec, PythonPartitionState, PythonQuota};
 use crate::stage::Stage;
-use crate::statuses;
+use crate::statuses::{self, Statuses};
 
 const METADATA_TOPIC: &str = "__cluster_metadata";
 /// The id that Kafka gives the metadata topic, in every cluster.
@@ -554,15 +554,16 @@ impl Core {
         Ok(py.detach(|| self.logs.checkpoint().map_err(Refusal::from))?)
     }
 
-    fn directories<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    fn directories<'py>(&self, py: Python<'py>) -> Statuses<'py> {
         statuses::directories(py, &self.logs)
     }
 
-    fn logs<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        statuses::logs(py, &self.logs)
+    #[pyo3(signature = (partitions = None))]
+    fn logs<'py>(&self, py: Python<'py>, partitions: Option<Vec<(String, i32)>>) -> Statuses<'py> {
+        statuses::logs(py, &self.logs, partitions)
     }
 
-    fn producers<'py>(&self, py: Python<'py>, topic: &str, partition: i32) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    fn producers<'py>(&self, py: Python<'py>, topic: &str, partition: i32) -> Statuses<'py> {
         statuses::producers(py, &*self.log(topic, partition)?)
     }
 

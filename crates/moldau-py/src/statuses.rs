@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
-use moldau_log::{LogManager, PartitionLog};
+use moldau_log::{LogManager, PartitionLog, TopicPartition};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+
+/// Tuples of one kind.
+pub type Statuses<'py> = PyResult<Vec<Bound<'py, PyAny>>>;
 
 /// One of the tuples of `moldau.server.core_types`, by its name.
 pub fn named<'py>(py: Python<'py>, name: &str, fields: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
@@ -12,11 +15,7 @@ pub fn named<'py>(py: Python<'py>, name: &str, fields: Bound<'py, PyTuple>) -> P
 }
 
 /// Where each listener listens, as an `Endpoint`.
-pub fn endpoints<'py>(
-    py: Python<'py>,
-    names: Vec<String>,
-    addresses: &[SocketAddr],
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
+pub fn endpoints<'py>(py: Python<'py>, names: Vec<String>, addresses: &[SocketAddr]) -> Statuses<'py> {
     let listeners = names.into_iter().zip(addresses);
     listeners
         .map(|(name, address)| {
@@ -27,7 +26,7 @@ pub fn endpoints<'py>(
 }
 
 /// Every log directory as a `DirectoryStatus`.
-pub fn directories<'py>(py: Python<'py>, logs: &LogManager) -> PyResult<Vec<Bound<'py, PyAny>>> {
+pub fn directories<'py>(py: Python<'py>, logs: &LogManager) -> Statuses<'py> {
     let found = py.detach(|| logs.directories());
     found
         .into_iter()
@@ -44,9 +43,13 @@ pub fn directories<'py>(py: Python<'py>, logs: &LogManager) -> PyResult<Vec<Boun
         .collect()
 }
 
-/// Every local partition as a `LogStatus`.
-pub fn logs<'py>(py: Python<'py>, logs: &LogManager) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let logs = py.detach(|| logs.partitions());
+/// Every local partition as a `LogStatus`, or those that are asked for and are there.
+pub fn logs<'py>(py: Python<'py>, logs: &LogManager, asked: Option<Vec<(String, i32)>>) -> Statuses<'py> {
+    let found = |(topic, partition): (String, i32)| logs.get(&TopicPartition::new(topic, partition));
+    let logs = py.detach(|| match asked {
+        None => logs.partitions(),
+        Some(asked) => asked.into_iter().filter_map(found).collect(),
+    });
     logs.into_iter()
         .map(|log| {
             let at = log.topic_partition();
@@ -67,7 +70,7 @@ pub fn logs<'py>(py: Python<'py>, logs: &LogManager) -> PyResult<Vec<Bound<'py, 
 }
 
 /// The producers that a partition remembers, each as a `ProducerStatus`.
-pub fn producers<'py>(py: Python<'py>, log: &PartitionLog) -> PyResult<Vec<Bound<'py, PyAny>>> {
+pub fn producers<'py>(py: Python<'py>, log: &PartitionLog) -> Statuses<'py> {
     log.active_producers()
         .into_iter()
         .map(|producer| {

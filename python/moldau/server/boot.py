@@ -406,10 +406,11 @@ class Node:
             if each.topic in deleted:
                 # What it knew went with its log. A new topic of this name may be among those that have changed.
                 each.stop()
-        changed = {topic.name for topic in (*delta.created_topics, *delta.changed_topics)}
+        touched = (*delta.created_topics, *delta.changed_topics)
+        changed = {topic.name for topic in touched}
         self._lead(*(each for each in self._coordinators if each.topic in changed))
         if self._directory_reports is not None and changed:
-            self._directory_reports.report_assignments()
+            self._directory_reports.report_assignments(touched)
         if delta.deleted_topics:
             gone = tuple(DeletedTopic(topic.name, topic.id) for topic in delta.deleted_topics)
             self.shell.groups.submit_everywhere(TopicsDeleted(gone))

@@ -7,13 +7,14 @@ afterwards (KIP-858). When a directory fails, its partitions lose their leader a
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from moldau._core import Core
 from moldau.control.metadata.brokers import AssignDirectories, FailDirectories
+from moldau.control.metadata.image import Topic
 from moldau.control.metadata.machine import MetadataMachine
 from moldau.errors import ApiError
 from moldau.server.runner import MachineRunner
@@ -37,30 +38,44 @@ class DirectoryReports:
         self._core = core
         self._metadata = metadata
         self._ids = {directory.resolve(): id_ for directory, id_ in directory_ids.items()}
+        self._ids_by_name: dict[str, UUID | None] = {}
         self._broker = (broker_id, broker_epoch)
         self._failed: set[UUID] = set()
         self._moves_told = 0
 
-    def assignments(self) -> tuple[tuple[UUID, int, UUID], ...]:
-        """(topic id, partition, directory) of every replica that the image puts elsewhere, or nowhere yet."""
-        topics = self._metadata.machine.image.topics_by_id
+    def assignments(self, among: Iterable[Topic] | None = None) -> tuple[tuple[UUID, int, UUID], ...]:
+        """(topic id, partition, directory) of the replicas that the image puts elsewhere, or nowhere yet.
+
+        Those of all topics, or of these.
+        """
+        topics, (broker_id, _) = self._metadata.machine.image.topics_by_id, self._broker
+        asked = None
+        if among is not None:
+            asked = [
+                (topic.name, index)
+                for topic in among
+                for index, each in topic.partitions.items()
+                if broker_id in each.replicas
+            ]
         found = []
-        for log in self._core.logs():
+        for log in self._core.logs(asked):
             topic = topics.get(log.topic_id)
             partition = topic.partitions.get(log.partition) if topic is not None else None
             directory = self._id_of(log.directory)
-            if partition is None or directory is None or self._broker[0] not in partition.replicas:
+            if partition is None or directory is None or broker_id not in partition.replicas:
                 continue
-            if partition.directories[partition.replicas.index(self._broker[0])] != directory:
+            if partition.directories[partition.replicas.index(broker_id)] != directory:
                 found.append((log.topic_id, log.partition, directory))
         return tuple(found)
 
     def _id_of(self, directory: str) -> UUID | None:
-        return self._ids.get(Path(directory).resolve())
+        if directory not in self._ids_by_name:
+            self._ids_by_name[directory] = self._ids.get(Path(directory).resolve())
+        return self._ids_by_name[directory]
 
-    def report_assignments(self) -> None:
-        """Write down where new replicas live. With one directory everybody knows."""
-        if len(self._ids) > 1 and (assignments := self.assignments()):
+    def report_assignments(self, among: Iterable[Topic] | None = None) -> None:
+        """Write down where new replicas live, of all topics or of these. With one directory everybody knows."""
+        if len(self._ids) > 1 and (assignments := self.assignments(among)):
             self._metadata.submit(AssignDirectories(*self._broker, assignments))
 
     def report_moves(self) -> None:

@@ -47,6 +47,13 @@ def test_a_read_may_begin_in_the_middle_of_a_batch(core):
     assert [record.key for record in core.read(TOPIC, 0, 7, 1)] == [b"7", b"8", b"9"]
 
 
+def test_logs_are_told_all_or_those_that_are_asked_for_and_are_there(core):
+    ((topic, partition, *_),) = core.logs()
+    assert (topic, partition) == (TOPIC, 0)
+    assert core.logs([("nowhere", 3), (TOPIC, 0), (TOPIC, 1)]) == core.logs()
+    assert core.logs([]) == []
+
+
 def test_an_empty_log_has_nothing_to_read(core):
     assert core.read(TOPIC, 0, 0, 100) == []
 
