@@ -36,6 +36,8 @@ TOGETHER_NS: Final = 1_000_000
 QUICK: Final = frozenset({8, 10, 12, 68})
 """OffsetCommit, FindCoordinator, Heartbeat, ConsumerGroupHeartbeat: what comes in crowds and is decided in well under a
 millisecond. An answer waits for nothing else."""
+PARKED_TOGETHER: Final = QUICK | {11, 14}
+"""JoinGroup and SyncGroup as well: those that one decision answers, for all members of a group, leave together."""
 QUICK_BODY_BYTES: Final = 4096
 """A commit of thousands of offsets is not quick."""
 
@@ -84,6 +86,7 @@ class Dispatcher:
         self._running: set[asyncio.Task[None]] = set()
         self._clock_ns = clock_ns
         self._gathering = False
+        self._beginning = False
         self._gathered: list[tuple[Request, bytes, int]] = []
         self._gathered_since_ns = 0
 
@@ -107,6 +110,7 @@ class Dispatcher:
         self._start(request, request.body)
 
     def _start(self, request: Request, body: bytes) -> None:
+        self._beginning = True
         try:
             begun = begin(self._serve(request, body))
         except Exception:
@@ -114,6 +118,8 @@ class Dispatcher:
             logger.exception("API key %d version %d failed", request.api_key, request.api_version)
             _close(request)
             return
+        finally:
+            self._beginning = False
         if isinstance(begun, asyncio.Task):
             self._running.add(begun)
             begun.add_done_callback(self._running.discard)
@@ -124,6 +130,7 @@ class Dispatcher:
             _, late = await asyncio.wait(self._running, timeout=grace_s)
             for task in late:
                 task.cancel()
+        self._send_gathered()
 
     async def _serve(self, request: Request, body: bytes) -> None:
         if request.refusal:
@@ -168,13 +175,17 @@ class Dispatcher:
         self._send(request, encode_response(request.api_key, request.api_version, answer), throttle_ms)
 
     def _send(self, request: Request, body: bytes, throttle_ms: int) -> None:
-        if not self._gathering:
+        # Those that waited for one decision go on one after the other, in one turn of the event loop.
+        has_waited = not self._beginning and request.api_key in PARKED_TOGETHER
+        if not (self._gathering or has_waited):
             _respond(request, body, throttle_ms)
             return
         if not self._gathered:
             self._gathered_since_ns = self._clock_ns()
+            if has_waited:
+                asyncio.get_running_loop().call_soon(self._send_gathered)
         self._gathered.append((request, body, throttle_ms))
-        if len(self._gathered) >= TOGETHER:
+        if len(self._gathered) >= TOGETHER or self._clock_ns() - self._gathered_since_ns >= TOGETHER_NS:
             self._send_gathered()
 
     def _send_gathered(self) -> None:

@@ -180,6 +180,44 @@ def test_answers_of_one_turn_leave_in_groups_and_none_is_kept():
     assert [len(request.ended) for request in requests] == len(requests) * [1]
 
 
+def test_answers_that_one_decision_gives_to_many_leave_in_groups_and_none_is_kept():
+    events = []
+    all_answered = asyncio.Event()
+
+    @dataclass
+    class Told(FakeRequest):
+        def respond(self, body, throttle_ms=0):
+            events.append("answered")
+            super().respond(body, throttle_ms)
+            if events.count("answered") == len(requests):
+                all_answered.set()
+
+    requests = [Told() for _ in range(TOGETHER + 4)]
+
+    async def scenario():
+        decision = asyncio.get_running_loop().create_future()
+
+        async def handle(shell, request, context):
+            await asyncio.shield(decision)
+            events.append("told")
+            return {"error_code": ErrorCode.NONE}
+
+        dispatcher = Dispatcher(
+            SimpleNamespace(core=FakeCore(), access=None),
+            {HEARTBEAT: Route(Api(HEARTBEAT, "Test", (0, 4)), handle)},
+            clock_ns=lambda: 0,
+        )
+        for request in requests:
+            dispatcher.start(request)
+        assert events == []
+        decision.set_result(None)
+        await asyncio.wait_for(all_answered.wait(), 10)
+
+    asyncio.run(scenario())
+    assert events == [*TOGETHER * ["told"], *TOGETHER * ["answered"], *4 * ["told"], *4 * ["answered"]]
+    assert [len(request.ended) for request in requests] == len(requests) * [1]
+
+
 def varint(number):
     return bytes([number & 0x7F | 0x80, number >> 7])
 

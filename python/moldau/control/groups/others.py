@@ -34,8 +34,10 @@ class OtherGroups:
 
     def type_of(self, group_id: str) -> str | None:
         """Kafka's name of the group's type; None when no such protocol claims the group id."""
-        types = self._groups.get(group_id, {}).values()
-        return next((GROUP_DECLARATIONS[type_] for type_ in types if type_ in GROUP_DECLARATIONS), None)
+        keys = self._groups.get(group_id)
+        if keys is None:
+            return None
+        return next((GROUP_DECLARATIONS[type_] for type_ in keys.values() if type_ in GROUP_DECLARATIONS), None)
 
     def has_members(self, group_id: str) -> bool:
         return any(type_ in MEMBER_RECORDS for type_ in self._groups.get(group_id, {}).values())

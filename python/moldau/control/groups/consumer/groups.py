@@ -86,6 +86,8 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
         self._gathering = Gathering()
         self._is_loaded = False
         self._become_classic: dict[str, ClassicGroup] = {}
+        self._lent: dict[str, set[str]] = {}
+        """Group to the members that may hold a lease: who joins ends the leases of a group with every record."""
 
     def __getitem__(self, group_id: str) -> ConsumerGroup:
         return self._groups[group_id]
@@ -234,6 +236,7 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
         # What an expression stands for is looked up from time to time, and it is a heartbeat that finds this due.
         may_be_told = self._is_loaded and not member.uses_classic_protocol and not group.expressions
         if is_settled and may_be_told and self._knows_its_topics(group):
+            self._lent.setdefault(group.group_id, set()).add(member.member_id)
             self._leases.grant_consumer(
                 group.group_id,
                 member.member_id,
@@ -253,6 +256,13 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
         return True
 
     def _end_leases(self, group_id: str, member_id: str | None = None) -> None:
+        lent = self._lent.get(group_id)
+        if not lent or (member_id is not None and member_id not in lent):
+            return
+        if member_id is not None:
+            lent.discard(member_id)
+        if member_id is None or not lent:
+            del self._lent[group_id]
         self._watch.seen(group_id, self._leases.end(group_id, member_id))
 
     def _group_for(self, turn: Turn, request: ConsumerGroupHeartbeat) -> ConsumerGroup:
