@@ -137,19 +137,26 @@ pub fn cleaner_settings(dict: &Bound<'_, PyDict>) -> PyResult<CleanerSettings> {
 /// `PartitionSpec`: topic, partition, topic id, settings.
 pub type PythonPartitionSpec<'py> = (String, i32, Uuid, Bound<'py, PyDict>);
 
-/// Specs of many partitions; those of one topic share its name.
+/// Specs of many partitions. Those of one topic share its name, and those that are given the same dictionary are read
+/// from it once: a start has a hundred thousand of them.
 pub fn partition_specs(specs: Vec<PythonPartitionSpec<'_>>) -> PyResult<Vec<PartitionSpec>> {
     let mut last_topic: Arc<str> = Arc::from("");
+    let mut last_config: Option<(Bound<'_, PyDict>, LogConfig)> = None;
     specs
         .into_iter()
         .map(|(topic, partition, topic_id, settings)| {
             if *last_topic != *topic {
                 last_topic = Arc::from(topic);
             }
+            if !matches!(&last_config, Some((read, _)) if read.is(&settings)) {
+                let config = log_config(&settings)?;
+                last_config = Some((settings, config));
+            }
+            let (_, config) = last_config.as_ref().expect("it was read just now");
             Ok(PartitionSpec {
                 topic_partition: TopicPartition::new(last_topic.clone(), partition),
                 topic_id,
-                config: log_config(&settings)?,
+                config: config.clone(),
             })
         })
         .collect()

@@ -145,22 +145,14 @@ class Publisher:
 
     def _push_topic(self, topic: Topic) -> None:
         min_insync_replicas: Any = self._configs.topic(topic.name, "min.insync.replicas")
-        states = [
-            PartitionState(
-                partition=index,
-                leader=each.leader,
-                leader_epoch=each.leader_epoch,
-                replicas=list(each.replicas),
-                in_sync_replicas=list(each.isr),
-                offline_replicas=[replica for replica in each.replicas if not self._is_active(replica)],
+        active = {broker.id for broker in self._image.brokers.values() if not broker.fenced}
+        states = []
+        for index, each in sorted(topic.partitions.items()):
+            offline = [replica for replica in each.replicas if replica not in active]
+            states.append(
+                PartitionState(index, each.leader, each.leader_epoch, list(each.replicas), list(each.isr), offline)
             )
-            for index, each in sorted(topic.partitions.items())
-        ]
         self._core.put_topic(topic.name, topic.id, topic.name in INTERNAL_TOPICS, min_insync_replicas, states)
-
-    def _is_active(self, broker_id: int) -> bool:
-        broker = self._image.brokers.get(broker_id)
-        return broker is not None and not broker.fenced
 
     def _push_brokers(self) -> None:
         for broker in self._image.brokers.values():
