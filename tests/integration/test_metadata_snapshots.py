@@ -89,6 +89,43 @@ def test_snapshots_are_taken_in_time_when_anything_was_written_and_not_otherwise
         assert snapshots_in(folder(data)) == files
 
 
+def test_a_stop_takes_a_snapshot_that_spares_the_next_start_much_of_the_log(data, monkeypatch):
+    monkeypatch.setattr("moldau.server.metadata_snapshots.WORTH_BYTES", 2_000)
+    with moldau.Broker(data) as broker:
+        create_topic(broker, "orders", 50, config={"retention.ms": "60000"})
+    (file,) = snapshots_in(folder(data))
+    with moldau.Broker(data) as broker:
+        # A broker's epoch is where the log ended when it registered: there was hardly anything to read behind it.
+        assert broker._node._broker_epoch - file.end_offset < 5
+        assert retention_of(broker, "orders") == "60000"
+        assert len(admin(broker).list_topics("orders", timeout=10).topics["orders"].partitions) == 50
+    size = file.path.stat().st_size
+    # Each life changes every partition twice, which is not much more than a snapshot has.
+    for _ in range(3):
+        with moldau.Broker(data) as broker:
+            seen = broker._node._snapshots._codec.bytes_seen
+        assert seen < 5 * size
+
+
+def test_a_stop_takes_no_snapshot_of_what_is_soon_read(data):
+    with moldau.Broker(data) as broker:
+        create_topic(broker, "orders", 50)
+    assert snapshots_in(folder(data)) == []
+
+
+def test_a_node_stops_though_its_last_snapshot_cannot_be_written(data, monkeypatch):
+    monkeypatch.setattr("moldau.server.metadata_snapshots.WORTH_BYTES", 1)
+    with moldau.Broker(data) as broker:
+        create_topic(broker, "orders", 3)
+        monkeypatch.setattr(SnapshotWriter, "append", full)
+    assert snapshots_in(folder(data)) == []
+    monkeypatch.setattr(SnapshotWriter, "append", WHOLE)
+    with moldau.Broker(data) as broker:
+        assert topics(broker) == {"orders"}
+        # An orderly stop all the same.
+        assert broker._node._machine.image.topics["orders"].partitions[0].leader_recovery_state == 0
+
+
 def test_the_log_before_the_oldest_snapshot_that_stays_goes(data):
     with moldau.Broker(data, **SMALL) as broker:
         for name in ("a", "b", "c"):

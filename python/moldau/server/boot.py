@@ -188,6 +188,7 @@ class Node:
         try:
             for request in (BeginControlledShutdown, FenceBroker):
                 await self._metadata.run(request(self.shell.node_id, self._broker_epoch))
+            await self._snapshots.take_before_a_stop()
         except MoldauError as error:
             logger.warning("stopping without a last word in the metadata log: %s", error)
         self._metadata.stop()

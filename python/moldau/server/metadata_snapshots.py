@@ -4,6 +4,7 @@
                one and more of the log
     in time    a new one after `metadata.log.max.record.bytes.between.snapshots`, or after
                `metadata.log.max.snapshot.interval.ms` if anything was written since
+    at a stop  one that spares the next start more than it costs
     then       the oldest one, with the log before the one after it, as long as log and snapshots are more than
                `metadata.max.retention.bytes` and two stay, or it is older than `metadata.max.retention.ms`
 
@@ -26,6 +27,7 @@ from moldau._core import Core
 from moldau.config.settings import BrokerSettings
 from moldau.control.metadata.machine import MetadataMachine
 from moldau.control.metadata.snapshot import encode_for, records_of
+from moldau.errors import ApiError
 from moldau.server.clock import Clock
 from moldau.server.metadata_log import METADATA_TOPIC, MetadataCodec
 from moldau.server.snapshot_files import (
@@ -44,6 +46,8 @@ LOOK_EVERY_MS: Final = 1_000
 CLEAN_EVERY_MS: Final = 60_000
 TRY_AGAIN_AFTER_MS: Final = 60_000
 """After a snapshot that could not be written."""
+WORTH_BYTES: Final = 1 << 20
+"""Of records: at a stop no snapshot is taken for less."""
 SLICE: Final = 200
 """Records that are encoded in one go: some milliseconds, in which the event loop does nothing else."""
 
@@ -132,6 +136,20 @@ class MetadataSnapshots:
             await self.take()
             self._not_before_ms = 0
 
+    async def take_before_a_stop(self) -> None:
+        """Take a snapshot if as much was written since the last one as that one holds: it is soon worth its while.
+
+        Every life of a node changes every partition twice: without this a start would read all of those changes. A node
+        stops whatever becomes of it.
+        """
+        written = self._codec.bytes_seen - self._bytes_before
+        if written < max(WORTH_BYTES, self._bytes_of_the_newest()):
+            return
+        try:
+            await self.take()
+        except (OSError, ApiError) as error:
+            logger.warning("stopping without a snapshot of the metadata: %s", error)
+
     async def take(self) -> None:
         """Write a snapshot of the image as it is now.
 
@@ -180,6 +198,10 @@ class MetadataSnapshots:
             return True
         waited_ms = self._clock.now().steady_ms - self._since_ms
         return 0 < self._interval_ms <= waited_ms and written > 0
+
+    def _bytes_of_the_newest(self) -> int:
+        found = snapshots_in(self._folder)
+        return found[-1].path.stat().st_size if found else 0
 
     def _begin_anew(self) -> None:
         self._bytes_before = self._codec.bytes_seen
