@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from moldau.control.groups.consumer import records as r
@@ -77,43 +77,61 @@ class ConsumerGroup:
 
     def apply(self, record: r.ConsumerRecord) -> None:
         """Take in one record. That of type 3 without a value ends the group; the caller forgets it then."""
-        match record:
-            case r.GroupEpochRecord(_, value):
-                if value is not None:
-                    self.epoch, self.metadata_hash = value.epoch, value.metadata_hash
-            case r.TopicMetadataRecord(_, bytes_):
-                self.has_topic_metadata = bytes_ is not None
-            case r.MemberRecord(_, member_id, None):
-                self._replace(member_id, None)
-            case r.MemberRecord(_, member_id, told):
-                assert told is not None
-                self._replace(member_id, (self.members.get(member_id) or ConsumerMember(member_id)).told(told))
-            case r.TargetEpochRecord(_, target):
-                self.assignment_epoch = LEAVING if target is None else target.assignment_epoch
-                self.assignment_timestamp_ms = 0 if target is None else target.assignment_timestamp
-            case r.TargetMemberRecord(_, member_id, None):
-                self.target.pop(member_id, None)
-            case r.TargetMemberRecord(_, member_id, assigned):
-                assert assigned is not None
-                topics = assigned.topic_partitions
-                self.target[member_id] = {each.topic_id: frozenset(each.partitions) for each in topics}
-            case r.CurrentMemberRecord(_, member_id, None):
-                member = self.members.get(member_id)
-                if member is not None:
-                    self._move(member, member.at(LEAVING, LEAVING, member.state, {}, {}))
-            case r.CurrentMemberRecord(_, member_id, moved):
-                assert moved is not None
-                member = self.members.get(member_id)
-                if member is None:
-                    self._replace(member_id, ConsumerMember(member_id).moved(moved))
-                else:
-                    self._move(member, member.moved(moved))
-            case r.RegularExpressionRecord(_, expression, None):
-                self.resolved.pop(expression, None)
-            case r.RegularExpressionRecord(_, expression, found):
-                assert found is not None
-                topics_found = frozenset(found.topics)
-                self.resolved[expression] = ResolvedExpression(topics_found, found.version, found.timestamp)
+        self._appliers[type(record)](self, record)
+
+    def _set_epoch(self, record: r.GroupEpochRecord) -> None:
+        if record.value is not None:
+            self.epoch, self.metadata_hash = record.value.epoch, record.value.metadata_hash
+
+    def _set_topic_metadata(self, record: r.TopicMetadataRecord) -> None:
+        self.has_topic_metadata = record.value is not None
+
+    def _set_member(self, record: r.MemberRecord) -> None:
+        member_id, told = record.member_id, record.value
+        if told is None:
+            self._replace(member_id, None)
+        else:
+            self._replace(member_id, (self.members.get(member_id) or ConsumerMember(member_id)).told(told))
+
+    def _set_target_epoch(self, record: r.TargetEpochRecord) -> None:
+        target = record.value
+        self.assignment_epoch = LEAVING if target is None else target.assignment_epoch
+        self.assignment_timestamp_ms = 0 if target is None else target.assignment_timestamp
+
+    def _set_target(self, record: r.TargetMemberRecord) -> None:
+        if record.value is None:
+            self.target.pop(record.member_id, None)
+        else:
+            topics = record.value.topic_partitions
+            self.target[record.member_id] = {each.topic_id: frozenset(each.partitions) for each in topics}
+
+    def _set_place(self, record: r.CurrentMemberRecord) -> None:
+        moved, member = record.value, self.members.get(record.member_id)
+        if moved is None:
+            if member is not None:
+                self._move(member, member.at(LEAVING, LEAVING, member.state, {}, {}))
+        elif member is None:
+            self._replace(record.member_id, ConsumerMember(record.member_id).moved(moved))
+        else:
+            self._move(member, member.moved(moved))
+
+    def _set_expression(self, record: r.RegularExpressionRecord) -> None:
+        found = record.value
+        if found is None:
+            self.resolved.pop(record.expression, None)
+        else:
+            topics = frozenset(found.topics)
+            self.resolved[record.expression] = ResolvedExpression(topics, found.version, found.timestamp)
+
+    _appliers: ClassVar[Mapping[type[r.ConsumerRecord], Callable[[ConsumerGroup, Any], None]]] = {
+        r.GroupEpochRecord: _set_epoch,
+        r.TopicMetadataRecord: _set_topic_metadata,
+        r.MemberRecord: _set_member,
+        r.TargetEpochRecord: _set_target_epoch,
+        r.TargetMemberRecord: _set_target,
+        r.CurrentMemberRecord: _set_place,
+        r.RegularExpressionRecord: _set_expression,
+    }
 
     def tombstones(self, *, renamed: Mapping[str, str] | None = None) -> Iterator[r.ConsumerRecord]:
         """The records that end the group. `renamed` says which members have another id since the last record."""
