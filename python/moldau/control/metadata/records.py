@@ -398,11 +398,10 @@ def encode_record(record: Message, version: int) -> bytes:
     Raises:
         SchemaError: the version is unknown, or a value does not fit its type.
     """
-    out = bytearray()
-    write_unsigned_varint(out, FRAME_VERSION)
-    write_unsigned_varint(out, _TYPE_NUMBERS[type(record)])
-    write_unsigned_varint(out, version)
-    return bytes(out) + encode(record, version)
+    head = bytearray((FRAME_VERSION,))
+    write_unsigned_varint(head, _TYPE_NUMBERS[type(record)])
+    write_unsigned_varint(head, version)
+    return bytes(head) + encode(record, version)
 
 
 def decode_record(value: bytes | memoryview) -> tuple[Message, int]:
@@ -411,13 +410,17 @@ def decode_record(value: bytes | memoryview) -> tuple[Message, int]:
     Raises:
         SchemaError: unknown frame, type or version, missing bytes, or bytes left over.
     """
-    reader = Reader(value)
-    frame_version = reader.unsigned_varint()
-    if frame_version != FRAME_VERSION:
-        raise SchemaError(f"metadata frame version {frame_version} is unknown (known: {FRAME_VERSION})")
-    record_type = reader.unsigned_varint()
+    if len(value) > 2 and value[0] == FRAME_VERSION and value[1] < 0x80 and value[2] < 0x80:
+        # Every record that there is: numbers of one byte.
+        record_type, version, body = value[1], value[2], value[3:]
+    else:
+        reader = Reader(value)
+        frame_version = reader.unsigned_varint()
+        if frame_version != FRAME_VERSION:
+            raise SchemaError(f"metadata frame version {frame_version} is unknown (known: {FRAME_VERSION})")
+        record_type, version = reader.unsigned_varint(), reader.unsigned_varint()
+        body = reader.take(reader.remaining)
     message = RECORD_TYPES.get(record_type)
     if message is None:
         raise SchemaError(f"metadata record type {record_type} is unknown")
-    version = reader.unsigned_varint()
-    return decode(message, version, reader.take(reader.remaining)), version
+    return decode(message, version, body), version
