@@ -70,7 +70,11 @@ def writer_of(schema: Schema | None, *, numeric: bool, replace_null: bool) -> Wr
     def inner(each: Schema | None) -> Writer:
         return writer_of(each, numeric=numeric, replace_null=replace_null)
 
-    return nullable_writer(schema, value_writer(schema, inner, numeric=numeric), replace_null=replace_null)
+    write = value_writer(schema, inner, numeric=numeric)
+    if schema.type is Type.STRUCT and not schema.optional and schema.default_value is None:
+        # It refuses null itself.
+        return write
+    return nullable_writer(schema, write, replace_null=replace_null)
 
 
 def nullable_writer(schema: Schema, write: Writer, *, replace_null: bool) -> Writer:
@@ -84,11 +88,16 @@ def nullable_writer(schema: Schema, write: Writer, *, replace_null: bool) -> Wri
     def written(value: Any) -> Any:
         if value is None:
             if instead is _Required:
-                raise DataError(f"null in the place of {schema}, which is required and has no default")
+                raise _null(schema)
             return instead
         return write(value)
 
+    written.of_value = write  # type: ignore[attr-defined]
     return written
+
+
+def _null(schema: Schema) -> DataError:
+    return DataError(f"null in the place of {schema}, which is required and has no default")
 
 
 class _Required:
@@ -129,11 +138,17 @@ def _struct_writer(schema: Schema, inner: Callable[[Schema | None], Writer]) -> 
     names = [field.name for field in schema.fields]
     writers = [inner(field.schema) for field in schema.fields]
     # Only these need a look at every value; the others do when something is null.
-    special = [(field.index, writers[field.index]) for field in schema.fields if not _as_is(field.schema)]
+    special = [
+        (field.index, getattr(writers[field.index], "of_value", writers[field.index]))
+        for field in schema.fields
+        if not _as_is(field.schema)
+    ]
     shape = shape_of(schema)
 
     def write(value: Any) -> Any:
         if value.__class__ is not Struct or (value.schema is not schema and value.schema != schema):
+            if value is None:
+                raise _null(schema)
             raise DataError(f"a value is not of {schema} but {getattr(value, 'schema', value)!r:.80}")
         values = value.values
         if None in values:

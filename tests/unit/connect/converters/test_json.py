@@ -208,6 +208,14 @@ def test_null_with_a_schema_is_the_json_null_and_no_tombstone():
     assert plain().from_connect_data("t", Schema.OPTIONAL_STRING_SCHEMA, None) == b"null"
 
 
+def test_null_in_the_place_of_a_struct_is_refused_where_it_is_required():
+    inner = SchemaBuilder.struct().field("id", Schema.INT64_SCHEMA).build()
+    outer = SchemaBuilder.struct().field("inner", inner).build()
+    for schema, value in ((inner, None), (outer, Struct.of(outer, [None]))):
+        with pytest.raises(DataError, match="required and has no default"):
+            plain().from_connect_data("t", schema, value)
+
+
 def test_no_bytes_at_all_are_null_without_schemas():
     assert plain().to_connect_data("t", b"") == NULL
 
