@@ -80,7 +80,9 @@ The names are Kafka Connect's; they stand in the properties file of `moldau conn
 What stands below {prefixes} is handed on: to the converters, to the clients of connectors (and of the worker itself),
 to the config providers, to the topics that the worker creates. `security.*`, `sasl.*`, `ssl.*` hold for all clients.
 Settings of Kafka's workers that are not here are accepted and have no effect; one that looks like a typing mistake is
-named in a warning, with the nearest one.
+named in a warning, with the nearest one. `rest.extension.classes` is refused: extensions are classes of Java, and
+without the one for passwords anybody would be let in. A proxy in front takes its place, and `access.control.*` and
+`response.http.headers.config` are said there as well; `listeners` says by which address it reaches the worker.
 """
 
 

@@ -147,6 +147,12 @@ class WorkerSettings:
             )
         if not problems:
             problems += self._judge_membership(support)
+        if self.given.get("rest.extension.classes", "").strip():
+            # Ignored, it would leave open what was closed.
+            problems.append(
+                f"rest.extension.classes={self.given['rest.extension.classes']}: extensions of the REST interface are "
+                "classes of Java; who may reach it is said by a proxy in front of it, and by the address in listeners"
+            )
         if problems:
             raise ConfigError("; ".join(problems))
         for name in self.given:
