@@ -151,12 +151,13 @@ class BatchCollector:
         """The function that a store's changes are written with."""
         self._changelogs.add((topic, partition))
         append, numbers, written = self._producer.append, self._numbers, headers or None
+        left_out = self._left_out.known
 
         def write(key: bytes, value: bytes | None, timestamp: int) -> None:
             # A changelog record without a time (nothing was processed yet) gets the time of the wall.
             moment = time.time_ns() // 1_000_000 if timestamp < 0 else timestamp or _EARLIEST_MS
             number = numbers.get(topic)
-            if number is not None:
+            if number is not None and not left_out:
                 try:
                     append(number, partition, key, value, moment, written)
                 except (ProduceError, IndexError):

@@ -143,6 +143,25 @@ def test_a_record_that_is_refused_is_left_out_when_the_work_is_done_again_and_it
     assert again.values_of("dead") == [b"-bad"]
 
 
+def test_a_change_of_a_store_that_is_refused_is_left_out_as_well():
+    left_out = LeftOut()
+    producer = refuse("log")
+    for attempt in range(2):
+        collector = collector_of(producer, left_out=left_out)
+        write = collector.changelog("log", 0, [])
+        collector.begin()
+        # The short way is for those whose topic is known.
+        write(b"k", b"good", 5)
+        write(b"k", b"-bad", 5)
+        if not attempt:
+            with pytest.raises(TaskMigratedError, match="log refused a record"):
+                collector.flush()
+            collector.abort()
+    commit(collector)
+    assert producer.values_of("log") == [b"good"]
+    assert producer.values_of("dead") == [b"-bad"]
+
+
 def test_all_that_are_refused_are_left_out_the_next_time():
     producer, left_out = refuse("out"), LeftOut()
     collector = collector_of(producer, left_out=left_out)
