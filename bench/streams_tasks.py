@@ -94,16 +94,16 @@ def block_of(batches: Sequence[bytes]) -> RecordBlock:
 class Row:
     """One task of one topology, and the records that it is given."""
 
-    def __init__(self, name: str, records: int, cache_bytes: int, folder: Path) -> None:
+    def __init__(self, name: str, records: int, keys: int | None, cache_bytes: int, folder: Path) -> None:
         topics = Topics(SUFFIX)
         TOPOLOGIES[name](topics)
         topology, row = topics.builder.build(), ROWS[name]
-        lot = load.Lot(0, records, row.keys)
+        lot = load.Lot(0, records, keys or row.keys)
         self.blocks = {f"{topic}-{SUFFIX}": block_of(lot.encode(topic)) for topic in row.inputs}
         self.records = records * len(row.inputs)
         self.before = {}
         if name == "enriched":
-            self.before = {f"customers-{SUFFIX}": block_of(load.customers(row.keys))}
+            self.before = {f"customers-{SUFFIX}": block_of(load.customers(keys or row.keys))}
         (sub,) = lay_out(topology, dict.fromkeys([*self.blocks, *self.before], 1), LayoutOptions("app")).sub_topologies
         self.collector = BatchCollector(Nowhere(), handler=log_and_fail, patience_s=1.0)  # type: ignore[arg-type]
         self.database = TaskDatabase(folder / "rocksdb")
@@ -160,7 +160,7 @@ class Row:
 def measure(name: str, given: argparse.Namespace) -> None:
     """Print one row."""
     with tempfile.TemporaryDirectory() as folder:
-        row = Row(name, given.records, given.cache, Path(folder))
+        row = Row(name, given.records, given.keys, given.cache, Path(folder))
         if row.before:
             row.give(row.before, given.commit_every)
         profile = cProfile.Profile() if given.profile else None
@@ -183,6 +183,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(known)}; all of them without one")
     parser.add_argument("--records", type=int, default=200_000, help="of each input")
     parser.add_argument("--commit-every", type=int, default=100_000, help="so many records")
+    parser.add_argument("--keys", type=int, help="how many, if not as many as the row has")
     parser.add_argument("--cache", type=int, default=0, help="bytes of record caches; 0 for none")
     parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()

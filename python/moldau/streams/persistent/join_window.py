@@ -21,7 +21,6 @@ from moldau.streams.state.formats import pack_window, split_window_key, window_k
 from moldau.streams.state.join_window import next_number
 from moldau.streams.topology.nodes import StoreSpec
 
-_INT64_MAX: Final = 2**63 - 1
 _MISSING: Final = object()
 _NUMBER: Final = struct.Struct(">i")
 _LAST_NUMBER: Final = b"\xfe"
@@ -138,7 +137,7 @@ class DiskJoinStore:
             return found
         found = []
         plain = self._keys.as_bytes(kept)
-        for prefix, first, last in self.segments.spans(self.segments.oldest, _INT64_MAX):
+        for prefix, first, last in self.segments.spans(self.segments.oldest, self.segments.noted_time):
             low = prefix + window_key(plain, first)
             high = prefix + window_key(plain, last, 0x7FFFFFFF) + b"\x00"
             for data, value in self.table.scan(low, high):

@@ -155,7 +155,7 @@ class DiskSessionStore:
 
     def _on_disk(self, plain: bytes) -> Sessions:
         found: Sessions = {}
-        for prefix, first, last in self.segments.spans(self.segments.oldest, _INT64_MAX):
+        for prefix, first, last in self.segments.spans(self.segments.oldest, self.segments.noted_time):
             low = prefix + session_key(plain, 0, first)
             high = prefix + session_key(plain, _INT64_MAX, last) + b"\x00"
             for data, value in self.table.scan(low, high):
