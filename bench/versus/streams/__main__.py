@@ -63,7 +63,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--broker", choices=brokers.PEERS, default="moldau")
     parser.add_argument("--directory", type=Path, default=None, help="where data is kept while it runs")
-    parser.add_argument("--write", action="store_true", help="write docs/reference/benchmarks-streams.md")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        nargs="?",
+        const=PAGE,
+        help="write a page; docs/reference/benchmarks-streams.md if not said",
+    )
     given = parser.parse_args()
     for name, known in (("rows", ROWS), ("clients", PEERS)):
         if getattr(given, name) == ["all"]:
@@ -86,8 +92,8 @@ def main() -> None:
         "load_before": load_before,
     }
     text = page(results, facts)
-    if given.write:
-        PAGE.write_text(text, encoding="utf-8")
+    if given.write is not None:
+        given.write.write_text(text, encoding="utf-8")
     print(text)
 
 
