@@ -1,5 +1,6 @@
 """Incremental snapshots, asked for by signals, while the tables are written to."""
 
+import contextlib
 import json
 import threading
 
@@ -9,6 +10,7 @@ from tests.integration.connect.source_task import Offsets, Source, after, op
 from moldau.connect.connectors.postgres.incremental import STATE
 
 READ_ONLY = "SET default_transaction_read_only = on"
+ASK_FOR_T = '{"id": "1", "type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}\n'
 
 
 @pytest.fixture
@@ -35,6 +37,33 @@ def props(postgres, name):
 def signal(postgres, props, kind, data, id_="s1"):
     statement = f"INSERT INTO signals VALUES ('{id_}', '{kind}', '{data}')"
     postgres.execute(statement, dbname=props["database.dbname"])
+
+
+def read_only(props, asked):
+    """Settings of a source that is asked in the file `asked`."""
+    own = {"read.only": "true", "signal.enabled.channels": "file", "signal.file": str(asked)}
+    return {**props, **own, "signal.poll.interval.ms": "10"}
+
+
+@contextlib.contextmanager
+def rows_that_change(postgres, dbname):
+    """One row of `t` after the other is updated, until the block ends."""
+    stopped = threading.Event()
+
+    def write():
+        with postgres.connect(dbname) as connection:
+            number = 0
+            while not stopped.is_set():
+                number += 1
+                connection.execute(f"UPDATE t SET note = 'new {number}' WHERE a = {number % 1000 + 1}".encode())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        writer.join()
 
 
 def reads(source):
@@ -64,27 +93,13 @@ def test_a_signal_reads_a_table_in_chunks_in_the_order_of_its_key(postgres, prop
 
 
 def test_a_row_that_changes_while_its_chunk_is_read_never_goes_back(postgres, props):
-    stopped = threading.Event()
-
-    def write():
-        with postgres.connect(props["database.dbname"]) as connection:
-            number = 0
-            while not stopped.is_set():
-                number += 1
-                connection.execute(f"UPDATE t SET note = 'new {number}' WHERE a = {number % 1000 + 1}".encode())
-
     with Source(props) as source:
         source.poll()
-        writer = threading.Thread(target=write)
-        writer.start()
-        try:
+        with rows_that_change(postgres, props["database.dbname"]):
             signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}')
             until_reads(source, 1)
             while STATE in source.offsets.stored:
                 source.until(lambda record: True)
-        finally:
-            stopped.set()
-            writer.join()
         postgres.execute("INSERT INTO t VALUES (5000, 'z', 'end')", dbname=props["database.dbname"])
         source.until(lambda record: (after(record) or {}).get("a") == 5000)
         last = {}
@@ -131,31 +146,17 @@ def test_a_condition_narrows_and_stop_ends_a_snapshot(postgres, props):
 
 
 def test_without_a_right_to_write_the_marks_are_in_the_wal_and_no_row_goes_back(postgres, props, tmp_path):
-    dbname, asked, stopped = props["database.dbname"], tmp_path / "signals", threading.Event()
-    own = {"read.only": "true", "signal.enabled.channels": "file", "signal.file": str(asked)}
-    mine = {**props, **own, "signal.poll.interval.ms": "10", "database.initial.statements": READ_ONLY}
+    dbname, asked = props["database.dbname"], tmp_path / "signals"
+    mine = {**read_only(props, asked), "database.initial.statements": READ_ONLY}
     del mine["signal.data.collection"]
     postgres.execute("CREATE PUBLICATION dbz_publication FOR TABLE t", dbname=dbname)
-
-    def write():
-        with postgres.connect(dbname) as connection:
-            number = 0
-            while not stopped.is_set():
-                number += 1
-                connection.execute(f"UPDATE t SET note = 'new {number}' WHERE a = {number % 1000 + 1}".encode())
-
     with Source(mine) as source:
         source.poll()
-        writer = threading.Thread(target=write)
-        writer.start()
-        try:
-            asked.write_text('{"id": "1", "type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}\n')
+        with rows_that_change(postgres, dbname):
+            asked.write_text(ASK_FOR_T)
             until_reads(source, 1)
             while STATE in source.offsets.stored:
                 source.until(lambda record: True)
-        finally:
-            stopped.set()
-            writer.join()
         postgres.execute("INSERT INTO t VALUES (5000, 'z', 'end')", dbname=dbname)
         source.until(lambda record: (after(record) or {}).get("a") == 5000)
         last = {}
@@ -169,11 +170,10 @@ def test_without_a_right_to_write_the_marks_are_in_the_wal_and_no_row_goes_back(
 
 def test_a_restart_of_a_snapshot_whose_marks_are_in_the_wal_goes_on(postgres, props, tmp_path):
     offsets, asked = Offsets(), tmp_path / "signals"
-    own = {"read.only": "true", "signal.enabled.channels": "file", "signal.file": str(asked)}
-    mine = {**props, **own, "signal.poll.interval.ms": "10"}
+    mine = read_only(props, asked)
     with Source(mine, offsets) as source:
         source.poll()
-        asked.write_text('{"id": "1", "type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}\n')
+        asked.write_text(ASK_FOR_T)
         until_reads(source, 300)
         first = {after(record)["a"] for record in reads(source)}
     with Source(mine, offsets) as source:
