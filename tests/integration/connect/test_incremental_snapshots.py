@@ -35,8 +35,12 @@ def props(postgres, name):
 
 
 def signal(postgres, props, kind, data, id_="s1"):
-    statement = f"INSERT INTO signals VALUES ('{id_}', '{kind}', '{data}')"
-    postgres.execute(statement, dbname=props["database.dbname"])
+    signals(postgres, props, (kind, data, id_))
+
+
+def signals(postgres, props, *rows):
+    values = ", ".join(f"('{id_}', '{kind}', '{data}')" for kind, data, id_ in rows)
+    postgres.execute(f"INSERT INTO signals VALUES {values}", dbname=props["database.dbname"])
 
 
 def read_only(props, asked):
@@ -112,18 +116,24 @@ def test_a_row_that_changes_while_its_chunk_is_read_never_goes_back(postgres, pr
         assert untouched <= last.keys()
 
 
-def test_a_restart_goes_on_with_the_chunk_after_the_last_stored_row(postgres, props):
+def goes_on_behind_what_was_stored(settings, ask):
+    """A source that is closed in the middle of what `ask` asks for, and its successor."""
     offsets = Offsets()
-    with Source(props, offsets) as source:
+    with Source(settings, offsets) as source:
         source.poll()
-        signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}')
+        ask()
         until_reads(source, 300)
         first = {after(record)["a"] for record in reads(source)}
-    with Source(props, offsets) as source:
+    with Source(settings, offsets) as source:
         until_reads(source, 1000 - len(first))
         second = [after(record)["a"] for record in reads(source)]
         assert first | set(second) == set(range(1, 1001))
         assert len(second) == 1000 - len(first)
+
+
+def test_a_restart_goes_on_with_the_chunk_after_the_last_stored_row(postgres, props):
+    tables = '{"data-collections": ["public.t"]}'
+    goes_on_behind_what_was_stored(props, lambda: signal(postgres, props, "execute-snapshot", tables))
 
 
 def test_a_condition_narrows_and_stop_ends_a_snapshot(postgres, props):
@@ -131,10 +141,10 @@ def test_a_condition_narrows_and_stop_ends_a_snapshot(postgres, props):
         source.poll()
         condition = {"data-collection": "public.t", "filter": "a < 11"}
         narrowed = {"data-collections": ["public.t"], "additional-conditions": [condition]}
-        signal(postgres, props, "execute-snapshot", json.dumps(narrowed))
+        # Paused while it is under way, for its rows to be out before it is over.
+        signals(postgres, props, ("execute-snapshot", json.dumps(narrowed), "s1"), ("pause-snapshot", "{}", "s2"))
         until_reads(source, 10)
         assert sorted(after(record)["a"] for record in reads(source)) == list(range(1, 11))
-        signal(postgres, props, "pause-snapshot", "{}", "s2")
         signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}', "s3")
         signal(postgres, props, "stop-snapshot", '{"data-collections": ["public.t"], "type": "incremental"}', "s4")
         signal(postgres, props, "resume-snapshot", "{}", "s5")
@@ -168,16 +178,6 @@ def test_without_a_right_to_write_the_marks_are_in_the_wal_and_no_row_goes_back(
     assert postgres.execute("SELECT count(*) FROM signals", dbname=dbname) == [(0,)]
 
 
-def test_a_restart_of_a_snapshot_whose_marks_are_in_the_wal_goes_on(postgres, props, tmp_path):
-    offsets, asked = Offsets(), tmp_path / "signals"
-    mine = read_only(props, asked)
-    with Source(mine, offsets) as source:
-        source.poll()
-        asked.write_text(ASK_FOR_T)
-        until_reads(source, 300)
-        first = {after(record)["a"] for record in reads(source)}
-    with Source(mine, offsets) as source:
-        until_reads(source, 1000 - len(first))
-        second = [after(record)["a"] for record in reads(source)]
-        assert first | set(second) == set(range(1, 1001))
-        assert len(second) == 1000 - len(first)
+def test_a_restart_of_a_snapshot_whose_marks_are_in_the_wal_goes_on(props, tmp_path):
+    asked = tmp_path / "signals"
+    goes_on_behind_what_was_stored(read_only(props, asked), lambda: asked.write_text(ASK_FOR_T))

@@ -72,10 +72,16 @@ class Driven:
     def say(self, request, code=ErrorCode.NONE, **fields):
         answer = SimpleNamespace(error_code=int(code), **fields)
         if isinstance(request, AddPartitions):
-            parts = [SimpleNamespace(partition_error_code=int(code)) for _ in request.partitions]
-            answer = SimpleNamespace(results_by_topic_v3_and_below=[SimpleNamespace(results_by_partition=parts)])
-        elif isinstance(request, CommitOffsets):
+            self.say_each(request, *[code] * len(request.partitions))
+            return
+        if isinstance(request, CommitOffsets):
             answer = SimpleNamespace(topics=[SimpleNamespace(partitions=[answer])])
+        self.transaction.answered(request, answer, self.now)
+
+    def say_each(self, request, *codes):
+        """What is said of each partition that was to be added."""
+        parts = [SimpleNamespace(partition_error_code=int(code)) for code in codes]
+        answer = SimpleNamespace(results_by_topic_v3_and_below=[SimpleNamespace(results_by_partition=parts)])
         self.transaction.answered(request, answer, self.now)
 
     def lose(self, request):

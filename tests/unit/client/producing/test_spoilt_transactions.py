@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from tests.unit.client.producing.driven import FIRST, MEMBER, OFFSETS, SECOND, Driven, numbers
 
@@ -98,10 +96,7 @@ def test_a_partition_that_cannot_be_added_is_said_and_not_those_that_were_not_tr
     driven.give(b"a", partition=0)
     driven.give(b"b", partition=1)
     request = driven.ask(AddPartitions)
-    codes = (ErrorCode.OPERATION_NOT_ATTEMPTED, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
-    parts = [SimpleNamespace(partition_error_code=int(code)) for code in codes]
-    answer = SimpleNamespace(results_by_topic_v3_and_below=[SimpleNamespace(results_by_partition=parts)])
-    driven.transaction.answered(request, answer, driven.now)
+    driven.say_each(request, ErrorCode.OPERATION_NOT_ATTEMPTED, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     assert driven.transaction.error.code is ErrorCode.TOPIC_AUTHORIZATION_FAILED
     assert isinstance(driven.machine.failure, AbortableError)
     driven.abort()
@@ -114,10 +109,7 @@ def test_partitions_that_were_not_tried_because_one_is_not_there_yet_are_asked_f
     driven.give(b"a", partition=0)
     driven.give(b"b", partition=1)
     request = driven.ask(AddPartitions)
-    codes = (ErrorCode.OPERATION_NOT_ATTEMPTED, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-    parts = [SimpleNamespace(partition_error_code=int(code)) for code in codes]
-    answer = SimpleNamespace(results_by_topic_v3_and_below=[SimpleNamespace(results_by_partition=parts)])
-    driven.transaction.answered(request, answer, driven.now)
+    driven.say_each(request, ErrorCode.OPERATION_NOT_ATTEMPTED, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     assert driven.ask(AddPartitions) == request
 
 
