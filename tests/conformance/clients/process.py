@@ -73,12 +73,19 @@ class ProcessClient(Client):
     def _read_answers(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._answers.put(line)
+            # What a client library logs may come between answers.
+            if line.startswith("{"):
+                self._answers.put(line)
+            else:
+                self._complain(line)
 
     def _read_complaints(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
-            self._complaints = [*self._complaints[-50:], line]
+            self._complain(line)
+
+    def _complain(self, line: str) -> None:
+        self._complaints = [*self._complaints[-50:], line]
 
     def _call(self, verb: str, **arguments: Any) -> Any:
         assert self._process.stdin is not None
