@@ -18,12 +18,16 @@ PORTS_PER_PROCESS: Final = 250
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on; this process is given another one each time.
+    """A port of the loopback interface that nobody listens on; the next call gives another one.
 
     It is bound later, perhaps by a JVM that takes seconds to start, and again after a restart: so processes side by
     side have ranges of their own.
     """
-    return next(port for port in _own_ports() if _is_free(port))
+    looks = itertools.islice(_own_ports(), PORTS_PER_PROCESS)
+    found = next(filter(_is_free, looks), None)
+    if found is None:
+        raise RuntimeError(f"each of the {PORTS_PER_PROCESS} ports of this process is taken: what does it not stop?")
+    return found
 
 
 @cache
@@ -46,6 +50,7 @@ def _is_taken_by_us(ports: range) -> bool:
     except OSError:
         os.close(lock)
         return False
+    # The descriptor is the lock: it is closed when the process ends.
     return True
 
 

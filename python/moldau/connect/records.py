@@ -241,7 +241,7 @@ class ConnectRecord:
 
     def copy(self) -> Self:
         """The same record as another object, with headers of its own."""
-        record = self.__class__.__new__(self.__class__)
+        record = _new(self.__class__)
         record.topic = self.topic
         record.kafka_partition = self.kafka_partition
         record.key_schema = self.key_schema

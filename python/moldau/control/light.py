@@ -5,8 +5,8 @@
 
 is a frozen dataclass to whoever reads it, and to mypy, which refuses an assignment to a field of it. When it runs it is
 not frozen: an object of a frozen class is made field by field through `object.__setattr__`, which takes three times as
-long as the assignment, and what a machine does for a request is to a good part the making of such objects. Equality,
-hash and everything else are those of the frozen class.
+long as the assignment, and what a machine does for a request is to a good part the making of such objects. Equality
+and hash are those of the frozen class.
 
 For what is made for every request, record or member; elsewhere `dataclasses.dataclass` does as well.
 """

@@ -3,14 +3,15 @@
 `compiled` writes two Python functions from a layout, as `dataclasses` writes an `__init__`: fields of a fixed size that
 follow on each other become one `struct`, and nothing is looked up that the layout knows. They are for the usual cases.
 Whatever is not usual (a null where none may be, a length that points past the end, a number that does not fit) ends in
-an exception, and then the layout is asked: it says what is refused, and how. So what is here can
-be slow for a message, but not wrong about one: the tests hold both against each other, for every message and version.
+an exception, and then the layout is asked: it says what is refused, and how. So what is here can be slow for a message,
+but not wrong about one: the tests hold both against each other, for every message and version.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -77,13 +78,13 @@ class _Code:
     def line(self, text: str) -> None:
         self._lines.append("    " * self._depth + text)
 
-    def block(self, head: str) -> _Block:
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
         """What is written in a `with` of it stands below `head`."""
         self.line(head)
-        return _Block(self)
-
-    def indent(self, by: int) -> None:
-        self._depth += by
+        self._depth += 1
+        yield
+        self._depth -= 1
 
     def constant(self, value: Any) -> str:
         """A name for `value`."""
@@ -97,17 +98,6 @@ class _Code:
 
     def nested(self, message: type[Message]) -> Compiled:
         return compiled(message, self.version, flexible=self.flexible)
-
-
-class _Block:
-    def __init__(self, code: _Code) -> None:
-        self._code = code
-
-    def __enter__(self) -> None:
-        self._code.indent(1)
-
-    def __exit__(self, *_raised: object) -> None:
-        self._code.indent(-1)
 
 
 class _Reading(_Code):
@@ -324,7 +314,10 @@ class _Writing(_Code):
                 self._one(out, item, element, nullable=False)
 
     def _tagged(self) -> None:
-        tagged = [(tag, name, spec, self.fresh("t"), self.constant(spec.default)) for tag, (name, spec) in self._tags()]
+        tagged = [
+            (tag, name, spec, self.fresh("t"), self.constant(spec.default))
+            for tag, (name, spec) in self.layout.tagged.items()
+        ]
         if not tagged:
             self.line("out.append(0)")
             return
@@ -337,9 +330,6 @@ class _Writing(_Code):
             for tag, _, spec, value, default in tagged:
                 with self.block(f"if {value} != {default}:"):
                     self._tag(tag, spec, value)
-
-    def _tags(self) -> list[tuple[int, tuple[str, Wire]]]:
-        return list(self.layout.tagged.items())
 
     def _tag(self, tag: int, spec: Wire, value: str) -> None:
         nullable = self.version >= spec.nullable_since

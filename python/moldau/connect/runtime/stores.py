@@ -323,6 +323,10 @@ class TopicStatusStore(MemoryStatusStore):
     def tell_again(self) -> None:
         if not self._open:
             return
+        if not (self._sent or self._lost):
+            # Nothing can have been lost, and a worker that says nothing needs no producer.
+            self._replaced = self._log.replacements
+            return
         try:
             # Whether anything was lost is heard here.
             self._log.poll()

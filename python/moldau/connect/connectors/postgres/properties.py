@@ -65,7 +65,14 @@ _CONNECTION = (
         _NO_JVM + " A token that expires goes into a file: database.password=${file:...}.",
     ),
     _p("database.tcpKeepAlive", "boolean", "true", "medium", "bool", "TCP keep-alive on connections."),
-    _p("connection.validation.timeout.ms", "long", "60000", "low", "long+", "Longest time for `config/validate`."),
+    _p(
+        "connection.validation.timeout.ms",
+        "long",
+        "60000",
+        "low",
+        "long+",
+        "Longest time for `config/validate`. Without effect: a connection is waited for 30 s.",
+    ),
 )
 _REPLICATION = (
     _p(

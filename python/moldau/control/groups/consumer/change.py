@@ -48,7 +48,9 @@ class Change:
     cluster: Cluster
     watch: Watch
     group: ConsumerGroup
-    _resolved: dict[frozenset[str], frozenset[UUID]] = field(default_factory=dict)
+    _resolved: dict[frozenset[str], frozenset[UUID]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def group_id(self) -> str:
