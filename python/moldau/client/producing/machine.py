@@ -355,9 +355,12 @@ class ProduceMachine:
             self._lost_leader(writing)
         transaction = self.transaction
         text = f"{writing.name} does not take it: {said or code.sentence} ({code.name})"
-        # What was sent before may be written after all: in a transaction only the abort undoes that.
-        if code in _OF_SOME_RECORD and len(one.batch) > 1 and (transaction is None or one.attempts == 1):
-            self._split(writing, one)
+        if code in _OF_SOME_RECORD and len(one.batch) > 1:
+            if transaction is None or one.attempts == 1:
+                self._split(writing, one)
+            else:
+                # What was sent before may be written after all: only the abort undoes that.
+                transaction.is_unclear(text, code)
         elif transaction is not None and transaction.is_over(code, text):
             # It waits for the abort with the others.
             return

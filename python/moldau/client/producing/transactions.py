@@ -241,9 +241,13 @@ class TransactionMachine:
         if code in _LEADERS_END:
             self._end_all(FatalError(said, code))
         elif code in _LEADERS_SPOIL:
-            self.lost_count()
-            self._spoil(AbortableError(said, code), takes_more=False)
+            self.is_unclear(said, code)
         return code in _LEADERS_END or code in _LEADERS_SPOIL
+
+    def is_unclear(self, said: str, code: ErrorCode) -> None:
+        """What a leader has of this transaction is not known: nothing more is sent, and it has to be aborted."""
+        self.lost_count()
+        self._spoil(AbortableError(said, code), takes_more=False)
 
     def _spoil(self, error: AbortableError, *, takes_more: bool) -> None:
         if self.stage is Stage.OPEN:

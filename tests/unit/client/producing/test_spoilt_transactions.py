@@ -181,6 +181,25 @@ def test_a_record_that_is_refused_spoils_the_transaction_and_all_that_are_refuse
     assert driven.transaction.stage is Stage.READY
 
 
+@pytest.mark.parametrize("version", [FIRST, SECOND])
+def test_of_a_batch_that_is_refused_when_it_is_sent_again_no_good_record_is_given_up(version):
+    driven = Driven(version).open()
+    driven.give(b"good", b"bad")
+    if version == FIRST:
+        driven.say(driven.ask(AddPartitions))
+    driven.delivered(driven.send(), ErrorCode.NOT_ENOUGH_REPLICAS)
+    driven.now += 2
+    driven.delivered(driven.send(), ErrorCode.INVALID_RECORD)
+    # It may have been written the first time: which record is bad is found out after the abort.
+    assert driven.machine.take_reports() == []
+    assert driven.transaction.error.code is ErrorCode.INVALID_RECORD
+    driven.abort()
+    driven.ended(driven.ask(EndTransaction))
+    if version == FIRST:
+        driven.initialised(driven.ask(InitProducerId), 7, 1)
+    assert driven.transaction.stage is Stage.READY
+
+
 def test_an_abort_drops_what_is_here_and_waits_for_what_is_on_its_way():
     driven = Driven(FIRST).open()
     driven.written(b"a")
