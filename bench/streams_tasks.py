@@ -38,7 +38,6 @@ from moldau.streams.runtime.stream_task import StreamTask, TaskParts
 NOT_HERE: Final = frozenset({"hourly-avro"})
 """It asks a registry."""
 SUFFIX: Final = "x"
-KEPT: Final = 160_000
 SHOWN: Final = 30
 
 
@@ -112,7 +111,7 @@ class Row:
         except NotColumnarError:
             columns = None
         self.run = MICRO_BATCH if columns is None else COLUMN_BATCH
-        room = Room(KEPT)
+        room = Room()
         parts = TaskParts(
             topology,
             "app",

@@ -116,3 +116,8 @@ class FakeRecordProducer:
 
     def values_of(self, topic):
         return [record[2] for name, _, record in self.written if name == topic]
+
+
+def refuse(*topics):
+    """A producer from which these topics take no value that begins with a minus."""
+    return FakeRecordProducer(refusing=lambda topic, value: topic in topics and value.startswith(b"-"))

@@ -36,10 +36,9 @@ ANY_VERSION: Final = (0, 2**15 - 1)
 FIRST_PRODUCE: Final = (0, 11)
 SECOND_PRODUCE: Final = (12, 2**15 - 1)
 """From 12 on the leader adds its partitions to the transaction by itself."""
-_FIRST_COMMIT: Final = (0, 4)
-_SECOND_COMMIT: Final = (5, 2**15 - 1)
-_FIRST_END: Final = (0, 4)
-_SECOND_END: Final = (5, 2**15 - 1)
+_FIRST: Final = (0, 4)
+_SECOND: Final = (5, 2**15 - 1)
+"""Of TxnOffsetCommit and of EndTxn, in either protocol."""
 _GOES_ON_SINCE: Final = 3
 CONCURRENT_BACKOFF_S: Final = 0.02
 """The markers of the last transaction are on their way: that is over sooner than anything else that passes."""
@@ -154,7 +153,7 @@ class CommitOffsets:
     @property
     def versions(self) -> Versions:
         """From version 5 on they add themselves to the transaction."""
-        return _SECOND_COMMIT if self.second_protocol else _FIRST_COMMIT
+        return _SECOND if self.second_protocol else _FIRST
 
     def values(self, version: int) -> Values:
         """The fields."""
@@ -192,7 +191,7 @@ class EndTransaction:
     @property
     def versions(self) -> Versions:
         """From version 5 on the answer has who the producer is in the next transaction."""
-        return _SECOND_END if self.second_protocol else _FIRST_END
+        return _SECOND if self.second_protocol else _FIRST
 
     def values(self, version: int) -> Values:
         """The fields."""

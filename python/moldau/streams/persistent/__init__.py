@@ -2,6 +2,6 @@
 
 from moldau.streams.persistent.database import DatabaseInUseError, TaskDatabase
 from moldau.streams.persistent.open import is_on_disk, opener
-from moldau.streams.persistent.overlay import Room
+from moldau.streams.persistent.overlay import ENTRY_BYTES, KEPT_BYTES, Room
 
-__all__ = ["DatabaseInUseError", "Room", "TaskDatabase", "is_on_disk", "opener"]
+__all__ = ["ENTRY_BYTES", "KEPT_BYTES", "DatabaseInUseError", "Room", "TaskDatabase", "is_on_disk", "opener"]

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from weakref import WeakSet
+
+ENTRY_BYTES: Final = 200
+"""What an entry that is kept in memory is taken to weigh, with the objects around it."""
+KEPT_BYTES: Final = 32 * 1024 * 1024
+"""What the stores of a thread keep in memory of what was read and written, unless somebody says more."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -19,7 +24,7 @@ V = TypeVar("V")
 class Room:
     """How many clean entries the overlays of one thread hold together: at most `entries`, in two generations."""
 
-    def __init__(self, entries: int) -> None:
+    def __init__(self, entries: int = KEPT_BYTES // ENTRY_BYTES) -> None:
         self.entries = entries
         self.generation = max(entries // 2, 1)
         """How many entries a generation has."""

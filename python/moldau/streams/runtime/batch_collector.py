@@ -43,7 +43,9 @@ _WAIT_FOR_ROOM_S: Final = 0.1
 _LAST_LETTERS_S: Final = 10.0
 _BY_KEY: Final = -1
 _EARLIEST_MS: Final = 1
-"""Written instead of 0, as by the other collector: windows, joins and restored rows are a millisecond off."""
+"""Written instead of 0, which librdkafka took for "now" before records were written by ourselves: what is in topics and
+changelogs stays as it is, and windows, joins and restored rows are a millisecond off.
+"""
 _OF_A_LETTER: Final = "__streams.errors.exception"
 Partition = tuple[str, int]
 

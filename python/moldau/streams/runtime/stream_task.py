@@ -41,7 +41,6 @@ logger: Final = logging.getLogger("moldau.streams")
 
 NO_HEADERS: Final = ()
 NO_IDLING: Final = -1
-_KEPT: Final = 50_000
 
 
 class HeldBackError(RecordError):
@@ -76,7 +75,7 @@ class TaskParts:
     """The sub-topology compiled, if all of it could be."""
     cache: CacheBudget | None = None
     """How much the thread's record caches may hold; None where every update goes downstream."""
-    room: Room = dataclasses.field(default_factory=lambda: Room(_KEPT))
+    room: Room = dataclasses.field(default_factory=Room)
     """How much the thread's stores, and columns above them, keep in memory beside what changed."""
     emit_columns: Callable[[Sequence[str], ColumnRun], None] | None = None
     """Writes what columns made, if that need not go through `emit`."""

@@ -18,7 +18,7 @@ from moldau.client.fetching import Fetched
 from moldau.streams.column_aggregates import NotColumnarError
 from moldau.streams.columns import Columns, compile_columns
 from moldau.streams.operators.record_cache import CacheBudget
-from moldau.streams.persistent import DatabaseInUseError, Room, TaskDatabase, opener
+from moldau.streams.persistent import ENTRY_BYTES, KEPT_BYTES, DatabaseInUseError, Room, TaskDatabase, opener
 from moldau.streams.runtime.environment import Environment, ThreadCounts
 from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
 from moldau.streams.runtime.offset_metadata import encode
@@ -29,11 +29,6 @@ from moldau.streams.runtime.stream_task import StreamTask, TaskParts
 from moldau.streams.runtime.whereabouts import contained_of
 from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import ChangelogWriter
-
-ENTRY_BYTES: Final = 200
-"""What an entry that a store on disk keeps in memory is taken to weigh, with the objects around it."""
-KEPT_BYTES: Final = 32 * 1024 * 1024
-"""What the stores of a thread keep in memory of what was read and written, unless the record caches may hold more."""
 
 logger: Final = logging.getLogger("moldau.streams")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
-from tests.fake_producer import FakeRecordProducer
+from tests.fake_producer import FakeRecordProducer, refuse
 
 from moldau.client.producing import ProduceError
 from moldau.errors import ErrorCode
@@ -25,10 +25,6 @@ def collector_of(producer, decision=Response.CONTINUE, *, patience_s=30, asked=N
 def emit(collector, value, timestamp=5, partitioner=None):
     collector.begin()
     collector.emitter(lambda topic: topic)("out", b"k", value, timestamp, (), "k", "v", partitioner)
-
-
-def refuse(*topics):
-    return FakeRecordProducer(refusing=lambda topic, value: topic in topics and value.startswith(b"-"))
 
 
 def test_the_timestamp_0_is_not_written_and_none_at_all_is_the_time_of_the_wall():

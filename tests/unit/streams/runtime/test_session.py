@@ -24,7 +24,7 @@ from moldau.client.membership import (
 from moldau.errors import ErrorCode
 from moldau.streams import Materialized, StreamsBuilder
 from moldau.streams.errors import StreamsError
-from moldau.streams.persistent import DatabaseInUseError, TaskDatabase
+from moldau.streams.persistent import ENTRY_BYTES, KEPT_BYTES, DatabaseInUseError, TaskDatabase
 from moldau.streams.runtime.environment import GONE_AFTER_MS, Environment, ThreadCounts
 from moldau.streams.runtime.gate import Gate
 from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
@@ -33,7 +33,7 @@ from moldau.streams.runtime.outcomes import FencedInstanceError, TaskMigratedErr
 from moldau.streams.runtime.session import Session
 from moldau.streams.runtime.settings import load
 from moldau.streams.runtime.subscription import Given
-from moldau.streams.runtime.task_manager import ENTRY_BYTES, KEPT_BYTES, TaskManager
+from moldau.streams.runtime.task_manager import TaskManager
 from moldau.streams.runtime.whereabouts import Whereabouts
 
 INPUT = ("in", 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.fake_producer import FakeRecordProducer
+from tests.fake_producer import FakeRecordProducer, refuse
 
 from moldau.client.membership import Commit, GroupMetadata
 from moldau.client.producing import AbortableError, FatalError, ProduceError, UnfinishedError
@@ -48,10 +48,6 @@ def collector_of(producer, decision=Response.CONTINUE, *, left_out=None, patienc
 def emit(collector, value, topic="out"):
     collector.begin()
     collector.emitter(lambda _: topic)("out", b"k", value, 5, (), None, None, None)
-
-
-def refuse(*topics):
-    return FakeRecordProducer(refusing=lambda topic, value: topic in topics and value.startswith(b"-"))
 
 
 def commit(collector):
