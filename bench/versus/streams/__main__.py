@@ -41,7 +41,7 @@ def measure(given: argparse.Namespace, node: BrokerProcess, registry: OrdersRegi
                 # In an order that changes, so that a slow minute of the machine does not always fall on the same one.
                 for name in able if number % 2 else able[::-1]:
                     peer = PEERS[name]
-                    records = max(given.records // peer.divisor, FEWEST)
+                    records = max(given.records // peer.divisor_of(row), FEWEST)
                     try:
                         sample = Run(node, registry, peer, ROWS[row], guarantee, folder).measure(records)
                     except RunFailedError as error:

@@ -76,7 +76,8 @@ def table(results: Results) -> str:
 def _line(results: Results, case: Case) -> str:
     row, guarantee, name = case
     peer = PEERS[name]
-    title = peer.title + (f" (÷{peer.divisor})" if peer.divisor > 1 else "")
+    divisor = peer.divisor_of(row)
+    title = peer.title + (f" (÷{divisor})" if divisor > 1 else "")
     samples, failures = results.samples.get(case, []), results.failures.get(case, [])
     if not samples:
         reason = failures[-1].replace("|", "/") if failures else "not run"
