@@ -115,6 +115,10 @@ class FetchMachine:
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
+        for reading in self.readings.values():
+            if reading.failure is not None and not reading.waiting and not reading.paused:
+                why, reading.failure, reading.paused = reading.failure, None, True
+                raise why
         taken: list[Fetched] = []
         share = 0.0
         for place in list(self.readings):
@@ -148,7 +152,7 @@ class FetchMachine:
 
     def next(self, broker: int, now: float) -> Request | None:
         """What to ask a broker; None for nothing now."""
-        mine = [reading for reading in self.readings.values() if not reading.busy and reading.not_before <= now]
+        mine = [one for one in self.readings.values() if not one.busy and one.failure is None and one.not_before <= now]
         unplaced = tuple(one for one in mine if one.position < 0 and one.leader == broker)
         if unplaced:
             return _begun(list_offsets(unplaced, self.settings))
@@ -259,7 +263,11 @@ class FetchMachine:
             if knows_none
             else f"what was read from offset {end} up to offset {reading.position} is not in the log of its leader"
         )
+        waits_from = reading.waits_from
+        reading.drop_waiting()
         if reading.reset == "none":
+            # Whoever resumes it gets what was not handed out, if it is there.
+            reading.position = waits_from
             self._stop(
                 reading,
                 f"was cut: {what}\nhint: auto.offset.reset (earliest or latest) lets it go on there by itself, "
@@ -268,8 +276,6 @@ class FetchMachine:
             )
             return
         self.remarks.append(f"{reading.name} was cut: {what}; it is read on from there")
-        waits_from = reading.waits_from
-        reading.drop_waiting()
         if knows_none:
             self._reset(reading)
         else:
@@ -305,9 +311,8 @@ class FetchMachine:
             self.remarks.append(said)
 
     def _stop(self, reading: Reading, why: str, code: ErrorCode | None = None) -> None:
-        """Asking again would say the same: whoever wants it read has to do something first."""
-        reading.paused = True
-        self._fail(FetchError(f"{reading.name} {why}", code))
+        """Asking again would say the same: whoever wants it read on has to do something first."""
+        reading.failure = FetchError(f"{reading.name} {why}", code)
 
     def _reset(self, reading: Reading) -> None:
         if reading.reset == "none":

@@ -66,7 +66,8 @@ class RecordReader:
         """What has come, about one run of it; waits up to `timeout_s` for anything at all.
 
         Raises:
-            FetchError: a partition cannot be read on; it is not read again until it is resumed or assigned.
+            FetchError: a partition cannot be read on. What was whole before what is damaged or gone has come then, and
+                it is not read again until it is resumed or assigned.
             ProtocolError: the cluster and we do not understand each other.
         """
         deadline = time.monotonic() + timeout_s

@@ -91,6 +91,8 @@ class Reading:
     end: int = -1
     waiting: deque[Fetched] = field(default_factory=deque)
     waiting_bytes: int = 0
+    failure: FetchError | None = None
+    """Why it cannot be read on: said, once, when all that waits was handed out."""
     told_end: bool = False
     stuck_since: float | None = None
     """Since when nothing of it could be read, whatever the reason."""
@@ -138,6 +140,7 @@ class Reading:
         """Read from there."""
         self.position, self.epoch = position, epoch
         self.told_end = self.is_suspect = False
+        self.failure = None
 
     @property
     def waits_from(self) -> int:

@@ -145,6 +145,19 @@ def test_without_a_reset_a_log_that_was_cut_is_an_error_that_says_where(epoch, e
     assert machine.next(1, now + 9) is None
 
 
+def test_what_waits_of_a_log_that_was_cut_is_read_again_by_whoever_goes_on_without_a_reset():
+    machine = machine_of(reset="none", run=2)
+    fetched(machine, machine.next(1, 0.0), 4, epoch=5)
+    assert spans(machine.take()) == [(0, 2, 2, False)]
+    now = fenced(machine)
+    compared(machine, machine.next(1, now), 5, 3, now=now)
+    with pytest.raises(FetchError, match="from offset 3 up to offset 4"):
+        machine.take()
+    machine.pause([PLACE], paused=False)
+    assert machine.take() == []
+    assert asked_offset(machine.next(1, now)) == 2
+
+
 def test_where_somebody_else_has_come_to_is_compared_before_it_is_read():
     machine = machine_of(7, leader_epoch=3)
     request = machine.next(1, 0.0)

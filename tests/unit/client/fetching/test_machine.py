@@ -354,17 +354,65 @@ def test_records_that_their_broker_finds_damaged_are_an_error_that_says_where_an
     assert machine.next(1, 9.0) is None
 
 
+def damaged(machine, request):
+    """An answer whose records nobody can read."""
+    (reading,) = request.readings
+    part = SimpleNamespace(
+        partition_index=reading.place[1], error_code=ErrorCode.NONE, high_watermark=9, last_stable_offset=9
+    )
+    answer = SimpleNamespace(responses=[SimpleNamespace(topic="t", partitions=[part])])
+    why = f"the checksum of the batch at offset {reading.position} is wrong"
+    machine.answered(request, answer, {reading.place: Block(None, why)}, 1.0)
+
+
 def test_damaged_records_are_an_error_that_says_where():
     machine = machine_of()
-    request = machine.next(1, 0.0)
-    part = SimpleNamespace(partition_index=0, error_code=ErrorCode.NONE, high_watermark=9, last_stable_offset=9)
-    answer = SimpleNamespace(responses=[SimpleNamespace(topic="t", partitions=[part])])
-    machine.answered(request, answer, {PLACE: Block(None, "the checksum of the batch at offset 0 is wrong")}, 1.0)
+    damaged(machine, machine.next(1, 0.0))
     said = r"t-0 cannot be read on: the checksum of the batch at offset 0 is wrong\nhint: .*--topic t:0 --to OFFSET"
     with pytest.raises(FetchError, match=said):
         machine.take()
     # Not again and again.
     assert machine.next(1, 9.0) is None
+    assert machine.take() == []
+
+
+def test_what_was_whole_before_damaged_records_is_handed_out_before_the_error():
+    machine = machine_of(run=2)
+    fetched(machine, machine.next(1, 0.0), 3, end=9)
+    damaged(machine, machine.next(1, 0.0))
+    assert machine.next(1, 9.0) is None
+    assert spans(machine.take()) == [(0, 2, 2, False)]
+    assert spans(machine.take()) == [(2, 3, 3, False)]
+    with pytest.raises(FetchError, match="at offset 3"):
+        machine.take()
+    machine.pause([PLACE], paused=False)
+    assert asked_offset(machine.next(1, 9.0)) == 3
+
+
+def test_the_error_of_a_partition_that_is_paused_waits_until_it_is_resumed():
+    machine = machine_of(partitions=2)
+    fetched(machine, machine.next(1, 0.0), 2, 0, end=9)
+    machine.pause([("t", 1)], paused=True)
+    damaged(machine, machine.next(1, 0.0))
+    machine.pause([PLACE], paused=True)
+    machine.pause([("t", 1)], paused=False)
+    assert machine.take() == []
+    request = machine.next(1, 1.0)
+    assert [reading.place for reading in request.readings] == [("t", 1)]
+    fetched(machine, request, 1)
+    assert [one.partition for one in machine.take()] == [1]
+    machine.pause([PLACE], paused=False)
+    assert [one.partition for one in machine.take()] == [0]
+    with pytest.raises(FetchError, match="t-0 cannot be read on"):
+        machine.take()
+
+
+def test_the_error_of_a_partition_that_is_given_up_goes_with_it():
+    machine = machine_of(partitions=2)
+    machine.pause([("t", 1)], paused=True)
+    damaged(machine, machine.next(1, 0.0))
+    machine.unassign([PLACE])
+    assert machine.take() == []
 
 
 def test_an_answer_about_what_was_given_up_meanwhile_is_dropped():
