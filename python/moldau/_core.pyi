@@ -411,6 +411,7 @@ class ChangeStream:
         now_ns: int,
         xmin: int | None,
         origin: tuple[str, int] | None,
+        watched_from: int | None,
     ) -> tuple[
         int,
         tuple[int, int, int, int, int | None, int, int],
@@ -419,8 +420,11 @@ class ChangeStream:
         int,
         dict[int, list[dict[str, bytes | None]]],
         tuple[int, int, int, int, int],
+        list[int],
     ]:
         """Go through messages from the place `start` on, up to the first that is not as usual.
+
+        Nor is the beginning of the transaction `watched_from`, or of one with a later number.
 
         A position is: lsn, the one wholly handed on, the end of the last transaction, events at lsn, transaction, its
         time in microseconds, and the kind of the message.
@@ -428,7 +432,8 @@ class ChangeStream:
         Returns:
             How many messages, the position behind them, that of the last event, whether a transaction is under way (if
             one has begun or ended), the number of records, the records by relation, and how many rows were created,
-            updated and deleted, how many changes passed over, and how many transactions ended.
+            updated and deleted, how many changes passed over, and how many transactions ended; and the numbers of the
+            transactions that began.
         """
 
 @final

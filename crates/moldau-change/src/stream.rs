@@ -38,6 +38,8 @@ pub struct Surroundings<'run> {
     pub xmin: Option<i64>,
     /// Where the transaction came from that is under way.
     pub origin: Option<(&'run str, i64)>,
+    /// A run ends in front of this transaction and of those that began after it: somebody looks at their changes.
+    pub watched_from: Option<u32>,
 }
 
 /// What a relation is to us.
@@ -77,6 +79,8 @@ pub struct Run {
     pub in_transaction: Option<bool>,
     /// What it went through.
     pub counts: Counts,
+    /// The numbers of the transactions that began in it.
+    pub begun: Vec<u32>,
 }
 
 /// The relations that are known, by OID. Changes of others are unusual.
@@ -101,6 +105,7 @@ impl Stream {
             last_event: None,
             in_transaction: None,
             counts: Counts::default(),
+            begun: Vec::new(),
         };
         let mut origin = surroundings.origin;
         for data in messages {
@@ -128,6 +133,13 @@ impl Stream {
         match message.kind {
             b'B' => {
                 let begun = begin(message.body)?;
+                if surroundings
+                    .watched_from
+                    .is_some_and(|first| !began_before(begun.xid, first))
+                {
+                    return Err(Unusual);
+                }
+                run.begun.push(begun.xid);
                 let position = &mut run.position;
                 position.xid = Some(i64::from(begun.xid));
                 position.commit_us = begun.commit_us;
@@ -169,6 +181,11 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// Whether a transaction's number is an earlier one. Numbers go round: of two, the nearer way says which was first.
+fn began_before(xid: u32, other: u32) -> bool {
+    xid.wrapping_sub(other) >= 1 << 31
 }
 
 fn after(position: &Position, lsn: i64, kind: u8) -> Position {
@@ -279,6 +296,10 @@ mod tests {
     }
 
     fn run_of(messages: &[Vec<u8>], origin: Option<(&str, i64)>) -> (Run, Vec<String>) {
+        run_up_to(None, messages, origin)
+    }
+
+    fn run_up_to(watched_from: Option<u32>, messages: &[Vec<u8>], origin: Option<(&str, i64)>) -> (Run, Vec<String>) {
         let mut stream = Stream::default();
         stream.relations.insert(OID, Relation::Captured(Arc::new(table())));
         stream.relations.insert(8, Relation::PassedOver);
@@ -287,6 +308,7 @@ mod tests {
             now_ns: 0,
             xmin: None,
             origin,
+            watched_from,
         };
         let run = stream.run(
             messages.iter().map(Vec::as_slice),
@@ -349,6 +371,21 @@ mod tests {
             assert_eq!(run.position.lsn, 10);
             assert_eq!(run.position.commit_lsn, 5);
         }
+    }
+
+    #[test]
+    fn a_run_ends_in_front_of_a_transaction_that_is_watched_and_says_which_ones_it_went_through() {
+        let messages = |xid| [begin(10, 42), commit(11, 12), begin(13, xid), commit(14, 15)];
+        let gone = |from, xid| {
+            let (run, _) = run_up_to(Some(from), &messages(xid), None);
+            (run.messages, run.begun)
+        };
+        assert_eq!(gone(43, 43), (2, vec![42]));
+        assert_eq!(gone(43, 50), (2, vec![42]));
+        assert_eq!(gone(51, 50), (4, vec![42, 50]));
+        // Numbers go round: 42 is the younger one here.
+        assert_eq!(gone(u32::MAX, 43), (0, Vec::new()));
+        assert_eq!(gone(50, u32::MAX), (4, vec![42, u32::MAX]));
     }
 
     #[test]

@@ -18,7 +18,7 @@ type PositionTuple = (i64, i64, i64, i64, Option<i64>, i64, u8);
 
 /// A run as Python sees it: messages gone through, position behind them, the last event's, whether a transaction is
 /// under way, the number of records, the records by relation, and how many rows were created, updated and deleted, how
-/// many changes passed over, how many transactions ended.
+/// many changes passed over, how many transactions ended; and the numbers of those that began.
 type RunTuple<'py> = (
     usize,
     PositionTuple,
@@ -27,6 +27,7 @@ type RunTuple<'py> = (
     usize,
     Bound<'py, PyDict>,
     (usize, usize, usize, usize, usize),
+    Vec<u32>,
 );
 
 fn position_of(told: PositionTuple) -> Position {
@@ -294,6 +295,7 @@ impl ChangeStream {
         now_ns: i64,
         xmin: Option<i64>,
         origin: Option<(String, i64)>,
+        watched_from: Option<u32>,
     ) -> PyResult<RunTuple<'py>> {
         let held: Vec<Bound<'py, PyBytes>> = messages
             .iter()
@@ -305,6 +307,7 @@ impl ChangeStream {
             now_ns,
             xmin,
             origin: origin.as_ref().map(|(name, lsn)| (name.as_str(), *lsn)),
+            watched_from,
         };
         let position = position_of(position);
         let (run, records) = py.detach(|| {
@@ -346,6 +349,7 @@ impl ChangeStream {
                 seen.passed_over,
                 seen.transactions,
             ),
+            run.begun,
         ))
     }
 }

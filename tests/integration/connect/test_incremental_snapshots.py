@@ -8,6 +8,9 @@ import pytest
 from tests.integration.connect.source_task import Offsets, Source, after, op
 
 from moldau.connect.connectors.postgres.incremental import STATE
+from moldau.connect.converters.header import SimpleHeaderConverter
+from moldau.connect.converters.json import JsonConverter
+from moldau.connect.ready import DirectConverters
 
 READ_ONLY = "SET default_transaction_read_only = on"
 ASK_FOR_T = '{"id": "1", "type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}\n'
@@ -70,6 +73,36 @@ def rows_that_change(postgres, dbname):
         writer.join()
 
 
+@contextlib.contextmanager
+def commit_that_nobody_sees(postgres, dbname):
+    """The row with `a` = 7 is updated, and until the block ends only the stream shows it: it waits for a standby."""
+
+    def write():
+        number = 0
+        while not stopped.is_set():
+            number += 1
+            writer.execute(f"UPDATE t SET note = 'new {number}' WHERE a = 7".encode())
+
+    def wait_event():
+        return postgres.execute(f"SELECT wait_event FROM pg_stat_activity WHERE pid = {writer.info.backend_pid}")
+
+    stopped = threading.Event()
+    thread = threading.Thread(target=write)
+    with postgres.connect(dbname) as writer:
+        writer.execute(b"SET synchronous_commit = on")
+        postgres.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+        try:
+            # Until the server has taken that over, commits do not wait.
+            thread.start()
+            while wait_event() != [("SyncRep",)]:
+                assert thread.is_alive()
+            yield
+        finally:
+            stopped.set()
+            postgres.execute("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+            thread.join()
+
+
 def reads(source):
     return [record for record in source.records if op(record) == "r"]
 
@@ -114,6 +147,65 @@ def test_a_row_that_changes_while_its_chunk_is_read_never_goes_back(postgres, pr
         assert last == {a: note for a, note in expected.items() if a in last}
         untouched = {a for a, note in expected.items() if note == "old"}
         assert untouched <= last.keys()
+
+
+def json_converters():
+    def made(is_key):
+        converter = JsonConverter()
+        converter.configure({}, is_key)
+        return converter
+
+    return DirectConverters(made(True), made(False), SimpleHeaderConverter())
+
+
+DIRECT = pytest.mark.parametrize("direct", [None, json_converters()], ids=["one by one", "the short way"])
+
+
+@pytest.fixture
+def local(postgres, props):
+    """Nobody but who says so waits for a standby."""
+    dbname = props["database.dbname"]
+    postgres.execute(f'ALTER DATABASE "{dbname}" SET synchronous_commit = local')
+    return dbname
+
+
+def notes_of(source, a):
+    return [
+        after(record)["note"] for record in source.records if record.topic == "p.public.t" and after(record)["a"] == a
+    ]
+
+
+@DIRECT
+def test_a_change_that_was_handed_on_and_is_not_visible_yet_is_not_undone(postgres, props, local, direct):
+    with Source(props, direct=direct) as source:
+        source.poll()
+        with commit_that_nobody_sees(postgres, local):
+            postgres.execute("INSERT INTO t VALUES (5000, 'z', 'behind it')", dbname=local)
+            source.until(lambda record: (after(record) or {}).get("a") == 5000)
+            signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}')
+            postgres.execute("INSERT INTO t VALUES (5001, 'z', 'behind the signal')", dbname=local)
+            source.until(lambda record: (after(record) or {}).get("a") == 5001)
+            source.poll()
+            assert reads(source) == []
+        until_reads(source, 1002)
+        (now,) = postgres.execute("SELECT note FROM t WHERE a = 7", dbname=local)
+        assert notes_of(source, 7)[-1] == now[0]
+
+
+@DIRECT
+def test_a_change_that_is_streamed_behind_the_read_and_in_front_of_the_marks_is_not_undone(
+    postgres, props, local, direct
+):
+    with Source(props, direct=direct) as source:
+        source.poll()
+        signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}')
+        with commit_that_nobody_sees(postgres, local):
+            # Read when the signal comes by, before the change does.
+            until_reads(source, 99)
+        (now,) = postgres.execute("SELECT note FROM t WHERE a = 7", dbname=local)
+        until_reads(source, 999)
+        assert notes_of(source, 7)[-1] == now[0]
+        assert len(reads(source)) == 999
 
 
 def goes_on_behind_what_was_stored(settings, ask):

@@ -65,6 +65,8 @@ class Run:
     now_ns: int
     origin: tuple[str, int] | None
     counts: tuple[int, int, int, int, int]
+    begun: Sequence[int]
+    """The numbers of transactions that began in it."""
 
 
 class ReadyChanges(ReadyRecords):
@@ -146,21 +148,26 @@ class Direct:
         for oid, table in list(self._later.items()):
             self.announce(oid, table)
 
-    def run(self, messages: list[WalMessage], start: int, position: Position) -> Run | None:
-        """Goes through messages from the place `start` on, and moves `position`; None where the first is unusual."""
+    def run(
+        self, messages: list[WalMessage], start: int, position: Position, watched_from: int | None = None
+    ) -> Run | None:
+        """Goes through messages from the place `start` on, and moves `position`; None where the first is unusual.
+
+        Transactions from the number `watched_from` on are.
+        """
         if self._wait:
             self._wait -= 1
             return None
         now_ns, events = self._events.clock(), self._events
-        gone, behind, last, in_transaction, count, by_oid, counts = self._stream.run(
-            messages, start, told(position), now_ns, events.xmin, events.origin
+        gone, behind, last, in_transaction, count, by_oid, counts, begun = self._stream.run(
+            messages, start, told(position), now_ns, events.xmin, events.origin, watched_from
         )
         if not gone:
             self._wait = self._patience - 1
             self._patience = min(2 * self._patience, PATIENCE_MAX)
             return None
         self._patience = 1
-        begun, origin = dataclasses.replace(position), events.origin
+        began, origin = dataclasses.replace(position), events.origin
         last_event = None
         if last is not None:
             move(position, last)
@@ -171,4 +178,6 @@ class Direct:
         by_topic: dict[str, list[dict[str, Any]]] = {}
         for oid, records in by_oid.items():
             by_topic.setdefault(self._topics[oid], []).extend(records)
-        return Run(gone, begun, last_event, in_transaction, by_topic, count, self._headers, now_ns, origin, counts)
+        return Run(
+            gone, began, last_event, in_transaction, by_topic, count, self._headers, now_ns, origin, counts, begun
+        )

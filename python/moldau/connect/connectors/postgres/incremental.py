@@ -1,9 +1,13 @@
 """Incremental snapshots: tables read in chunks while the stream goes on, begun by a signal (Debezium's DDD-3).
 
-Around each chunk two marks are written into the signal table. When they come by in the stream, every change seen
-between them is newer than what the chunk may hold of that key, so that row of the chunk is dropped; the rest goes out
-at the closing mark. With `read.only` no table is written: the marks are messages in the WAL (Debezium compares numbers
-of transactions instead). Where it stands is kept in the offset with each row: a restart goes on with the next chunk.
+A chunk is read between two messages of the stream, and a mark behind it is written into the signal table. Of what the
+stream brings until that mark comes by, the transactions that the read did not see (`visibility.py`) are newer than the
+chunk: rows that they change are dropped from it. The rest goes out at the mark. A chunk is not read while a transaction
+that was handed on before is not visible. So no row goes back, wherever a commit stands in the WAL.
+
+Debezium writes a mark in front of the chunk, too, and compares what comes between both; so does ours, for others who
+read the signal table. With `read.only` no table is written: the mark is a message in the WAL. Where it stands is kept
+in the offset with each row: a restart goes on with the next chunk.
 """
 
 from __future__ import annotations
@@ -13,8 +17,8 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import psycopg
@@ -31,6 +35,7 @@ from moldau.connect.connectors.postgres.pgoutput import UNCHANGED, RawRow
 from moldau.connect.connectors.postgres.signals import MARKS, WINDOW_CLOSE, WINDOW_OPEN, Signal, read_signal
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
+from moldau.connect.connectors.postgres.visibility import NUMBERS, HandedOn, Visibility
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,6 +62,17 @@ class Work:
         return TableId(self.schema, self.name)
 
 
+@dataclass(slots=True)
+class Chunk:
+    """Rows on their way: of what the read has `seen`, the last of them with the key `end`, None for an empty chunk."""
+
+    id: str
+    seen: Visibility
+    end: list[str] | None = None
+    window: dict[tuple[Any, ...], RawRow] = field(default_factory=dict)
+    """By key, without those that were changed since."""
+
+
 class Incremental:
     """Does what signals ask, and reads a chunk when the one before has gone out (`step`)."""
 
@@ -69,6 +85,7 @@ class Incremental:
         signal_table: TableId | None,
         obey: Callable[[Signal], None],
         notifications: Notifications,
+        handed_on: HandedOn,
         *,
         chunk_rows: int,
         delete_marks: bool = False,
@@ -89,15 +106,17 @@ class Incremental:
         self._read_only = read_only
         self._queue: deque[Work] = deque()
         self._paused = False
+        self._handed_on = handed_on
         self._table: TableSchema | None = None
-        self._chunk_id = ""
-        self._chunk_end: list[str] | None = None
-        self._window: dict[tuple[Any, ...], RawRow] = {}
-        self._open = False
-        self._waiting = False
+        self._chunk: Chunk | None = None
+        """What was read and waits for its closing mark."""
         stored = position.incremental.get(STATE)
         if stored:
             self._queue.extend(Work(**entry) for entry in json.loads(stored))
+
+    def on_begin(self, xids: Iterable[int]) -> None:
+        """Transactions of which changes are handed on from now on."""
+        self._handed_on.add(xids)
 
     def on_row(self, kind: str, table: TableSchema, old: RawRow | None, new: RawRow | None) -> None:
         """Every change of the stream, before it is handed on."""
@@ -106,10 +125,10 @@ class Incremental:
             if table.id == self.signal_table:
                 if kind == "INSERT" and new is not None:
                     self._signalled(new)
-            elif self._open and self._table is not None and table.id == self._table.id:
+            elif self._chunk is not None and self.is_watching and table.id == self._queue[0].id:
                 for row in (old, new):
                     if row is not None:
-                        self._window.pop(self._key(row, table), None)
+                        self._chunk.window.pop(self._key(row, table), None)
         finally:
             self._in_row = False
 
@@ -128,17 +147,21 @@ class Incremental:
             self._take(signal)
 
     def _take(self, signal: Signal) -> None:
-        if signal.type == WINDOW_OPEN:
-            self._opened(signal)
-        elif signal.type == WINDOW_CLOSE:
+        if signal.type == WINDOW_CLOSE:
             self._closed(signal)
-        else:
+        elif signal.type != WINDOW_OPEN:
             self._obey(signal)
 
     @property
-    def is_open(self) -> bool:
-        """Whether changes are compared with a chunk that was read."""
-        return self._open
+    def is_watching(self) -> bool:
+        """Whether changes of the transaction at hand are newer than a chunk that was read, and compared with it."""
+        xid = self._position.xid
+        return self._chunk is not None and (xid is None or not self._chunk.seen.sees(xid))
+
+    @property
+    def watched_from(self) -> int | None:
+        """The first transaction of which that may be true, those before it are none; None when it is of none."""
+        return None if self._chunk is None else self._chunk.seen.xmin % NUMBERS
 
     @staticmethod
     def _key(row: RawRow, table: TableSchema) -> tuple[Any, ...]:
@@ -183,13 +206,13 @@ class Incremental:
         for work in stopped:
             work.stopped = True
         self._save()
-        if not self._waiting:
+        if self._chunk is None:
             self._abort()
 
     def _abort(self) -> None:
         stopped = {work.id for work in self._queue if work.stopped}
         if self._queue[0].stopped:
-            self._forget_window()
+            self._forget_chunk()
         self._queue = deque(work for work in self._queue if not work.stopped)
         self._save()
         if not self._queue:
@@ -216,8 +239,8 @@ class Incremental:
         done = {"data_collections": self._names(), "scanned_collection": str(self._queue[0].id), "status": status}
         self._note("TABLE_SCAN_COMPLETED", **done, total_rows_scanned=str(self._queue[0].rows))
 
-    def _forget_window(self) -> None:
-        self._window, self._open, self._waiting, self._table = {}, False, False, None
+    def _forget_chunk(self) -> None:
+        self._chunk = self._table = None
 
     def _save(self) -> None:
         state = [asdict(work) for work in self._queue]
@@ -226,11 +249,14 @@ class Incremental:
     # Chunks.
 
     def step(self) -> None:
-        """Reads the next chunk, if one is wanted and none is on its way. Raises `PostgresError`."""
-        if not self._waiting and any(work.stopped for work in self._queue):
+        """Reads the next chunk, if one is wanted, none is on its way and the server shows what was handed on.
+
+        Raises `PostgresError`.
+        """
+        if self._chunk is None and any(work.stopped for work in self._queue):
             # Whoever was to stop it has ended before its last chunk had gone out.
             self._abort()
-        while self._queue and not self._waiting and not self._paused:
+        while self._queue and self._chunk is None and not self._paused:
             work = self._queue[0]
             if self._table is None or self._table.id != work.id:
                 self._table = self._tables.read(work.id)
@@ -239,18 +265,25 @@ class Incremental:
                 _LOG.warning("No incremental snapshot of %s: the table %s", work.id, why)
                 self._done("UNKNOWN_SCHEMA" if self._table is None else "NO_PRIMARY_KEY")
                 continue
-            self._read_chunk(work, self._table)
+            seen = self._handed_on.visible(self._visibility)
+            if seen is None:
+                return
+            self._read_chunk(work, self._table, seen)
+
+    def _visibility(self) -> Visibility:
+        return Visibility.now(self._connection)
 
     def _done(self, status: str) -> None:
         self._scanned(status)
         self._queue.popleft()
-        self._forget_window()
+        self._forget_chunk()
         self._save()
         if not self._queue:
             self._note("COMPLETED")
             self._correlation = None
 
-    def _read_chunk(self, work: Work, table: TableSchema) -> None:
+    def _read_chunk(self, work: Work, table: TableSchema, seen: Visibility) -> None:
+        """`seen` is of before: what is committed meanwhile counts as newer than the chunk, and may be in it."""
         keys = [table.table.columns[index].name for index in table.key_indexes]
         if work.maximum is None:
             work.maximum = self._maximum(work, table, keys)
@@ -258,17 +291,18 @@ class Incremental:
                 _LOG.info("The incremental snapshot of %s is complete", work.id)
                 self._done("EMPTY")
                 return
-        self._chunk_id = str(uuid.uuid4())
-        self._mark("open", WINDOW_OPEN)
+        chunk = Chunk(str(uuid.uuid4()), seen)
+        if not self._read_only:
+            self._mark(chunk, "open", WINDOW_OPEN)
         rows_ = self._copy(self._select(work, table, keys, self._chunk_rows))
-        self._window = {self._key(row, table): row for row in rows_}
+        chunk.window = {self._key(row, table): row for row in rows_}
         # Kept apart: the last row of the chunk may be dropped from the window, and the next chunk begins behind it.
-        self._chunk_end = [part.decode() for part in self._key(rows_[-1], table)] if rows_ else None
-        self._mark("close", WINDOW_CLOSE)
-        self._waiting = True
+        chunk.end = [part.decode() for part in self._key(rows_[-1], table)] if rows_ else None
+        self._mark(chunk, "close", WINDOW_CLOSE)
+        self._chunk = chunk
         work.rows += len(rows_)
-        if self._chunk_end is not None:
-            keys_ = {"maximum_key": ",".join(work.maximum), "last_processed_key": ",".join(self._chunk_end)}
+        if chunk.end is not None:
+            keys_ = {"maximum_key": ",".join(work.maximum), "last_processed_key": ",".join(chunk.end)}
             progress = {"data_collections": self._names(), "current_collection_in_progress": str(work.id)}
             self._note("IN_PROGRESS", **progress, **keys_)
 
@@ -301,39 +335,40 @@ class Incremental:
         found = self._copy(f"SELECT {quoted} FROM {source}{where} ORDER BY {backwards} LIMIT 1")  # noqa: S608
         return [part.decode() for part in found[0] if isinstance(part, bytes)] if found else None
 
-    def _mark(self, suffix: str, kind: str) -> None:
+    def _mark(self, chunk: Chunk, suffix: str, kind: str) -> None:
         if self._read_only:
-            content = literal(f"{self._chunk_id}-{suffix} {kind}")
+            content = literal(f"{chunk.id}-{suffix} {kind}")
             emit = f"SELECT pg_logical_emit_message(true, {literal(MARKS)}, {content})"
-            run(self._connection, emit, "writing a mark of an incremental snapshot into the WAL (read.only)")
+            self._write(emit, "writing a mark of an incremental snapshot into the WAL (read.only)")
             return
         assert self.signal_table is not None
         table = qualified(self.signal_table)
         told = json.dumps({f"{suffix}WindowTimestamp": time.time_ns() // 1_000_000})
-        values = ", ".join(map(literal, (f"{self._chunk_id}-{suffix}", kind, told)))
+        values = ", ".join(map(literal, (f"{chunk.id}-{suffix}", kind, told)))
         doing = f"writing a mark into the signal table {self.signal_table}"
         if suffix == "close" and self._delete_marks:
-            opened = literal(f"{self._chunk_id}-open")
-            run(self._connection, f"DELETE FROM {table} WHERE id = {opened}", doing)  # noqa: S608
-        run(self._connection, f"INSERT INTO {table} VALUES ({values})", doing)  # noqa: S608
+            opened = literal(f"{chunk.id}-open")
+            self._write(f"DELETE FROM {table} WHERE id = {opened}", doing)  # noqa: S608
+        self._write(f"INSERT INTO {table} VALUES ({values})", doing)  # noqa: S608
 
-    def _opened(self, signal: Signal) -> None:
-        self._open = self._waiting and signal.id == f"{self._chunk_id}-open"
+    def _write(self, statement: str, doing: str) -> None:
+        # A mark is of no use after a failover, so the stream does not stand still until a standby has it. Both
+        # statements are sent as one, which makes them one transaction.
+        run(self._connection, f"SET LOCAL synchronous_commit = local; {statement}", doing)
 
     def _closed(self, signal: Signal) -> None:
-        if not self._waiting or signal.id != f"{self._chunk_id}-close" or self._table is None:
+        chunk = self._chunk
+        if chunk is None or signal.id != f"{chunk.id}-close" or self._table is None:
             # Of a chunk from before a restart: it is read again.
             return
         table, work = self._table, self._queue[0]
-        read = list(self._window.values())
-        self._open = self._waiting = False
-        for row in read:
+        self._chunk = None
+        for row in chunk.window.values():
             work.last = [part.decode() for part in self._key(row, table) if isinstance(part, bytes)]
             self._save()
             offset = self._position.to_map()
             self._events.row("r", table, None, row, self._position, offset, "incremental")
-        work.last = self._chunk_end
-        self._window = {}
+        work.last = chunk.end
         if any(each.stopped for each in self._queue):
             self._abort()
             if self._table is None:

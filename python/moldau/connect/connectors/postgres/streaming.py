@@ -6,9 +6,9 @@ The state is the position (`offsets.Position`) and what is outstanding at Kafka 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from moldau.connect.connectors.postgres import pgoutput
 from moldau.connect.connectors.postgres.acknowledged import Acknowledged
@@ -44,11 +44,29 @@ class _Still:
         return self._step
 
 
-class Streaming:
-    """Reads a stream. `on_row` sees every change of a captured table before it becomes records (signals, windows).
+class Onlooker(Protocol):
+    """Looks at the stream: signals, and chunks of incremental snapshots."""
 
-    With `direct`, runs of messages go its short way while `watching` does not say that somebody looks at each row.
-    """
+    @property
+    def is_watching(self) -> bool:
+        """Whether it looks at each row of the transaction at hand; otherwise rows of many tables go past it."""
+
+    @property
+    def watched_from(self) -> int | None:
+        """Whether it looks at a transaction is to be asked from the one with this number on."""
+
+    def on_begin(self, xids: Iterable[int]) -> None:
+        """Transactions begin, or are begun again."""
+
+    def on_row(self, kind: str, table: TableSchema, old: RawRow | None, new: RawRow | None) -> None:
+        """A change of a captured table, before it becomes records."""
+
+    def on_mark(self, content: bytes) -> None:
+        """A message of ours in the WAL."""
+
+
+class Streaming:
+    """Reads a stream. With `direct`, runs of messages go its short way while the onlooker does not look at each row."""
 
     def __init__(
         self,
@@ -63,10 +81,8 @@ class Streaming:
         skipped: frozenset[str] = frozenset("t"),
         message_wanted: Predicate = lambda _: True,
         failure_mode: str = "fail",
-        on_row: Callable[[str, TableSchema, RawRow | None, RawRow | None], None] | None = None,
-        on_mark: Callable[[bytes], None] | None = None,
+        onlooker: Onlooker | None = None,
         direct: Direct | None = None,
-        watching: Callable[[], bool] = lambda: False,
         seen: Seen | None = None,
     ) -> None:
         self.position = position
@@ -79,10 +95,8 @@ class Streaming:
         self._skipped = skipped
         self._message_wanted = message_wanted
         self._failure_mode = failure_mode
-        self._on_row = on_row
-        self._on_mark = on_mark
+        self._onlooker = onlooker
         self._direct = direct
-        self._watching = watching
         self._seen = seen or Seen()
         self._in_transaction = False
         self._skip_transaction = False
@@ -135,12 +149,15 @@ class Streaming:
         while place < count:
             run = None
             if self._direct is not None and self._usual():
-                run = self._direct.run(messages, place, self.position)
+                watched_from = None if self._onlooker is None else self._onlooker.watched_from
+                run = self._direct.run(messages, place, self.position, watched_from)
             if run is None:
                 self._one(messages[place])
                 place += 1
                 continue
             self._seen.run(run.counts)
+            if self._onlooker is not None:
+                self._onlooker.on_begin(run.begun)
             items += self._singles()
             items += self._ready(run, messages[place : place + run.messages])
             place += run.messages
@@ -179,7 +196,9 @@ class Streaming:
 
     def _usual(self) -> bool:
         """Whether nothing depends on single events now."""
-        return not (self._resume.waiting or self._skip_transaction or self._transactions.enabled or self._watching())
+        if self._resume.waiting or self._skip_transaction or self._transactions.enabled:
+            return False
+        return self._onlooker is None or not self._onlooker.is_watching
 
     def _ready(self, run: Run, messages: list[WalMessage]) -> Iterator[_Item]:
         if run.in_transaction is not None:
@@ -211,6 +230,8 @@ class Streaming:
 
     def _begin(self, message: pgoutput.Begin, lsn: int) -> None:
         position = self.position
+        if self._onlooker is not None:
+            self._onlooker.on_begin((message.xid,))
         self._in_transaction = True
         self._skip_transaction = self._resume.begin(message.xid, message.final_lsn)
         self._events.origin = None
@@ -284,8 +305,8 @@ class Streaming:
         if offset is None:
             return
         self._seen.change(kind, skipped=self._skipped)
-        if self._on_row is not None:
-            self._on_row(kind, table, old, new)
+        if self._onlooker is not None:
+            self._onlooker.on_row(kind, table, old, new)
             # It may have handed on rows of its own, and keeps in the offset how far it has come.
             offset = self.position.to_map()
         before = len(self._events.out)
@@ -335,8 +356,8 @@ class Streaming:
     def _message(self, message: pgoutput.LogicalMessage, lsn: int) -> None:
         if message.prefix == MARKS:
             # What goes out because of it comes again until it has arrived, as with a row of the signal table.
-            if self._on_mark is not None and self._offset("INSERT", lsn) is not None:
-                self._on_mark(message.content)
+            if self._onlooker is not None and self._offset("INSERT", lsn) is not None:
+                self._onlooker.on_mark(message.content)
             return
         if not self._message_wanted(message.prefix):
             return

@@ -44,6 +44,7 @@ from moldau.connect.connectors.postgres.streaming import Streaming
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
+from moldau.connect.connectors.postgres.visibility import HandedOn
 from moldau.connect.errors import ConfigError
 from moldau.connect.plugin import Metric, RecordMetadata, SourceTask
 from moldau.connect.ready import Stretches, stretches_of
@@ -90,6 +91,7 @@ class PostgresSourceTask(SourceTask):
         self._wanted: deque[BlockingSnapshot] = deque()
         """Blocking snapshots that are asked for; the first is being taken when there is a snapshot beside a stream."""
         self._incremental: Incremental | None = None
+        self._handed_on = HandedOn(self._stopping.wait)
         self._stored: Stored | None = None
         self._failures = 0
         self._next_try = 0.0
@@ -140,6 +142,9 @@ class PostgresSourceTask(SourceTask):
             preparation.prepare_identities(connection, settings, captured)
             preparation.prepare_publication(connection, settings, captured)
         new = self._make_slot(slot, snapshot=course.snapshot, stream=course.stream)
+        if new is not None:
+            # A slot is created when all transactions are over that were under way.
+            self._handed_on.forget()
         self._reading_rows = course.snapshot
         if course.snapshot:
             self._position = Position()
@@ -400,10 +405,8 @@ class PostgresSourceTask(SourceTask):
             skipped=settings.skipped,
             message_wanted=settings.message_wanted,
             failure_mode=settings.choice("event.processing.failure.handling.mode"),
-            on_row=None if self._incremental is None else self._incremental.on_row,
-            on_mark=None if self._incremental is None else self._incremental.on_mark,
+            onlooker=self._incremental,
             direct=self._direct(),
-            watching=self._watching,
             seen=self._seen,
         )
         _LOG.info("Streaming from the slot %s", self._slot_name)
@@ -414,9 +417,6 @@ class PostgresSourceTask(SourceTask):
             return None
         signal_table = None if self._incremental is None else self._incremental.signal_table
         return Direct(self._compiler, self._events, lambda table: table.id == signal_table)
-
-    def _watching(self) -> bool:
-        return self._incremental is not None and self._incremental.is_open
 
     def _prepare_signals(self, position: Position, connection: Connection) -> None:
         """What obeys signals, and with a signal table incremental snapshots."""
@@ -443,6 +443,7 @@ class PostgresSourceTask(SourceTask):
                 table,
                 self._actions.obey,
                 self._notifications,
+                self._handed_on,
                 chunk_rows=settings.number("incremental.snapshot.chunk.size"),
                 delete_marks=(settings.text("incremental.snapshot.watermarking.strategy") or "").lower()
                 == "insert_delete",

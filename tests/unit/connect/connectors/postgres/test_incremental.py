@@ -7,15 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from moldau.connect.connectors.postgres.catalog import TableId
-from moldau.connect.connectors.postgres.incremental import Incremental
+from moldau.connect.connectors.postgres.incremental import Chunk, Incremental
+from moldau.connect.connectors.postgres.visibility import HandedOn, Visibility
 
 TABLE, OTHER = TableId("public", "orders"), TableId("public", "customers")
 
 
 class Driven(Incremental):
-    """Each chunk is the last one of its table, and is on its way until `close`."""
+    """Each chunk is the last one of its table, and is on its way until `close`; `shows` is what the server shows."""
 
     def __init__(self, position=None):
+        self.shows = Visibility.of("100:100:")
         self.told: list[str] = []
         self.reads: list[TableId] = []
         self.kept = position or SimpleNamespace(incremental={}, to_map=dict)
@@ -27,16 +29,19 @@ class Driven(Incremental):
             TableId("public", "signals"),
             lambda _signal: None,
             SimpleNamespace(send=lambda _subject, kind, *_more: self.told.append(kind)),
+            HandedOn(lambda _seconds: None),
             chunk_rows=1,
         )
 
-    def _read_chunk(self, work, table):
+    def _visibility(self):
+        return self.shows
+
+    def _read_chunk(self, work, table, seen):
         self.reads.append(work.id)
-        self._chunk_id = str(len(self.reads))
-        self._waiting = True
+        self._chunk = Chunk(str(len(self.reads)), seen)
 
     def close(self):
-        self._closed(SimpleNamespace(id=f"{self._chunk_id}-close"))
+        self._closed(SimpleNamespace(id=f"{self._chunk.id}-close"))
         self.step()
 
 
@@ -72,3 +77,31 @@ def test_a_stop_is_kept_until_the_chunk_has_gone_out(driven):
     assert again.reads == []
     assert again.told == ["COMPLETED", "ABORTED"]
     assert again.kept.incremental == {}
+
+
+def test_no_chunk_is_read_while_what_was_handed_on_is_not_visible(driven):
+    driven.on_begin([98, 99])
+    driven.shows = Visibility.of("99:102:99")
+    driven.execute("first", [TABLE], {})
+    driven.step()
+    assert driven.reads == []
+    driven.shows = Visibility.of("102:102:")
+    driven.step()
+    assert driven.reads == [TABLE]
+
+
+def test_only_transactions_that_a_read_has_not_seen_are_watched(driven):
+    driven.kept.xid = 90
+    assert not driven.is_watching
+    assert driven.watched_from is None
+    driven.shows = Visibility.of("95:102:95,99")
+    driven.execute("first", [TABLE], {})
+    assert driven.watched_from == 95
+    watched = []
+    for xid in (94, 95, 96, 99, 101, 102, 103, None):
+        driven.kept.xid = xid
+        if driven.is_watching:
+            watched.append(xid)
+    assert watched == [95, 99, 102, 103, None]
+    driven.close()
+    assert not driven.is_watching

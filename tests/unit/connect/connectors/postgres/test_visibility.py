@@ -1,0 +1,98 @@
+"""Which transactions of the stream a snapshot of the server shows, where numbers go round, and how long is waited."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moldau.connect.connectors.postgres.visibility import NUMBERS, PAUSES_S, HandedOn, Visibility
+
+
+class Server:
+    """Shows one snapshot after the other, the last one for good; each wait brings the next."""
+
+    def __init__(self, *shown):
+        self.shown = [Visibility.of(text) for text in shown]
+        self.asked = 0
+        self.waited = 0
+
+    def ask(self):
+        self.asked += 1
+        return self.shown[0]
+
+    def wait(self, _seconds):
+        self.waited += 1
+        if len(self.shown) > 1:
+            self.shown.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen", "unseen"),
+    [
+        ("10:10:", [3, 9], [10, 11]),
+        ("10:20:10,15", [9, 11, 14, 19], [10, 15, 20, 21]),
+        # The stream's numbers have gone round once, and are about to.
+        (f"{NUMBERS + 10}:{NUMBERS + 20}:{NUMBERS + 15}", [9, 14, 19, NUMBERS - 1], [15, 20]),
+        (f"{NUMBERS - 5}:{NUMBERS + 5}:{NUMBERS - 1},{NUMBERS + 1}", [NUMBERS - 2, 0, 4], [NUMBERS - 1, 1, 5]),
+    ],
+)
+def test_what_is_over_is_seen_and_what_is_in_progress_or_later_is_not(text, seen, unseen):
+    visibility = Visibility.of(text)
+    assert [xid for xid in seen if not visibility.sees(xid)] == []
+    assert [xid for xid in unseen if visibility.sees(xid)] == []
+
+
+@given(
+    st.integers(3, 5 * NUMBERS).flatmap(
+        lambda xmax: (
+            st.tuples(st.just(xmax), st.frozensets(st.integers(max(3, xmax - 50), xmax - 1)))
+            if xmax > 3
+            else st.just((xmax, frozenset()))
+        )
+    ),
+    st.integers(-100, 100),
+)
+def test_a_number_of_the_stream_means_the_transaction_nearest_to_now(shown, distance):
+    xmax, in_progress = shown
+    xid = xmax + distance
+    visibility = Visibility(min(in_progress, default=xmax), xmax, in_progress)
+    assert visibility.sees(xid % NUMBERS) == (xid < xmax and xid not in in_progress)
+
+
+def test_a_commit_that_becomes_visible_is_waited_for():
+    server = Server("7:9:7", "7:9:7", "9:9:")
+    handed_on = HandedOn(server.wait)
+    handed_on.add([6, 7])
+    assert handed_on.visible(server.ask) == Visibility.of("9:9:")
+    assert server.waited == 2
+
+
+def test_a_commit_that_stays_invisible_is_waited_for_once():
+    server = Server("7:9:7")
+    handed_on = HandedOn(server.wait)
+    handed_on.add([7, 8])
+    assert handed_on.visible(server.ask) is None
+    assert server.waited == len(PAUSES_S)
+    handed_on.add([9])
+    assert handed_on.visible(server.ask) is None
+    assert server.waited == len(PAUSES_S)
+    # That one is over, another is not: it may be visible in a moment.
+    server.shown = [Visibility.of("9:10:9"), Visibility.of("10:10:")]
+    assert handed_on.visible(server.ask) == Visibility.of("10:10:")
+    assert server.waited == len(PAUSES_S) + 1
+
+
+def test_what_was_visible_once_is_asked_about_no_more_and_only_so_many_are_kept():
+    server = Server("9:9:")
+    handed_on = HandedOn(server.wait, most=3)
+    handed_on.add([5, 6])
+    assert handed_on.visible(server.ask) is not None
+    server.shown = [Visibility.of("5:9:5")]
+    assert handed_on.visible(server.ask) is not None
+    handed_on.add([5, 6, 7, 8])
+    assert handed_on.visible(server.ask) is not None
+    handed_on.add([5, 6, 7])
+    assert handed_on.visible(server.ask) is None
+    handed_on.forget()
+    assert handed_on.visible(server.ask) is not None
