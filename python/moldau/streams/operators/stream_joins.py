@@ -84,13 +84,15 @@ class JoinSide:
                 return
             if release is not None and timestamp == clock.stream_time:
                 release(headers)
-            latest = max(0, timestamp + after)
-            found = fetch(key, max(0, timestamp - before), latest)
+            latest = timestamp + after
+            if latest < 0:
+                latest = 0
+            found = fetch(key, timestamp - before, latest)
             for other_time, other in found:
                 if waiting is not None:
                     waiting.remove(other_time, not is_left, key)
                 joined = joiner(key, value, other) if is_left else joiner(key, other, value)
-                forward(key, joined, max(timestamp, other_time), headers)
+                forward(key, joined, other_time if other_time > timestamp else timestamp, headers)
             if found or not keeps:
                 return
             if waiting is None or latest < clock.stream_time:

@@ -1,6 +1,8 @@
 """The window stores of stream joins on disk: every record of a side, in segments of time.
 
-What came since the last commit is in lists by key; what is on disk is read a key at a time and kept as it is.
+What came since the last commit is held by key; what is on disk is read a key at a time and kept as it is. A record that
+is the only one of its key is not in a list: Python's garbage collector goes through every list there is again and again,
+and tuples of plain values it passes.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import bisect
 import heapq
 import struct
+from collections.abc import Sequence
 from typing import Any, Final
 
 from moldau.streams.context import TaskContext
@@ -26,8 +29,10 @@ _NUMBER: Final = struct.Struct(">i")
 _LAST_NUMBER: Final = b"\xfe"
 """Where the number of the last record is, which the next must not have again."""
 
-Entries = list[tuple[int, int, Any]]
-"""The values of one key as (time, number, value), in order."""
+Entry = tuple[int, int, Any, Any]
+"""(time, number, value, key)."""
+Entries = Sequence[Entry]
+"""Those of one key, in order."""
 
 
 class DiskJoinStore:
@@ -44,8 +49,8 @@ class DiskJoinStore:
         self._keys = Codec(required(spec.key, f"store {spec.name}", "key"))
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._on_disk: Overlay[Any, Entries] = Overlay(room)
-        self._fresh: dict[Any, Entries] = {}
-        self._dirty: list[tuple[Any, int, int, Any]] = []
+        self._fresh: dict[Any, Entry | list[Entry]] = {}
+        self._dirty: list[Entry] = []
         stored = table.get(_LAST_NUMBER)
         self._number = 0 if stored is None else int(_NUMBER.unpack(stored)[0])
 
@@ -57,15 +62,16 @@ class DiskJoinStore:
         """
         kept = self._keys.inward(key)
         self._number = next_number(self._number)
+        entry = timestamp, self._number, None if value is None else self._values.inward(value), kept
+        self._dirty.append(entry)
         if value is None:
-            self._dirty.append((kept, timestamp, self._number, None))
             return
-        held = self._values.inward(value)
-        self._dirty.append((kept, timestamp, self._number, held))
         if self.segments.takes(timestamp):
-            entry, fresh = (timestamp, self._number, held), self._fresh.get(kept)
+            fresh = self._fresh.get(kept)
             if fresh is None:
-                self._fresh[kept] = [entry]
+                self._fresh[kept] = entry
+            elif isinstance(fresh, tuple):
+                self._fresh[kept] = sorted((fresh, entry), key=_place)
             else:
                 _insert(fresh, entry)
         elif timestamp // self._segment < (self.segments.stream_time - self._retention) // self._segment:
@@ -74,20 +80,21 @@ class DiskJoinStore:
     def fetch(self, key: Any, time_from: int, time_to: int) -> list[tuple[int, Any]]:
         """The values of a key within these times, the earliest first."""
         segments = self.segments
-        time_from = max(time_from, segments.oldest)
+        if time_from < segments.oldest:
+            time_from = segments.oldest
         if time_from > segments.stream_time:
             return []
         kept = self._keys.inward(key)
         # Nothing that was committed is later than the time that was noted with it.
-        found = _between(self._read(kept), time_from, time_to) if time_from <= segments.noted_time else []
+        found = _between(self._read(kept), time_from, time_to) if time_from <= segments.noted_time else ()
         fresh = self._fresh.get(kept)
         if fresh is not None:
-            newer = _between(fresh, time_from, time_to)
+            newer = _between((fresh,) if isinstance(fresh, tuple) else fresh, time_from, time_to)
             found = list(heapq.merge(found, newer, key=_place)) if found else newer
         if not found:
             return []
         outward = self._values.outward
-        return [(timestamp, outward(value)) for timestamp, _, value in found]
+        return [(timestamp, outward(value)) for timestamp, _, value, _ in found]
 
     def approximate_num_entries(self) -> int:
         """About how many entries the task's stores have together, as RocksDB estimates them."""
@@ -97,7 +104,7 @@ class DiskJoinStore:
         """Hand out what was put, and put the same into the database's next write."""
         oldest, heads, segment_ms = self.segments.oldest, self.segments.heads, self.segments.segment_ms
         put, key_bytes, value_bytes = self.table.batch.put, self._keys.as_bytes, self._values.as_bytes
-        for kept, timestamp, number, value in self._dirty:
+        for timestamp, number, value, kept in self._dirty:
             data = None if value is None else value_bytes(value)
             key = key_bytes(kept) + pack_window(timestamp, number)
             if data is not None and timestamp >= oldest:
@@ -106,11 +113,12 @@ class DiskJoinStore:
         if self._dirty:
             self.table.put(_LAST_NUMBER, _NUMBER.pack(self._number))
         self._dirty.clear()
-        for kept, entries in self._fresh.items():
+        for kept, fresh in self._fresh.items():
             known = self._on_disk.get(kept, _MISSING)
             if known is not _MISSING:
                 still = known[bisect.bisect_left(known, (oldest,), key=_place) :]
-                self._on_disk.remember(kept, list(heapq.merge(still, entries, key=_place)))
+                newer = (fresh,) if isinstance(fresh, tuple) else fresh
+                self._on_disk.remember(kept, tuple(heapq.merge(still, newer, key=_place)))
         self._fresh.clear()
         self.segments.note()
 
@@ -132,10 +140,10 @@ class DiskJoinStore:
 
     def _read(self, kept: Any) -> Entries:
         """What was committed of a key."""
-        found: Entries = self._on_disk.get(kept, _MISSING)
-        if found is not _MISSING:
-            return found
-        found = []
+        known: Entries = self._on_disk.get(kept, _MISSING)
+        if known is not _MISSING:
+            return known
+        found: list[Entry] = []
         plain = self._keys.as_bytes(kept)
         for prefix, first, last in self.segments.spans(self.segments.oldest, self.segments.noted_time):
             low = prefix + window_key(plain, first)
@@ -144,25 +152,31 @@ class DiskJoinStore:
                 # Longer keys that begin with this one lie in between.
                 other, start, number = split_window_key(data[WIDTH:])
                 if other == plain:
-                    found.append((start, number, self._values.from_bytes(value)))
-        self._on_disk.remember(kept, found)
+                    found.append((start, number, self._values.from_bytes(value), kept))
+        self._on_disk.remember(kept, tuple(found))
         return found
 
 
 def _place(entry: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Values are not compared."""
     return entry[:2]
 
 
 def _between(entries: Entries, first: int, last: int) -> Entries:
     """Those of the times from one to another; a time alone comes before every entry that begins with it."""
-    if not entries or entries[-1][0] < first or entries[0][0] > last:
-        return []
+    if not entries:
+        return entries
+    earliest, latest = entries[0][0], entries[-1][0]
+    if latest < first or earliest > last:
+        return ()
+    if first <= earliest and latest <= last:
+        return entries
     low = bisect.bisect_left(entries, (first,))
     return entries[low : bisect.bisect_left(entries, (last + 1,), low)]
 
 
-def _insert(entries: Entries, entry: tuple[int, int, Any]) -> None:
-    if not entries or entries[-1][:2] < entry[:2]:
+def _insert(entries: list[Entry], entry: Entry) -> None:
+    if entries[-1][:2] < entry[:2]:
         entries.append(entry)
     else:
         bisect.insort(entries, entry, key=_place)

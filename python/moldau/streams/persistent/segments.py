@@ -47,12 +47,9 @@ class Segments:
         self.stream_time = -1 if stored is None else int(_NUMBER.unpack(stored)[0])
         self.noted_time = self.stream_time
         """No moment of an entry in the table is later."""
+        self.oldest = max(0, self.stream_time - self.retention_ms + 1)
+        """The earliest moment whose entries are kept; it goes on with the stream time."""
         self._oldest_segment = self._number(self.oldest)
-
-    @property
-    def oldest(self) -> int:
-        """The earliest moment whose entries are kept."""
-        return max(0, self.stream_time - self.retention_ms + 1)
 
     @property
     def oldest_segment_start(self) -> int:
@@ -63,6 +60,8 @@ class Segments:
         """Whether an entry of this moment is kept; stream time goes on with it."""
         if moment > self.stream_time:
             self.stream_time = moment
+            if moment >= self.retention_ms:
+                self.oldest = moment - self.retention_ms + 1
             return True
         return moment > self.stream_time - self.retention_ms
 
