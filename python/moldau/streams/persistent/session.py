@@ -42,8 +42,11 @@ class DiskSessionStore:
         self._values = Codec(required(spec.value, f"store {spec.name}", "value"))
         self._expired = ExpiredEntries(spec, context, self._keys, self._values)
         self._cache: Overlay[Any, Sessions] = Overlay(room)
-        self._dirty: dict[tuple[Any, int, int], tuple[int, bool]] = {}
-        """What changed since the last commit: the time of the record that changed it, and if it may be in the table."""
+        self._dirty: dict[tuple[Any, int, int], tuple[int, bool, Any]] = {}
+        """What changed since the last commit: when (the time of the record), if it may be in the table, and to what."""
+        self._latest_key: Any = _MISSING
+        self._latest: Sessions = {}
+        """The sessions that were asked for last: one record asks several times."""
 
     def put(self, session: Windowed[Any], value: Any) -> None:
         """Set a session's value; one that is too old is only logged."""
@@ -57,11 +60,11 @@ class DiskSessionStore:
             sessions.pop((end, start), None)
             # One that came and went between two commits nobody has to hear of.
             if changed is None or changed[1]:
-                dirty[place] = self._context.timestamp, True
+                dirty[place] = self._context.timestamp, True, None
         else:
             known = (end, start) in sessions if changed is None else changed[1]
-            dirty[place] = self._context.timestamp, known
-            sessions[end, start] = self._values.inward(value)
+            held = sessions[end, start] = self._values.inward(value)
+            dirty[place] = self._context.timestamp, known, held
         self._cache.put(kept, sessions)
 
     def remove(self, session: Windowed[Any]) -> None:
@@ -117,8 +120,7 @@ class DiskSessionStore:
         """Hand out the sessions that changed, each once, and put the same into the database's next write."""
         oldest, heads, segment_ms = self.segments.oldest, self.segments.heads, self.segments.segment_ms
         batch, key_bytes, value_bytes = self.table.batch, self._keys.as_bytes, self._values.as_bytes
-        for (kept, end, start), (timestamp, _) in self._dirty.items():
-            value = self._sessions(kept).get((end, start))
+        for (kept, end, start), (timestamp, _, value) in self._dirty.items():
             key = session_key(key_bytes(kept), start, end)
             if value is None:
                 batch.delete(heads[end // segment_ms] + key)
@@ -132,6 +134,7 @@ class DiskSessionStore:
         for _, sessions in self._cache.take_dirty():
             for place in [place for place in sessions or () if place[0] < oldest]:
                 del sessions[place]  # type: ignore[union-attr] # sessions of None have no places
+        self._latest_key = _MISSING
         self.segments.note()
 
     def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
@@ -145,12 +148,16 @@ class DiskSessionStore:
         """Forget what is in memory; what was committed stays on disk."""
         self._cache.clear()
         self._dirty.clear()
+        self._latest_key = _MISSING
 
     def _sessions(self, kept: Any) -> Sessions:
+        if kept == self._latest_key:
+            return self._latest
         found: Sessions = self._cache.get(kept, _MISSING)
         if found is _MISSING:
             found = self._on_disk(self._keys.as_bytes(kept))
             self._cache.remember(kept, found)
+        self._latest_key, self._latest = kept, found
         return found
 
     def _on_disk(self, plain: bytes) -> Sessions:
@@ -168,8 +175,8 @@ class DiskSessionStore:
     def _changed_in(self, earliest_end: int, latest_end: int) -> list[tuple[bytes, Any]]:
         as_bytes, place = self._keys.as_bytes, self.segments.place
         changed = [
-            (place(end, session_key(as_bytes(kept), start, end)), self._sessions(kept).get((end, start)))
-            for kept, end, start in self._dirty
+            (place(end, session_key(as_bytes(kept), start, end)), value)
+            for (kept, end, start), (_, _, value) in self._dirty.items()
             if earliest_end <= end <= latest_end
         ]
         return sorted(changed, key=lambda one: one[0])
