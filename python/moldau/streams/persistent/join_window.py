@@ -1,8 +1,8 @@
 """The window stores of stream joins on disk: every record of a side, in segments of time.
 
-What came since the last commit is held by key; what is on disk is read a key at a time and kept as it is. A record that
-is the only one of its key is not in a list: Python's garbage collector goes through every list there is again and again,
-and tuples of plain values it passes.
+What came since the last commit is held by key; what is on disk is read a key at a time and kept as it is. A record
+that is the only one of its key is not in a list: Python's garbage collector goes through every list there is again and
+again, and tuples of plain values it passes.
 """
 
 from __future__ import annotations
