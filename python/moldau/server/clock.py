@@ -10,11 +10,19 @@ day; what is written, and what is compared with something written, has the time 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import time
 from collections.abc import Callable, Hashable
-from typing import Protocol
+from typing import Final, Protocol
 
 from moldau.control.machine import Now
+
+FEW_REPLACED: Final = 64
+"""So many timers that were replaced or cancelled may stand in the order before it is made anew."""
+
+_Timer = tuple[int, int, Hashable, object]
+"""When it is due, its number, its key, its event. No two have one number, so keys and events are never compared."""
 
 
 class Cancellable(Protocol):
@@ -54,31 +62,79 @@ class SystemClock:
 
 
 class Timers:
-    """The pending timers of one machine, by key; a later timer with the same key replaces the earlier one."""
+    """The pending timers of one machine, by key; a later timer with the same key replaces the earlier one.
+
+    The clock is asked for one call, at the time of the earliest: a timer of an event loop costs several times what an
+    entry of a heap does, and a machine has one for each member of its groups.
+    """
 
     def __init__(self, clock: Clock, fire: Callable[[object, int], None]) -> None:
         """`fire` gets the event and the steady time it was due, in milliseconds."""
         self._clock = clock
         self._fire = fire
-        self._pending: dict[Hashable, Cancellable] = {}
+        self._pending: dict[Hashable, _Timer] = {}
+        self._numbers = itertools.count()
+        self._in_order: list[_Timer] = []
+        """A heap of all that are pending, and of some that are not any more."""
+        self._call: Cancellable | None = None
+        self._call_at_ms = 0
+        self._firing = False
 
     def __len__(self) -> int:
         return len(self._pending)
 
     def schedule(self, key: Hashable, at_ms: int, event: object) -> None:
-        self.cancel(key)
-
-        def due() -> None:
-            del self._pending[key]
-            self._fire(event, at_ms)
-
-        self._pending[key] = self._clock.call_at(at_ms, due)
+        self._pending[key] = timer = (at_ms, next(self._numbers), key, event)
+        heapq.heappush(self._in_order, timer)
+        if not self._firing and (self._call is None or at_ms < self._call_at_ms):
+            self._ask_for(at_ms)
+        self._forget_the_replaced()
 
     def cancel(self, key: Hashable) -> None:
-        handle = self._pending.pop(key, None)
-        if handle is not None:
-            handle.cancel()
+        if self._pending.pop(key, None) is None:
+            return
+        if not self._pending:
+            self.cancel_all()
+        else:
+            self._forget_the_replaced()
 
     def cancel_all(self) -> None:
-        for key in list(self._pending):
-            self.cancel(key)
+        self._pending.clear()
+        self._in_order.clear()
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _ask_for(self, at_ms: int) -> None:
+        if self._call is not None:
+            self._call.cancel()
+        self._call_at_ms = at_ms
+        self._call = self._clock.call_at(at_ms, self._due)
+
+    def _due(self) -> None:
+        """What is due by now, in its order; of one time, in the order in which it was asked for."""
+        self._call = None
+        self._firing = True
+        now_ms = self._clock.now().steady_ms
+        try:
+            while self._in_order:
+                timer = self._in_order[0]
+                at_ms, _, key, event = timer
+                is_pending = self._pending.get(key) is timer
+                if is_pending and at_ms > now_ms:
+                    break
+                heapq.heappop(self._in_order)
+                if is_pending:
+                    del self._pending[key]
+                    self._fire(event, at_ms)
+        finally:
+            # Also when one of them has failed: the others are not its fault.
+            self._firing = False
+            if self._in_order:
+                self._ask_for(self._in_order[0][0])
+
+    def _forget_the_replaced(self) -> None:
+        """Once they are more than those that are pending, which is seldom: all that come and go cost little each."""
+        if len(self._in_order) > 2 * len(self._pending) + FEW_REPLACED:
+            self._in_order = list(self._pending.values())
+            heapq.heapify(self._in_order)

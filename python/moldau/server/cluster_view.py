@@ -30,7 +30,10 @@ class ClusterView:
         self._image = image
         self._access = access
         self._configs = configs
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[str, int] = {}
+        """Of groups that have no settings of their own."""
+        self._numbers_of: dict[str, dict[str, int]] | None = None
+        """Of those that have, by group; None when the image has to be asked which these are."""
         self._known: dict[UUID, TopicFacts] = {}
         self._hashes: dict[UUID, int] = {}
         self.version = self.version_of_new_topics = -1
@@ -38,6 +41,8 @@ class ClusterView:
     def replayed(self, version: int) -> None:
         """The image is what the whole metadata log says; `version` is the offset of its last record."""
         self.version = self.version_of_new_topics = version
+        self._numbers.clear()
+        self._numbers_of = None
 
     def changed(self, delta: MetadataDelta, version: int) -> None:
         """The image has changed; `version` is the offset of the last record that it has."""
@@ -49,6 +54,7 @@ class ClusterView:
             self.version = version
         if any(resource.type in (BROKER_RESOURCE, GROUP_RESOURCE) for resource in delta.changed_configs):
             self._numbers.clear()
+            self._numbers_of = None
 
     # Topics
 
@@ -116,11 +122,14 @@ class ClusterView:
         return self._number(group_id, ASSIGNMENT_INTERVAL)
 
     def _number(self, group_id: str, name: str) -> int:
-        own = self._image.configs_of(GROUP_RESOURCE, group_id)
-        place = (group_id if name in own else "", name)
-        number = self._numbers.get(place)
+        if self._numbers_of is None:
+            groups = (resource.name for resource in self._image.configs if resource.type == GROUP_RESOURCE)
+            self._numbers_of = {group: {} for group in groups}
+        numbers = self._numbers_of.get(group_id, self._numbers)
+        number = numbers.get(name)
         if number is None:
-            number = self._numbers[place] = self._look_up(name, own.get(name))
+            own = self._image.configs_of(GROUP_RESOURCE, group_id)
+            number = numbers[name] = self._look_up(name, own.get(name))
         return number
 
     def _look_up(self, name: str, own: str | None) -> int:

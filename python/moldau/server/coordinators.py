@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic
@@ -105,13 +105,13 @@ class Coordinators(Generic[MachineT]):
         """
         return self.runner_at(self.partition_of(key))
 
-    async def run(self, key: str, request: Any, token: int | None = None) -> Any:
+    def run(self, key: str, request: Any, token: int | None = None) -> Coroutine[Any, Any, Any]:
         """Let the machine of `key` answer `request`.
 
         Raises:
-            ApiError: what `runner_of` raises, or a log that refuses records.
+            ApiError: what `runner_of` raises, at once; awaited, of a log that refuses records.
         """
-        return await self.runner_of(key).run(request, token)
+        return self.runner_of(key).run(request, token)
 
     async def run_everywhere(self, request: Any) -> list[Any]:
         """The answers of every loaded machine to a request that is about no single key.

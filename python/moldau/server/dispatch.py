@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.access import access_of
 from moldau.server.codec import DecodeError, decode, encode_response
-from moldau.server.eager import begin
+from moldau.server.eager import Running
 from moldau.server.handlers import RequestContext, Route, ServeHot
 from moldau.server.refusal import refuse
 from moldau.server.work_time import WorkTime
@@ -83,7 +83,7 @@ class Dispatcher:
         self._shell = shell
         self._routes = routes
         self._tokens = itertools.count(1)
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = Running()
         self._clock_ns = clock_ns
         self._gathering = False
         self._beginning = False
@@ -106,30 +106,23 @@ class Dispatcher:
             self._send_gathered()
 
     def start(self, request: Request) -> None:
-        """Answer `request`, or begin to: a task is only made of what has to wait."""
+        """Answer `request`, or begin to."""
         self._start(request, request.body)
 
     def _start(self, request: Request, body: bytes) -> None:
         self._beginning = True
         try:
-            begun = begin(self._serve(request, body))
+            self._running.begin(self._serve(request, body))
         except Exception:
             # Others wait behind it, in the same turn.
             logger.exception("API key %d version %d failed", request.api_key, request.api_version)
             _close(request)
-            return
         finally:
             self._beginning = False
-        if isinstance(begun, asyncio.Task):
-            self._running.add(begun)
-            begun.add_done_callback(self._running.discard)
 
     async def drain(self, grace_s: float) -> None:
         """Wait for the running requests, then give the rest up: their connections close."""
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=grace_s)
-            for task in late:
-                task.cancel()
+        await self._running.drain(grace_s)
         self._send_gathered()
 
     async def _serve(self, request: Request, body: bytes) -> None:

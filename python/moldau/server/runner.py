@@ -22,6 +22,7 @@ from moldau.control.machine import (
     Decision,
     Effect,
     Machine,
+    Now,
     Order,
     Producer,
     Reply,
@@ -32,7 +33,7 @@ from moldau.control.schema import SchemaError
 from moldau.errors import ApiError, ErrorCode
 from moldau.server.clock import Clock, Timers
 from moldau.server.core_types import StoredRecord
-from moldau.server.eager import Finished, begin
+from moldau.server.eager import Finished, Promise, begin
 
 logger: Final = logging.getLogger("moldau.server.runner")
 
@@ -98,7 +99,9 @@ class MachineRunner(Generic[MachineT]):
         self._work = work
         self._retire = retire or (lambda: None)
         self._turn = asyncio.Lock()
-        self._parked: dict[int, asyncio.Future[Any]] = {}
+        self._in_line = 0
+        """How many take their turn, or wait for it."""
+        self._parked: dict[int, Promise[Any]] = {}
         self._timers = Timers(clock, self._timer_fired)
         self._background: set[asyncio.Task[None]] = set()
         self._stopped_by: BaseException | None = None
@@ -113,7 +116,18 @@ class MachineRunner(Generic[MachineT]):
         Raises:
             ApiError: the log refused the records, or the machine was stopped. Nothing was applied.
         """
-        turn = begin(self._take_turn(request, token))
+        if self._in_line:
+            turn = begin(self._take_turn(request, token))
+        else:
+            self._check_alive()
+            now = self._clock.now()
+            decision = self.machine.decide(request, now)
+            if decision.records:
+                turn = begin(self._take_turn(request, token, (decision, now)))
+            else:
+                # Nothing of it waits, so nobody can come in between.
+                self._see_through(decision, token)
+                turn = Finished(decision.response)
         # A caller that goes away must not tear a decision in two: what is appended has to be applied.
         response = turn.value if isinstance(turn, Finished) else await asyncio.shield(turn)
         if response is not PARKED:
@@ -135,13 +149,19 @@ class MachineRunner(Generic[MachineT]):
         Raises:
             ApiError: the machine was stopped; what the log holds may be more than it knows.
         """
-        async with self._turn:
-            self._check_alive()
+        self._in_line += 1
+        try:
+            async with self._turn:
+                self._check_alive()
+        finally:
+            self._in_line -= 1
 
     def submit(self, request: Any) -> None:
         """Run `request` for its records and effects; nobody waits for its response. Failures are logged."""
         # Not at once: a machine submits what its own decisions lead to.
-        task = asyncio.get_running_loop().create_task(self._run_alone(request))
+        self._keep(asyncio.get_running_loop().create_task(self._run_alone(request)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -168,18 +188,31 @@ class MachineRunner(Generic[MachineT]):
         self._timers.cancel_all()
         self._refuse_the_parked(self._gone())
 
-    async def _take_turn(self, request: Any, token: int | None) -> Any:
-        async with self._turn:
-            self._check_alive()
-            now = self._clock.now()
-            decision = self.machine.decide(request, now)
-            if decision.records:
-                decision = await self._commit(request, decision, now.wall_ms)
-            if decision.response is PARKED and token is not None:
-                # Before the effects: one of them may be the reply to this very request.
-                self._parked[token] = asyncio.get_running_loop().create_future()
-            self.carry_out(decision.effects)
-            return decision.response
+    async def _take_turn(
+        self, request: Any, token: int | None, decided: tuple[Decision[Any, Any], Now] | None = None
+    ) -> Any:
+        """`decided` when nobody was in line, so that the decision could be taken before."""
+        self._in_line += 1
+        try:
+            async with self._turn:
+                if decided is None:
+                    self._check_alive()
+                    now = self._clock.now()
+                    decision = self.machine.decide(request, now)
+                else:
+                    decision, now = decided
+                if decision.records:
+                    decision = await self._commit(request, decision, now.wall_ms)
+                self._see_through(decision, token)
+                return decision.response
+        finally:
+            self._in_line -= 1
+
+    def _see_through(self, decision: Decision[Any, Any], token: int | None) -> None:
+        if decision.response is PARKED and token is not None:
+            # Before the effects: one of them may be the reply to this very request.
+            self._parked[token] = Promise(loop=asyncio.get_running_loop())
+        self.carry_out(decision.effects)
 
     async def _commit(self, request: Any, decision: Decision[Any, Any], now_ms: int) -> Decision[Any, Any]:
         """Append and apply. Returns the decision to answer with: another one if the log refused the records."""
@@ -252,7 +285,9 @@ class MachineRunner(Generic[MachineT]):
                 self._work(work)
 
     def _timer_fired(self, event: object, _at_ms: int) -> None:
-        self.submit(event)
+        begun = begin(self._run_alone(event))
+        if isinstance(begun, asyncio.Task):
+            self._keep(begun)
 
     async def _run_alone(self, request: Any) -> None:
         try:

@@ -6,7 +6,14 @@ from uuid import UUID
 import pytest
 
 from moldau.control.groups.consumer.cluster import TopicFacts, metadata_hash, topic_hash
-from moldau.control.metadata.image import GROUP_RESOURCE, TOPIC_RESOURCE, ConfigResource, MetadataDelta, Topic
+from moldau.control.metadata.image import (
+    BROKER_RESOURCE,
+    GROUP_RESOURCE,
+    TOPIC_RESOURCE,
+    ConfigResource,
+    MetadataDelta,
+    Topic,
+)
 from moldau.server.cluster_view import ClusterView
 
 ORDERS = Topic("orders", UUID("942ecefa-19b8-4c40-906b-8b113820028a"), dict.fromkeys(range(3)))
@@ -17,10 +24,10 @@ class Image:
         self.topics = {"orders": ORDERS}
         self.topics_by_id = {ORDERS.id: ORDERS}
         self.brokers = {1: SimpleNamespace(rack=None)}
-        self.group_configs = {}
+        self.configs = {ConfigResource(TOPIC_RESOURCE, "shipping"): {"consumer.session.timeout.ms": "1"}}
 
     def configs_of(self, resource_type, name):
-        return self.group_configs.get(name, {}) if resource_type == GROUP_RESOURCE else {}
+        return self.configs.get(ConfigResource(resource_type, name), {})
 
 
 @pytest.fixture
@@ -37,6 +44,7 @@ def view(image):
     }
     configs = SimpleNamespace(broker_int=defaults.__getitem__)
     view = ClusterView(image, configs)
+    view.defaults = defaults
     view.replayed(10)
     return view
 
@@ -90,10 +98,22 @@ def test_a_topic_that_has_grown_has_another_hash_and_racks_that_came_are_seen(vi
 def test_a_group_has_its_own_setting_within_the_bounds_of_the_broker(view, image):
     assert view.session_timeout_ms("billing") == 45_000
     for text, counts in (("50000", 50_000), ("90000", 60_000), ("1000", 45_000)):
-        image.group_configs["billing"] = {"consumer.session.timeout.ms": text}
+        image.configs[ConfigResource(GROUP_RESOURCE, "billing")] = {"consumer.session.timeout.ms": text}
         view.changed(MetadataDelta(changed_configs=(ConfigResource(GROUP_RESOURCE, "billing"),)), 11)
         assert view.session_timeout_ms("billing") == counts
         assert view.session_timeout_ms("shipping") == 45_000
+    del image.configs[ConfigResource(GROUP_RESOURCE, "billing")]
+    view.changed(MetadataDelta(changed_configs=(ConfigResource(GROUP_RESOURCE, "billing"),)), 12)
+    assert view.session_timeout_ms("billing") == 45_000
+
+
+def test_a_setting_of_the_broker_counts_for_every_group_when_it_changes(view, image):
+    image.configs[ConfigResource(GROUP_RESOURCE, "billing")] = {"consumer.heartbeat.interval.ms": "7000"}
+    view.changed(MetadataDelta(changed_configs=(ConfigResource(GROUP_RESOURCE, "billing"),)), 11)
+    assert view.session_timeout_ms("billing") == view.session_timeout_ms("shipping") == 45_000
+    view.defaults["group.consumer.session.timeout.ms"] = 50_000
+    view.changed(MetadataDelta(changed_configs=(ConfigResource(BROKER_RESOURCE, ""),)), 12)
+    assert view.session_timeout_ms("billing") == view.session_timeout_ms("shipping") == 50_000
 
 
 @pytest.mark.parametrize("expression", ["a(", "[", "*", "a)(b", "(a{1000}){1000}", "(?<=a)b"])

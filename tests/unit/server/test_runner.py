@@ -152,6 +152,36 @@ def test_decisions_are_taken_one_after_the_other(parts):
     assert [entry[0] for entry in journal] == ["decide", "append", "apply"] * 2
 
 
+def test_a_decision_that_writes_nothing_waits_for_those_before_it_too(parts):
+    runner, _, log, _, journal = parts
+
+    async def scenario():
+        log.gate = asyncio.Event()
+        first = asyncio.create_task(runner.run(decision(1, "a")))
+        await turns()
+        waits = [asyncio.create_task(runner.run(decision(2))), asyncio.create_task(runner.settled())]
+        await turns()
+        assert not any(each.done() for each in waits)
+        waits.append(asyncio.create_task(runner.run(decision(3, "b"))))
+        log.gate.set()
+        await first
+        # The one before is through; those in line are not overtaken.
+        last = await runner.run(decision(4))
+        return [await each for each in waits], last
+
+    assert asyncio.run(scenario()) == ([2, None, 3], 4)
+    assert journal == [
+        ("decide", 1000),
+        ("append", [b"a"]),
+        ("apply", "a"),
+        ("decide", 1000),
+        ("decide", 1000),
+        ("append", [b"b"]),
+        ("apply", "b"),
+        ("decide", 1000),
+    ]
+
+
 def test_a_caller_that_goes_away_does_not_tear_a_decision_in_two(parts):
     runner, _, log, _, journal = parts
 
