@@ -28,7 +28,7 @@ from moldau.control.groups.classic import membership, rebalance
 from moldau.control.groups.classic.group import ClassicGroup, GroupState
 from moldau.control.groups.consumer.cluster import Cluster
 from moldau.control.groups.consumer.groups import ConsumerGroups
-from moldau.control.groups.consumer.records import ConsumerRecord
+from moldau.control.groups.consumer.records import ConsumerRecord, CurrentMemberRecord, MemberRecord, TargetMemberRecord
 from moldau.control.groups.deletion import Deletions
 from moldau.control.groups.leases import Leases
 from moldau.control.groups.offsets import CommittedOffsets
@@ -89,6 +89,7 @@ from moldau.control.groups.turn import Chance, Turn
 from moldau.control.machine import PARKED, AppendFailed, Decision, Now, Parked, ScheduleTimer, TransactionMarker
 from moldau.errors import ErrorCode
 
+_OFFSETS: Final = (OffsetRecord, PendingOffsetRecord)
 CLASSIC: Final = "Classic"
 """Kafka's name of this group type in ListGroups."""
 
@@ -125,7 +126,7 @@ class GroupCoordinator:
         if group is not None and (group.changes != changes or self.groups.get(group.group_id) is not group):
             group.seen(self._leases.end(group.group_id))
         for record in turn.records:
-            if (coming := _coming_offset(record)) is not None:
+            if isinstance(record, _OFFSETS) and (coming := _coming_offset(record)) is not None:
                 self.offsets.expect(coming)
         return Decision(response, tuple(turn.records), tuple(turn.effects), turn.producer)
 
@@ -141,6 +142,9 @@ class GroupCoordinator:
                 else:
                     self.offsets.arrived(record)
                     self._know_offset_owner(record.group)
+            case MemberRecord() | TargetMemberRecord() | CurrentMemberRecord():
+                # Asked for early: who joins does so in three of them.
+                self._apply_to_consumer_group(record)
             case PendingOffsetRecord():
                 self.offsets.apply_pending(record)
                 self.offsets.arrived(record.offset)
@@ -165,10 +169,13 @@ class GroupCoordinator:
             case OtherRecord():
                 self.other_groups.apply(record)
             case _:
-                self.consumer_groups.apply(record)
-                if record.value is not None and self.groups.pop(record.group, None) is not None:
-                    # It has become a consumer group.
-                    self._leases.end(record.group)
+                self._apply_to_consumer_group(record)
+
+    def _apply_to_consumer_group(self, record: ConsumerRecord) -> None:
+        self.consumer_groups.apply(record)
+        if record.value is not None and self.groups.pop(record.group, None) is not None:
+            # It has become a consumer group.
+            self._leases.end(record.group)
 
     def end_leases(self) -> None:
         """The partition has another coordinator from here on, or none."""

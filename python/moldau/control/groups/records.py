@@ -173,6 +173,9 @@ def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
             if value.expire_timestamp != _NO_EXPIRY:
                 version = OFFSET_COMMIT_WITH_EXPIRY_VERSION
             return key, _with_number(version, value, version=version)
+        case consumer.MemberRecord() | consumer.TargetMemberRecord() | consumer.CurrentMemberRecord():
+            # Asked for early: who joins does so in three of them.
+            return consumer.encode_record(record)
         case GroupRecord(group, metadata):
             key = _with_number(GROUP_METADATA, GroupMetadataKey(group), version=GROUP_METADATA)
             if metadata is None:

@@ -82,21 +82,23 @@ def _uniform_for_equals(
 ) -> dict[str, dict[UUID, set[int]]]:
     """Everyone is subscribed to the same topics: a quota each, and `extra` members get one more."""
     quota, extra = divmod(sum(partition_counts[topic_id] for topic_id in topic_ids), len(specs))
-    free = {(topic_id, each) for topic_id in topic_ids for each in range(partition_counts[topic_id])}
+    taken: set[tuple[UUID, int]] = set()
     kept: dict[str, list[tuple[UUID, int]]] = {}
     for member_id in sorted(specs):
         held = [
             (topic_id, partition)
             for topic_id, partitions in sorted(specs[member_id].target.items())
+            if topic_id in topic_ids
             for partition in sorted(partitions)
-            if (topic_id, partition) in free
+            if partition < partition_counts[topic_id] and (topic_id, partition) not in taken
         ]
         # Who has more than the quota already keeps one more, as long as there are such places.
         keeps_extra = len(held) > quota and extra > 0
         extra -= keeps_extra
         kept[member_id] = held[: quota + keeps_extra]
-        free.difference_update(kept[member_id])
-    rest = iter(sorted(free))
+        taken.update(kept[member_id])
+    places = ((topic_id, each) for topic_id in sorted(topic_ids) for each in range(partition_counts[topic_id]))
+    rest = (place for place in places if place not in taken) if taken else places
     for held in kept.values():
         wants = quota - len(held)
         if wants >= 0 and extra > 0:

@@ -21,7 +21,7 @@ from moldau.control.groups.consumer.assignors import ASSIGNORS, MemberSpec
 from moldau.control.groups.consumer.cluster import Cluster, metadata_hash
 from moldau.control.groups.consumer.group import ConsumerGroup
 from moldau.control.groups.consumer.member import ConsumerMember, MemberState, Partitions
-from moldau.control.groups.consumer.reconcile import Goal, reconcile
+from moldau.control.groups.consumer.reconcile import Goal, first_step, reconcile
 from moldau.control.groups.consumer.records import (
     CurrentMemberRecord,
     GroupEpochRecord,
@@ -133,13 +133,19 @@ class Change:
         if not subscription_changed and member.is_reconciled_to(assignment_epoch):
             return member
         topic_ids = self._ids(self.group.topics_of(member))
-        goal = Goal(assignment_epoch, target, topic_ids, self.group.owner_of)
+        goal = Goal(assignment_epoch, target, topic_ids, self.group.owners_of)
         moved = reconcile(member, goal, still_owned, subscription_changed=subscription_changed)
-        if moved is not member and moved != member:
+        if moved is not member and (moved.member_epoch != member.member_epoch or moved != member):
             self.turn.write(moved.to_current_record(self.group_id))
             must_give_up = MemberState.UNREVOKED_PARTITIONS in (member.state, moved.state)
             if must_give_up and not moved.uses_classic_protocol:
                 self.watch.watch_revocation(self.turn, self.group_id, moved)
+        return moved
+
+    def first_step(self, member: ConsumerMember, assignment_epoch: int, target: Partitions) -> ConsumerMember:
+        """What `step` does for one of the first members of a group: see `first_targets`."""
+        moved = first_step(member, assignment_epoch, target)
+        self.turn.write(moved.to_current_record(self.group_id))
         return moved
 
     # Members that go
@@ -184,8 +190,11 @@ class Change:
         return last_ms == 0 or not 0 <= self.turn.wall_ms - last_ms < interval_ms
 
     def _assignor(self, members: Mapping[str, ConsumerMember]) -> str:
-        wanted = Counter(each.assignor for each in members.values() if each.assignor and each.assignor in ASSIGNORS)
-        return max(wanted, key=lambda name: (wanted[name], name), default=self.turn.settings.consumer_assignors[0])
+        named = [each.assignor for each in members.values() if each.assignor and each.assignor in ASSIGNORS]
+        if not named:
+            return self.turn.settings.consumer_assignors[0]
+        wanted = Counter(named)
+        return max(wanted, key=lambda name: (wanted[name], name))
 
     def _specs(self, members: Mapping[str, ConsumerMember], targets: Mapping[str, Partitions]) -> dict[str, MemberSpec]:
         specs = {}
@@ -212,5 +221,5 @@ class Change:
 
 
 def target_record(group_id: str, member_id: str, target: Partitions) -> TargetMemberRecord:
-    topics = tuple(TopicPartitionsValue(topic_id, tuple(sorted(target[topic_id]))) for topic_id in sorted(target))
-    return TargetMemberRecord(group_id, member_id, TargetMemberValue(topics))
+    topics = [TopicPartitionsValue(topic_id, tuple(sorted(each))) for topic_id, each in sorted(target.items())]
+    return TargetMemberRecord(group_id, member_id, TargetMemberValue(tuple(topics)))

@@ -18,8 +18,9 @@ from typing import Final
 
 from moldau.control.groups.consumer.change import Change
 from moldau.control.groups.consumer.cluster import metadata_hash
-from moldau.control.groups.consumer.heartbeat import as_told, told_to
+from moldau.control.groups.consumer.heartbeat import newcomer, told_to
 from moldau.control.groups.consumer.member import JOINING, ConsumerMember
+from moldau.control.groups.consumer.records import MemberRecord, MemberValue
 from moldau.control.groups.requests import ConsumerGroupHeartbeat, JoinsGathered
 from moldau.control.groups.turn import Turn
 
@@ -32,11 +33,45 @@ MEMBER_BYTES: Final = 300
 """Of a member's records, besides what it says of itself and its partitions."""
 
 
+class _Crowd:
+    """Who waits in one group, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.requests: list[ConsumerGroupHeartbeat] = []
+        self._by_member: dict[str, int] = {}
+        self._by_instance: dict[str, int] = {}
+
+    def place_of(self, request: ConsumerGroupHeartbeat) -> int | None:
+        """Where somebody stands with the member id of `request`, or its instance id; of two the one who came first."""
+        by_member = self._by_member.get(request.member_id) if request.member_id else None
+        by_instance = None if request.instance_id is None else self._by_instance.get(request.instance_id)
+        if by_member is None or by_instance is None:
+            return by_instance if by_member is None else by_member
+        return min(by_member, by_instance)
+
+    def append(self, request: ConsumerGroupHeartbeat) -> None:
+        self._know(request, len(self.requests))
+        self.requests.append(request)
+
+    def replace(self, place: int, request: ConsumerGroupHeartbeat) -> None:
+        """Somebody says something else; its member id is the one that it had."""
+        self.requests[place] = request
+        self._by_instance.clear()
+        for index, each in enumerate(self.requests):
+            self._know(each, index)
+
+    def _know(self, request: ConsumerGroupHeartbeat, place: int) -> None:
+        if request.member_id:
+            self._by_member.setdefault(request.member_id, place)
+        if request.instance_id is not None:
+            self._by_instance.setdefault(request.instance_id, place)
+
+
 class Gathering:
     """Who waits, by group. In memory only, as everything that is parked."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[ConsumerGroupHeartbeat]] = {}
+        self._waiting: dict[str, _Crowd] = {}
 
     def park(self, turn: Turn, request: ConsumerGroupHeartbeat, wait_ms: int) -> bool:
         """Whether this join, which may wait, does so. The caller knows that its group is empty."""
@@ -44,21 +79,23 @@ class Gathering:
             return False
         waiting = self._waiting.get(request.group_id)
         if waiting is None:
-            waiting = self._waiting[request.group_id] = []
+            waiting = self._waiting[request.group_id] = _Crowd()
             turn.schedule(("gathering", request.group_id), turn.steady_ms + wait_ms, JoinsGathered(request.group_id))
-        for index, other in enumerate(waiting):
-            if _is_the_same(request, other):
-                # It has given up on an answer and comes again: what it says now counts, also when the former request is
-                # decided after this one. Without ids they may be two that bring one instance id: each has its own say.
-                if request.member_id and request.member_id == other.member_id:
-                    waiting[index] = replace(request, token=other.token)
-                return False
-        waiting.append(request)
-        return True
+        place = waiting.place_of(request)
+        if place is None:
+            waiting.append(request)
+            return True
+        # It has given up on an answer and comes again: what it says now counts, also when the former request is decided
+        # after this one. Without ids they may be two that bring one instance id: each has its own say.
+        other = waiting.requests[place]
+        if request.member_id and request.member_id == other.member_id:
+            waiting.replace(place, replace(request, token=other.token))
+        return False
 
     def end(self, group_id: str) -> list[ConsumerGroupHeartbeat]:
         """Those who have waited, in the order in which they came."""
-        return self._waiting.pop(group_id, [])
+        waiting = self._waiting.pop(group_id, None)
+        return [] if waiting is None else waiting.requests
 
 
 def may_wait(request: ConsumerGroupHeartbeat) -> bool:
@@ -91,26 +128,40 @@ def that_fit(requests: Sequence[ConsumerGroupHeartbeat], most: int) -> int:
     return min(len(requests), most)
 
 
+def _words(request: ConsumerGroupHeartbeat) -> tuple[object, ...]:
+    """What a member that joins says of itself, but for its id."""
+    return (
+        request.client_id,
+        request.client_host,
+        request.instance_id,
+        request.rack_id,
+        request.rebalance_timeout_ms,
+        request.topic_names,
+        request.topic_regex,
+        request.assignor,
+    )
+
+
 def join_together(change: Change, requests: Sequence[ConsumerGroupHeartbeat]) -> None:
     """Let these be the first members of an empty group, and answer them."""
     turn, group_id = change.turn, change.group_id
     members: dict[str, ConsumerMember] = {}
+    said: dict[tuple[object, ...], MemberValue] = {}
     for request in requests:
-        member = as_told(ConsumerMember(request.member_id or turn.new_random_id()), request)
+        member = newcomer(request.member_id or turn.new_random_id(), request)
         members[member.member_id] = member
-        turn.write(member.to_record(group_id))
+        # Most of them say the same of themselves: it is one object then, and encoded once.
+        words = _words(request)
+        value = said.get(words)
+        if value is None:
+            value = said[words] = member.said()
+        turn.write(MemberRecord(group_id, member.member_id, value))
     names = frozenset[str]().union(*(member.topic_names for member in members.values()))
     epoch = change.raise_epoch(metadata_hash(change.cluster, names), bump=True)
     assignment_epoch, targets = change.first_targets(epoch, members)
     for request, member in zip(requests, members.values(), strict=True):
         target = targets.get(member.member_id, {})
-        after = change.step(member, (assignment_epoch, target), {}, subscription_changed=True)
+        after = change.first_step(member, assignment_epoch, target)
         change.watch.renew(turn, group_id, after)
         assert request.token is not None, "who has no token does not wait"
         turn.reply(request.token, told_to(change, after, is_news=True))
-
-
-def _is_the_same(one: ConsumerGroupHeartbeat, other: ConsumerGroupHeartbeat) -> bool:
-    if one.instance_id is not None and one.instance_id == other.instance_id:
-        return True
-    return one.member_id != "" and one.member_id == other.member_id

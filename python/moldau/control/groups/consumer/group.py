@@ -22,12 +22,13 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from moldau.control.groups.consumer import records as r
-from moldau.control.groups.consumer.member import LEAVING, ConsumerMember, MemberState, Partitions
+from moldau.control.groups.consumer.member import LEAVING, ConsumerMember, MemberState, Partitions, newly_told
 from moldau.control.groups.records import OffsetCommitValue
 from moldau.errors import ErrorCode
 
 FIRST_EPOCH: Final = 1
 NEVER: Final = -(1 << 63)
+_NOBODY: Final[Mapping[int, str]] = {}
 
 
 class GroupState(enum.StrEnum):
@@ -91,7 +92,8 @@ class ConsumerGroup:
         if told is None:
             self._replace(member_id, None)
         else:
-            self._replace(member_id, (self.members.get(member_id) or ConsumerMember(member_id)).told(told))
+            known = self.members.get(member_id)
+            self._replace(member_id, newly_told(member_id, told) if known is None else known.told(told))
 
     def _set_target_epoch(self, record: r.TargetEpochRecord) -> None:
         target = record.value
@@ -166,27 +168,37 @@ class ConsumerGroup:
         self._hold(moved)
 
     def _release(self, member: ConsumerMember) -> None:
-        for topic_id, partition in _held(member):
-            owners = self._owners.get(topic_id, {})
-            if owners.get(partition) == member.member_id:
-                del owners[partition]
+        for owned in (member.assigned, member.pending_revocation):
+            for topic_id, partitions in owned.items():
+                owners = self._owners.get(topic_id, {})
+                for partition in partitions:
+                    if owners.get(partition) == member.member_id:
+                        del owners[partition]
 
     def _hold(self, member: ConsumerMember) -> None:
-        for topic_id, partition in _held(member):
-            self._owners.setdefault(topic_id, {})[partition] = member.member_id
+        for owned in (member.assigned, member.pending_revocation):
+            for topic_id, partitions in owned.items():
+                self._owners.setdefault(topic_id, {}).update(dict.fromkeys(partitions, member.member_id))
 
     def _count(self, member: ConsumerMember, by: int) -> None:
         _add(self._names, member.topic_names, by)
-        _add(self._expressions, (member.topic_regex,) if member.topic_regex else (), by)
-        _add(self._assignors, (member.assignor,) if member.assignor else (), by)
-        _add(self._classic_protocols, {protocol.name for protocol in member.classic_protocols}, by)
-        self._classic_members += by * member.uses_classic_protocol
+        if member.topic_regex:
+            _add(self._expressions, (member.topic_regex,), by)
+        if member.assignor:
+            _add(self._assignors, (member.assignor,), by)
+        if member.classic is not None:
+            _add(self._classic_protocols, {protocol.name for protocol in member.classic_protocols}, by)
+            self._classic_members += by
 
     # Members
 
     def static_member(self, instance_id: str | None) -> ConsumerMember | None:
         member_id = None if instance_id is None else self._static.get(instance_id)
         return None if member_id is None else self.members[member_id]
+
+    def owners_of(self, topic_id: UUID) -> Mapping[int, str]:
+        """By partition of a topic, the member that holds it, or has yet to give it up."""
+        return self._owners.get(topic_id, _NOBODY)
 
     def owner_of(self, topic_id: UUID, partition: int) -> str | None:
         """The member that holds this partition, or has yet to give it up."""
@@ -326,15 +338,10 @@ def _stale(member: ConsumerMember) -> ErrorCode:
     return ErrorCode.ILLEGAL_GENERATION if member.uses_classic_protocol else ErrorCode.STALE_MEMBER_EPOCH
 
 
-def _held(member: ConsumerMember) -> Iterator[tuple[UUID, int]]:
-    for owned in (member.assigned, member.pending_revocation):
-        for topic_id, partitions in owned.items():
-            for partition in partitions:
-                yield topic_id, partition
-
-
 def _add(counter: Counter[str], names: Iterable[str], by: int) -> None:
     for name in names:
-        counter[name] += by
-        if not counter[name]:
+        count = counter.get(name, 0) + by
+        if count:
+            counter[name] = count
+        else:
             del counter[name]

@@ -115,12 +115,13 @@ class ConsumerGroups(Mapping[str, ConsumerGroup]):
                 return
             group = self._groups[record.group] = ConsumerGroup(record.group)
         group.apply(record)
-        match record:
-            case TargetMemberRecord() | CurrentMemberRecord():
-                # Where a member is, and where it shall come to, is its own affair: who is at rest goes on to be.
-                self._end_leases(record.group, record.member_id)
-            case _:
-                self._end_leases(record.group)
+        if self._lent.get(record.group):
+            match record:
+                case TargetMemberRecord() | CurrentMemberRecord():
+                    # Where a member is, and where it shall come to, is its own affair: who is at rest goes on to be.
+                    self._end_leases(record.group, record.member_id)
+                case _:
+                    self._end_leases(record.group)
         if isinstance(record, CurrentMemberRecord) and record.value is not None:
             # With its next heartbeat it would be told that nothing has changed since.
             self._grant(group, group.members[record.member_id])

@@ -21,6 +21,7 @@ from moldau.control.groups.consumer.member import (
     ConsumerMember,
     Owned,
     Partitions,
+    set_of,
 )
 from moldau.control.groups.requests import ConsumerGroupHeartbeat
 from moldau.control.groups.responses import ConsumerGroupHeartbeatResponse
@@ -37,12 +38,12 @@ def check_request(request: ConsumerGroupHeartbeat, settings: GroupSettings) -> N
     Raises:
         ApiError: INVALID_REQUEST, UNSUPPORTED_ASSIGNOR.
     """
-    named = {"GroupId": request.group_id, "InstanceId": request.instance_id, "RackId": request.rack_id}
-    if request.chooses_member_id or request.member_epoch > 0 or request.member_epoch == LEAVING:
-        named["MemberId"] = request.member_id
-    for name, value in named.items():
-        if value is not None and not value.strip():
-            raise ApiError(ErrorCode.INVALID_REQUEST, f"{name} can't be empty.")
+    needs_member_id = request.chooses_member_id or request.member_epoch > 0 or request.member_epoch == LEAVING
+    _check_not_blank("GroupId", request.group_id)
+    _check_not_blank("InstanceId", request.instance_id)
+    _check_not_blank("RackId", request.rack_id)
+    if needs_member_id:
+        _check_not_blank("MemberId", request.member_id)
     if request.member_epoch < LEAVING_FOR_A_WHILE:
         raise ApiError(ErrorCode.INVALID_REQUEST, "MemberEpoch is invalid.")
     if request.member_epoch == LEAVING_FOR_A_WHILE and request.instance_id is None:
@@ -55,6 +56,12 @@ def check_request(request: ConsumerGroupHeartbeat, settings: GroupSettings) -> N
             ErrorCode.UNSUPPORTED_ASSIGNOR,
             f"ServerAssignor {request.assignor} is not supported. Supported assignors: {supported}.",
         )
+
+
+def _check_not_blank(name: str, value: str | None) -> None:
+    # `isspace` makes no other text, however long this one is.
+    if value is not None and (not value or value.isspace()):
+        raise ApiError(ErrorCode.INVALID_REQUEST, f"{name} can't be empty.")
 
 
 def _check_first_request(request: ConsumerGroupHeartbeat) -> None:
@@ -204,6 +211,24 @@ def as_told(member: ConsumerMember, request: ConsumerGroupHeartbeat) -> Consumer
     )
 
 
+def newcomer(member_id: str, request: ConsumerGroupHeartbeat) -> ConsumerMember:
+    """`as_told` for a member of whom nobody knows more than its id."""
+    nothing: Owned = {}
+    return ConsumerMember(
+        member_id,
+        instance_id=request.instance_id,
+        rack_id=request.rack_id,
+        rebalance_timeout_ms=request.rebalance_timeout_ms,
+        client_id=request.client_id,
+        client_host=request.client_host,
+        topic_names=set_of(request.topic_names or ()),
+        topic_regex=request.topic_regex or "",
+        assignor=request.assignor,
+        assigned=nothing,
+        pending_revocation=nothing,
+    )
+
+
 def _last_said(now: str | None, before: str | None) -> str | None:
     return before if now is None else now
 
@@ -250,4 +275,4 @@ def _is_within(owned: Partitions, assigned: Owned) -> bool:
 
 
 def _sorted(assigned: Mapping[UUID, Mapping[int, int]]) -> tuple[tuple[UUID, tuple[int, ...]], ...]:
-    return tuple((topic_id, tuple(sorted(assigned[topic_id]))) for topic_id in sorted(assigned))
+    return tuple([(topic_id, tuple(sorted(each))) for topic_id, each in sorted(assigned.items())])

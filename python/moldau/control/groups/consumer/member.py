@@ -15,6 +15,7 @@ import enum
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import field
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -33,6 +34,9 @@ JOINING: Final = 0
 LEAVING: Final = -1
 LEAVING_FOR_A_WHILE: Final = -2
 """Member epochs that are words: a member joins, leaves, or (a static one) says that it will be back."""
+
+FEW_NAMES: Final = 8
+"""So many topics of a subscription are remembered as a set."""
 
 Partitions = Mapping[UUID, AbstractSet[int]]
 Owned = Mapping[UUID, Mapping[int, int]]
@@ -96,7 +100,10 @@ class ConsumerMember:
 
     def to_record(self, group_id: str) -> MemberRecord:
         """What it has said about itself."""
-        value = MemberValue(
+        return MemberRecord(group_id, self.member_id, self.said())
+
+    def said(self) -> MemberValue:
+        return MemberValue(
             instance_id=self.instance_id,
             rack_id=self.rack_id,
             client_id=self.client_id,
@@ -107,7 +114,6 @@ class ConsumerMember:
             server_assignor=self.assignor,
             classic=self.classic,
         )
-        return MemberRecord(group_id, self.member_id, value)
 
     def to_current_record(self, group_id: str) -> CurrentMemberRecord:
         """How far it has come."""
@@ -127,7 +133,7 @@ class ConsumerMember:
             value.rebalance_timeout_ms,
             value.client_id,
             value.client_host,
-            frozenset(value.subscribed_topic_names),
+            set_of(value.subscribed_topic_names),
             value.subscribed_topic_regex,
             value.server_assignor,
             value.classic,
@@ -196,17 +202,46 @@ class ConsumerMember:
         )
 
 
+def set_of(names: tuple[str, ...]) -> frozenset[str]:
+    """Members of a group mostly read the same few topics: that is one set, however many they are."""
+    return _shared_set_of(names) if len(names) <= FEW_NAMES else frozenset(names)
+
+
+@lru_cache(maxsize=1024)
+def _shared_set_of(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(names)
+
+
+def newly_told(member_id: str, value: MemberValue) -> ConsumerMember:
+    """`told` for a member of whom nobody knows more than its id."""
+    return ConsumerMember(
+        member_id,
+        JOINING,
+        -1,
+        MemberState.STABLE,
+        value.instance_id,
+        value.rack_id,
+        value.rebalance_timeout_ms,
+        value.client_id,
+        value.client_host,
+        set_of(value.subscribed_topic_names),
+        value.subscribed_topic_regex,
+        value.server_assignor,
+        classic=value.classic,
+    )
+
+
 def count_of(partitions: Mapping[UUID, AbstractSet[int] | Mapping[int, int]]) -> int:
     return sum(len(each) for each in partitions.values())
 
 
 def _to_values(owned: Owned) -> tuple[OwnedPartitionsValue, ...]:
-    return tuple([_to_value(topic_id, owned[topic_id]) for topic_id in sorted(owned)]) if owned else ()
+    return tuple([_to_value(topic_id, each) for topic_id, each in sorted(owned.items())]) if owned else ()
 
 
 def _to_value(topic_id: UUID, epochs: Mapping[int, int]) -> OwnedPartitionsValue:
     partitions = tuple(sorted(epochs))
-    return OwnedPartitionsValue(topic_id, partitions, tuple([epochs[each] for each in partitions]))
+    return OwnedPartitionsValue(topic_id, partitions, tuple(map(epochs.__getitem__, partitions)))
 
 
 def _from_values(values: tuple[OwnedPartitionsValue, ...], member_epoch: int) -> Owned:

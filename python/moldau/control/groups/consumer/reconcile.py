@@ -10,7 +10,8 @@ Source: `CurrentAssignmentBuilder` of Apache Kafka 4.3; KIP-848.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -28,8 +29,8 @@ class Goal:
     target: Partitions
     topic_ids: Collection[UUID]
     """Topics it is subscribed to now: what its target says of others does not count."""
-    owner_of: Callable[[UUID, int], str | None]
-    """Who holds a partition; None when nobody does."""
+    owners_of: Callable[[UUID], Mapping[int, str]]
+    """Who holds which partition of a topic; those that nobody holds are not in it."""
 
 
 def reconcile(
@@ -60,7 +61,21 @@ def reconcile(
             return step.move(member.member_epoch)
 
 
+def first_step(member: ConsumerMember, assignment_epoch: int, target: Partitions) -> ConsumerMember:
+    """What `reconcile` makes of a member that has just joined when nobody in its group holds anything: it has no way to
+    go. `target` is of topics that it is subscribed to.
+    """
+    assigned = {
+        topic_id: dict.fromkeys(sorted(partitions), assignment_epoch)
+        for topic_id, partitions in sorted(target.items())
+        if partitions
+    }
+    return member.at(assignment_epoch, member.member_epoch, MemberState.STABLE, assigned, _NONE)
+
+
 _NONE: Final[Owned] = {}
+_NO_PARTITIONS: Final[AbstractSet[int]] = frozenset()
+_NO_EPOCHS: Final[Mapping[int, int]] = {}
 
 
 class _Step:
@@ -94,28 +109,30 @@ class _Step:
         revoked: dict[UUID, dict[int, int]] = {}
         granted: dict[UUID, list[int]] = {}
         waits = False
-        for topic_id in sorted({*self.goal.target, *self.member.assigned}):
-            target = self.goal.target.get(topic_id, frozenset()) if topic_id in self.goal.topic_ids else frozenset()
-            held = self.member.assigned.get(topic_id, {})
+        topic_ids = {*self.goal.target, *self.member.assigned} if self.member.assigned else self.goal.target
+        for topic_id in sorted(topic_ids):
+            target = (
+                self.goal.target.get(topic_id, _NO_PARTITIONS) if topic_id in self.goal.topic_ids else _NO_PARTITIONS
+            )
+            held = self.member.assigned.get(topic_id, _NO_EPOCHS)
             for partition, epoch in held.items():
                 (kept if partition in target else revoked).setdefault(topic_id, {})[partition] = epoch
-            for partition in sorted(target - held.keys()):
-                if self._is_free(topic_id, partition):
-                    granted.setdefault(topic_id, []).append(partition)
-                else:
-                    waits = True
+            wanted = target - held.keys()
+            if not wanted:
+                continue
+            owners = self.goal.owners_of(topic_id)
+            # What the member itself was to give up is free for it: only one member at a time holds a partition.
+            revocable = self.member.pending_revocation.get(topic_id, _NO_EPOCHS)
+            free = [each for each in sorted(wanted) if each not in owners or each in revocable]
+            waits = waits or len(free) < len(wanted)
+            if free:
+                granted[topic_id] = free
         if revoked and self.still_owns(revoked):
             return self._at(member_epoch, MemberState.UNREVOKED_PARTITIONS, kept, revoked)
         for topic_id, partitions in granted.items():
             kept.setdefault(topic_id, {}).update(dict.fromkeys(partitions, self.goal.assignment_epoch))
         state = MemberState.UNRELEASED_PARTITIONS if waits else MemberState.STABLE
         return self._at(self.goal.assignment_epoch, state, kept, _NONE)
-
-    def _is_free(self, topic_id: UUID, partition: int) -> bool:
-        if self.goal.owner_of(topic_id, partition) is None:
-            return True
-        # What the member itself was to give up is free for it: only one member at a time holds a partition.
-        return partition in self.member.pending_revocation.get(topic_id, {})
 
     def _at(self, epoch: int, state: MemberState, assigned: Owned, revoked: Owned) -> ConsumerMember:
         return self.member.at(epoch, self.member.member_epoch, state, assigned, revoked)

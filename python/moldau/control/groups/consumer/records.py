@@ -244,7 +244,23 @@ def encode_record(record: ConsumerRecord) -> tuple[bytes, bytes | None]:
     value = record.value
     if value is None:
         return key, None
-    return key, _NUMBERS[VALUE_VERSION] + (value if isinstance(value, bytes) else encode(value, VALUE_VERSION))
+    last_value, last_encoded = _last.member
+    if value is last_value:
+        return key, last_encoded
+    encoded = _NUMBERS[VALUE_VERSION] + (value if isinstance(value, bytes) else encode(value, VALUE_VERSION))
+    if type(value) is MemberValue:
+        _last.member = (value, encoded)
+    return key, encoded
+
+
+class _Last:
+    """Who joins together says mostly the same of itself, in one object."""
+
+    member: tuple[MemberValue | None, bytes] = (None, b"")
+    """The value that was encoded last, and its bytes. One object: there may be nodes in other threads."""
+
+
+_last: Final = _Last()
 
 
 def _names(*names: str) -> bytes:
