@@ -482,6 +482,16 @@ def test_validation_asks_the_server_once_the_fields_are_right(postgres, props):
     assert list(errors(slot_name="Not-Valid", database_port="1")) == ["slot.name"]
 
 
+def test_validation_gives_up_on_a_server_that_is_slow_and_leaves_nothing_open(postgres, props):
+    sleep = {"database.initial.statements": "SELECT pg_sleep(600)", "connection.validation.timeout.ms": "300"}
+    errors = {value.name: value.errors for value in PostgresConnector().validate({**props, **sleep}) if value.errors}
+    assert errors.keys() == {"database.hostname"}
+    assert errors["database.hostname"][0].startswith("Connection validation timed out after 300 ms: database ")
+    left = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'moldau validation'"
+    while postgres.execute(left):
+        pass
+
+
 def test_a_select_of_its_own_decides_which_rows_of_a_table_are_read(postgres, props):
     insert(postgres, props, 1, 10)
     own = {"snapshot.select.statement.overrides": "public.t"}

@@ -109,8 +109,9 @@ class Api:
         target: TargetState | None,
         offsets: Sequence[tuple[Mapping[str, Any], Any]] | None,
     ) -> dict[str, Any]:
-        self._judge(config)
         herder = self._herder
+        herder.check_leads()
+        self._judge(config)
 
         def create() -> dict[str, Any]:
             return herder.create_or_replace(name, config, replace=False, target=target)[0]
@@ -121,10 +122,13 @@ class Api:
         return herder.offsets.begin_at(name, config, offsets, lambda: herder.check_is_new(name), create)
 
     def put_config(self, name: str, config: Config) -> tuple[dict[str, Any], bool]:
+        # Judged once, by the worker that writes it: a connector may ask a database that is slow to answer.
+        self._herder.check_leads()
         self._judge(config)
         return self._herder.create_or_replace(name, config, replace=True)
 
     def patch_config(self, name: str, changes: Config) -> dict[str, Any]:
+        self._herder.check_leads()
         config = self._herder.patched(name, changes)
         self._judge(config)
         return self._herder.create_or_replace(name, config, replace=True)[0]

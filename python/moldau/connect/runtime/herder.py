@@ -456,13 +456,17 @@ class Herder:
     def _create_or_replace(
         self, name: str, config: Config, *, replace: bool, target: TargetState | None
     ) -> tuple[dict[str, Any], bool]:
-        self._lead("Only the leader can set connector configs.")
+        self.check_leads()
         exists = name in self.configs.snapshot().connectors
         if exists and not replace:
             raise AlreadyExistsError(f"Connector {name} already exists")
         self.configs.put_connector(name, config, target)
         self.wake()
         return self.info_of(name, config), not exists
+
+    def check_leads(self) -> None:
+        """Raises ElsewhereError on a worker that may not write configurations."""
+        self._lead("Only the leader can set connector configs.")
 
     def check_is_new(self, name: str) -> None:
         """Raises AlreadyExistsError."""

@@ -7,7 +7,7 @@ value has the same text in a snapshot and in the stream.
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -45,9 +45,10 @@ class Server:
     def __str__(self) -> str:
         return f"database {self.dbname!r} on {self.host}:{self.port} as {self.user}"
 
-    def connect(self, purpose: str = "connector") -> Connection:
-        """A session for statements, in autocommit. Raises `PostgresError`."""
-        connection = self._open(purpose)
+    def connect(self, purpose: str = "connector", *, statement_timeout_ms: int | None = None) -> Connection:
+        """A session for statements, in autocommit; the timeout is for the first ones, too. Raises `PostgresError`."""
+        session = {} if statement_timeout_ms is None else {"statement_timeout": str(statement_timeout_ms)}
+        connection = self._open(purpose, session)
         try:
             for statement in self.initial_statements:
                 connection.execute(statement.encode())
@@ -58,10 +59,10 @@ class Server:
 
     def connect_for_replication(self, purpose: str) -> Connection:
         """A session of the replication protocol, which also takes simple statements."""
-        return self._open(purpose, replication="database")
+        return self._open(purpose, {}, replication="database")
 
-    def _open(self, purpose: str, **more: str) -> Connection:
-        escaped = {name: value.replace(" ", "\\ ") for name, value in SESSION.items()}
+    def _open(self, purpose: str, session: Mapping[str, str], **more: str) -> Connection:
+        escaped = {name: value.replace(" ", "\\ ") for name, value in {**SESSION, **session}.items()}
         told: dict[str, Any] = {
             "host": self.host,
             "port": self.port,

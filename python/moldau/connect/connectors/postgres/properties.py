@@ -71,7 +71,7 @@ _CONNECTION = (
         "60000",
         "low",
         "long+",
-        "Longest time for `config/validate`. Without effect: a connection is waited for 30 s.",
+        "How long a connector's settings may wait for an answer of the server when they are judged.",
     ),
 )
 _REPLICATION = (

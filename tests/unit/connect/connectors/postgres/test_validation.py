@@ -1,6 +1,8 @@
 """What is said of wrong settings, against what Debezium says of the same (recorded in tests/golden/debezium)."""
 
 import json
+import logging
+import socket
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,22 @@ def test_every_setting_of_debezium_is_known():
     assert named <= PROPERTIES.keys()
     assert all(prop.doc.endswith(".") for prop in PROPERTIES.values())
     assert len(PROPERTIES) > 120
+
+
+def test_a_server_that_does_not_answer_is_waited_for_as_long_as_was_said(caplog):
+    # The kernel takes connections to it, and nobody says anything on them.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = {
+            "topic.prefix": "p",
+            "database.hostname": "127.0.0.1",
+            "database.port": str(silent.getsockname()[1]),
+            "database.user": "u",
+            "database.dbname": "d",
+            "connection.validation.timeout.ms": "50",
+        }
+        with caplog.at_level(logging.WARNING):
+            found = {value.name: value.errors for value in validation.validate(config) if value.errors}
+    (said,) = found.pop("database.hostname")
+    assert said.startswith("Connection validation timed out after 50 ms: database 'd' on 127.0.0.1:")
+    assert found == {}
+    assert "Connection validation timed out after 50 ms" in caplog.text
