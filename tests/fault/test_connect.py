@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
+from tests.fault.connect import silence
 from tests.fault.connect.numbers import JUNK, judge_numbers
 from tests.fault.connect.planted import BUGS
 from tests.fault.connect.run import Run
 from tests.fault.connect.shop import Change
 from tests.fault.connect.verdict import TOMBSTONE, Event, Row, Verdict, judge_lake, judge_topics
+from tests.postgres_under_test import postgres_under_test
 
 TOPIC = "shop.public.orders"
 
@@ -73,6 +76,25 @@ def test_rows_reach_the_lake_for_as_long_as_is_asked(tmp_path: Path):
     duration_s = float(os.environ.get("MOLDAU_TEST_FAULTS_DURATION_S") or "300")
     seed = int(os.environ.get("MOLDAU_TEST_FAULTS_SEED") or random.SystemRandom().randrange(1 << 30))
     assert marathon(tmp_path, duration_s, seed) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/wchan").exists(), reason="processes are looked at in Linux's /proc")
+def test_a_database_that_stands_still_is_written_down_as_what_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(silence, "WITHIN_S", 1)
+    file = tmp_path / "silence.log"
+    with postgres_under_test() as postgres:
+        silence.write_down(file, "PUT a is not answered", postgres)
+        assert "pg_stat_activity" in file.read_text()
+        assert postgres.process is not None
+        pid = postgres.process.pid
+        postgres.process.send_signal(signal.SIGSTOP)
+        try:
+            silence.write_down(file, "PUT b is not answered", postgres)
+        finally:
+            postgres.process.send_signal(signal.SIGCONT)
+    told = file.read_text().partition("PUT b is not answered")[2]
+    assert "does not tell its sessions" in told
+    assert f"\n{pid} T " in told
 
 
 # The verdict.

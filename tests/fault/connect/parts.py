@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import random
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from bench.versus import peers
 from bench.versus.ports import free_port
 from tests.fault.connect import numbers
 from tests.fault.connect.shop import DATABASE, TABLES
+from tests.fault.connect.silence import write_down
 from tests.fault.connect.weather import StormyBucket
 from tests.fault.records import create_topic
 from tests.fault.small_disk import small_disk
@@ -30,18 +33,34 @@ DISK_BYTES = 48 << 20
 SESSION = {"session.timeout.ms": "3000", "heartbeat.interval.ms": "500"}
 TOPICS = {f"{PREFIX}.public.{table}": table for table in TABLES}
 WITHIN_S = 90
+# Longer than a worker takes at most; and when to look what it is doing instead.
+ANSWER_WITHIN_S, SILENT_S = 100, 30
+TELL_STACKS = signal.SIGUSR1
 
 CONTEXT.set_forkserver_preload(["__main__", *IMPORTED, "moldau.connect.service", "tests.fault.connect.planted"])
 
 
 class Worker:
-    """A worker and the processes that it has had; its address stays."""
+    """A worker and the processes that it has had; its address stays.
 
-    def __init__(self, bootstrap_servers: str, folder: Path, number: int, bug: str | None, *, once: bool) -> None:
+    `on_silence` is told what it has not answered for a while; then the stacks of its threads stand in its log.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        folder: Path,
+        number: int,
+        bug: str | None,
+        on_silence: Callable[[str], None],
+        *,
+        once: bool,
+    ) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.log = folder / f"worker-{number}.log"
         self.lives = 0
         self._bug = bug
+        self._on_silence = on_silence
         self._settings = {
             "bootstrap.servers": bootstrap_servers,
             "listeners": self.url,
@@ -63,7 +82,18 @@ class Worker:
         self.process.wait()
 
     def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        return httpx.request(method, self.url + path, json=body, timeout=30)
+        watch = threading.Timer(SILENT_S, self._silent, (f"{method} {self.url}{path}", self.lives))
+        watch.daemon = True
+        watch.start()
+        try:
+            return httpx.request(method, self.url + path, json=body, timeout=ANSWER_WITHIN_S)
+        finally:
+            watch.cancel()
+
+    def _silent(self, asked: str, life: int) -> None:
+        if life == self.lives:
+            self.process.send_signal(TELL_STACKS)
+        self._on_silence(f"{asked} is not answered")
 
 
 def run_worker(settings: Mapping[str, str], bug: str | None) -> None:
@@ -73,6 +103,7 @@ def run_worker(settings: Mapping[str, str], bug: str | None) -> None:
     from moldau.connect.runtime.settings import WorkerSettings
     from moldau.connect.service import run
 
+    faulthandler.register(TELL_STACKS)
     if bug is not None:
         from tests.fault.connect.planted import BUGS
 
@@ -131,9 +162,12 @@ class Parts:
             stack.callback(lambda: [worker.kill() for worker in self.workers])
             for number in range(WORKERS):
                 servers = self.node.bootstrap_servers
-                self.workers.append(Worker(servers, self.folder, number, self._bug, once=self.once))
+                self.workers.append(Worker(servers, self.folder, number, self._bug, self._silent, once=self.once))
             self.wait_for_workers()
             yield
+
+    def _silent(self, what: str) -> None:
+        write_down(self.folder / "silence.log", what, self.postgres)
 
     @contextlib.contextmanager
     def _stored(self) -> Iterator[StormyBucket | Folder]:

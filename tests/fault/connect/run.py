@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import httpx
 from confluent_kafka import KafkaException
 from tests.fault.connect import numbers
 from tests.fault.connect.faults import possible_faults
@@ -89,6 +90,9 @@ class Run:
                 self._judge()
             except (AssertionError, RuntimeError, KafkaException) as error:
                 self.verdict.found("did not come to its end", f"{error}")
+            except httpx.HTTPError as error:
+                said = f"{type(error).__name__} {error}: see silence.log and the workers' logs"
+                self.verdict.found("did not come to its end", said)
             finally:
                 for writer in writers:
                     with contextlib.suppress(AssertionError):
