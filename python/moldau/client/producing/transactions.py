@@ -156,13 +156,14 @@ class TransactionMachine:
         self.stage = Stage.OPEN
 
     def send_offsets(self, group: GroupMetadata, offsets: Offsets) -> None:
-        """Have these offsets committed with the transaction; `has_sent_offsets` says when they are with the group."""
+        """Have these offsets committed too, with the transaction; `has_sent_offsets` says when all are with the group."""
         self._raise_ended()
         if self.stage is not Stage.OPEN:
             raise ProduceError(f"there is no transaction, the producer is {self.stage.value}")
         self.raise_spoilt()
         if offsets:
-            self._offsets[group.group_id] = group, dict(offsets)
+            _, waiting = self._offsets.get(group.group_id, (group, {}))
+            self._offsets[group.group_id] = group, {**waiting, **offsets}
 
     @property
     def has_sent_offsets(self) -> bool:
@@ -334,6 +335,9 @@ class TransactionMachine:
         final = sorted((code for code in reasons if not code.retriable), key=lambda code: (code in _SPOILS, code))
         if final:
             self._refused(request, final[0])
+            if isinstance(request, FindCoordinator):
+                # Where there is nothing to be spoilt it is asked again.
+                self._back_off(now)
         else:
             self._back_off(now, CONCURRENT_BACKOFF_S if ErrorCode.CONCURRENT_TRANSACTIONS in codes else None)
 
@@ -372,7 +376,10 @@ class TransactionMachine:
             self._groups_added.add(request.group_id)
         else:
             self._began = True
-            self._offsets.pop(request.group.group_id, None)
+            _, waiting = self._offsets.get(request.group.group_id, (None, None))
+            if waiting is request.offsets:
+                # More may have been given since, and is committed with these once more.
+                del self._offsets[request.group.group_id]
 
     def _found(self, request: FindCoordinator, address: Address | None) -> None:
         if address is None:

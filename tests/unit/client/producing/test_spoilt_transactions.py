@@ -257,6 +257,28 @@ def test_an_abort_that_cannot_be_is_fatal():
     assert driven.transaction.stage is Stage.ENDED
 
 
+def test_where_the_coordinator_is_is_asked_again_with_a_pause_when_that_is_refused():
+    driven = Driven().open()
+    driven.written(b"a")
+    driven.abort()
+    driven.lose(driven.ask(EndTransaction))
+    driven.now += 2
+    asked, end = [], driven.now + 10
+    while driven.now < end:
+        request = driven.transaction.next(driven.now, is_empty=True)
+        if request is None:
+            driven.now += driven.transaction.wait_s(driven.now)
+            continue
+        assert isinstance(request, FindCoordinator)
+        asked.append(driven.now)
+        assert len(asked) < 20
+        driven.say(request, ErrorCode.TRANSACTION_ABORTABLE, host="", port=-1, error_message=None)
+    assert driven.transaction.stage is Stage.ABORTING
+    driven.found()
+    driven.ended(driven.ask(EndTransaction))
+    assert driven.transaction.stage is Stage.READY
+
+
 def test_a_commit_that_the_coordinator_takes_back_is_aborted():
     driven = Driven().open()
     driven.written(b"a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.client.producing.driven import FIRST, MEMBER, OFFSETS, SECOND, SETTINGS, Driven, numbers
 
+from moldau.client.membership.requests import Commit, GroupMetadata
 from moldau.client.producing.errors import ProduceError
 from moldau.client.producing.transaction_requests import (
     AddOffsets,
@@ -121,6 +122,33 @@ def test_in_the_second_protocol_offsets_go_to_the_group_at_once():
     driven.say(request)
     driven.transaction.end(commit=True)
     assert driven.ask(EndTransaction).commit
+
+
+def test_offsets_that_are_given_while_others_wait_go_with_them():
+    driven = Driven().open()
+    driven.transaction.send_offsets(MEMBER, {("in", 0): Commit(7), ("in", 1): Commit(5)})
+    later = GroupMetadata("group", 4, "member", None)
+    driven.transaction.send_offsets(later, {("in", 1): Commit(6), ("in", 2): Commit(1)})
+    driven.found(Coordinates.GROUP)
+    request = driven.ask(CommitOffsets)
+    assert request.group is later
+    assert request.offsets == {("in", 0): Commit(7), ("in", 1): Commit(6), ("in", 2): Commit(1)}
+    driven.say(request)
+    assert driven.transaction.has_sent_offsets
+
+
+def test_offsets_that_are_given_while_others_are_on_their_way_are_sent_behind_them():
+    driven = Driven().open()
+    driven.transaction.send_offsets(MEMBER, {("in", 0): Commit(7)})
+    driven.found(Coordinates.GROUP)
+    request = driven.ask(CommitOffsets)
+    driven.transaction.send_offsets(MEMBER, {("in", 1): Commit(9)})
+    driven.say(request)
+    assert not driven.transaction.has_sent_offsets
+    request = driven.ask(CommitOffsets)
+    assert request.offsets == {("in", 0): Commit(7), ("in", 1): Commit(9)}
+    driven.say(request)
+    assert driven.transaction.has_sent_offsets
 
 
 def test_in_the_second_protocol_each_transaction_has_an_epoch_of_its_own():

@@ -42,6 +42,7 @@ OFFSETS = TopicPartition("__consumer_offsets", 0)
 GROUP = "group"
 SOURCE = ("in", 0)
 TIMEOUT_MS = 10_000
+RETRY_S = 0.1
 
 
 class Log:
@@ -121,7 +122,7 @@ class Worker:
         self.world, self.name = world, name
         settings = ProduceSettings(
             linger_s=0.05,
-            retry_backoff_s=0.1,
+            retry_backoff_s=RETRY_S,
             delivery_timeout_s=1e9,
             transactional_id=transactional_id,
             transaction_timeout_ms=TIMEOUT_MS,
@@ -132,6 +133,7 @@ class Worker:
         self.number = self.machine.open("out", world.now).number
         self.busy = set()
         self.is_alive = True
+        self.not_found_at = -RETRY_S
         world.group.generation += 1
         self.generation = world.group.generation
         self.running = self.run()
@@ -301,6 +303,8 @@ class World:
             address = None if request is None else worker.transaction.address_of(request)
         else:
             request = worker.machine.next(line, self.now)
+        if isinstance(request, FindCoordinator):
+            assert self.now >= worker.not_found_at + RETRY_S, "asked again without a pause"
         if request is not None:
             worker.busy.add(line)
             self.flying.append((worker, line, request, address))
@@ -335,6 +339,8 @@ class World:
         if line != "transactions":
             return self.produce(worker, line, request)
         if isinstance(request, FindCoordinator):
+            if not self.is_calm and self.chance.random() < 0.05:
+                return self.not_found(worker)
             at = self.coordinator_at if request.kind is Coordinates.TRANSACTION else self.group_at
             return SimpleNamespace(host="h", port=at, error_code=0, error_message=None)
         if isinstance(request, CommitOffsets):
@@ -348,6 +354,13 @@ class World:
             return SimpleNamespace(topics=[SimpleNamespace(partitions=[part])])
         worker.transaction.greeted(self.version)
         return self.ask_coordinator(request, is_here=address.port == self.coordinator_at)
+
+    def not_found(self, worker):
+        """Whoever was asked for a coordinator says that the transaction is to be aborted, whether or not there is one."""
+        self.happened["coordinator refused"] += 1
+        worker.not_found_at = self.now
+        code = ErrorCode.TRANSACTION_ABORTABLE
+        return SimpleNamespace(host="", port=-1, error_code=int(code), error_message=None)
 
     def ask_coordinator(self, request, *, is_here):
         gone = SimpleNamespace(error=ErrorCode.NOT_COORDINATOR, producer_id=-1, producer_epoch=-1)
