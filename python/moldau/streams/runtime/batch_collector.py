@@ -216,6 +216,11 @@ class BatchCollector:
             if time.monotonic() > deadline:
                 raise ProductionError(f"not all records could be written in {self._patience_s:g} s")
 
+    @property
+    def wants_commit(self) -> bool:
+        """There is nothing to be done again without transactions."""
+        return False
+
     def commit(self, offsets: Mapping[Partition, Commit], group: GroupMetadata) -> None:
         """There are no transactions to be committed."""
         raise AssertionError("at-least-once there are no transactions")

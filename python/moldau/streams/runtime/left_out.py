@@ -40,6 +40,11 @@ class LeftOut:
             self._came.add(fingerprint)
         return error
 
+    @property
+    def have_come(self) -> bool:
+        """Whether there are any, and each was left out of the transaction that is open."""
+        return bool(self.known) and len(self._came) == len(self.known)
+
     def committed(self) -> None:
         """Forget what does not come again."""
         for fingerprint in self._came:

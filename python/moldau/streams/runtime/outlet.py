@@ -49,6 +49,10 @@ class Collector(Protocol):
     def flush(self) -> None:
         """Wait until everything is delivered."""
 
+    @property
+    def wants_commit(self) -> bool:
+        """Whether to commit at once, although it is not time."""
+
     def commit(self, offsets: Mapping[tuple[str, int], Commit], group: GroupMetadata) -> None:
         """Commit the transaction with these offsets; begin one if nothing was written since the last."""
 

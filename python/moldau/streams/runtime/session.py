@@ -218,7 +218,7 @@ class Session:
         ended = time.monotonic()
         counts.process_s += ended - started
         self._hold_back()
-        if ended >= self._next_commit:
+        if ended >= self._next_commit or self.collector.wants_commit:
             self.commit()
             self._restorer.keep_standbys()
             for task in self.tasks.tasks.values():

@@ -1,7 +1,9 @@
 """Where records leave a thread under exactly-once: the same batches, in transactions of a producer of our own.
 
 A transaction is begun with the first work after a commit. One in which a record was refused cannot be committed: the
-record is remembered, and the thread does the work since the last commit again without it.
+record is remembered, and the thread does the work since the last commit again without it. It does so when the commit is
+due, not before: until then more that are refused become known. The transaction that does without them is committed as
+soon as all of them have come again, so that it does not get to others that nobody knows of yet.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ class TransactionCollector(BatchCollector):
     ) -> None:
         super().__init__(producer, handler=handler, patience_s=patience_s, dead_letters=dead_letters, left_out=left_out)
         self._in_transaction = False
+        self._begins_again: TaskMigratedError | None = None
+        """Why the transaction that is open cannot be committed."""
 
     def initialise(self) -> None:
         """Fence whoever has written in our name, and wait until what they left open is aborted.
@@ -59,6 +63,22 @@ class TransactionCollector(BatchCollector):
             self.begin()
             super().dead_letter(failure)
 
+    def flush(self) -> None:
+        """Wait until everything is delivered.
+
+        Raises:
+            TaskMigratedError: records were refused, and the handler goes on: it is to be done again without them.
+            ProductionError: a record was refused.
+        """
+        super().flush()
+        if self._begins_again is not None:
+            raise self._begins_again
+
+    @property
+    def wants_commit(self) -> bool:
+        """Whether all that was refused before has come again, and nothing else was refused since."""
+        return self._begins_again is None and self._left_out.have_come
+
     def commit(self, offsets: Mapping[Partition, Commit], group: GroupMetadata) -> None:
         """Commit the transaction with these offsets; begin one if nothing was written since the last.
 
@@ -76,7 +96,7 @@ class TransactionCollector(BatchCollector):
 
     def abort(self) -> None:
         """Undo what was written since the last commit, as far as that can be said to the cluster."""
-        self._failed = None
+        self._failed = self._begins_again = None
         # Dead letters would be aborted with the rest.
         self._letters.clear()
         self._left_out.aborted()
@@ -98,7 +118,7 @@ class TransactionCollector(BatchCollector):
 
     def _go_on_without(self, failure: Failure) -> None:
         self._left_out.add(failure.topic, failure.key, failure.value, failure.error)
-        self._failed = self._failed or TaskMigratedError(
+        self._begins_again = self._begins_again or TaskMigratedError(
             f"{failure.topic} refused a record, which is left out: the transaction is begun again without it"
         )
 

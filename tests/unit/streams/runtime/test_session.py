@@ -328,6 +328,15 @@ def work(session):
     assert session.tasks.needs_commit
 
 
+def test_a_collector_that_wants_a_commit_does_not_wait_until_it_is_time(session, monkeypatch):
+    work(session)
+    session._work([])
+    assert session._member.commits == []
+    monkeypatch.setattr(type(session.collector), "wants_commit", True)
+    session._work([])
+    assert session._member.commits == [[("in", 1)]]
+
+
 def test_nothing_is_committed_while_the_next_generation_is_on_its_way(session):
     work(session)
     session._member.is_rebalancing = True

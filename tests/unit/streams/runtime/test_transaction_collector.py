@@ -168,6 +168,43 @@ def test_all_that_are_refused_are_left_out_the_next_time():
     assert len(left_out.known) == 2
 
 
+def attempt(producer, left_out, first, rounds):
+    """A session from a position on, until a commit is due or wanted: how many rounds it had, and whether they count."""
+    collector, done = collector_of(producer, left_out=left_out), 0
+    try:
+        while done < rounds and not collector.wants_commit:
+            emit(collector, b"%d" % (first + done))
+            emit(collector, b"-%d" % (first + done))
+            collector.serve()
+            done += 1
+        commit(collector)
+    except TaskMigratedError:
+        collector.abort()
+        return done, False
+    return done, True
+
+
+def test_what_is_refused_round_after_round_is_left_out_of_one_more_transaction():
+    producer, left_out = refuse("out"), LeftOut()
+    assert attempt(producer, left_out, 0, 20) == (20, False)
+    assert attempt(producer, left_out, 0, 20) == (20, True)
+    assert producer.values_of("out") == [b"%d" % number for number in range(20)]
+    assert producer.values_of("dead") == [b"-%d" % number for number in range(20)]
+
+
+def test_however_fast_the_work_is_done_again_it_is_done_twice():
+    producer, left_out = refuse("out"), LeftOut()
+    position, rounds = 0, []
+    for number in range(20):
+        # Nobody is asked about what is known, and nothing is sent in halves: each attempt gets further in its time.
+        done, is_committed = attempt(producer, left_out, position, 5 + 3 * number)
+        rounds.append(done)
+        position += done if is_committed else 0
+    assert rounds[1::2] == rounds[::2]
+    assert producer.values_of("out") == [b"%d" % number for number in range(sum(rounds) // 2)]
+    assert left_out.known == {}
+
+
 def test_what_is_left_out_is_forgotten_with_the_commit_of_the_transaction_that_left_it_out():
     producer, left_out = refuse("out"), LeftOut()
 
