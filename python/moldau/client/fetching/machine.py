@@ -15,11 +15,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moldau.client.fetching.questions import Request, fetch, list_offsets, offsets_for_leader_epoch, parts_of
-from moldau.client.fetching.reading import Fetched, FetchError, Partition, Reading, Start
+from moldau.client.fetching.reading import Fetched, FetchError, Reading, Start
 from moldau.client.fetching.sessions import FetchSession
 from moldau.client.fetching.settings import EARLIEST, LATEST, FetchSettings
 from moldau.client.protocol.answers import ELSEWHERE
 from moldau.client.protocol.brokers import Address
+from moldau.client.protocol.partitions import Partition
 from moldau.client.protocol.questions import FETCH, LIST_OFFSETS
 from moldau.errors import ErrorCode
 

@@ -5,12 +5,12 @@ Source: the Kafka protocol guide; KIP-227 (fetch sessions), KIP-320 (leader epoc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from moldau.client.fetching.reading import Partition, Reading
+from moldau.client.fetching.reading import Reading
 from moldau.client.fetching.sessions import FetchSession, Wanted
 from moldau.client.fetching.settings import FetchSettings
+from moldau.client.protocol.partitions import Partition, by_topic
 from moldau.client.protocol.questions import FETCH, LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH, Values
 
 
@@ -22,6 +22,11 @@ class Request(NamedTuple):
     values: Values
     session: FetchSession | None = None
     """Of a Fetch: what the broker remembers."""
+
+    @property
+    def what(self) -> str:
+        """As people call it."""
+        return {FETCH: "records", LIST_OFFSETS: "offsets"}.get(self.api_key, "the ends of epochs")
 
 
 def list_offsets(readings: tuple[Reading, ...], settings: FetchSettings) -> Request:
@@ -39,7 +44,7 @@ def list_offsets(readings: tuple[Reading, ...], settings: FetchSettings) -> Requ
                 for one in ones
             ],
         }
-        for topic, ones in _by_topic(readings).items()
+        for topic, ones in by_topic((one.place[0], one) for one in readings).items()
     ]
     values = {"replica_id": -1, "isolation_level": int(settings.read_committed), "topics": topics}
     return Request(LIST_OFFSETS, readings, values)
@@ -55,7 +60,7 @@ def offsets_for_leader_epoch(readings: tuple[Reading, ...]) -> Request:
                 for one in ones
             ],
         }
-        for topic, ones in _by_topic(readings).items()
+        for topic, ones in by_topic((one.place[0], one) for one in readings).items()
     ]
     return Request(OFFSET_FOR_LEADER_EPOCH, readings, {"replica_id": -1, "topics": topics})
 
@@ -63,18 +68,18 @@ def offsets_for_leader_epoch(readings: tuple[Reading, ...]) -> Request:
 def fetch(readings: tuple[Reading, ...], session: FetchSession, settings: FetchSettings, max_wait_ms: int) -> Request:
     """What comes next in these? The broker is told of those that are not as it remembers them."""
     asked = session.ask({one.place: Wanted(one.position, one.leader_epoch, one) for one in readings})
-    topics: dict[str, list[Values]] = {}
-    for (topic, partition), wanted in asked.changed.items():
-        row = {
-            "partition": partition,
-            "current_leader_epoch": wanted.leader_epoch,
-            "fetch_offset": wanted.offset,
-            "partition_max_bytes": settings.partition_max_bytes,
-        }
-        topics.setdefault(topic, []).append(row)
-    forgotten: dict[str, list[int]] = {}
-    for topic, partition in asked.forgotten:
-        forgotten.setdefault(topic, []).append(partition)
+    rows = (
+        (
+            topic,
+            {
+                "partition": partition,
+                "current_leader_epoch": wanted.leader_epoch,
+                "fetch_offset": wanted.offset,
+                "partition_max_bytes": settings.partition_max_bytes,
+            },
+        )
+        for (topic, partition), wanted in asked.changed.items()
+    )
     values = {
         "max_wait": max_wait_ms,
         "min_bytes": settings.min_bytes,
@@ -82,8 +87,10 @@ def fetch(readings: tuple[Reading, ...], session: FetchSession, settings: FetchS
         "isolation_level": int(settings.read_committed),
         "session_id": asked.session_id,
         "session_epoch": asked.session_epoch,
-        "topics": [{"topic": topic, "partitions": rows} for topic, rows in topics.items()],
-        "forgotten_topics_data": [{"topic": topic, "partitions": ones} for topic, ones in forgotten.items()],
+        "topics": [{"topic": topic, "partitions": ones} for topic, ones in by_topic(rows).items()],
+        "forgotten_topics_data": [
+            {"topic": topic, "partitions": ones} for topic, ones in by_topic(asked.forgotten).items()
+        ],
         "rack_id": settings.rack,
     }
     return Request(FETCH, readings, values, session)
@@ -98,10 +105,3 @@ def parts_of(request: Request, answer: Any) -> dict[Partition, Any]:
     else:
         rows = [(str(topic.topic), one.partition, one) for topic in answer.topics for one in topic.partitions]
     return {(topic, int(partition)): one for topic, partition, one in rows}
-
-
-def _by_topic(readings: Iterable[Reading]) -> dict[str, list[Reading]]:
-    by_topic: dict[str, list[Reading]] = {}
-    for reading in readings:
-        by_topic.setdefault(reading.place[0], []).append(reading)
-    return by_topic

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from moldau.client.fetching.machine import Block, FetchMachine
 from moldau.client.fetching.questions import Request, parts_of
-from moldau.client.fetching.reading import Fetched, FetchError, Partition, Start
+from moldau.client.fetching.reading import Fetched, FetchError, Start
 from moldau.client.fetching.settings import FetchSettings
-from moldau.client.protocol.brokers import Address, Brokers
+from moldau.client.protocol.asking import ANYBODY, Asking, Question
+from moldau.client.protocol.brokers import Brokers
 from moldau.client.protocol.connection import BrokerConnection
-from moldau.client.protocol.errors import ProtocolError, UnservedError
-from moldau.client.protocol.lines import Lines, passes
+from moldau.client.protocol.errors import UnservedError
+from moldau.client.protocol.partitions import Partition
 from moldau.client.protocol.questions import FETCH, METADATA, OFFSET_FOR_LEADER_EPOCH, Values
 
 logger: Final = logging.getLogger("moldau.client")
 
-CLOSE_TIMEOUT_S: Final = 10.0
 EPOCHS_SINCE: Final = 9
 """The version of Metadata whose leader epochs can be trusted: before it a broker may tell an old one. (KAFKA-9212)"""
+_Told = tuple[Any, Mapping[Partition, Block]] | None
 
 
 class RecordReader:
@@ -30,13 +31,10 @@ class RecordReader:
 
     def __init__(self, brokers: Brokers, settings: FetchSettings) -> None:
         self._brokers = brokers
-        self._changed = threading.Condition()
         self._machine = FetchMachine(settings)
-        self._closed = False
-        self._lines = Lines(brokers, "the reader")
-        self._threads: dict[int, threading.Thread] = {}
-        self._finder = threading.Thread(target=self._find, name=f"{brokers.client_id}-leaders", daemon=True)
-        self._finder.start()
+        self._asking = Asking(brokers, "the reader", self._fail)
+        self._changed = self._asking.changed
+        self._asking.start("leaders", self._look_for_leaders)
 
     def assign(self, starts: Mapping[Partition, Start]) -> None:
         """Read these partitions too."""
@@ -96,129 +94,63 @@ class RecordReader:
 
     def close(self) -> None:
         """End all connections and threads."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-            threads = [self._finder, *self._threads.values()]
-        self._lines.close()
-        deadline = time.monotonic() + CLOSE_TIMEOUT_S
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._asking.close()
 
-    # The finder's thread.
+    # What the threads ask, and what comes of it.
 
-    def _find(self) -> None:
-        line: BrokerConnection | None = None
+    def _look_for_leaders(self, now: float) -> Question[tuple[Any, bool]] | float | None:
+        topics = self._machine.leaderless(now)
+        if not topics:
+            return self._machine.ask_leaders_in_s(now)
+        what = f"the leaders of {', '.join(topics)}"
+        return Question(what, ANYBODY, partial(self._ask_for, topics), self._learned, self._machine.not_learned)
+
+    def _ask_for(self, topics: list[str], line: BrokerConnection) -> tuple[Any, bool]:
+        """Who leads these, and whether the epochs in the answer can be trusted."""
+        values: Values = {"topics": [{"name": topic} for topic in topics], "allow_auto_topic_creation": False}
+        answer = line.ask(METADATA, lambda _: values, self._brokers.request_timeout_s)
+        return answer, line.version_of(METADATA) >= EPOCHS_SINCE
+
+    def _learned(self, told: tuple[Any, bool], now: float) -> None:
+        answer, with_epochs = told
+        self._machine.learned(answer, now, with_epochs=with_epochs)
+        # A thread for each broker of the cluster; those of brokers that lead nothing that is read here sleep.
+        for broker in self._machine.brokers:
+            self._asking.start(f"broker-{broker}", partial(self._look_at, broker))
+        self._say_remarks()
+
+    def _look_at(self, broker: int, now: float) -> Question[_Told] | float | None:
+        address = self._machine.brokers.get(broker)
+        request = None if address is None else self._machine.next(broker, now)
+        if request is None:
+            return self._machine.wait_s(broker, now)
+        failed = partial(self._machine.failed, request)
+        return Question(request.what, address, partial(self._ask, request), partial(self._take, request), failed)
+
+    def _ask(self, request: Request, line: BrokerConnection) -> _Told:
+        """The answer, with its records: this is where the work is. None from a broker that cannot compare logs."""
+        timeout_s, bytes_max = self._brokers.request_timeout_s, self._machine.settings.answer_bytes_max
         try:
-            while topics := self._wait_for_leaderless():
-                failure: Exception | None = None
-                answer: Any = None
-                with_epochs = False
-                try:
-                    line = line or self._brokers.open_any(self._lines.ending)
-                    with self._lines.ending.ends(line.abort):
-                        answer = line.ask(METADATA, _metadata_of(topics), self._brokers.request_timeout_s)
-                    with_epochs = line.version_of(METADATA) >= EPOCHS_SINCE
-                except (ProtocolError, OSError) as error:
-                    failure = error
-                    if line is not None:
-                        line.close()
-                        line = None
-                with self._changed:
-                    now = time.monotonic()
-                    if failure is None:
-                        self._machine.learned(answer, now, with_epochs=with_epochs)
-                        self._start_threads()
-                    else:
-                        logger.info("asking for the leaders of %s again: %s", ", ".join(topics), failure)
-                        self._machine.not_learned(failure, now, passes=self._closed or passes(failure))
-                    self._settle()
-        except BaseException as error:  # noqa: BLE001 (whoever polls is told of it)
-            self._fail(error)
-        finally:
-            if line is not None:
-                line.close()
-
-    def _wait_for_leaderless(self) -> list[str]:
-        """Topics to ask for; none when the reader was closed."""
-        with self._changed:
-            while not self._closed:
-                now = time.monotonic()
-                topics = self._machine.leaderless(now)
-                if topics:
-                    return topics
-                self._changed.wait(self._machine.ask_leaders_in_s(now))
-            return []
-
-    def _start_threads(self) -> None:
-        """One for each broker of the cluster; those who lead nothing that is read here sleep."""
-        for broker in self._machine.brokers.keys() - self._threads.keys():
-            name = f"{self._brokers.client_id}-broker-{broker}"
-            self._threads[broker] = threading.Thread(target=self._ask, args=(broker,), name=name, daemon=True)
-            self._threads[broker].start()
-
-    # A broker's thread.
-
-    def _ask(self, broker: int) -> None:
-        address: Address | None = None
-        try:
-            while (wanted := self._wait_for_request(broker)) is not None:
-                request, now_at = wanted
-                if now_at != address:
-                    self._lines.hang_up(broker)
-                    address = now_at
-                self._carry_out(broker, address, request)
-        except BaseException as error:  # noqa: BLE001 (whoever polls is told of it)
-            self._fail(error)
-        finally:
-            self._lines.hang_up(broker)
-
-    def _wait_for_request(self, broker: int) -> tuple[Request, Address] | None:
-        with self._changed:
-            while not self._closed:
-                now = time.monotonic()
-                address = self._machine.brokers.get(broker)
-                request = None if address is None else self._machine.next(broker, now)
-                if request is not None and address is not None:
-                    return request, address
-                self._changed.wait(self._machine.wait_s(broker, now))
+            answer = line.ask(request.api_key, lambda _: request.values, timeout_s, bytes_max)
+        except UnservedError:
+            if request.api_key != OFFSET_FOR_LEADER_EPOCH:
+                raise
             return None
+        return answer, self._blocks(request, answer)
 
-    def _carry_out(self, broker: int, address: Address, request: Request) -> None:
-        try:
-            line = self._lines.to(broker, address)
-            answer = line.ask(
-                request.api_key,
-                lambda _: request.values,
-                self._brokers.request_timeout_s,
-                self._machine.settings.answer_bytes_max,
-            )
-            blocks = self._blocks(request, answer)
-        except (ProtocolError, OSError) as error:
-            if isinstance(error, UnservedError) and request.api_key == OFFSET_FOR_LEADER_EPOCH:
-                with self._changed:
-                    self._machine.unserved(request)
-                return
-            self._lines.hang_up(broker)
-            with self._changed:
-                if not self._closed:
-                    logger.info("asking broker %d at %s again: %s", broker, address, error)
-                self._machine.failed(request, error, time.monotonic(), passes=self._closed or passes(error))
-                self._settle()
-            return
-        with self._changed:
-            self._machine.answered(request, answer, blocks, time.monotonic())
-            self._settle()
+    def _take(self, request: Request, told: _Told, now: float) -> None:
+        if told is None:
+            self._machine.unserved(request)
+        else:
+            self._machine.answered(request, *told, now)
+            self._say_remarks()
 
-    def _settle(self) -> None:
-        """After something has come: say what should be read in the log, and wake those who wait; with the lock."""
+    def _say_remarks(self) -> None:
         for remark in self._machine.remarks:
             logger.warning("%s: %s", self._brokers.client_id, remark)
         self._machine.remarks.clear()
-        self._changed.notify_all()
 
     def _blocks(self, request: Request, answer: Any) -> dict[Partition, Block]:
-        """The records of an answer, without the lock: this is where the work is."""
         if request.api_key != FETCH:
             return {}
         positions = {reading.place: reading.asked for reading in request.readings}
@@ -248,10 +180,3 @@ class RecordReader:
         with self._changed:
             self._machine.failure = failure
             self._changed.notify_all()
-
-
-def _metadata_of(topics: list[str]) -> Any:
-    def build(version: int) -> Values:
-        return {"topics": [{"name": topic} for topic in topics], "allow_auto_topic_creation": False}
-
-    return build

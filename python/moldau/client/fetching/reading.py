@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moldau.client.fetching.settings import EARLIEST, LATEST, Reset
+from moldau.client.protocol.partitions import Partition
 from moldau.errors import ErrorCode, MoldauError
 
 if TYPE_CHECKING:
     from moldau._core import RecordBlock
-
-Partition = tuple[str, int]
 
 SILENCE_S: Final = 10.0
 """For so long nothing is said of a partition that cannot be read at the moment: leaders move."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from moldau.client.fetching.reading import Partition, Reading
+from moldau.client.fetching.reading import Reading
+from moldau.client.protocol.partitions import Partition
 from moldau.errors import ErrorCode
 
 _NO_SESSION: Final = 0

@@ -46,6 +46,7 @@ from moldau.client.protocol.brokers import Address, Brokers
 from moldau.client.protocol.connection import BrokerConnection
 from moldau.client.protocol.ending import Ending
 from moldau.client.protocol.errors import ConnectionLostError, ForeignAnswerError, ProtocolError
+from moldau.client.protocol.partitions import Partition, by_topic
 from moldau.errors import ErrorCode
 
 logger: Final = logging.getLogger("moldau.client")
@@ -219,7 +220,7 @@ class GroupMember:
             self._woken = True
             self._changed.notify_all()
 
-    def commit(self, offsets: Mapping[tuple[str, int], Commit], timeout_s: float) -> None:
+    def commit(self, offsets: Mapping[Partition, Commit], timeout_s: float) -> None:
         """Commit offsets in the name of this member and its generation; waits until they are committed.
 
         Raises:
@@ -290,8 +291,8 @@ class GroupMember:
                 self._changed.notify_all()
 
     def committed(
-        self, places: Iterable[tuple[str, int]], timeout_s: float, may_go: Callable[[str], bool] = lambda _: False
-    ) -> dict[tuple[str, int], Commit]:
+        self, places: Iterable[Partition], timeout_s: float, may_go: Callable[[str], bool] = lambda _: False
+    ) -> dict[Partition, Commit]:
         """How far the group has come in these partitions; waits for transactions that are not over yet. (KIP-447)
 
         `may_go` says of which topics it is no error that they are gone: they have no offsets then. Of others a
@@ -303,10 +304,7 @@ class GroupMember:
         """
         started = time.monotonic()
         deadline = started + timeout_s
-        by_topic: dict[str, list[int]] = {}
-        for topic, partition in places:
-            by_topic.setdefault(topic, []).append(partition)
-        request = FetchOffsets(self.settings.group, by_topic)
+        request = FetchOffsets(self.settings.group, by_topic(places))
         with self._commit_lock:
             while True:
                 with self._changed:

@@ -14,6 +14,7 @@ from moldau.client.protocol import coordinators
 from moldau.client.protocol.brokers import Address
 from moldau.client.protocol.coordinators import Coordinates
 from moldau.client.protocol.errors import UnservedError
+from moldau.client.protocol.partitions import Partition
 from moldau.client.protocol.questions import (
     FIND_COORDINATOR,
     HEARTBEAT,
@@ -320,11 +321,11 @@ def commit_errors(raw: Any) -> dict[ErrorCode, list[str]]:
     return found
 
 
-def committed_of(raw: Any, may_go: Callable[[str], bool]) -> tuple[ErrorCode, dict[tuple[str, int], Commit]]:
+def committed_of(raw: Any, may_go: Callable[[str], bool]) -> tuple[ErrorCode, dict[Partition, Commit]]:
     """The offsets of an answer to `FetchOffsets`, or its first error; a topic that may go and is gone has none."""
     answer = next(iter(getattr(raw, "groups", ()) or (raw,)))
     error = error_of(answer) if hasattr(answer, "error_code") else ErrorCode.NONE
-    found: dict[tuple[str, int], Commit] = {}
+    found: dict[Partition, Commit] = {}
     for topic in answer.topics:
         for one in topic.partitions:
             code = error_of(one)

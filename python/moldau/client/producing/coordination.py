@@ -1,24 +1,21 @@
-"""The thread of a transactional producer that asks its coordinators what the `TransactionMachine` wants to know."""
+"""What a transactional producer asks its coordinators, over which connections: as the `TransactionMachine` wants it."""
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Callable
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
 from moldau.client.producing.transaction_requests import TRANSACTION_VERSION, TransactionRequest
 from moldau.client.producing.transactions import TransactionMachine
+from moldau.client.protocol.asking import Question
 from moldau.client.protocol.brokers import Address, Brokers
-from moldau.client.protocol.errors import ProtocolError
-from moldau.client.protocol.lines import Lines, passes
-
-logger: Final = logging.getLogger("moldau.client")
+from moldau.client.protocol.connection import BrokerConnection
 
 
 class Coordination:
-    """Carries out what a machine asks, from its making to `close`. It shares the lock of the producer."""
+    """What one thread of a producer asks. It shares the lock of the producer."""
 
     def __init__(
         self,
@@ -26,77 +23,34 @@ class Coordination:
         machine: TransactionMachine,
         changed: threading.Condition,
         is_empty: Callable[[], bool],
-        fail: Callable[[BaseException], None],
     ) -> None:
-        """`is_empty` says whether no record is here or on its way, `fail` is told of what must not happen."""
-        self._brokers = brokers
+        """`is_empty` says whether no record is here or on its way."""
+        self._timeout_s = brokers.request_timeout_s
         self._machine = machine
         self._changed = changed
         self._is_empty = is_empty
-        self._fail = fail
-        self._closed = False
-        self._lines = Lines(brokers, "the producer")
-        self.thread = threading.Thread(target=self._run, name=f"{brokers.client_id}-transactions", daemon=True)
+        self._greeted: dict[Address, BrokerConnection] = {}
+        """What each coordinator was asked over the last time."""
 
-    def close(self) -> None:
-        """Ask no more. The thread is not waited for."""
-        with self._changed:
-            self._closed = True
+    def look(self, now: float) -> Question[Any] | float | None:
+        """What to ask now."""
+        machine, stage = self._machine, self._machine.stage
+        request = machine.next(now, is_empty=self._is_empty())
+        if request is not None:
+            address = machine.address_of(request)
+            ask, answered = partial(self._ask, request, address), partial(machine.answered, request)
+            failed = partial(machine.failed, request)
+            # Who says where a coordinator is is another one each time: one may not have heard of it yet.
+            return Question(type(request).__name__, address, ask, answered, failed, address, address is not None)
+        if machine.stage is not stage:
+            # Nothing was to be ended, and whoever waits for the end has it.
             self._changed.notify_all()
-        self._lines.close()
+            return 0.0
+        return machine.wait_s(now)
 
-    def _run(self) -> None:
-        try:
-            while (asked := self._wait_for_request()) is not None:
-                self._carry_out(*asked)
-        except BaseException as error:  # noqa: BLE001 (the owner is told of it)
-            self._fail(error)
-        finally:
-            self._lines.hang_up_all()
-
-    def _wait_for_request(self) -> tuple[TransactionRequest, Address | None] | None:
-        with self._changed:
-            while not self._closed:
-                now, stage = time.monotonic(), self._machine.stage
-                request = self._machine.next(now, is_empty=self._is_empty())
-                if request is not None:
-                    return request, self._machine.address_of(request)
-                if self._machine.stage is not stage:
-                    # Nothing was to be ended, and whoever waits for the end has it.
-                    self._changed.notify_all()
-                    continue
-                self._changed.wait(self._machine.wait_s(now))
-            return None
-
-    def _carry_out(self, request: TransactionRequest, address: Address | None) -> None:
-        try:
-            answer = self._ask(request, address)
-        except (ProtocolError, OSError) as error:
-            if address is not None:
-                self._lines.hang_up(address)
-            with self._changed:
-                if not self._closed:
-                    said = (self._brokers.client_id, type(request).__name__, address or "the cluster", error)
-                    logger.info("%s asks again, %s of %s: %s", *said)
-                self._machine.failed(request, error, time.monotonic(), passes=self._closed or passes(error))
-                self._changed.notify_all()
-            return
-        with self._changed:
-            self._machine.answered(request, answer, time.monotonic())
-            self._changed.notify_all()
-
-    def _ask(self, request: TransactionRequest, address: Address | None) -> Any:
-        timeout_s = self._brokers.request_timeout_s
-        if address is None:
-            line = self._brokers.open_any(self._lines.ending)
-            try:
-                with self._lines.ending.ends(line.abort):
-                    return line.ask(request.api_key, request.values, timeout_s, among=request.versions)
-            finally:
-                line.close()
-        is_new = not self._lines.has(address)
-        line = self._lines.to(address, address)
-        if is_new:
+    def _ask(self, request: TransactionRequest, address: Address | None, line: BrokerConnection) -> Any:
+        if address is not None and self._greeted.get(address) is not line:
+            self._greeted[address] = line
             with self._changed:
                 self._machine.greeted(line.feature_level(TRANSACTION_VERSION))
-        return line.ask(request.api_key, request.values, timeout_s, among=request.versions)
+        return line.ask(request.api_key, request.values, self._timeout_s, among=request.versions)

@@ -28,11 +28,11 @@ from moldau.client.producing.transaction_requests import (
     CONCURRENT_BACKOFF_S,
     NOBODY,
     Identity,
-    Partition,
     Versions,
 )
 from moldau.client.protocol.answers import ELSEWHERE
 from moldau.client.protocol.brokers import Address
+from moldau.client.protocol.partitions import Partition, by_topic
 from moldau.client.protocol.questions import Values
 from moldau.errors import ErrorCode
 
@@ -144,15 +144,19 @@ class Request(NamedTuple):
 
     def values(self, settings: ProduceSettings) -> Values:
         """As the protocol's fields; this is where batches are compressed."""
-        topics: dict[str, list[Values]] = {}
-        for writing, one in self.parts:
-            records = one.batch.encode(settings.compression, settings.compression_level, *one.identity, one.sequence)
-            topics.setdefault(writing.place[0], []).append({"index": writing.place[1], "records": records})
+        how = settings.compression, settings.compression_level
+        rows = (
+            (
+                writing.place[0],
+                {"index": writing.place[1], "records": one.batch.encode(*how, *one.identity, one.sequence)},
+            )
+            for writing, one in self.parts
+        )
         return {
             "transactional_id": settings.transactional_id,
             "acks": settings.acks,
             "timeout": settings.request_timeout_ms,
-            "topic_data": [{"name": name, "partition_data": rows} for name, rows in topics.items()],
+            "topic_data": [{"name": name, "partition_data": ones} for name, ones in by_topic(rows).items()],
         }
 
 
@@ -218,9 +222,12 @@ class ProduceMachine:
             place = self._numbers[number].name, partition
             if self.transaction is not None:
                 self.transaction.add(place)
+            if place in self._active:
+                continue
+            writing = self._idle.get(place) or Writing(place, number)
             # It may have been sent, and be done with, before this news of it came.
-            if place not in self._active and self._source.first(number, partition) is not None:
-                self._active[place] = self._idle.get(place) or Writing(place, number)
+            if self._first_of(writing) is not None:
+                self._active[place] = writing
                 self._idle.pop(place, None)
 
     def take_reports(self) -> list[Delivered | Refused]:
@@ -273,9 +280,18 @@ class ProduceMachine:
     def _ready(self, writing: Writing, now: float) -> Outgoing | None:
         """What is to be sent next of a partition, if its time has come."""
         if not writing.waiting:
-            first = self._source.first(writing.number, writing.place[1])
+            first = self._first_of(writing)
             if first is None or not (first[1] or self.flushing or first[0] + self.settings.linger_s <= now):
                 return None
+        return self._taken(writing)
+
+    def _first_of(self, writing: Writing) -> tuple[float, bool] | None:
+        """Since when the next batch waits in the accumulator, and whether it is closed."""
+        return self._source.first(writing.number, writing.place[1])
+
+    def _taken(self, writing: Writing) -> Outgoing:
+        """The next batch, out of the accumulator if none was taken out before."""
+        if not writing.waiting:
             batch = self._source.take(writing.number, writing.place[1])
             assert batch is not None
             writing.waiting.append(Outgoing(batch))
@@ -299,7 +315,7 @@ class ProduceMachine:
                 continue
             at = writing.not_before
             if not writing.waiting:
-                first = self._source.first(writing.number, writing.place[1])
+                first = self._first_of(writing)
                 if first is None:
                     continue
                 if not (first[1] or self.flushing):
@@ -375,9 +391,7 @@ class ProduceMachine:
             self._give_up(writing, one, ProduceError(text, code))
 
     def _again(self, writing: Writing, one: Outgoing, now: float, first_s: float | None = None) -> None:
-        settings = self.settings
-        wait_s = (first_s or settings.retry_backoff_s) * 2 ** min(one.attempts - 1, 16)
-        writing.not_before = now + min(wait_s, settings.retry_backoff_max_s)
+        writing.not_before = now + self.settings.backoff_s(one.attempts - 1, first_s)
 
     def _split(self, writing: Writing, one: Outgoing) -> None:
         """One of its records is refused, or they are too many: nothing of it is written, unless it was sent before."""
@@ -406,7 +420,7 @@ class ProduceMachine:
         self._settle(writing)
 
     def _settle(self, writing: Writing) -> None:
-        if not writing.waiting and self._source.first(writing.number, writing.place[1]) is None:
+        if not writing.waiting and self._first_of(writing) is None:
             # The owner may have begun another batch since: that is news, for `look`.
             self._active.pop(writing.place, None)
             self._idle[writing.place] = writing
@@ -459,19 +473,13 @@ class ProduceMachine:
         self._expire_at = now + min(1.0, timeout_s / 4)
         for writing in list(self._active.values()):
             while not writing.busy and (since := self._oldest(writing)) is not None and since + timeout_s <= now:
-                one = writing.waiting[0] if writing.waiting else None
-                if one is None:
-                    batch = self._source.take(writing.number, writing.place[1])
-                    assert batch is not None
-                    one = Outgoing(batch)
-                    writing.waiting.append(one)
                 text = f"{writing.name} was not written within {timeout_s:g} s (delivery.timeout.ms)"
-                self._give_up(writing, one, ProduceError(text))
+                self._give_up(writing, self._taken(writing), ProduceError(text))
 
     def _oldest(self, writing: Writing) -> float | None:
         if writing.waiting:
             return writing.waiting[0].batch.since
-        first = self._source.first(writing.number, writing.place[1])
+        first = self._first_of(writing)
         return None if first is None else first[0]
 
     # The cluster.
@@ -571,8 +579,4 @@ class ProduceMachine:
 
     def _refuse_all(self, writing: Writing, error: ProduceError) -> None:
         while self._oldest(writing) is not None:
-            if not writing.waiting:
-                batch = self._source.take(writing.number, writing.place[1])
-                assert batch is not None
-                writing.waiting.append(Outgoing(batch))
-            self._give_up(writing, writing.waiting[0], error)
+            self._give_up(writing, self._taken(writing), error)

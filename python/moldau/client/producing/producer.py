@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from moldau.client.producing.coordination import Coordination
 from moldau.client.producing.errors import NoRoomError, ProduceError, TooLargeError, UnfinishedError
 from moldau.client.producing.machine import Delivered, ProduceMachine, Refused, Request
 from moldau.client.producing.settings import ProduceSettings
 from moldau.client.producing.transactions import Stage, TransactionMachine
-from moldau.client.protocol.brokers import Address, Brokers
+from moldau.client.protocol.asking import ANYBODY, Asking, Question
+from moldau.client.protocol.brokers import Brokers
 from moldau.client.protocol.connection import BrokerConnection
-from moldau.client.protocol.errors import ProtocolError
-from moldau.client.protocol.lines import Lines, passes
 from moldau.client.protocol.questions import INIT_PRODUCER_ID, METADATA, PRODUCE, Values
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("moldau.client")
 
-CLOSE_TIMEOUT_S: Final = 10.0
 _TAKEN, _TAKEN_WITH_NEWS, _TOO_LARGE, _NO_ROOM = range(4)
 
 
@@ -42,23 +40,17 @@ class RecordProducer:
         self._settings = settings
         sizes = settings.batch_bytes, settings.batch_records, settings.record_bytes_max, settings.buffer_bytes
         self._accumulator = RecordAccumulator(*sizes, transactional=settings.transactional_id is not None)
-        self._changed = threading.Condition()
         self._transaction = None if settings.transactional_id is None else TransactionMachine(settings)
         self._machine = ProduceMachine(settings, self._accumulator, self._transaction)
-        self._closed = False
         self._commits: bool | None = None
         """What a transaction that is being ended comes to."""
-        self._lines = Lines(brokers, "the producer")
-        self._threads: dict[int, threading.Thread] = {}
-        self._asker = threading.Thread(target=self._ask_around, name=f"{brokers.client_id}-metadata", daemon=True)
-        self._asker.start()
-        self._coordination: Coordination | None = None
+        self._asking = Asking(brokers, "the producer", self._fail)
+        self._changed = self._asking.changed
+        self._asking.start("metadata", self._look_around)
         if self._transaction is not None:
             machine = self._machine
-            self._coordination = Coordination(
-                brokers, self._transaction, self._changed, lambda: machine.is_empty, self._fail
-            )
-            self._coordination.thread.start()
+            coordination = Coordination(brokers, self._transaction, self._changed, lambda: machine.is_empty)
+            self._asking.start("transactions", coordination.look)
 
     def open(self, topic: str, timeout_s: float) -> int:
         """The number by which records are given for a topic.
@@ -291,137 +283,65 @@ class RecordProducer:
 
     def close(self) -> None:
         """End all connections and threads. What was not delivered is perhaps written, perhaps not."""
-        with self._changed:
-            self._closed = True
+        self._asking.close()
+
+    # What the threads ask, and what comes of it.
+
+    def _look_around(self, now: float) -> Question[Any] | float | None:
+        """What the cluster is asked: where topics are, or who we are."""
+        machine = self._machine
+        machine.expire(now)
+        if machine.reports:
             self._changed.notify_all()
-            threads = [self._asker, *self._threads.values()]
-        self._lines.close()
-        if self._coordination is not None:
-            self._coordination.close()
-            threads.append(self._coordination.thread)
-        deadline = time.monotonic() + CLOSE_TIMEOUT_S
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        stale = machine.unknown(now)
+        if stale:
+            topics, may_create = machine.together(stale)
+            what = f"what it knows of {', '.join(topics)}"
+            ask, answered = partial(self._ask_for, topics, may_create), partial(self._learned, topics)
+            return Question(what, ANYBODY, ask, answered, machine.not_learned)
+        if machine.may_ask_who_we_are(now):
+            return Question("a producer id", ANYBODY, self._ask_who_we_are, machine.identified, machine.not_learned)
+        wait_s = machine.ask_in_s(now)
+        return None if wait_s == float("inf") else max(wait_s, 0.001)
 
-    # The asker's thread.
+    def _ask_for(self, topics: list[str], may_create: bool, line: BrokerConnection) -> Any:
+        values: Values = {
+            "topics": [{"name": topic} for topic in topics],
+            "allow_auto_topic_creation": may_create,
+        }
+        return line.ask(METADATA, lambda _: values, self._brokers.request_timeout_s)
 
-    def _ask_around(self) -> None:
-        line: BrokerConnection | None = None
-        try:
-            while (asked := self._wait_for_question()) is not None:
-                try:
-                    line = line or self._brokers.open_any(self._lines.ending)
-                    with self._lines.ending.ends(line.abort):
-                        self._ask(line, asked)
-                except (ProtocolError, OSError) as error:
-                    if line is not None:
-                        line.close()
-                        line = None
-                    with self._changed:
-                        if not self._closed:
-                            logger.info("%s asks the cluster again: %s", self._brokers.client_id, error)
-                        self._machine.not_learned(error, time.monotonic(), passes=self._closed or passes(error))
-                        self._changed.notify_all()
-        except BaseException as error:  # noqa: BLE001 (the owner is told of it)
-            self._fail(error)
-        finally:
-            if line is not None:
-                line.close()
+    def _learned(self, topics: list[str], answer: Any, now: float) -> None:
+        self._machine.learned(topics, answer, now)
+        # A thread for each broker of the cluster; those of brokers that lead nothing that is written here sleep.
+        for broker in self._machine.brokers:
+            self._asking.start(f"broker-{broker}", partial(self._look_at, broker))
 
-    def _wait_for_question(self) -> list[str] | None:
-        """Topics to ask for, none of them to ask who we are; None when the producer was closed."""
-        with self._changed:
-            while not self._closed:
-                now = time.monotonic()
-                self._machine.expire(now)
-                if self._machine.reports:
-                    self._changed.notify_all()
-                topics = self._machine.unknown(now)
-                if topics or self._machine.may_ask_who_we_are(now):
-                    return topics
-                wait_s = self._machine.ask_in_s(now)
-                self._changed.wait(None if wait_s == float("inf") else max(wait_s, 0.001))
-            return None
-
-    def _ask(self, line: BrokerConnection, topics: list[str]) -> None:
-        timeout_s = self._brokers.request_timeout_s
-        if topics:
-            with self._changed:
-                topics, may_create = self._machine.together(topics)
-            values: Values = {
-                "topics": [{"name": topic} for topic in topics],
-                "allow_auto_topic_creation": may_create,
-            }
-            answer = line.ask(METADATA, lambda _: values, timeout_s)
-            with self._changed:
-                self._machine.learned(topics, answer, time.monotonic())
-                self._start_threads()
-                self._changed.notify_all()
-            return
+    def _ask_who_we_are(self, line: BrokerConnection) -> Any:
         nobody: Values = {
             "transactional_id": None,
             "transaction_timeout": self._settings.request_timeout_ms,
             "producer_id": -1,
             "producer_epoch": -1,
         }
-        answer = line.ask(INIT_PRODUCER_ID, lambda _: nobody, timeout_s)
-        with self._changed:
-            self._machine.identified(answer, time.monotonic())
-            self._changed.notify_all()
+        return line.ask(INIT_PRODUCER_ID, lambda _: nobody, self._brokers.request_timeout_s)
 
-    def _start_threads(self) -> None:
-        """One for each broker of the cluster; those who lead nothing that is written here sleep."""
-        for broker in self._machine.brokers.keys() - self._threads.keys():
-            name = f"{self._brokers.client_id}-broker-{broker}"
-            self._threads[broker] = threading.Thread(target=self._send, args=(broker,), name=name, daemon=True)
-            self._threads[broker].start()
-
-    # A broker's thread.
-
-    def _send(self, broker: int) -> None:
-        address: Address | None = None
-        try:
-            while (wanted := self._wait_for_request(broker)) is not None:
-                request, now_at = wanted
-                if now_at != address:
-                    self._lines.hang_up(broker)
-                    address = now_at
-                self._carry_out(broker, address, request)
-                # While this waits for the next one nobody needs the batches of the last.
-                del wanted, request
-        except BaseException as error:  # noqa: BLE001 (the owner is told of it)
-            self._fail(error)
-        finally:
-            self._lines.hang_up(broker)
-
-    def _wait_for_request(self, broker: int) -> tuple[Request, Address] | None:
-        with self._changed:
-            while not self._closed:
-                now = time.monotonic()
-                address = self._machine.brokers.get(broker)
-                request = None if address is None else self._machine.next(broker, now)
-                if request is not None and address is not None:
-                    return request, address
-                self._changed.wait(None if address is None else self._machine.wait_s(broker, now))
+    def _look_at(self, broker: int, now: float) -> Question[Any] | float | None:
+        """What is to be sent to a broker."""
+        machine = self._machine
+        address = machine.brokers.get(broker)
+        if address is None:
             return None
+        request = machine.next(broker, now)
+        if request is None:
+            return machine.wait_s(broker, now)
+        send, answered = partial(self._send, request), partial(machine.answered, request)
+        return Question("an acknowledgement", address, send, answered, partial(machine.failed, request))
 
-    def _carry_out(self, broker: int, address: Address, request: Request) -> None:
-        try:
-            line = self._lines.to(broker, address)
-            # A leader answers when its replicas have it, or when the time for that is over.
-            timeout_s = self._brokers.request_timeout_s
-            answer = line.ask(PRODUCE, lambda _: request.values(self._settings), timeout_s, among=request.versions)
-        except (ProtocolError, OSError) as error:
-            self._lines.hang_up(broker)
-            with self._changed:
-                if not self._closed:
-                    logger.info("sending again what broker %d at %s did not answer: %s", broker, address, error)
-                self._machine.failed(request, error, time.monotonic(), passes=self._closed or passes(error))
-                self._changed.notify_all()
-            return
-        with self._changed:
-            self._machine.answered(request, answer, time.monotonic())
-            self._changed.notify_all()
+    def _send(self, request: Request, line: BrokerConnection) -> Any:
+        # A leader answers when its replicas have it, or when the time for that is over.
+        timeout_s = self._brokers.request_timeout_s
+        return line.ask(PRODUCE, lambda _: request.values(self._settings), timeout_s, among=request.versions)
 
     def _fail(self, error: BaseException) -> None:
         """A mistake of ours, or a panic (which is no `Exception`): without this nobody would know what is missing."""

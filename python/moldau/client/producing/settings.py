@@ -57,6 +57,10 @@ class ProduceSettings:
     transaction_timeout_ms: int = 60_000
     """When the cluster aborts a transaction that nobody has ended."""
 
+    def backoff_s(self, failures: int, first_s: float | None = None) -> float:
+        """How long to wait after so many failures before the last one; `first_s` after the first. (KIP-580)"""
+        return min((first_s or self.retry_backoff_s) * 2.0 ** min(failures, 16), self.retry_backoff_max_s)
+
 
 def produce_settings(native: Mapping[str, Any]) -> ProduceSettings:
     """What a producer's settings say of producing; all else in them is left alone.

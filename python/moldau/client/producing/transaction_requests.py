@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from moldau.client.membership.requests import Commit, GroupMetadata
 from moldau.client.protocol import coordinators
 from moldau.client.protocol.coordinators import Coordinates
+from moldau.client.protocol.partitions import Partition, by_topic
 from moldau.client.protocol.questions import (
     ADD_OFFSETS_TO_TXN,
     ADD_PARTITIONS_TO_TXN,
@@ -25,7 +26,6 @@ from moldau.client.protocol.questions import (
 )
 from moldau.errors import ErrorCode
 
-Partition = tuple[str, int]
 Offsets = Mapping[Partition, Commit]
 Versions = tuple[int, int]
 
@@ -108,9 +108,7 @@ class AddPartitions:
 
     def values(self, version: int) -> Values:
         """The fields."""
-        topics: dict[str, list[int]] = {}
-        for topic, partition in self.partitions:
-            topics.setdefault(topic, []).append(partition)
+        topics = by_topic(self.partitions)
         return {
             "v3_and_below_transactional_id": self.transactional_id,
             "v3_and_below_producer_id": self.identity.producer_id,
@@ -157,15 +155,18 @@ class CommitOffsets:
 
     def values(self, version: int) -> Values:
         """The fields."""
-        topics: dict[str, list[Values]] = {}
-        for (topic, partition), one in self.offsets.items():
-            row = {
-                "partition_index": partition,
-                "committed_offset": one.offset,
-                "committed_leader_epoch": one.leader_epoch,
-                "committed_metadata": one.metadata,
-            }
-            topics.setdefault(topic, []).append(row)
+        rows = (
+            (
+                topic,
+                {
+                    "partition_index": partition,
+                    "committed_offset": one.offset,
+                    "committed_leader_epoch": one.leader_epoch,
+                    "committed_metadata": one.metadata,
+                },
+            )
+            for (topic, partition), one in self.offsets.items()
+        )
         return {
             "transactional_id": self.transactional_id,
             "group_id": self.group.group_id,
@@ -174,7 +175,7 @@ class CommitOffsets:
             "generation_id": self.group.generation_id,
             "member_id": self.group.member_id,
             "group_instance_id": self.group.group_instance_id,
-            "topics": [{"name": name, "partitions": rows} for name, rows in topics.items()],
+            "topics": [{"name": name, "partitions": ones} for name, ones in by_topic(rows).items()],
         }
 
 

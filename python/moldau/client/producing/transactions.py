@@ -43,7 +43,6 @@ from moldau.client.producing.transaction_requests import (
     Identity,
     InitProducerId,
     Offsets,
-    Partition,
     TransactionRequest,
     Versions,
     codes_of,
@@ -51,6 +50,7 @@ from moldau.client.producing.transaction_requests import (
 from moldau.client.protocol import coordinators
 from moldau.client.protocol.brokers import Address
 from moldau.client.protocol.coordinators import Coordinates
+from moldau.client.protocol.partitions import Partition
 from moldau.errors import ErrorCode
 
 _MOVED: Final = frozenset({ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.NOT_COORDINATOR, ErrorCode.REQUEST_TIMED_OUT})
@@ -156,7 +156,7 @@ class TransactionMachine:
         self.stage = Stage.OPEN
 
     def send_offsets(self, group: GroupMetadata, offsets: Offsets) -> None:
-        """Have these offsets committed too, with the transaction; `has_sent_offsets` says when all are with the group."""
+        """Have these offsets committed with the transaction, too; `has_sent_offsets` says when the group has all."""
         self._raise_ended()
         if self.stage is not Stage.OPEN:
             raise ProduceError(f"there is no transaction, the producer is {self.stage.value}")
@@ -441,7 +441,5 @@ class TransactionMachine:
             self.coordinator = None
 
     def _back_off(self, now: float, first_s: float | None = None) -> None:
-        settings = self.settings
-        wait_s = (first_s or settings.retry_backoff_s) * 2 ** min(self._attempt, 16)
+        self._retry_at = now + self.settings.backoff_s(self._attempt, first_s)
         self._attempt += 1
-        self._retry_at = now + min(wait_s, settings.retry_backoff_max_s)

@@ -39,3 +39,10 @@ class AuthenticationError(ProtocolError):
 
 class SecuritySettingError(ProtocolError, ValueError):
     """A setting asks for security that is not known here, or that cannot be used."""
+
+
+def passes(failure: Exception) -> bool:
+    """Whether another try may do better."""
+    return isinstance(failure, (ConnectionLostError, ForeignAnswerError, OSError)) or not isinstance(
+        failure, MoldauError
+    )

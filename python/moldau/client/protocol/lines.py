@@ -1,18 +1,17 @@
-"""The connections of somebody who asks many brokers, and what is the same about all who do.
-
-Each connection belongs to the thread that asks over it; all of them are ended at once from another thread.
-"""
+"""The connections of one thread that asks many brokers. All of them are ended at once from another thread."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 from moldau.client.protocol.brokers import Address, Brokers
 from moldau.client.protocol.connection import BrokerConnection
 from moldau.client.protocol.ending import Ending
-from moldau.client.protocol.errors import ConnectionLostError, ForeignAnswerError
-from moldau.errors import MoldauError
+from moldau.client.protocol.errors import ConnectionLostError, ProtocolError
+
+Answer = TypeVar("Answer")
 
 
 class Lines:
@@ -20,38 +19,47 @@ class Lines:
 
     def __init__(self, brokers: Brokers, owner: str) -> None:
         """`owner` is who is said to be closed: "the producer"."""
-        self.ending = Ending()
-        """Comes with `close`."""
+        self._ending = Ending()
         self._brokers = brokers
         self._owner = owner
         self._lock = threading.Lock()
-        self._lines: dict[Hashable, BrokerConnection] = {}
+        self._lines: dict[Hashable, tuple[Address | None, BrokerConnection]] = {}
         self._closed = False
 
-    def has(self, name: Hashable) -> bool:
-        """Whether there is one already."""
-        return name in self._lines
+    def ask(self, name: Hashable, address: Address | None, question: Callable[[BrokerConnection], Answer]) -> Answer:
+        """What `question` gets over the connection of this name; one that fails is ended.
 
-    def to(self, name: Hashable, address: Address) -> BrokerConnection:
-        """The connection there is, or a new one.
+        It goes to this address, None for whoever of the cluster answers first.
 
         Raises:
-            ProtocolError: nobody is there, one side does not trust the other, or the owner was closed.
+            ProtocolError: nobody is there, one side does not trust the other, or the owner was closed; or as `question`
+                does.
+            OSError: as `question` does.
         """
-        line = self._lines.get(name)
-        if line is None:
-            line = self._brokers.open(address, self.ending)
-            with self._lock:
-                if self._closed:
-                    line.close()
-                    raise ConnectionLostError(f"{self._owner} was closed")
-                self._lines[name] = line
+        try:
+            return question(self._to(name, address))
+        except (ProtocolError, OSError):
+            self.hang_up(name)
+            raise
+
+    def _to(self, name: Hashable, address: Address | None) -> BrokerConnection:
+        known = self._lines.get(name)
+        if known is not None and known[0] == address:
+            return known[1]
+        self.hang_up(name)
+        brokers, ending = self._brokers, self._ending
+        line = brokers.open_any(ending) if address is None else brokers.open(address, ending)
+        with self._lock:
+            if self._closed:
+                line.close()
+                raise ConnectionLostError(f"{self._owner} was closed")
+            self._lines[name] = address, line
         return line
 
     def hang_up(self, name: Hashable) -> None:
         """End one, if there is one."""
         with self._lock:
-            line = self._lines.pop(name, None)
+            _, line = self._lines.pop(name, (None, None))
         if line is not None:
             line.close()
 
@@ -64,13 +72,6 @@ class Lines:
         """Have whoever waits for an answer be told that it is lost, and whoever opens a connection as well."""
         with self._lock:
             self._closed = True
-            for line in self._lines.values():
+            for _, line in self._lines.values():
                 line.abort()
-        self.ending.now()
-
-
-def passes(failure: Exception) -> bool:
-    """Whether another try may do better."""
-    return isinstance(failure, (ConnectionLostError, ForeignAnswerError, OSError)) or not isinstance(
-        failure, MoldauError
-    )
+        self._ending.now()

@@ -26,6 +26,7 @@ from moldau.client.producing import (
     Refused,
     TooLargeError,
 )
+from moldau.client.protocol.partitions import Partition
 from moldau.errors import ErrorCode, MoldauError
 from moldau.streams.errors import StreamsError
 from moldau.streams.operators.contract import Header, Headers
@@ -47,7 +48,6 @@ _EARLIEST_MS: Final = 1
 changelogs stays as it is, and windows, joins and restored rows are a millisecond off.
 """
 _OF_A_LETTER: Final = "__streams.errors.exception"
-Partition = tuple[str, int]
 
 
 class BatchCollector:

@@ -8,10 +8,10 @@ from typing import Final
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from moldau.client.protocol.partitions import Partition
 from moldau.streams.errors import StreamsError
 
 _ASK_TIMEOUT_S: Final = 30.0
-Partition = tuple[str, int]
 
 
 class RestoreError(StreamsError):

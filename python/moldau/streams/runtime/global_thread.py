@@ -16,6 +16,7 @@ from typing import Any, Final
 import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
+from moldau.client.protocol.partitions import Partition
 from moldau.streams.context import TaskContext
 from moldau.streams.errors import RecordError, StreamsError, TimestampError
 from moldau.streams.persistent import TaskDatabase, opener
@@ -35,7 +36,6 @@ _BATCH: Final = 10_000
 _WAIT_S: Final = 0.1
 _TELL_EVERY_S: Final = 10.0
 _FOLDER: Final = "global"
-Partition = tuple[str, int]
 
 
 class GlobalThread(threading.Thread):

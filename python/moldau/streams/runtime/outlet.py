@@ -7,6 +7,7 @@ from typing import Protocol
 
 from moldau.client.membership import Brokers, Commit, GroupMetadata
 from moldau.client.producing import RecordProducer, produce_settings
+from moldau.client.protocol.partitions import Partition
 from moldau.streams.operators.contract import Header
 from moldau.streams.runtime.batch_collector import BatchCollector
 from moldau.streams.runtime.emitting import EmitColumns
@@ -21,7 +22,7 @@ from moldau.streams.task import Emit
 class Collector(Protocol):
     """The output of one thread. Belongs to that thread."""
 
-    changelog_positions: dict[tuple[str, int], int]
+    changelog_positions: dict[Partition, int]
     """The offset after the last record that was delivered to a changelog partition."""
     sent: int
 
@@ -53,7 +54,7 @@ class Collector(Protocol):
     def wants_commit(self) -> bool:
         """Whether to commit at once, although it is not time."""
 
-    def commit(self, offsets: Mapping[tuple[str, int], Commit], group: GroupMetadata) -> None:
+    def commit(self, offsets: Mapping[Partition, Commit], group: GroupMetadata) -> None:
         """Commit the transaction with these offsets; begin one if nothing was written since the last."""
 
     def abort(self) -> None:

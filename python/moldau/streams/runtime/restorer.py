@@ -17,6 +17,7 @@ import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from moldau.client.protocol.partitions import Partition
 from moldau.streams.runtime.changelog_ends import RestoreError, ends_of
 from moldau.streams.runtime.layout import TaskId
 from moldau.streams.state.contract import Store
@@ -25,7 +26,6 @@ logger: Final = logging.getLogger("moldau.streams")
 
 BATCH: Final = 10_000
 _TELL_EVERY_S: Final = 10.0
-Partition = tuple[str, int]
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ from moldau.client.membership import (
     GroupMetadata,
     RebalanceInProgressError,
 )
+from moldau.client.protocol.partitions import Partition
 from moldau.errors import ErrorCode, MoldauError
 from moldau.streams.errors import StreamsError
 from moldau.streams.runtime.environment import GONE_AFTER_MS, Environment, ThreadCounts
@@ -61,8 +62,6 @@ _TRY_AGAIN_S: Final = 0.05
 """How often to look whether a task's database is free."""
 _REBALANCE_WAIT_S: Final = 0.01
 """How long to wait for records while the group has something to say soon, or a commit waits for what is missing."""
-
-Partition = tuple[str, int]
 
 
 NOWHERE: Final = Commit(-1)

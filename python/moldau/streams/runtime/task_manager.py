@@ -15,6 +15,7 @@ from typing import Any, Final
 from confluent_kafka import TopicPartition
 
 from moldau.client.fetching import Fetched
+from moldau.client.protocol.partitions import Partition
 from moldau.streams.column_aggregates import NotColumnarError
 from moldau.streams.columns import Columns, compile_columns
 from moldau.streams.operators.record_cache import CacheBudget
@@ -31,8 +32,6 @@ from moldau.streams.state import open_in_memory
 from moldau.streams.state.contract import ChangelogWriter
 
 logger: Final = logging.getLogger("moldau.streams")
-
-Partition = tuple[str, int]
 
 
 def room_of(settings: StreamsSettings) -> Room:

@@ -14,8 +14,9 @@ from typing import Final
 
 from moldau.client.membership import Commit, GroupMetadata
 from moldau.client.producing import ProduceError, RecordProducer, UnfinishedError
+from moldau.client.protocol.partitions import Partition
 from moldau.streams.errors import StreamsError
-from moldau.streams.runtime.batch_collector import BatchCollector, Partition
+from moldau.streams.runtime.batch_collector import BatchCollector
 from moldau.streams.runtime.exception_handlers import Failure, Handler
 from moldau.streams.runtime.left_out import LeftOut
 from moldau.streams.runtime.outcomes import ProductionError, TaskMigratedError, outcome_of

@@ -221,7 +221,7 @@ def test_closing_ends_the_search_for_leaders():
         silent.accept()[0].close()
         connection, _ = silent.accept()
         reader.close()
-        assert not reader._finder.is_alive()
+        assert not any(thread.is_alive() for thread in reader._asking.threads.values())
         connection.close()
 
 
@@ -238,7 +238,7 @@ def test_closing_ends_a_question_for_leaders_that_is_not_answered(leader):
     reader = reader_of(leader)
     assert asked.wait(PATIENCE_S)
     reader.close()
-    assert not reader._finder.is_alive()
+    assert not any(thread.is_alive() for thread in reader._asking.threads.values())
 
 
 def test_a_broker_that_is_too_old_is_an_error_for_whoever_polls():
@@ -263,7 +263,7 @@ def test_closing_ends_a_request_that_waits(leader):
     reader = reader_of(leader)
     assert waiting.wait(PATIENCE_S)
     reader.close()
-    assert not any(thread.is_alive() for thread in reader._threads.values())
+    assert not any(thread.is_alive() for thread in reader._asking.threads.values())
     release.set()
 
 

@@ -35,6 +35,14 @@ def test_the_schedules_have_in_them_what_they_are_for():
     for seed in range(1000, 1006):
         for version in (SECOND, FIRST):
             happened.update(through(seed, version=version, shares_id=seed % 2 == 0))
-    assert {"aborted", "answer lost", "committed", "coordinator refused", "killed", "late", "replaced"} <= happened.keys()
+    assert {
+        "aborted",
+        "answer lost",
+        "committed",
+        "coordinator refused",
+        "killed",
+        "late",
+        "replaced",
+    } <= happened.keys()
     assert any(name.startswith("ended") for name in happened)
     assert any(name.startswith("spoilt") for name in happened)

@@ -206,7 +206,7 @@ def test_a_cluster_that_is_not_there_is_waited_for_no_longer_than_was_said():
     with pytest.raises(UnfinishedError, match="nobody says who we are"):
         producer.init_transactions(0.1)
     producer.close()
-    assert not producer._coordination.thread.is_alive()
+    assert not any(thread.is_alive() for thread in producer._asking.threads.values())
 
 
 def test_closing_ends_the_thread_though_a_coordinator_says_nothing(coordinator, producer):
@@ -216,7 +216,7 @@ def test_closing_ends_the_thread_though_a_coordinator_says_nothing(coordinator, 
     with pytest.raises(UnfinishedError):
         producer.commit_transaction(0.05)
     producer.close()
-    assert not producer._coordination.thread.is_alive()
+    assert not any(thread.is_alive() for thread in producer._asking.threads.values())
 
 
 def test_a_mistake_of_ours_reaches_whoever_waits(coordinator, producer, monkeypatch):

@@ -356,7 +356,7 @@ class World:
         return self.ask_coordinator(request, is_here=address.port == self.coordinator_at)
 
     def not_found(self, worker):
-        """Whoever was asked for a coordinator says that the transaction is to be aborted, whether or not there is one."""
+        """Who was asked for a coordinator says that the transaction is to be aborted, whether or not there is one."""
         self.happened["coordinator refused"] += 1
         worker.not_found_at = self.now
         code = ErrorCode.TRANSACTION_ABORTABLE
