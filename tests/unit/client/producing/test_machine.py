@@ -6,15 +6,13 @@ import random
 from types import SimpleNamespace
 
 import pytest
+from tests.unit.client.producing.driven import SETTINGS, Driven, metadata
 
-from moldau._core import RecordAccumulator, RecordBlock
-from moldau.client.producing.machine import EPOCH_MAX, NOWHERE, Delivered, ProduceMachine, Refused
+from moldau._core import RecordBlock
+from moldau.client.producing.machine import EPOCH_MAX, NOWHERE, Delivered, Refused
 from moldau.client.producing.settings import ProduceSettings
 from moldau.errors import ErrorCode
 
-SETTINGS = ProduceSettings(
-    linger_s=0.0, delivery_timeout_s=100.0, retry_backoff_s=0.1, retry_backoff_max_s=1.0, missing_topic_s=5.0
-)
 RETRIED = sorted(code for code in ErrorCode if code.retriable)
 SPLIT = (
     ErrorCode.INVALID_RECORD,
@@ -31,56 +29,6 @@ GIVEN_UP = sorted(
     {code for code in ErrorCode if not code.retriable}
     - {ErrorCode.NONE, ErrorCode.DUPLICATE_SEQUENCE_NUMBER, *SPLIT, *LOST_COUNT}
 )
-
-
-def metadata(partitions=1, error_code=0, brokers=(1, 2), leaders=None, name="t"):
-    leaders = leaders or dict.fromkeys(range(partitions), 1)
-    parts = [SimpleNamespace(partition_index=number, leader_id=leader) for number, leader in leaders.items()]
-    return SimpleNamespace(
-        brokers=[SimpleNamespace(node_id=number, host="h", port=number) for number in brokers],
-        topics=[SimpleNamespace(name=name, error_code=error_code, partitions=parts)],
-    )
-
-
-class Driven:
-    """A machine with one topic, and whoever writes."""
-
-    def __init__(self, settings=SETTINGS, partitions=1, batch_bytes=1000, identity=(7, 0)):
-        self.source = RecordAccumulator(batch_bytes, 10_000, 10_000, 1 << 20)
-        self.machine = ProduceMachine(settings, self.source)
-        self.now = 0.0
-        self.number = self.machine.open("t", self.now).number
-        assert self.machine.unknown(self.now) == ["t"]
-        self.machine.learned(["t"], metadata(partitions), self.now)
-        if settings.idempotent and identity:
-            self.identify(*identity)
-
-    def identify(self, producer_id, epoch):
-        self.machine.identified(SimpleNamespace(error_code=0, producer_id=producer_id, producer_epoch=epoch), self.now)
-
-    def give(self, *values, key=b"k", partition=-1):
-        for value in values:
-            assert self.source.append(self.number, partition, key, value, 5, None, self.now) in {0, 1}
-        self.machine.look()
-
-    def next(self, broker=1):
-        return self.machine.next(broker, self.now)
-
-    def answer(self, request, *codes, offset=10):
-        parts = [
-            SimpleNamespace(index=writing.place[1], error_code=int(code), base_offset=offset, error_message=None)
-            for (writing, _), code in zip(request.parts, codes, strict=True)
-        ]
-        self.machine.answered(
-            request, SimpleNamespace(responses=[SimpleNamespace(name="t", partition_responses=parts)]), self.now
-        )
-
-    def learn(self, **more):
-        self.now += 2
-        self.machine.learned(["t"], metadata(**more), self.now)
-
-    def reports(self):
-        return self.machine.take_reports()
 
 
 def sent(request, place=0):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.client.producing.driven import FIRST, MEMBER, OFFSETS, SECOND, Driven, numbers
+from tests.unit.client.producing.driven import FIRST, MEMBER, OFFSETS, SECOND, InTransactions, numbers
 
 from moldau.client.producing.errors import AbortableError, FatalError
 from moldau.client.producing.machine import Delivered, Refused
@@ -39,7 +39,7 @@ ENDS = (
 
 @pytest.mark.parametrize("code", SPOILS, ids=lambda code: code.name)
 def test_what_the_group_refuses_spoils_the_transaction_and_not_the_producer(code):
-    driven = Driven().open()
+    driven = InTransactions().open()
     driven.written(b"a")
     driven.transaction.send_offsets(MEMBER, OFFSETS)
     driven.found(Coordinates.GROUP)
@@ -56,7 +56,7 @@ def test_what_the_group_refuses_spoils_the_transaction_and_not_the_producer(code
 @pytest.mark.parametrize("code", ENDS, ids=lambda code: code.name)
 @pytest.mark.parametrize("kind", [InitProducerId, AddPartitions, AddOffsets, CommitOffsets, EndTransaction])
 def test_what_is_fatal_ends_the_producer(kind, code):
-    driven = Driven(FIRST)
+    driven = InTransactions(FIRST)
     driven.transaction.initialise()
     driven.found()
     request = driven.ask(InitProducerId)
@@ -92,7 +92,7 @@ def test_what_is_fatal_ends_the_producer(kind, code):
 
 
 def test_a_partition_that_cannot_be_added_is_said_and_not_those_that_were_not_tried():
-    driven = Driven(FIRST).open()
+    driven = InTransactions(FIRST).open()
     driven.give(b"a", partition=0)
     driven.give(b"b", partition=1)
     request = driven.ask(AddPartitions)
@@ -105,7 +105,7 @@ def test_a_partition_that_cannot_be_added_is_said_and_not_those_that_were_not_tr
 
 
 def test_partitions_that_were_not_tried_because_one_is_not_there_yet_are_asked_for_again():
-    driven = Driven(FIRST).open()
+    driven = InTransactions(FIRST).open()
     driven.give(b"a", partition=0)
     driven.give(b"b", partition=1)
     request = driven.ask(AddPartitions)
@@ -126,7 +126,7 @@ def test_partitions_that_were_not_tried_because_one_is_not_there_yet_are_asked_f
     ids=lambda code: code.name,
 )
 def test_what_a_leader_says_of_the_transaction_stops_it_until_it_is_aborted(version, code):
-    driven = Driven(version).open()
+    driven = InTransactions(version).open()
     driven.written(b"a")
     driven.give(b"b")
     driven.delivered(driven.send(), code)
@@ -151,7 +151,7 @@ def test_what_a_leader_says_of_the_transaction_stops_it_until_it_is_aborted(vers
 
 @pytest.mark.parametrize("code", [ErrorCode.INVALID_PRODUCER_ID_MAPPING, ErrorCode.UNSUPPORTED_VERSION])
 def test_what_a_leader_says_may_be_fatal(code):
-    driven = Driven().open()
+    driven = InTransactions().open()
     driven.give(b"a")
     driven.delivered(driven.send(), code)
     assert isinstance(driven.machine.failure, FatalError)
@@ -159,7 +159,7 @@ def test_what_a_leader_says_may_be_fatal(code):
 
 @pytest.mark.parametrize("version", [FIRST, SECOND])
 def test_a_record_that_is_refused_spoils_the_transaction_and_all_that_are_refused_are_told(version):
-    driven = Driven(version).open()
+    driven = InTransactions(version).open()
     driven.give(b"bad")
     if version == FIRST:
         driven.say(driven.ask(AddPartitions))
@@ -183,7 +183,7 @@ def test_a_record_that_is_refused_spoils_the_transaction_and_all_that_are_refuse
 
 @pytest.mark.parametrize("version", [FIRST, SECOND])
 def test_of_a_batch_that_is_refused_when_it_is_sent_again_no_good_record_is_given_up(version):
-    driven = Driven(version).open()
+    driven = InTransactions(version).open()
     driven.give(b"good", b"bad")
     if version == FIRST:
         driven.say(driven.ask(AddPartitions))
@@ -201,7 +201,7 @@ def test_of_a_batch_that_is_refused_when_it_is_sent_again_no_good_record_is_give
 
 
 def test_an_abort_drops_what_is_here_and_waits_for_what_is_on_its_way():
-    driven = Driven(FIRST).open()
+    driven = InTransactions(FIRST).open()
     driven.written(b"a")
     driven.give(b"b")
     on_its_way = driven.send()
@@ -222,7 +222,7 @@ def test_an_abort_drops_what_is_here_and_waits_for_what_is_on_its_way():
 
 
 def test_in_the_first_protocol_a_batch_of_unknown_fate_is_followed_by_the_next_epoch():
-    driven = Driven(FIRST).open()
+    driven = InTransactions(FIRST).open()
     driven.written(b"a")
     driven.give(b"b")
     on_its_way = driven.send()
@@ -236,7 +236,7 @@ def test_in_the_first_protocol_a_batch_of_unknown_fate_is_followed_by_the_next_e
 
 
 def test_in_the_first_protocol_it_may_be_that_there_is_nothing_to_abort():
-    driven = Driven(FIRST).open()
+    driven = InTransactions(FIRST).open()
     driven.give(b"a")
     driven.lose(driven.ask(AddPartitions))
     driven.abort()
@@ -250,7 +250,7 @@ def test_in_the_first_protocol_it_may_be_that_there_is_nothing_to_abort():
 
 
 def test_an_abort_that_cannot_be_is_fatal():
-    driven = Driven(FIRST).open()
+    driven = InTransactions(FIRST).open()
     driven.written(b"a")
     driven.abort()
     driven.say(driven.ask(EndTransaction), ErrorCode.INVALID_TXN_STATE)
@@ -258,7 +258,7 @@ def test_an_abort_that_cannot_be_is_fatal():
 
 
 def test_where_the_coordinator_is_is_asked_again_with_a_pause_when_that_is_refused():
-    driven = Driven().open()
+    driven = InTransactions().open()
     driven.written(b"a")
     driven.abort()
     driven.lose(driven.ask(EndTransaction))
@@ -280,7 +280,7 @@ def test_where_the_coordinator_is_is_asked_again_with_a_pause_when_that_is_refus
 
 
 def test_a_commit_that_the_coordinator_takes_back_is_aborted():
-    driven = Driven().open()
+    driven = InTransactions().open()
     driven.written(b"a")
     driven.transaction.end(commit=True)
     driven.say(driven.ask(EndTransaction), ErrorCode.TRANSACTION_ABORTABLE)
@@ -291,7 +291,7 @@ def test_a_commit_that_the_coordinator_takes_back_is_aborted():
 
 
 def test_who_is_not_trusted_is_told():
-    driven = Driven()
+    driven = InTransactions()
     driven.transaction.initialise()
     driven.transaction.failed(driven.ask(FindCoordinator), ValueError("not trusted"), 0.0, passes=False)
     with pytest.raises(FatalError, match="not trusted"):

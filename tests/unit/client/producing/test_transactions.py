@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.client.producing.driven import FIRST, MEMBER, OFFSETS, SECOND, SETTINGS, Driven, numbers
+from tests.unit.client.producing.driven import FIRST, IN_TRANSACTIONS, MEMBER, OFFSETS, SECOND, InTransactions, numbers
 
 from moldau.client.membership.requests import Commit, GroupMetadata
 from moldau.client.producing.errors import ProduceError
@@ -25,7 +25,7 @@ PASSES = sorted(code for code in ErrorCode if code.retriable)
 
 
 def test_who_begins_asks_the_coordinator_who_it_is():
-    driven = Driven()
+    driven = InTransactions()
     assert driven.asks_nothing()
     driven.transaction.initialise()
     request = driven.ask(FindCoordinator)
@@ -47,7 +47,7 @@ def test_who_begins_asks_the_coordinator_who_it_is():
 
 
 def test_nothing_begins_before_it_is_known_who_we_are_or_twice():
-    driven = Driven()
+    driven = InTransactions()
     with pytest.raises(ProduceError, match="the producer is new"):
         driven.transaction.begin()
     driven.ready()
@@ -57,7 +57,7 @@ def test_nothing_begins_before_it_is_known_who_we_are_or_twice():
 
 
 def test_in_the_first_protocol_a_partition_is_added_before_anything_is_sent_to_it():
-    driven = Driven(FIRST).open()
+    driven = InTransactions(FIRST).open()
     driven.give(b"a", partition=0)
     driven.give(b"b", partition=1)
     assert driven.machine.next(1, driven.now) is None
@@ -68,7 +68,7 @@ def test_in_the_first_protocol_a_partition_is_added_before_anything_is_sent_to_i
     sent = driven.send()
     assert sent.versions[1] == 11
     assert [numbers(sent, place) for place in (0, 1)] == [(7, 0, 0), (7, 0, 0)]
-    assert sent.values(SETTINGS)["transactional_id"] == "id"
+    assert sent.values(IN_TRANSACTIONS)["transactional_id"] == "id"
     driven.delivered(sent)
     # Once is enough.
     driven.give(b"c")
@@ -77,7 +77,7 @@ def test_in_the_first_protocol_a_partition_is_added_before_anything_is_sent_to_i
 
 
 def test_in_the_second_protocol_leaders_add_their_partitions():
-    driven = Driven().open()
+    driven = InTransactions().open()
     driven.give(b"a")
     assert driven.asks_nothing()
     sent = driven.send()
@@ -86,7 +86,7 @@ def test_in_the_second_protocol_leaders_add_their_partitions():
 
 
 def test_in_the_first_protocol_offsets_are_added_and_then_given_to_the_group():
-    driven = Driven(FIRST).open()
+    driven = InTransactions(FIRST).open()
     driven.transaction.send_offsets(MEMBER, OFFSETS)
     request = driven.ask(AddOffsets)
     assert request.group_id == "group"
@@ -114,7 +114,7 @@ def test_in_the_first_protocol_offsets_are_added_and_then_given_to_the_group():
 
 
 def test_in_the_second_protocol_offsets_go_to_the_group_at_once():
-    driven = Driven().open()
+    driven = InTransactions().open()
     driven.transaction.send_offsets(MEMBER, OFFSETS)
     driven.found(Coordinates.GROUP, 5)
     request = driven.ask(CommitOffsets)
@@ -125,7 +125,7 @@ def test_in_the_second_protocol_offsets_go_to_the_group_at_once():
 
 
 def test_offsets_that_are_given_while_others_wait_go_with_them():
-    driven = Driven().open()
+    driven = InTransactions().open()
     driven.transaction.send_offsets(MEMBER, {("in", 0): Commit(7), ("in", 1): Commit(5)})
     later = GroupMetadata("group", 4, "member", None)
     driven.transaction.send_offsets(later, {("in", 1): Commit(6), ("in", 2): Commit(1)})
@@ -138,7 +138,7 @@ def test_offsets_that_are_given_while_others_wait_go_with_them():
 
 
 def test_offsets_that_are_given_while_others_are_on_their_way_are_sent_behind_them():
-    driven = Driven().open()
+    driven = InTransactions().open()
     driven.transaction.send_offsets(MEMBER, {("in", 0): Commit(7)})
     driven.found(Coordinates.GROUP)
     request = driven.ask(CommitOffsets)
@@ -152,7 +152,7 @@ def test_offsets_that_are_given_while_others_are_on_their_way_are_sent_behind_th
 
 
 def test_in_the_second_protocol_each_transaction_has_an_epoch_of_its_own():
-    driven = Driven().open()
+    driven = InTransactions().open()
     driven.written(b"a", b"b")
     driven.transaction.end(commit=True)
     request = driven.ask(EndTransaction)
@@ -165,7 +165,7 @@ def test_in_the_second_protocol_each_transaction_has_an_epoch_of_its_own():
 
 
 def test_in_the_first_protocol_sequences_go_on_from_one_transaction_to_the_next():
-    driven = Driven(FIRST).open()
+    driven = InTransactions(FIRST).open()
     driven.written(b"a", b"b")
     driven.transaction.end(commit=True)
     request = driven.ask(EndTransaction)
@@ -181,7 +181,7 @@ def test_in_the_first_protocol_sequences_go_on_from_one_transaction_to_the_next(
 @pytest.mark.parametrize("version", [FIRST, SECOND])
 @pytest.mark.parametrize("commit", [True, False])
 def test_of_what_never_began_the_cluster_hears_nothing(version, commit):
-    driven = Driven(version).open()
+    driven = InTransactions(version).open()
     if commit:
         driven.transaction.end(commit=True)
     else:
@@ -194,7 +194,7 @@ def test_of_what_never_began_the_cluster_hears_nothing(version, commit):
 
 @pytest.mark.parametrize("version", [FIRST, SECOND])
 def test_an_end_without_an_answer_is_asked_for_until_there_is_one(version):
-    driven = Driven(version).open()
+    driven = InTransactions(version).open()
     driven.written(b"a")
     driven.transaction.end(commit=True)
     first = driven.ask(EndTransaction)
@@ -210,7 +210,7 @@ def test_an_end_without_an_answer_is_asked_for_until_there_is_one(version):
 @pytest.mark.parametrize("version", [FIRST, SECOND])
 @pytest.mark.parametrize("code", PASSES, ids=lambda code: code.name)
 def test_what_passes_is_asked_again(version, code):
-    driven = Driven(version)
+    driven = InTransactions(version)
     driven.transaction.initialise()
     driven.found()
     kinds = [InitProducerId, *([AddPartitions, AddOffsets] if version == FIRST else []), CommitOffsets, EndTransaction]
@@ -245,7 +245,7 @@ def test_what_passes_is_asked_again(version, code):
 
 
 def test_the_transaction_before_is_waited_for_less_than_anything_else():
-    driven = Driven(FIRST).open()
+    driven = InTransactions(FIRST).open()
     driven.give(b"a")
     waits = []
     for code in (ErrorCode.CONCURRENT_TRANSACTIONS,) * 8:
@@ -256,7 +256,7 @@ def test_the_transaction_before_is_waited_for_less_than_anything_else():
 
 @pytest.mark.parametrize(("before", "after"), [(FIRST, SECOND), (SECOND, FIRST)])
 def test_another_protocol_is_spoken_from_the_next_epoch_on(before, after):
-    driven = Driven(before).open()
+    driven = InTransactions(before).open()
     driven.written(b"a")
     driven.transaction.greeted(after)
     driven.give(b"b")
@@ -275,7 +275,7 @@ def test_another_protocol_is_spoken_from_the_next_epoch_on(before, after):
 
 
 def test_a_producer_id_that_is_used_up_is_followed_by_another():
-    driven = Driven().open()
+    driven = InTransactions().open()
     driven.written(b"a")
     driven.transaction.end(commit=True)
     driven.say(driven.ask(EndTransaction), producer_id=8, producer_epoch=0)
