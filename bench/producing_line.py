@@ -2,8 +2,8 @@
 
 There is one broker. Moldau's own producer has one batch of a partition and one request to a broker on its way;
 librdkafka is beside it with as many requests as it takes by itself (5), and with one. All are idempotent, with
-acks=all, nothing compressed, and as much memory. Each row has the round trip that was asked for and the one that was measured,
-and for each client:
+acks=all, nothing compressed, and as much memory. Each row has the round trip that was asked for and the one that was
+measured, and for each client:
 
     megabytes per second of as much as it takes | milliseconds until a record is acknowledged (median, 99 of 100), of
     few records per second

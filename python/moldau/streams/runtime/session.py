@@ -62,8 +62,8 @@ _TRY_AGAIN_S: Final = 0.05
 """How often to look whether a task's database is free."""
 _REBALANCE_WAIT_S: Final = 0.01
 """How long to wait for records while the group has something to say soon, or a commit waits for what is missing."""
-
-
+_UNREADABLE: Final = frozenset({None, ErrorCode.CORRUPT_MESSAGE, ErrorCode.OFFSET_OUT_OF_RANGE})
+"""Why a partition cannot be read on of which all else can be done."""
 NOWHERE: Final = Commit(-1)
 """Where the group is in a partition of which it has committed nothing."""
 
@@ -181,11 +181,22 @@ class Session:
         try:
             return self._reader.poll(0) or self._reader.poll(0.0 if self._restorer.is_busy else self._idle_s(member))
         except FetchError as error:
+            if error.code in _UNREADABLE:
+                self._finish()
             hint = "\nhint: an input topic was deleted while the application was running"
             missing = error.code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
             raise StreamsError(f"{error}{hint if missing else ''}") from error
         except MoldauError as error:
             raise StreamsError(str(error)) from error
+
+    def _finish(self) -> None:
+        """Do and commit what was read: whoever sets the group behind what cannot be read would lose it otherwise."""
+        with self._gate:
+            before = -1
+            while before != self._counts.records:
+                before = self._counts.records
+                self._work([])
+            self.commit(last=True)
 
     def _idle_s(self, member: GroupMember) -> float:
         wait = self._settings.poll_ms / 1000

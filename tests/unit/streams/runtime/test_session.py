@@ -13,7 +13,7 @@ from tests.fake_reader import FakeReader
 from tests.record_batches import batch
 
 from moldau._core import RecordBlock
-from moldau.client.fetching import Fetched
+from moldau.client.fetching import Fetched, FetchError
 from moldau.client.membership import (
     Commit,
     CommitRefusedError,
@@ -326,6 +326,31 @@ def work(session):
     assign(session)
     session._work([Fetched("in", 0, RecordBlock(batch(0, [(1000, b"k", b"v")]), 0, None), 0, 1, 1, at_end=False)])
     assert session.tasks.needs_commit
+
+
+def unreadable(session, monkeypatch, code):
+    def poll(timeout_s):
+        raise FetchError("in-0 cannot be read on", code)
+
+    monkeypatch.setattr(session._reader, "poll", poll)
+    with pytest.raises(StreamsError, match="in-0 cannot be read on"):
+        session._read(session._member)
+
+
+@pytest.mark.parametrize("code", [None, ErrorCode.CORRUPT_MESSAGE, ErrorCode.OFFSET_OUT_OF_RANGE])
+def test_what_was_read_before_what_cannot_be_read_is_done_and_committed(session, monkeypatch, code):
+    work(session)
+    session.tasks.distribute(
+        [Fetched("in", 0, RecordBlock(batch(1, [(1000, b"k", b"v")]), 1, None), 0, 1, 2, at_end=False)]
+    )
+    unreadable(session, monkeypatch, code)
+    assert session._member.commits == [[("in", 2)]]
+
+
+def test_nothing_is_committed_when_a_topic_is_gone(session, monkeypatch):
+    work(session)
+    unreadable(session, monkeypatch, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    assert session._member.commits == []
 
 
 def test_a_collector_that_wants_a_commit_does_not_wait_until_it_is_time(session, monkeypatch):
