@@ -132,6 +132,11 @@ class Incremental:
         finally:
             self._in_row = False
 
+    def on_truncate(self, table: TableSchema) -> None:
+        """What a chunk holds of a table that is emptied since has not come."""
+        if self._chunk is not None and self.is_watching and table.id == self._queue[0].id:
+            self._chunk.window.clear()
+
     def on_mark(self, content: bytes) -> None:
         """A message of the stream that is a mark."""
         id_, _, kind = content.decode(errors="replace").partition(" ")

@@ -61,6 +61,9 @@ class Onlooker(Protocol):
     def on_row(self, kind: str, table: TableSchema, old: RawRow | None, new: RawRow | None) -> None:
         """A change of a captured table, before it becomes records."""
 
+    def on_truncate(self, table: TableSchema) -> None:
+        """All rows of a captured table are gone."""
+
     def on_mark(self, content: bytes) -> None:
         """A message of ours in the WAL."""
 
@@ -337,6 +340,9 @@ class Streaming:
 
     def _truncate(self, message: pgoutput.Truncate, lsn: int) -> None:
         tables = [table for oid in message.relations if (table := self._table(oid)) is not None]
+        if self._onlooker is not None:
+            for table in tables:
+                self._onlooker.on_truncate(table)
         if "t" in self._skipped:
             return
         handed_on = self.position.processed_lsn

@@ -105,3 +105,17 @@ def test_only_transactions_that_a_read_has_not_seen_are_watched(driven):
     assert watched == [95, 99, 102, 103, None]
     driven.close()
     assert not driven.is_watching
+
+
+def test_a_table_that_is_emptied_behind_the_read_has_nothing_on_its_way(driven):
+    driven.shows = Visibility.of("95:102:95,99")
+    driven.execute("first", [TABLE], {})
+    kept = {(b"1",): [b"1"]}
+    driven._chunk.window = dict(kept)
+    for table, xid in ((OTHER, 95), (TABLE, 94)):
+        driven.kept.xid = xid
+        driven.on_truncate(SimpleNamespace(id=table))
+        assert driven._chunk.window == kept
+    driven.kept.xid = 95
+    driven.on_truncate(SimpleNamespace(id=TABLE))
+    assert driven._chunk.window == {}
