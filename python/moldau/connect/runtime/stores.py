@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaException
@@ -46,6 +47,8 @@ from moldau.connect.runtime.status_records import (
 from moldau.connect.runtime.topic_log import Clients, TopicLog, TopicSettings
 
 logger: Final = logging.getLogger("moldau.connect.status")
+
+_NOTHING: Final[Any] = object()
 
 Listener = Callable[[Event], None]
 Records = Sequence[Pair] | Callable[[ConfigState], Sequence[Pair]]
@@ -290,20 +293,35 @@ class MemoryStatusStore:
         """Nobody else is there."""
 
 
+@dataclass(eq=False, slots=True)
+class _Telling:
+    """A value that is written; two of the same value are two."""
+
+    value: bytes | None
+
+
+@dataclass(slots=True)
+class _OnItsWay:
+    """What this worker has told of a key and not read back, in its order, and what another one has told meanwhile."""
+
+    tellings: list[_Telling] = field(default_factory=list)
+    said: Any = _NOTHING
+
+
 class TopicStatusStore(MemoryStatusStore):
     """Statuses in the status topic. What this worker puts is seen by it at once, and by the others in a moment.
 
-    What could not be written is written again (`tell_again`), until somebody says something else: a producer that has
+    What could not be written is written again (`tell_again`), unless somebody says something else: a producer that has
     failed for good is replaced, and what it had is lost.
     """
 
     def __init__(self, topic: TopicSettings, clients: Clients) -> None:
         super().__init__()
         self._log = TopicLog(topic, clients, lambda key, value, _offset: self._take(_text(key), value))
-        self._sent: dict[str, bytes | None] = {}
-        """Not read back yet."""
+        # Both, and what is decided by them, belong to the lock of the state.
+        self._sent: dict[str, _OnItsWay] = {}
         self._lost: dict[str, bytes | None] = {}
-        """Not written, and nobody has said anything of it since."""
+        """Not written, and nobody else has said anything of it since."""
         self._replaced = 0
         # Of two statuses of a task the later one is sent later.
         self._telling = threading.Lock()
@@ -335,63 +353,103 @@ class TopicStatusStore(MemoryStatusStore):
         with self._lock:
             if self._replaced != self._log.replacements:
                 self._replaced = self._log.replacements
-                self._lost |= self._sent
-        for key in list(self._lost):
+                for key in list(self._sent):
+                    self._give_up(key)
+            lost = list(self._lost)
+        for key in lost:
             with self._telling:
-                value = self._lost.get(key, _NOTHING)
-                if value is not _NOTHING:
-                    logger.info("the status %s is written again", key)
-                    self._send(key, value)
+                with self._lock:
+                    if key not in self._lost:
+                        # Said anew, by this worker or another one.
+                        continue
+                    telling = self._begin(key, self._lost[key])
+                logger.info("the status %s is written again", key)
+                self._send(key, telling)
 
     def _take(self, key: str | None, value: bytes | None) -> None:
-        # What comes back of this worker's own writes may be older than what it has put since.
-        pending = self._sent.get(key, _NOTHING) if key is not None else _NOTHING
-        if pending is not _NOTHING:
-            if pending == value:
-                self._sent.pop(str(key), None)
+        if key is None:
             return
-        lost = self._lost.get(key, _NOTHING) if key is not None else _NOTHING
-        if lost is not _NOTHING and key is not None:
-            if _worker_in(value) is not None and _worker_in(value) == _worker_in(lost):
+        with self._lock:
+            way = self._sent.get(key)
+            if way is not None:
+                self._take_meanwhile(key, way, value)
                 return
-            # Another worker has it since.
-            with self._lock:
-                self._lost.pop(key, None)
-        super()._take(key, value)
+            lost = self._lost.get(key, _NOTHING)
+            if lost is not _NOTHING:
+                if value != lost and _same_worker(value, lost):
+                    # An older one of this worker's own.
+                    return
+                del self._lost[key]
+            self._state.apply(key, value)
+
+    def _take_meanwhile(self, key: str, way: _OnItsWay, value: bytes | None) -> None:
+        """What comes while this worker's own is on its way: that, an older one of its own, or another worker's."""
+        for number, telling in enumerate(way.tellings, 1):
+            if telling.value != value:
+                continue
+            if number == len(way.tellings):
+                # It stands in the topic behind all that has come before.
+                del self._sent[key]
+                self._state.apply(key, value)
+            else:
+                del way.tellings[:number]
+            return
+        if not _same_worker(value, way.tellings[-1].value):
+            way.said = value
 
     def _tell(self, key: str, value: bytes | None) -> None:
         if self._open:
             with self._telling:
-                self._send(key, value)
+                with self._lock:
+                    telling = self._begin(key, value)
+                self._send(key, telling)
 
-    def _send(self, key: str, value: bytes | None) -> None:
-        with self._lock:
-            self._sent[key] = value
-            self._lost.pop(key, None)
+    def _begin(self, key: str, value: bytes | None) -> _Telling:
+        """From here on it is on its way. For whoever has the lock."""
+        telling = _Telling(value)
+        self._sent.setdefault(key, _OnItsWay()).tellings.append(telling)
+        self._lost.pop(key, None)
+        return telling
 
+    def _give_up(self, key: str) -> None:
+        """What is on its way does not arrive: what another worker said holds, or else it is lost. With the lock."""
+        way = self._sent.pop(key)
+        if way.said is _NOTHING:
+            self._lost[key] = way.tellings[-1].value
+        else:
+            self._state.apply(key, way.said)
+
+    def _send(self, key: str, telling: _Telling) -> None:
         def report(error: object, _message: object) -> None:
             if error is None:
                 return
             logger.warning("the status %s was not written: %s", key, error)
             with self._lock:
-                if self._sent.get(key, _NOTHING) == value:
-                    self._lost[key] = self._sent.pop(key)
+                way = self._sent.get(key)
+                if way is None or telling not in way.tellings:
+                    return
+                if telling is way.tellings[-1]:
+                    self._give_up(key)
+                else:
+                    way.tellings.remove(telling)
 
         try:
-            self._log.send(key, value, report)
+            self._log.send(key, telling.value, report)
             self._log.poll()
         except KafkaException as error:
             # Who says what has become of a task is not to fail for it: what is known here stays known here.
             report(error.args[0].str(), None)
 
 
-def _worker_in(value: object) -> object:
+def _same_worker(value: bytes | None, other: bytes | None) -> bool:
+    """Whether both are statuses of one worker."""
+    return _worker_in(value) is not None and _worker_in(value) == _worker_in(other)
+
+
+def _worker_in(value: bytes | None) -> object:
     """The worker that a status is of."""
-    content = json_of(value) if isinstance(value, bytes) else None
+    content = json_of(value)
     return None if content is None else content.get("worker_id")
-
-
-_NOTHING: Any = object()
 
 
 def _text(key: bytes | str | None) -> str | None:

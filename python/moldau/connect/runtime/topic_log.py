@@ -156,7 +156,10 @@ class TopicLog:
     def _ends(
         self, watcher: Consumer, deadline: float, given_up: Callable[[], bool] | None = None
     ) -> dict[int, int] | None:
-        """Where the partitions end; None when the cluster does not say so before the deadline."""
+        """Where the partitions end; None when the cluster does not say so before the deadline.
+
+        Who gives up himself has no deadline but for answers that do not come.
+        """
         ends: dict[int, int] = {}
         waiting = list(self._positions)
         while waiting:
@@ -173,6 +176,10 @@ class TopicLog:
                     return None
                 continue
             ends[waiting.pop()] = int(marks[1])
+            late = time.monotonic() >= deadline if given_up is None else given_up()
+            if waiting and late:
+                # Each answers, but so slowly that all of them take too long.
+                return None
         return ends
 
     def write(self, pairs: Sequence[Pair], timeout_s: float = WRITE_TIMEOUT_S) -> None:

@@ -58,6 +58,32 @@ def test_after_the_deadline_or_when_nobody_waits_any_more_it_is_not_asked_again(
     assert asked.losses == 1_000_000 - 3
 
 
+class Slow:
+    """Takes a second for each answer, by a clock of its own."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.asked = 0
+
+    def monotonic(self):
+        return self.now
+
+    def get_watermark_offsets(self, _place, timeout):
+        assert timeout >= 1
+        self.asked += 1
+        self.now += 1
+        return 0, 7
+
+
+def test_many_partitions_have_one_deadline_unless_whoever_waits_gives_up_himself(monkeypatch):
+    slow = Slow()
+    monkeypatch.setattr(topic_log, "time", slow)
+    assert log_of(25)._ends(slow, 10.0) is None
+    assert slow.asked == 10
+    assert log_of(25)._ends(slow, slow.now + 10, lambda: False) == dict.fromkeys(range(25), 7)
+    assert log_of(25)._ends(slow, slow.now + 10, lambda: True) is None
+
+
 class Broken:
     """A producer that says at every call that it is of no more use."""
 
@@ -218,3 +244,44 @@ def test_a_status_that_was_not_written_is_not_written_over_a_later_one(monkeypat
     losing.reports.clear()
     store.tell_again()
     assert (store.get(TASK), losing.reports) == (FAILED, [])
+
+
+ELSEWHERE = Status(State.RUNNING, "there:1", 2)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_status_that_is_lost_is_not_written_over_what_came_while_it_was_on_its_way(monkeypatch, tells):
+    losing, sound = Losing(tells), Sound()
+    store = statuses(monkeypatch, losing, sound)
+    store.put(TASK, FAILED)
+    store._take("status-task-c-0", status_value(ELSEWHERE))
+    assert store.get(TASK) == FAILED
+    losing.broken = True
+    store.put("d", PAUSED)
+    store.tell_again()
+    assert store.get(TASK) == ELSEWHERE
+    assert dict(written(sound)) == {"status-connector-d": "PAUSED"}
+
+
+def test_a_status_that_comes_back_stands_behind_what_came_before_it(monkeypatch):
+    store = statuses(monkeypatch, Losing())
+    store.put(TASK, RUNNING)
+    store.put(TASK, FAILED)
+    for status in (ELSEWHERE, RUNNING, FAILED):
+        store._take("status-task-c-0", status_value(status))
+        assert store.get(TASK) == FAILED
+    store._take("status-task-c-0", status_value(ELSEWHERE))
+    assert store.get(TASK) == ELSEWHERE
+
+
+def test_a_status_of_which_an_older_one_is_not_written_is_on_its_way_all_the_same(monkeypatch):
+    losing = Losing()
+    store = statuses(monkeypatch, losing)
+    store.put(TASK, RUNNING)
+    store.put(TASK, FAILED)
+    first, _second = losing.reports
+    first(KafkaError(KafkaError._MSG_TIMED_OUT), None)
+    store._take("status-task-c-0", status_value(ELSEWHERE))
+    store._take("status-task-c-0", status_value(FAILED))
+    store.tell_again()
+    assert (store.get(TASK), len(losing.reports)) == (FAILED, 2)
