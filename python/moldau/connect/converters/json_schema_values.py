@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from moldau.connect.converters.json_schema_names import KEY, VALUE, JsonSchemaSettings, is_object_map, is_union
-from moldau.connect.converters.json_values import nullable_writer, value_reader, value_writer
+from moldau.connect.converters.json_values import Writing, nullable, value_reader, value_writer
 from moldau.connect.data import Schema, Struct, Type
 from moldau.connect.data.schema import INTEGER_RANGES
 from moldau.connect.errors import DataError
@@ -22,19 +22,23 @@ Way = Callable[[Any], Any]
 
 def writer_of(schema: Schema | None, settings: JsonSchemaSettings) -> Way:
     """What makes a value of `schema` ready for JSON. Raises `DataError` when called with one that is not of it."""
+    return _writing_of(schema, settings).written
+
+
+def _writing_of(schema: Schema | None, settings: JsonSchemaSettings) -> Writing:
     if schema is None:
         raise DataError("an array or a map has no schema for what is in it, which JSON Schema needs")
-    return nullable_writer(schema, _present_writer(schema, settings), replace_null=not settings.ignore_defaults)
+    return nullable(schema, _present_writer(schema, settings), replace_null=not settings.ignore_defaults)
 
 
 def _present_writer(schema: Schema, settings: JsonSchemaSettings) -> Way:
-    def inner(each: Schema | None) -> Way:
-        return writer_of(each, settings)
+    def inner(each: Schema | None) -> Writing:
+        return _writing_of(each, settings)
 
     if is_union(schema):
         return _union_writer(schema, settings)
     if schema.type is Type.MAP:
-        keys, values = inner(schema.key_schema), inner(schema.value_schema)
+        keys, values = inner(schema.key_schema).written, inner(schema.value_schema).written
         if is_object_map(schema):
             return lambda value: {key: values(each) for key, each in value.items()}
         return lambda value: [{KEY: keys(key), VALUE: values(each)} for key, each in value.items()]

@@ -24,6 +24,13 @@ from moldau.connect.errors import DataError
 Writer = Callable[[Any], Any]
 
 
+class Writing(NamedTuple):
+    """What writes a value, `written` null too; `of_value` does not look whether it is null."""
+
+    written: Writer
+    of_value: Writer
+
+
 class Reader(NamedTuple):
     """`read` makes a value of what was in JSON; `exact` when numbers with a point must come as decimals.
 
@@ -64,20 +71,24 @@ PLAIN: Final = frozenset({str, int, bool, bytes, bytearray, memoryview, type(Non
 
 def writer_of(schema: Schema | None, *, numeric: bool, replace_null: bool) -> Writer:
     """What makes a value of `schema` ready for JSON. Raises `DataError` when called with one that is not of it."""
-    if schema is None:
-        return plain
+    return _writing_of(schema, numeric=numeric, replace_null=replace_null).written
 
-    def inner(each: Schema | None) -> Writer:
-        return writer_of(each, numeric=numeric, replace_null=replace_null)
+
+def _writing_of(schema: Schema | None, *, numeric: bool, replace_null: bool) -> Writing:
+    if schema is None:
+        return Writing(plain, plain)
+
+    def inner(each: Schema | None) -> Writing:
+        return _writing_of(each, numeric=numeric, replace_null=replace_null)
 
     write = value_writer(schema, inner, numeric=numeric)
     if schema.type is Type.STRUCT and not schema.optional and schema.default_value is None:
         # It refuses null itself.
-        return write
-    return nullable_writer(schema, write, replace_null=replace_null)
+        return Writing(write, write)
+    return nullable(schema, write, replace_null=replace_null)
 
 
-def nullable_writer(schema: Schema, write: Writer, *, replace_null: bool) -> Writer:
+def nullable(schema: Schema, write: Writer, *, replace_null: bool) -> Writing:
     """`write` for values that may be null: the default stands in for null if `replace_null`."""
     instead: Any = _Required
     if schema.default_value is not None and replace_null:
@@ -92,8 +103,7 @@ def nullable_writer(schema: Schema, write: Writer, *, replace_null: bool) -> Wri
             return instead
         return write(value)
 
-    written.of_value = write  # type: ignore[attr-defined]
-    return written
+    return Writing(written, write)
 
 
 def _null(schema: Schema) -> DataError:
@@ -104,7 +114,7 @@ class _Required:
     """Stands for no replacement of null."""
 
 
-def value_writer(schema: Schema, inner: Callable[[Schema | None], Writer], *, numeric: bool) -> Writer:
+def value_writer(schema: Schema, inner: Callable[[Schema | None], Writing], *, numeric: bool) -> Writer:
     """What writes a value that is not null; `inner` makes what writes the values in it."""
     logical = _logical_writer(schema, numeric=numeric)
     if logical is not None:
@@ -112,10 +122,10 @@ def value_writer(schema: Schema, inner: Callable[[Schema | None], Writer], *, nu
     if schema.type is Type.STRUCT:
         return _struct_writer(schema, inner)
     if schema.type is Type.ARRAY:
-        element = inner(schema.value_schema)
+        element = inner(schema.value_schema).written
         return lambda value: [element(each) for each in value]
     if schema.type is Type.MAP:
-        keys, values = inner(schema.key_schema), inner(schema.value_schema)
+        keys, values = inner(schema.key_schema).written, inner(schema.value_schema).written
         if schema.key_schema is not None and schema.key_schema.type is Type.STRING:
             return lambda value: {key: values(each) for key, each in value.items()}
         return lambda value: [[keys(key), values(each)] for key, each in value.items()]
@@ -134,15 +144,12 @@ def _float32(value: float) -> Any:
     return float(shortest_float32(value)) if math.isfinite(value) else java_double(value)
 
 
-def _struct_writer(schema: Schema, inner: Callable[[Schema | None], Writer]) -> Writer:
+def _struct_writer(schema: Schema, inner: Callable[[Schema | None], Writing]) -> Writer:
     names = [field.name for field in schema.fields]
-    writers = [inner(field.schema) for field in schema.fields]
+    writings = [inner(field.schema) for field in schema.fields]
+    writers = [each.written for each in writings]
     # Only these need a look at every value; the others do when something is null.
-    special = [
-        (field.index, getattr(writers[field.index], "of_value", writers[field.index]))
-        for field in schema.fields
-        if not _as_is(field.schema)
-    ]
+    special = [(field.index, writings[field.index].of_value) for field in schema.fields if not _as_is(field.schema)]
     shape = shape_of(schema)
 
     def write(value: Any) -> Any:

@@ -20,7 +20,8 @@ from moldau.connect.ready import DirectConverters
 from moldau.connect.records import Headers, SinkRecord, SourceRecord
 from moldau.connect.runtime.tolerance import Stage, Tolerance
 from moldau.connect.transforms.base import Change, Changed, Plans
-from moldau.connect.transforms.layout import AtOnce, Layout, NotOfColumnsError
+from moldau.connect.transforms.layout import Layout, NotOfColumnsError
+from moldau.connect.transforms.picking import AtOnce, at_once
 
 
 class Step:
@@ -125,7 +126,7 @@ def _laid_out(schema: Schema, made: Sequence[Changed]) -> AtOnce | None:
             each.lay_out(layout)
     except NotOfColumnsError:
         return None
-    return layout.at_once()
+    return at_once(layout)
 
 
 class Transforms:
