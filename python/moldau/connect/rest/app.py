@@ -19,6 +19,7 @@ from moldau.connect.rest.api import Api
 from moldau.connect.rest.call import Answer, Call
 from moldau.connect.rest.forwarding import Asked, answered
 from moldau.connect.rest.routes import ROUTES, Route
+from moldau.connect.runtime import deadlines
 from moldau.connect.runtime.daemon_threads import DaemonThreads
 from moldau.connect.runtime.refusals import BadRequestError, RefusedError
 
@@ -26,8 +27,8 @@ logger: Final = logging.getLogger("moldau.connect.rest")
 
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 HANDLERS: Final = 16
-REQUEST_TIMEOUT_S: Final = 90.0
-"""As in Kafka. What is being done goes on; nobody waits for its answer any more."""
+HANDLERS_APART: Final = 2
+"""Whoever asks whether the worker is well is answered, however many requests hang."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -52,10 +53,12 @@ class ConnectApp:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._threads = DaemonThreads(HANDLERS, "connect-rest")
+        self._apart = DaemonThreads(HANDLERS_APART, "connect-health")
 
     def close(self) -> None:
         """Wait for no request any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._apart):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def put_connector(self, name: str, config: dict[str, str | None]) -> None:
         """Give a connector its configuration, by whichever worker may write it. Raises ConnectError."""
@@ -91,7 +94,8 @@ class ConnectApp:
             call = Call(self._api, variables, query, await _body(receive), headers)
             place = path.decode() + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
             asked = Asked(scope["method"], place, call.content, _forward(route, call))
-            body = await self._in_time(asked, partial(answered, asked, partial(route.handle, call), self._api.refresh))
+            answer = partial(answered, asked, partial(route.handle, call), self._api.refresh)
+            body = await self._in_time(asked, answer, apart=route.apart)
         except _GoneError:
             raise
         except RefusedError as error:
@@ -105,10 +109,12 @@ class ConnectApp:
             return body
         return Answer(204) if body is None else Answer(200, body)
 
-    async def _in_time(self, asked: Asked, answer: Callable[[], Any]) -> Any:
-        """Raises RefusedError when there is no answer within a request's time."""
-        answering = asyncio.get_running_loop().run_in_executor(self._threads, answer)
-        await asyncio.wait({answering}, timeout=REQUEST_TIMEOUT_S)
+    async def _in_time(self, asked: Asked, answer: Callable[[], Any], *, apart: bool) -> Any:
+        """Raises RefusedError when there is no answer within a request's time. What is being done then goes on."""
+        timeout_s = deadlines.of_request(asked.forward)
+        threads = self._apart if apart else self._threads
+        answering = asyncio.get_running_loop().run_in_executor(threads, answer)
+        await asyncio.wait({answering}, timeout=timeout_s)
         if answering.done():
             return answering.result()
         answering.cancel()
@@ -116,7 +122,7 @@ class ConnectApp:
             "%s %s has no answer after %g s: a connector or a cluster that it asks does not answer",
             asked.method,
             asked.place,
-            REQUEST_TIMEOUT_S,
+            timeout_s,
         )
         raise RefusedError("Request timed out")
 

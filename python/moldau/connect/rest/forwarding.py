@@ -17,9 +17,9 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from moldau.connect.rest.call import Answer
+from moldau.connect.runtime import deadlines
 from moldau.connect.runtime.refusals import ElsewhereError, RebalancingError, RefusedError
 
-TIMEOUT_S: Final = 90.0
 PATIENCE_S: Final = 15.0
 LOOK_AGAIN_S: Final = 0.2
 NO_LEADER: Final = (
@@ -73,7 +73,7 @@ def _pass_on(url: str, asked: Asked) -> Answer | None:
         _address(url, asked), asked.content or None, {"Content-Type": "application/json"}, method=asked.method
     )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=deadlines.of_passing_on(asked.forward)) as answer:  # noqa: S310
             return _read(answer.status, answer.read(), answer.headers.get("location"))
     except urllib.error.HTTPError as error:
         answer = _read(error.code, error.read(), None)

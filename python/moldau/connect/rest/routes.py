@@ -17,6 +17,7 @@ class Route:
     """`{name}` in the path is one segment, decoded. `query` are the parameters that have an effect.
 
     `between_workers`: asked and signed by a worker that knows whom it asks, so never passed on, and not for users.
+    `apart`: answered by threads that no other request takes.
     """
 
     method: str
@@ -24,6 +25,7 @@ class Route:
     handle: Handler
     query: tuple[str, ...] = ()
     between_workers: bool = False
+    apart: bool = False
 
     @property
     def summary(self) -> str:
@@ -36,7 +38,7 @@ _PLUGIN: Final = "/connector-plugins/{plugin}"
 
 ROUTES: Final = (
     Route("GET", "/", server.root),
-    Route("GET", "/health", server.health),
+    Route("GET", "/health", server.health, apart=True),
     Route("GET", "/metrics", server.metrics),
     Route("GET", "/connectors", connectors.list_connectors, ("expand",)),
     Route("POST", "/connectors", connectors.create),

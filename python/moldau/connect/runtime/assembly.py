@@ -12,6 +12,7 @@ from moldau.client import AdminClient, Consumer, Producer
 from moldau.connect.errors import ConfigError, ConnectError
 from moldau.connect.plugin import SinkTask, SourceTask
 from moldau.connect.plugins import Kind, Plugins, java_name
+from moldau.connect.runtime import deadlines
 from moldau.connect.runtime.clusters import Clusters, servers_of
 from moldau.connect.runtime.config_provider import ConfigResolver
 from moldau.connect.runtime.connector_offsets import ConnectorOffsets
@@ -39,7 +40,6 @@ FOR_EVER_MS: Final = 2_147_483_647
 MAX_POLL_RECORDS: Final = 500
 TRANSACTION_TIMEOUT_MS: Final = 60_000
 BUFFER_KBYTES: Final = 32 << 10
-FENCE_TIMEOUT_S: Final = 90.0
 FENCED_AT_ONCE: Final = 8
 CHANGE_TIMEOUT_S: Final = 30.0
 
@@ -290,7 +290,7 @@ class Assembly:
 
         def fence(number: int) -> None:
             transactional_id = task_id_of(self._settings["group.id"], name, number)
-            patiently(Producer({**client, "transactional.id": transactional_id}).init_transactions, FENCE_TIMEOUT_S)
+            patiently(Producer({**client, "transactional.id": transactional_id}).init_transactions, deadlines.WORK_S)
 
         with ThreadPoolExecutor(FENCED_AT_ONCE, thread_name_prefix=f"fencing-{name}") as threads:
             for done in [threads.submit(fence, number) for number in range(count)]:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from moldau.connect.errors import ConnectError
-from moldau.connect.runtime import session_keys
+from moldau.connect.runtime import deadlines, session_keys
 from moldau.connect.runtime.config_provider import with_variables_of
 from moldau.connect.runtime.config_records import Change, Config, ConfigState, Event, RestartRequest
 from moldau.connect.runtime.daemon_threads import DaemonThreads
@@ -49,7 +49,7 @@ logger: Final = logging.getLogger("moldau.connect.herder")
 
 T = TypeVar("T")
 
-REQUEST_TIMEOUT_S: Final = 90.0
+RELEASE_TIMEOUT_S: Final = 90.0
 RETRY_S: Final = 1.0
 IDLE_S: Final = 5.0
 STOP_EXTRA_S: Final = 10.0
@@ -146,7 +146,7 @@ class Herder:
         """
         if self._thread.is_alive() and not self._stopping.is_set():
             try:
-                self.do(lambda: self._make_it_so(self.configs.snapshot()))
+                self.do(lambda: self._make_it_so(self.configs.snapshot()), RELEASE_TIMEOUT_S)
                 return
             except RefusedError:
                 if not self._stopping.is_set():
@@ -222,7 +222,7 @@ class Herder:
             if future.set_running_or_notify_cancel():
                 future.set_exception(RefusedError("Worker is shutting down"))
 
-    def do(self, action: Callable[[], T], timeout_s: float = REQUEST_TIMEOUT_S) -> T:
+    def do(self, action: Callable[[], T], timeout_s: float = deadlines.WORK_S) -> T:
         """Have the herder's thread do something, and return what it returns. Raises what it raises."""
         if threading.current_thread() is self._thread:
             return action()

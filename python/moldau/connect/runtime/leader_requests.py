@@ -14,13 +14,13 @@ from typing import Final
 from urllib.parse import quote
 
 from moldau.connect.errors import ConnectError
+from moldau.connect.runtime import deadlines
 from moldau.connect.runtime.config_records import Config, SessionKey
 from moldau.connect.runtime.membership import Membership
 from moldau.connect.runtime.session_keys import signed
 
 logger: Final = logging.getLogger("moldau.connect.herder")
 
-TIMEOUT_S: Final = 90.0
 PASSING: Final = (409, 503)
 """Statuses of a leader that is not yet, or no more, the one."""
 
@@ -58,7 +58,7 @@ class LeaderRequests:
             method=method,
         )
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310
+            with urllib.request.urlopen(request, timeout=deadlines.ASKED_OF_LEADER_S):  # noqa: S310
                 return
         except urllib.error.HTTPError as error:
             said = _message(error.read()) or str(error)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
+from moldau.connect.runtime import deadlines
 from moldau.connect.runtime.config_records import Config
 from moldau.connect.runtime.fencing import Fencing
 from moldau.connect.runtime.names import ConnectorType
@@ -23,8 +24,7 @@ from moldau.connect.runtime.worker import Worker
 
 logger: Final = logging.getLogger("moldau.connect.herder")
 
-TIMEOUT_S: Final = 80.0
-"""Less than a REST request has, so that whoever asked reads why."""
+TIMEOUT_S: Final = deadlines.WORK_S
 
 T = TypeVar("T")
 Offsets = Sequence[tuple[Mapping[str, Any], Any]] | None
