@@ -82,7 +82,8 @@ to the config providers, to the topics that the worker creates. `security.*`, `s
 Settings of Kafka's workers that are not here are accepted and have no effect; one that looks like a typing mistake is
 named in a warning, with the nearest one. `rest.extension.classes` is refused: extensions are classes of Java, and
 without the one for passwords anybody would be let in. A proxy in front takes its place, and `access.control.*` and
-`response.http.headers.config` are said there as well; `listeners` says by which address it reaches the worker.
+`response.http.headers.config` are said there as well; `listeners` says by which address it reaches the worker. There is
+no address of its own for `/admin/loggers`: `admin.listeners` is named in a warning.
 """
 
 

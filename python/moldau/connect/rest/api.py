@@ -71,8 +71,8 @@ class Api:
             for each in self._plugins.listed(connectors_only=connectors_only)
         ]
 
-    def plugin_config(self, name: str) -> list[dict[str, Any]]:
-        return self._validation.settings_of(name)
+    def plugin_config(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
+        return self._validation.settings_of(name, version)
 
     def validate(self, config: Config) -> dict[str, Any]:
         return self._validation.judge(config)

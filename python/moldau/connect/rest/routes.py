@@ -64,7 +64,7 @@ ROUTES: Final = (
     Route("PATCH", f"{_ONE}/offsets", connectors.alter_offsets),
     Route("DELETE", f"{_ONE}/offsets", connectors.reset_offsets),
     Route("GET", "/connector-plugins", server.list_plugins, ("connectorsOnly",)),
-    Route("GET", f"{_PLUGIN}/config", server.get_plugin_config),
+    Route("GET", f"{_PLUGIN}/config", server.get_plugin_config, ("version",)),
     Route("PUT", f"{_PLUGIN}/config/validate", server.validate),
     Route("GET", "/admin/loggers", server.list_loggers),
     Route("GET", "/admin/loggers/{logger}", server.get_logger),

@@ -33,8 +33,8 @@ def list_plugins(call: Call) -> Any:
 
 
 def get_plugin_config(call: Call) -> Any:
-    """The settings of a plugin."""
-    return call.api.plugin_config(call.path["plugin"])
+    """The settings of a plugin; with `version` only if it is there in that one, or one of that range."""
+    return call.api.plugin_config(call.path["plugin"], call.query.get("version", [None])[0])
 
 
 def validate(call: Call) -> Any:

@@ -20,8 +20,10 @@ from moldau.connect.config_validators import (
     Rule,
     ValidString,
 )
+from moldau.connect.errors import ConnectError
 from moldau.connect.plugins import Kind, Plugins, version_of
 from moldau.connect.runtime.assembly import names_in
+from moldau.connect.runtime.plugin_versions import why_not
 from moldau.connect.runtime.settings import WorkerSettings
 
 COMMON: Final = "Common"
@@ -32,6 +34,7 @@ TOPIC_CREATION: Final = "Topic Creation"
 EXACTLY_ONCE: Final = "Exactly Once Support"
 OFFSETS_TOPIC: Final = "offsets.topic"
 
+VERSION_DOC: Final = "The version of the plugin, or a range of versions; there is one, and another one is refused."
 OPEN_PREFIXES: Final = (
     "producer.override.",
     "consumer.override.",
@@ -142,20 +145,24 @@ def common(config: Config, plugins: Plugins, settings: WorkerSettings | None) ->
     return found
 
 
+def _version_there(name: str | None, plugins: Plugins) -> str | None:
+    try:
+        return version_of(plugins.find(name or ""))
+    except Exception:  # noqa: BLE001 (the class itself is judged by its own rule)
+        return None
+
+
 def _version(
     found: ConfigDef, prefix: str, name: str | None, plugins: Plugins, *, order: int, importance: Importance
 ) -> None:
-    try:
-        version = version_of(plugins.find(name or ""))
-    except Exception:  # noqa: BLE001 (the class itself is judged elsewhere)
-        version = None
+    version = _version_there(name, plugins)
     found.define(
         f"{prefix}.plugin.version",
         Type.STRING,
         version,
         None,
         importance,
-        "The version of the plugin; there is one.",
+        VERSION_DOC,
         group=COMMON,
         order=order,
         width=Width.MEDIUM if prefix == "connector" else Width.SHORT,
@@ -440,6 +447,20 @@ def _link(found: ConfigDef, prefix: str, kind: Kind, group: str, config: Config,
         display_name=f"{kind.value.capitalize()} type for {prefix.split('.')[1]}",
         recommender=OneOf(plugins.names(kind)),
     )
+    version = _version_there(config.get(f"{prefix}type"), plugins)
+    found.define(
+        f"{prefix}plugin.version",
+        Type.STRING,
+        version,
+        None,
+        Importance.LOW,
+        VERSION_DOC,
+        group=group,
+        order=1,
+        width=Width.SHORT,
+        display_name=f"{kind.value.capitalize()} version for {prefix.split('.')[1]}",
+        recommender=OneOf([version] if version else []),
+    )
     if kind is Kind.TRANSFORMATION:
         known = names_in(config.get("predicates"))
 
@@ -473,6 +494,29 @@ def _link(found: ConfigDef, prefix: str, kind: Kind, group: str, config: Config,
     except Exception:  # noqa: BLE001 (the type itself is judged by its own rule)
         return
     found.embed(prefix, group, 3, settings)
+
+
+def check_versions(values: Mapping[str, ConfigValue], config: Config, plugins: Plugins) -> None:
+    """Refuses what asks for another version of a plugin than the one that there is."""
+    chains = [f"{names}.{alias}" for names in ("transforms", "predicates") for alias in names_in(config.get(names))]
+    converters = [f"{kind}.converter" for kind in ("key", "value", "header")]
+    named_by = {"connector": "connector.class", **{each: each for each in converters}}
+    for prefix, names in {**named_by, **{chain: f"{chain}.type" for chain in chains}}.items():
+        name, setting = config.get(names), f"{prefix}.plugin.version"
+        asked = config.get(setting)
+        if not name or asked is None:
+            continue
+        try:
+            reason = why_not(name, version_of(plugins.find(name)), asked)
+        except ValueError as error:
+            values[setting].errors.append(str(invalid(setting, asked, str(error))))
+            continue
+        except ConnectError:
+            # The class is judged by its own rule.
+            continue
+        if reason is not None:
+            for each in (names, setting):
+                values[each].errors.append(reason)
 
 
 def check_sink(values: Mapping[str, ConfigValue], config: Config) -> None:

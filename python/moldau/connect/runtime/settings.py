@@ -113,6 +113,8 @@ HANDED_ON: Final = (
     "status.storage.",
 )
 """What stands below these is for others to read."""
+_ADMIN_LISTENERS: Final = "admin.listeners"
+"""Of the worker, though it begins like the settings of clients."""
 _OPEN_PREFIXES: Final = (
     *HANDED_ON,
     "internal.",
@@ -126,7 +128,6 @@ _OPEN_PREFIXES: Final = (
     "worker.",
     "inter.worker.",
     "topic.creation.",
-    "admin.listeners",
     "send.buffer.bytes",
     "receive.buffer.bytes",
 )
@@ -197,6 +198,13 @@ class WorkerSettings:
             yield f"heartbeat.interval.ms={heartbeat_ms} has to be less than session.timeout.ms={session_ms}"
 
     def _warn_of(self, name: str) -> None:
+        if name.startswith(_ADMIN_LISTENERS):
+            logger.warning(
+                "%s has no effect: /admin/loggers is answered where everything is, at listeners; who may reach it is "
+                "said by a proxy in front of it",
+                name,
+            )
+            return
         if name in _BY_NAME or name in _CLIENT_NAMES or name.startswith((*_OPEN_PREFIXES, *_CLIENT_PREFIXES)):
             return
         near = difflib.get_close_matches(name, _BY_NAME, 1)
@@ -227,7 +235,8 @@ class WorkerSettings:
 
     def client(self, role: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The settings of a client: `role` is producer, consumer or admin."""
-        return {**self.shared_by_clients(), **with_prefix(self.given, f"{role}."), **(overrides or {})}
+        given = {name: value for name, value in self.given.items() if not name.startswith(_ADMIN_LISTENERS)}
+        return {**self.shared_by_clients(), **with_prefix(given, f"{role}."), **(overrides or {})}
 
     def shared_by_clients(self) -> dict[str, Any]:
         """The settings of all clients, and of the worker's place in its group: where the cluster is, and security."""

@@ -14,17 +14,19 @@ from typing import Any, Final
 from moldau.connect.config_def import ConfigDef, ConfigKey, ConfigValue, config_infos, nearest
 from moldau.connect.errors import ConfigError, ConnectError
 from moldau.connect.plugin import SinkConnector, SourceConnector
-from moldau.connect.plugins import Kind, Plugins
+from moldau.connect.plugins import Kind, Plugins, version_of
 from moldau.connect.runtime.config_provider import ConfigResolver
 from moldau.connect.runtime.connector_config import (
     OPEN_PREFIXES,
     check_sink,
+    check_versions,
     common,
     with_chains,
     with_sink,
     with_source,
 )
 from moldau.connect.runtime.exactly_once_rules import check_exactly_once
+from moldau.connect.runtime.plugin_versions import why_not
 from moldau.connect.runtime.refusals import BadRequestError, NotFoundError
 from moldau.connect.runtime.settings import WorkerSettings, with_prefix
 from moldau.connect.runtime.topic_creation import groups_of
@@ -52,6 +54,7 @@ class Validation:
             raise BadRequestError(str(error)) from error
         framework = self._framework(connector, config, self._settings)
         values = framework.validate_all(config)
+        check_versions(values, config, self._plugins)
         if isinstance(connector, SinkConnector):
             check_sink(values, config)
         else:
@@ -99,7 +102,11 @@ class Validation:
             found: ConfigDef = self._plugins.new(
                 name, Kind.HEADER_CONVERTER if kind == "header" else Kind.CONVERTER
             ).config()
-        except Exception:  # noqa: BLE001 (the class itself is judged by its own rule)
+        except ConnectError:
+            # The class is judged by its own rule.
+            return None
+        except Exception:
+            logger.exception("%s does not say its settings, so those below %s.converter. are not judged", name, kind)
             return None
         return found
 
@@ -134,12 +141,18 @@ class Validation:
             if written is not None and "${" in written:
                 value.value = written
 
-    def settings_of(self, name: str) -> list[dict[str, Any]]:
-        """The settings of a plugin. Raises NotFoundError."""
+    def settings_of(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
+        """The settings of a plugin. Raises NotFoundError; BadRequestError when it is not there in that version."""
         try:
             found = self._plugins.find(name)
         except ConnectError as error:
             raise NotFoundError(f"Unknown plugin {name}.") from error
+        try:
+            reason = why_not(name, version_of(found), version)
+        except ValueError as error:
+            raise BadRequestError(f"Invalid version specification: {error}") from error
+        if reason is not None:
+            raise BadRequestError(reason)
         plugin = self._plugins.new(name)
         config = getattr(plugin, "config", None)
         if config is None:
