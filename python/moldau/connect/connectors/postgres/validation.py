@@ -248,8 +248,8 @@ class _Trial(threading.Thread):
     def __init__(self, server: Server, timeout_ms: int) -> None:
         super().__init__(name="postgres validation", daemon=True)
         self.error: Exception | None = None
-        # For a server of several addresses, each of which has that time.
-        seconds = {"connect_timeout": str(math.ceil(timeout_ms / 1000))}
+        # Of each address of the server; a little longer, since whoever waits for the thread says what was waited for.
+        seconds = {"connect_timeout": str(math.ceil(timeout_ms / 1000) + 1)}
         self._server = replace(server, parameters={**server.parameters, **seconds})
         self._timeout_ms = timeout_ms
         self._connection: Connection | None = None
