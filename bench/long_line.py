@@ -28,7 +28,11 @@ class Line:
         """Connect whoever comes."""
         while True:
             near, _ = listener.accept()
-            far = socket.create_connection(("127.0.0.1", self.port))
+            try:
+                far = socket.create_connection(("127.0.0.1", self.port))
+            except OSError:
+                near.close()
+                continue
             for one, other in ((near, far), (far, near)):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 coming: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()

@@ -90,6 +90,8 @@ class Librdkafka:
                 "enable.idempotence": True,
                 "max.in.flight.requests.per.connection": in_flight,
                 "queue.buffering.max.messages": 0,
+                # It says when a connection ends.
+                "log_level": 2,
             }
         )
         self.waits: list[float] = []
@@ -217,6 +219,20 @@ def latency(client: Ours | Librdkafka, partitions: int, per_second: int, seconds
     return sorted(wait * 1000 for wait in client.waits)
 
 
+def measured(
+    make: Callable[[str, str, float], Ours | Librdkafka], bootstrap: str, partitions: int, given: argparse.Namespace
+) -> tuple[float, list[float]]:
+    """Megabytes per second, and what records waited."""
+    with topic_of(bootstrap, partitions) as topic:
+        client = make(bootstrap, topic, 5)
+        rate = throughput(client, partitions, given.megabytes)
+        client.close()
+        client = make(bootstrap, topic, 0)
+        waits = latency(client, partitions, given.per_second, given.seconds)
+        client.close()
+    return rate, waits
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=200)
@@ -230,13 +246,7 @@ def main() -> None:
                 set_round_trip(asked_ms)
                 place = f"{partitions:>10} {asked_ms:>6} {round_trip_ms(bootstrap):>6.2f}"
                 for name, make in CLIENTS.items():
-                    with topic_of(bootstrap, partitions) as topic:
-                        client = make(bootstrap, topic, 5)
-                        rate = throughput(client, partitions, given.megabytes)
-                        client.close()
-                        client = make(bootstrap, topic, 0)
-                        waits = latency(client, partitions, given.per_second, given.seconds)
-                        client.close()
+                    rate, waits = measured(make, bootstrap, partitions, given)
                     middle, late = statistics.median(waits), waits[int(len(waits) * 0.99)]
                     print(f"{place}   {name:26}{rate:>8.1f}{middle:>9.2f}{late:>9.2f}", flush=True)
 
