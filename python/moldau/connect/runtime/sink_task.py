@@ -78,6 +78,8 @@ class WorkerSinkTask(WorkerTask):
         self._current: Offsets = {}
         """What the connector has taken."""
         self._committed: Offsets = {}
+        self._gone: set[Place] = set()
+        """Partitions that were taken away lately."""
         self._topics: set[str] = set()
         self._next_commit = time.monotonic() + parts.commit_interval_s
         self._paused_for_redelivery = False
@@ -129,13 +131,28 @@ class WorkerSinkTask(WorkerTask):
             self._next_commit = time.monotonic() + parts.commit_interval_s
         self._follow_target()
         self._rewind_as_asked()
-        first = parts.consumer.poll(POLL_S)
-        messages = [] if first is None else [first, *parts.consumer.consume(parts.max_poll_records - 1, timeout=0)]
+        messages = self._read()
         self._raise_failure_in_callback()
         if messages:
             self._take(messages)
         if not self.shall_pause or self._batch:
             self._deliver()
+
+    def _read(self) -> list[Any]:
+        """The next records.
+
+        A rebalance between the first and the others may take away what was read. librdkafka forgets of the others what
+        is from before an assignment, but not what is from before a partition went to somebody else.
+        """
+        consumer = self.parts.consumer
+        first = consumer.poll(POLL_S)
+        if first is None:
+            return []
+        self._gone.clear()
+        others = consumer.consume(self.parts.max_poll_records - 1, timeout=0)
+        if self._gone:
+            others = [each for each in others if each.error() is not None or _place(each) in self._assigned()]
+        return others if _place(first) in self._gone else [first, *others]
 
     def _raise_failure_in_callback(self) -> None:
         failure, self._failure_in_callback = self._failure_in_callback, None
@@ -364,6 +381,7 @@ class WorkerSinkTask(WorkerTask):
                 self.parts.task.close(mine)
             finally:
                 self.parts.context.give_away(mine)
+                self._gone.update(mine)
                 for place in mine:
                     for offsets in (self._current, self._consumed, self._committed):
                         offsets.pop(place, None)
@@ -371,3 +389,7 @@ class WorkerSinkTask(WorkerTask):
                 if not self._batch:
                     # Nothing is put again: what comes next need not wait.
                     self._paused_for_redelivery, self._retries = False, 0
+
+
+def _place(message: Any) -> Place:
+    return message.topic(), message.partition()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
 from confluent_kafka import TopicPartition
 
 from moldau.connect.converters.simple import StringConverter
@@ -132,6 +133,63 @@ def test_a_partition_that_comes_back_in_the_same_rebalance_is_paused_as_it_was()
     task.parts.context.resume(("t", 0))
     task._rewind_as_asked()
     assert consumer.paused == set()
+
+
+class Keeps(SinkTask):
+    """Has what it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def start(self, props): ...
+
+    def flush(self, offsets): ...
+
+    def put(self, records):
+        self.given += [record.kafka_offset for record in records]
+
+
+class RebalancedWhileItReads(ScriptedConsumer):
+    """Loses its partition, and may get it again, between the first record and the others."""
+
+    def __init__(self, comes_back: bool) -> None:
+        super().__init__()
+        self._comes_back = comes_back
+        self.task: WorkerSinkTask | None = None
+
+    def poll(self, _timeout_s):
+        return ARecord(40)
+
+    def consume(self, _count, timeout):
+        self.task._on_revoke(self, self.has)
+        if not self._comes_back:
+            return [ARecord(41)]
+        self.task._on_assign(self, self.has)
+        return [ARecord(9), ARecord(10)]
+
+
+class ARecord(SimpleNamespace):
+    """One of t-0."""
+
+    def __init__(self, offset: int) -> None:
+        fields = {"topic": "t", "partition": 0, "offset": offset, "key": b"k", "value": b"v", "headers": None}
+        super().__init__(error=lambda: None, timestamp=lambda: (1, 0), **{k: _always(v) for k, v in fields.items()})
+
+
+def _always(value):
+    return lambda *_: value
+
+
+@pytest.mark.parametrize(("comes_back", "given"), [(False, []), (True, [9, 10])])
+def test_a_record_whose_partition_went_while_others_were_read_is_not_given_to_the_sink(comes_back, given):
+    sink, consumer = Keeps(), RebalancedWhileItReads(comes_back)
+    task = consumer.task = task_of(sink, consumer)
+    sink.initialize(task.parts.context)
+    task._on_assign(consumer, [TopicPartition("t", 0)])
+    task._iterate()
+    assert sink.given == given
+    assert task._consumed == {}
+    assert task._current == ({("t", 0): 11} if comes_back else {})
 
 
 class KnowsItself(SinkTask):
