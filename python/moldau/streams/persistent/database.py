@@ -60,9 +60,9 @@ class Table:
 
     def __init__(self, database: TaskDatabase, prefix: bytes) -> None:
         self._database = database
-        self._prefix = self.prefix = prefix
+        self.prefix = prefix
         """What stands before its keys in the database."""
-        self._get = self.read = database.rocks.get
+        self.read = database.rocks.get
         """The value of a key with its prefix."""
 
     @property
@@ -72,23 +72,23 @@ class Table:
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key."""
-        value: bytes | None = self._get(self._prefix + key)
+        value: bytes | None = self.read(self.prefix + key)
         return value
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Set or remove a key with the next write."""
         if value is None:
-            self._database.batch.delete(self._prefix + key)
+            self._database.batch.delete(self.prefix + key)
         else:
-            self._database.batch.put(self._prefix + key, value)
+            self._database.batch.put(self.prefix + key, value)
 
     def delete_before(self, key: bytes) -> None:
         """Remove all keys before this one with the next write."""
-        self._database.batch.delete_range(self._prefix, self._prefix + key)
+        self._database.batch.delete_range(self.prefix, self.prefix + key)
 
     def clear(self) -> None:
         """Remove everything with the next write."""
-        self._database.batch.delete_range(self._prefix, _after(self._prefix))
+        self._database.batch.delete_range(self.prefix, _after(self.prefix))
 
     def estimate(self) -> int:
         """About how many keys the database has, those of other stores too."""
@@ -98,12 +98,12 @@ class Table:
         """Entries with `start <= key < end`; None is open."""
         from rocksdict import ReadOptions
 
-        low = self._prefix + start
-        high = _after(self._prefix) if end is None else self._prefix + end
+        low = self.prefix + start
+        high = _after(self.prefix) if end is None else self.prefix + end
         options = ReadOptions()
         options.set_iterate_lower_bound(low)
         options.set_iterate_upper_bound(high)
-        skip = len(self._prefix)
+        skip = len(self.prefix)
         items: Any = self._database.rocks.items(
             backwards=backward, from_key=None if backward else low, read_opt=options
         )

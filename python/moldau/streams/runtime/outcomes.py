@@ -10,15 +10,14 @@ from moldau.streams.errors import StreamsError
 
 _MIGRATION: Final = frozenset(
     {
-        ErrorCode.ILLEGAL_GENERATION,
         ErrorCode.INVALID_PRODUCER_EPOCH,
         ErrorCode.INVALID_PRODUCER_ID_MAPPING,
         ErrorCode.INVALID_TXN_STATE,
         ErrorCode.PRODUCER_FENCED,
-        ErrorCode.UNKNOWN_MEMBER_ID,
         ErrorCode.UNKNOWN_PRODUCER_ID,
     }
 )
+"""What ends a producer, and only it; what spoils one transaction comes as an `AbortableError`."""
 _NOT_ALLOWED: Final = frozenset({ErrorCode.GROUP_AUTHORIZATION_FAILED, ErrorCode.TOPIC_AUTHORIZATION_FAILED})
 
 
