@@ -5,6 +5,8 @@ disk, and what comes out goes into batches that nobody sends. A commit, which wr
 every so many records. `--cache` gives record caches so many bytes, `--profile` says where the time goes.
 
     row | microseconds of processor per record: work, commits, together
+
+`enriched-expressions` is `enriched` with a joiner that is an expression.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.versus.streams import load
-from bench.versus.streams.clients.moldau_streams import ROWS as TOPOLOGIES
-from bench.versus.streams.clients.moldau_streams import Topics
+from bench.versus.streams.clients.moldau_streams import ROWS as THERE
+from bench.versus.streams.clients.moldau_streams import Customer, Topics, Total
 from bench.versus.streams.rows import ROWS
 from moldau._core import RecordAccumulator, RecordBlock
 from moldau.client.fetching import Fetched
+from moldau.streams import left, make, right
 from moldau.streams.column_aggregates import NotColumnarError
 from moldau.streams.columns import compile_columns
 from moldau.streams.operators.record_cache import CacheBudget
@@ -37,6 +40,18 @@ from moldau.streams.runtime.stream_task import StreamTask, TaskParts
 
 NOT_HERE: Final = frozenset({"hourly-avro"})
 """It asks a registry."""
+
+
+def enriched_expressions(topics: Topics) -> None:
+    """Each order with the row of its customer."""
+    customers = topics.builder.table(topics.named("customers"), key=str, value=Customer, store="customers")
+    joined = topics.orders().join(customers, make(Total, amount=left.amount, text=right.name))
+    joined.to(topics.named("out"), key=str, value=Total)
+
+
+EXPRESSED: Final = {"enriched-expressions": "enriched"}
+"""Topologies that are here only, and the rows whose records they have."""
+TOPOLOGIES: Final = {**THERE, "enriched-expressions": enriched_expressions}
 SUFFIX: Final = "x"
 SHOWN: Final = 30
 
@@ -96,6 +111,7 @@ class Row:
     def __init__(self, name: str, records: int, keys: int | None, cache_bytes: int, folder: Path) -> None:
         topics = Topics(SUFFIX)
         TOPOLOGIES[name](topics)
+        name = EXPRESSED.get(name, name)
         topology, row = topics.builder.build(), ROWS[name]
         lot = load.Lot(0, records, keys or row.keys)
         self.blocks = {f"{topic}-{SUFFIX}": block_of(lot.encode(topic)) for topic in row.inputs}

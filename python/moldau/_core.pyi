@@ -55,6 +55,7 @@ __all__ = [
     "Core",
     "CoreError",
     "Leases",
+    "LookupTable",
     "MessageCodec",
     "ProducerBatch",
     "RecordAccumulator",
@@ -169,6 +170,14 @@ class RecordBlock:
         Raises:
             IndexError: there is none.
         """
+    def timestamp(self, place: int) -> int:
+        """The timestamp (ms) of a record by its place.
+
+        Raises:
+            IndexError: there is none.
+        """
+    def until(self, start: int, stop: int, moment_ms: int) -> int:
+        """The place of the first record from `start` on that is not older than a moment, `stop` if all are."""
     def records(
         self, start: int, stop: int
     ) -> list[tuple[int, int, bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]]:
@@ -298,6 +307,22 @@ class AggregateTable:
         """Forget a group that somebody else changes, by key and (in windows) 8 bytes of start."""
 
 @final
+class LookupTable:
+    """The rows of a table that the records of a `ColumnProgram` are joined with, as far as they were looked up."""
+
+    def __new__(cls, load: Callable[[bytes | None], Sequence[Any] | None], rows_max: int) -> LookupTable:
+        """`load(key)` asks for what is computed with of a row, None if there is none; of None for what stands for a row
+        that is not there. No more than `rows_max` rows are kept.
+        """
+    def __len__(self) -> int: ...
+    def limit(self, rows_max: int) -> None:
+        """Keep no more rows than that from now on."""
+    def take_dropped(self) -> int:
+        """How many records were dropped since the last time for what is null."""
+    def forget(self, keys: Sequence[bytes | None]) -> None:
+        """Forget rows that somebody else changes."""
+
+@final
 class ColumnProgram:
     """A topology of expressions over fields of values; compiled once, for use by any thread.
 
@@ -313,6 +338,7 @@ class ColumnProgram:
         roots: Sequence[int],
         outputs: int,
         tables: int,
+        lookups: int = 0,
     ) -> ColumnProgram:
         """Take the program.
 
@@ -326,13 +352,14 @@ class ColumnProgram:
         stop: int,
         tables: Sequence[AggregateTable] = ...,
         room_bytes: int = ...,
+        lookups: Sequence[LookupTable] = ...,
     ) -> ColumnRun:
         """Take the records from `start` on through the topology, up to `stop` or the first that is unusual.
 
         It stops behind a record, too, when the updates in the tables take more than `room_bytes`.
 
         Raises:
-            ValueError: there are not as many tables as in the program.
+            ValueError: there are not as many tables, or lookups, as in the program.
         """
 
 @final

@@ -11,7 +11,9 @@ use crate::{Unusual, Usual};
 pub enum Part {
     /// How many records there are.
     Count,
-    /// The sum of something.
+    /// How many records there are with something that is not null.
+    Counted(Expression),
+    /// The sum of something; `None` counts for nothing.
     Sum(Expression),
     /// The least of something; `None` counts for nothing.
     Least(Expression),
@@ -24,7 +26,7 @@ impl Part {
     #[must_use]
     pub fn first(&self) -> Value<'static> {
         match self {
-            Part::Count | Part::Sum(_) => Value::Int(0),
+            Part::Count | Part::Counted(_) | Part::Sum(_) => Value::Int(0),
             Part::Least(_) | Part::Greatest(_) => Value::Null,
         }
     }
@@ -36,7 +38,14 @@ impl Part {
     pub fn step(&self, held: &Value<'static>, registers: &Registers<'_>) -> Usual<Value<'static>> {
         let new = match self {
             Part::Count => held.arithmetic(Arithmetic::Add, &Value::Int(1))?,
-            Part::Sum(expression) => held.arithmetic(Arithmetic::Add, &expression.value(registers)?)?,
+            Part::Counted(expression) => match expression.value(registers)? {
+                Value::Null => held.clone(),
+                _ => held.arithmetic(Arithmetic::Add, &Value::Int(1))?,
+            },
+            Part::Sum(expression) => match expression.value(registers)? {
+                Value::Null => held.clone(),
+                more => held.arithmetic(Arithmetic::Add, &more)?,
+            },
             Part::Least(expression) => chosen(held, &expression.value(registers)?, std::cmp::Ordering::Less)?,
             Part::Greatest(expression) => chosen(held, &expression.value(registers)?, std::cmp::Ordering::Greater)?,
         };
@@ -172,6 +181,9 @@ mod tests {
         assert_eq!(steps(&Part::Least(field()), &equal), Ok(Value::Int(1)));
         assert_eq!(steps(&Part::Greatest(field()), &equal), Ok(Value::Int(1)));
         assert_eq!(steps(&Part::Least(field()), &[Value::Null]), Ok(Value::Null));
+        let some = [Value::Null, Value::Int(2), Value::Null, Value::Text("x".into())];
+        assert_eq!(steps(&Part::Counted(field()), &some), Ok(Value::Int(2)));
+        assert_eq!(steps(&Part::Sum(field()), &some[..3]), Ok(Value::Int(2)));
     }
 
     #[test]
@@ -180,7 +192,6 @@ mod tests {
         assert!(steps(&sum, &[Value::Int(i64::MAX), Value::Int(1)]).is_err());
         assert!(steps(&sum, &[Value::Float(f64::MAX), Value::Float(f64::MAX)]).is_err());
         assert!(steps(&sum, &[Value::Text("a".into())]).is_err());
-        assert!(steps(&sum, &[Value::Null]).is_err());
         let least = Part::Least(Expression::Register(0));
         assert!(steps(&least, &[Value::Bool(true)]).is_err());
         assert!(steps(&least, &[Value::Int(1), Value::Text("a".into())]).is_err());

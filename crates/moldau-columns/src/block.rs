@@ -106,6 +106,15 @@ impl<B: AsRef<[u8]>> Block<B> {
         &self.rows
     }
 
+    /// The first of the records from `start` to `stop` that is not older than a moment, `stop` if all are.
+    #[must_use]
+    pub fn until(&self, start: usize, stop: usize, moment_ms: i64) -> usize {
+        let stop = stop.min(self.rows.len());
+        let rows = self.rows.get(start..stop).unwrap_or(&[]);
+        let older = rows.iter().take_while(|row| row.timestamp_ms < moment_ms).count();
+        start + older
+    }
+
     /// The offset to ask for next: behind the last batch, whether its records can be seen or not.
     #[must_use]
     pub fn next_offset(&self) -> i64 {

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use crate::function::{ARGUMENTS_MAX, Among, Function};
+use crate::json;
 use crate::value::{Arithmetic, Value};
 use crate::{Unusual, Usual};
 
@@ -19,7 +21,7 @@ pub enum Expression {
     Equal(Box<Expression>, Box<Expression>, bool),
     /// `<`, `<=`, `>`, `>=`
     Compare(Comparison, Box<Expression>, Box<Expression>),
-    /// `+`, `-`, `*`, `/`
+    /// `+`, `-`, `*`, `/`, `//`, `%`
     Arithmetic(Arithmetic, Box<Expression>, Box<Expression>),
     /// Python's `and`: the second only if the first is true.
     And(Box<Expression>, Box<Expression>),
@@ -27,6 +29,14 @@ pub enum Expression {
     Or(Box<Expression>, Box<Expression>),
     /// Python's `not`.
     Not(Box<Expression>),
+    /// A field of an object; of `None` it is `None`.
+    Part(Box<Expression>, String),
+    /// Whether it is `None`, or a field that is not there.
+    IsNull(Box<Expression>),
+    /// Whether it is one of several constants.
+    IsIn(Box<Expression>, Among),
+    /// What a function makes of as many arguments as it takes.
+    Call(Function, Vec<Expression>),
 }
 
 /// How two values have to be ordered.
@@ -81,9 +91,19 @@ impl Expression {
                     other.value(registers)
                 }
             }
-            Expression::Equal(..) | Expression::Compare(..) | Expression::Not(_) => {
-                self.truth(registers).map(Value::Bool)
+            Expression::Part(whole, name) => whole.part(name, registers)?.ok_or(Unusual),
+            Expression::Call(function, arguments) => {
+                let mut given: [Value<'v>; ARGUMENTS_MAX] = [Value::Null, Value::Null, Value::Null];
+                for (place, argument) in given.iter_mut().zip(arguments) {
+                    *place = argument.value(registers)?;
+                }
+                function.of(&given)
             }
+            Expression::Equal(..)
+            | Expression::Compare(..)
+            | Expression::Not(_)
+            | Expression::IsNull(_)
+            | Expression::IsIn(..) => self.truth(registers).map(Value::Bool),
         }
     }
 
@@ -102,7 +122,52 @@ impl Expression {
             Expression::Not(one) => Ok(!one.truth(registers)?),
             Expression::And(one, other) => Ok(one.truth(registers)? && other.truth(registers)?),
             Expression::Or(one, other) => Ok(one.truth(registers)? || other.truth(registers)?),
+            Expression::IsNull(one) => one.is_null(registers),
+            Expression::IsIn(one, among) => among.has(&one.value(registers)?),
             other => other.value(registers)?.truth(),
+        }
+    }
+
+    /// Whether it is null; a field that is not there is.
+    fn is_null(&self, registers: &Registers<'_>) -> Usual<bool> {
+        match self {
+            Expression::Register(number) => Ok(registers[*number].as_ref().is_none_or(|value| *value == Value::Null)),
+            Expression::Part(whole, name) => {
+                Ok(whole.is_null(registers)? || whole.part(name, registers)?.is_none_or(|part| part == Value::Null))
+            }
+            other => Ok(other.value(registers)? == Value::Null),
+        }
+    }
+
+    /// A field of what this is, None if it has no such field.
+    fn part<'a>(&self, name: &str, registers: &Registers<'a>) -> Usual<Option<Value<'a>>> {
+        match self.whole(registers)? {
+            Value::Null => Ok(Some(Value::Null)),
+            Value::Nested(text) if text.starts_with('{') => {
+                let mut found = None;
+                json::object(text.as_bytes(), |field, token| {
+                    if field == name && found.replace(token).is_some() {
+                        // The last of them would count.
+                        return Err(Unusual);
+                    }
+                    Ok(())
+                })?;
+                found.map(Value::of).transpose()
+            }
+            _ => Err(Unusual),
+        }
+    }
+
+    /// What has parts: a field of the record, or of its fields.
+    fn whole<'a>(&self, registers: &Registers<'a>) -> Usual<Value<'a>> {
+        match self {
+            Expression::Register(number) => match registers[*number] {
+                Some(Value::Nested(text)) => Ok(Value::Nested(text)),
+                Some(Value::Null) => Ok(Value::Null),
+                _ => Err(Unusual),
+            },
+            Expression::Part(whole, name) => whole.part(name, registers)?.ok_or(Unusual),
+            _ => Err(Unusual),
         }
     }
 
@@ -113,6 +178,9 @@ impl Expression {
     pub fn kept<'a>(&self, registers: &Registers<'a>) -> Usual<Value<'a>> {
         if let Expression::Register(number) = self {
             return registers[*number].clone().ok_or(Unusual);
+        }
+        if let Expression::Part(whole, name) = self {
+            return whole.part(name, registers)?.ok_or(Unusual);
         }
         Ok(match self.value(registers)? {
             Value::Null => Value::Null,

@@ -6,7 +6,9 @@
 use crate::aggregate::{Aggregate, NotNull};
 use crate::block::{Block, Row};
 use crate::expression::{Expression, Registers};
-use crate::json::{self, Token};
+use crate::json;
+use crate::lookup::{LookUp, Lookup};
+use crate::source::{Absent, Field, Source};
 use crate::table::{Clock, Held, Load, Table, Tables, Undo};
 use crate::value::Value;
 use crate::write::{self, Kind};
@@ -21,56 +23,6 @@ pub enum KeyKind {
     Bytes,
     /// Eight bytes.
     Long,
-}
-
-/// What values are.
-#[derive(Debug)]
-pub enum Source {
-    /// Any bytes; they have no fields.
-    Bytes,
-    /// UTF-8; it has no fields either.
-    Text,
-    /// A JSON object, whose fields are in the registers of their numbers.
-    Object(Vec<Field>),
-}
-
-/// A field of a value, by its name.
-#[derive(Debug)]
-pub struct Field {
-    /// As it stands in JSON.
-    pub name: String,
-    /// What it may be.
-    pub kind: FieldKind,
-    /// Whether it may be null.
-    pub nullable: bool,
-    /// What it is when it is not there.
-    pub absent: Absent,
-}
-
-/// What a field may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FieldKind {
-    /// Whatever JSON says.
-    Any,
-    /// `true` or `false`.
-    Bool,
-    /// A number without a point.
-    Int,
-    /// A number; without a point it is one with it all the same.
-    Float,
-    /// A text.
-    Text,
-}
-
-/// What is done about a field that is not there.
-#[derive(Debug)]
-pub enum Absent {
-    /// Nothing, unless somebody wants it.
-    Missing,
-    /// It has a value of its own.
-    Default(Value<'static>),
-    /// The value cannot be read.
-    Required,
 }
 
 /// A step of a topology, with the nodes behind it by number.
@@ -110,6 +62,8 @@ pub enum Node {
     },
     /// Adds records to their groups.
     Aggregate(Aggregate),
+    /// Looks up the row of a record's key.
+    Join(Join),
     /// Writes a record.
     Sink {
         /// To which output.
@@ -119,6 +73,23 @@ pub enum Node {
         /// What its value is.
         value: ValueForm,
     },
+}
+
+/// How a record meets the row that a table has of its key.
+#[derive(Debug)]
+pub struct Join {
+    /// Which table.
+    pub lookup: usize,
+    /// Which value drops a record when it is null.
+    pub not_null: NotNull,
+    /// Whether records without a row go on, and those without a key.
+    pub keeps_unmatched: bool,
+    /// Where the first part of the row is put; the others are in the registers after it.
+    pub first_register: usize,
+    /// How many parts of it there are.
+    pub parts: usize,
+    /// Who is next.
+    pub then: Vec<usize>,
 }
 
 /// What a key that goes out is made of.
@@ -165,8 +136,10 @@ pub struct Program {
     pub roots: Vec<usize>,
     /// How many outputs there are.
     pub outputs: usize,
-    /// How many tables there are.
+    /// How many tables of groups there are.
     pub tables: usize,
+    /// How many tables there are to be joined with.
+    pub lookups: usize,
 }
 
 /// Records on their way to one output.
@@ -228,6 +201,8 @@ impl Program {
             tables,
             load,
             room_bytes,
+            lookups,
+            look_up,
         } = tables;
         let mut state = State {
             program: self,
@@ -237,6 +212,8 @@ impl Program {
             expected: 0,
             tables,
             load,
+            lookups,
+            look_up,
             undo: Vec::new(),
             place: Vec::new(),
             timestamp_ms: -1,
@@ -264,6 +241,7 @@ impl Program {
 struct Marks {
     outputs: Vec<(usize, usize)>,
     clocks: Vec<Clock>,
+    nulls: Vec<u64>,
 }
 
 impl Marks {
@@ -271,6 +249,7 @@ impl Marks {
         Marks {
             outputs: vec![(0, 0); state.outputs.len()],
             clocks: state.tables.iter().map(|table| table.clock).collect(),
+            nulls: vec![0; state.lookups.len()],
         }
     }
 
@@ -281,6 +260,9 @@ impl Marks {
         }
         for (mark, table) in self.clocks.iter_mut().zip(state.tables.iter()) {
             *mark = table.clock;
+        }
+        for (mark, lookup) in self.nulls.iter_mut().zip(state.lookups.iter()) {
+            *mark = lookup.null;
         }
     }
 
@@ -295,6 +277,9 @@ impl Marks {
         for (mark, table) in self.clocks.iter().zip(state.tables.iter_mut()) {
             table.clock = *mark;
         }
+        for (mark, lookup) in self.nulls.iter().zip(state.lookups.iter_mut()) {
+            lookup.null = *mark;
+        }
     }
 }
 
@@ -307,6 +292,8 @@ struct State<'a, 't, B> {
     expected: usize,
     tables: &'t mut [Table],
     load: &'t mut Load<'t>,
+    lookups: &'t mut [Lookup],
+    look_up: &'t mut LookUp<'t>,
     /// The changes of groups by this record.
     undo: Vec<(usize, Undo)>,
     /// The group that was added to last.
@@ -439,18 +426,48 @@ impl<'a, B: AsRef<[u8]>> State<'a, '_, B> {
                 }
             }
             Node::Aggregate(aggregate) => self.add(aggregate, at, row)?,
+            Node::Join(join) => self.join(join, at, row)?,
             Node::Sink { output, key, value } => self.write(*output, key, value, at, row)?,
         }
         Ok(())
     }
 
-    /// Adds a record to its group, or to each of its windows that is open.
-    fn add(&mut self, aggregate: &'a Aggregate, at: usize, row: &'a Row) -> Usual<()> {
-        let is_null = match aggregate.not_null {
+    fn is_null(&self, not_null: NotNull, row: &Row) -> Usual<bool> {
+        Ok(match not_null {
             NotNull::Key => false,
             NotNull::Value => row.value.is_none(),
             NotNull::Register(number) => *self.registers[number].as_ref().ok_or(Unusual)? == Value::Null,
-        };
+        })
+    }
+
+    /// Puts the parts of the row that a table has of a record's key into their registers.
+    fn join(&mut self, join: &'a Join, at: usize, row: &'a Row) -> Usual<()> {
+        let key = self.block.key(row);
+        let is_null = self.is_null(join.not_null, row)?;
+        let (number, look_up) = (join.lookup, &mut self.look_up);
+        let lookup = &mut self.lookups[number];
+        if is_null || (key.is_none() && !join.keeps_unmatched) {
+            lookup.null += 1;
+            return Ok(());
+        }
+        let mut found = None;
+        if let Some(key) = key {
+            found = lookup.row(key, || look_up(number, Some(key)))?;
+        }
+        if found.is_none() && join.keeps_unmatched {
+            found = lookup.nothing(|| look_up(number, None))?;
+        }
+        let Some(parts) = found else { return Ok(()) };
+        let registers = self.registers.iter_mut().skip(join.first_register);
+        for (register, part) in registers.zip(parts.iter().take(join.parts)) {
+            register.clone_from(part);
+        }
+        self.all(&join.then, at, row)
+    }
+
+    /// Adds a record to its group, or to each of its windows that is open.
+    fn add(&mut self, aggregate: &'a Aggregate, at: usize, row: &'a Row) -> Usual<()> {
+        let is_null = self.is_null(aggregate.not_null, row)?;
         let clock = &mut self.tables[aggregate.table].clock;
         let Some(key) = self.block.key(row).filter(|_| !is_null) else {
             clock.null += 1;
@@ -572,19 +589,4 @@ fn object(registers: &Registers<'_>, parts: &[(Vec<u8>, usize)], out: &mut Vec<u
         Ok((&name[..], value))
     });
     write::fields(parts, out).map(|()| true)
-}
-
-impl Field {
-    fn read<'a>(&self, token: Token<'a>) -> Usual<Value<'a>> {
-        match (self.kind, token) {
-            (FieldKind::Any, token) => Value::of(token),
-            (_, Token::Null) if self.nullable => Ok(Value::Null),
-            (FieldKind::Bool, Token::Bool(_))
-            | (FieldKind::Int, Token::Integer(_))
-            | (FieldKind::Float, Token::Decimal(_))
-            | (FieldKind::Text, Token::Text { .. }) => Value::of(token),
-            (FieldKind::Float, Token::Integer(digits)) => Ok(Value::Float(json::integer(digits)? as f64)),
-            _ => Err(Unusual),
-        }
-    }
 }

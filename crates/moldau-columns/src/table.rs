@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::block::{self, Block};
+use crate::lookup::{LookUp, Lookup};
 use crate::value::Value;
 use crate::write::{self, Kind};
 use crate::{Unusual, Usual};
@@ -290,6 +291,10 @@ pub struct Tables<'t> {
     pub load: &'t mut Load<'t>,
     /// How much memory updates may take until they have to be handed over.
     pub room_bytes: usize,
+    /// The tables that records are joined with, in the order of the program's numbers.
+    pub lookups: &'t mut [Lookup],
+    /// For rows that are not known yet.
+    pub look_up: &'t mut LookUp<'t>,
 }
 
 #[cfg(test)]

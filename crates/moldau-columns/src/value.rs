@@ -27,7 +27,7 @@ pub enum Value<'a> {
 }
 
 /// Whole numbers up to here are floating point numbers too, each its own.
-const EXACT: u64 = 1 << 53;
+pub(crate) const EXACT: u64 = 1 << 53;
 
 impl<'a> Value<'a> {
     /// What a token means where any value may be.
@@ -143,6 +143,10 @@ pub enum Arithmetic {
     Multiply,
     /// `/`
     Divide,
+    /// `//`
+    FloorDivide,
+    /// `%`
+    Modulo,
 }
 
 impl Arithmetic {
@@ -151,11 +155,18 @@ impl Arithmetic {
             Arithmetic::Add => one.checked_add(other),
             Arithmetic::Subtract => one.checked_sub(other),
             Arithmetic::Multiply => one.checked_mul(other),
-            // Python rounds the quotient of the whole numbers once, not each of them before.
             Arithmetic::Divide if one.unsigned_abs() <= EXACT && other.unsigned_abs() <= EXACT => {
                 return self.of_floats(one as f64, other as f64);
             }
-            Arithmetic::Divide => None,
+            Arithmetic::Divide => return Ok(Value::Float(quotient(one, other)?)),
+            Arithmetic::FloorDivide => one.checked_div(other).map(|quotient| {
+                let is_above = one % other != 0 && (one < 0) != (other < 0);
+                quotient - i64::from(is_above)
+            }),
+            Arithmetic::Modulo => one.checked_rem(other).map(|rest| {
+                let has_other_sign = rest != 0 && (rest < 0) != (other < 0);
+                if has_other_sign { rest + other } else { rest }
+            }),
         };
         whole.map(Value::Int).ok_or(Unusual)
     }
@@ -165,10 +176,57 @@ impl Arithmetic {
             Arithmetic::Add => one + other,
             Arithmetic::Subtract => one - other,
             Arithmetic::Multiply => one * other,
-            Arithmetic::Divide if other == 0.0 => return Err(Unusual),
+            Arithmetic::Divide | Arithmetic::FloorDivide | Arithmetic::Modulo if other == 0.0 => return Err(Unusual),
             Arithmetic::Divide => one / other,
+            Arithmetic::FloorDivide => floor_quotient(one, other),
+            Arithmetic::Modulo => modulo(one, other),
         }))
     }
+}
+
+/// The quotient of whole numbers, rounded once, not each of them before.
+fn quotient(one: i64, other: i64) -> Usual<f64> {
+    let (above, below) = (u128::from(one.unsigned_abs()), u128::from(other.unsigned_abs()));
+    if below == 0 {
+        return Err(Unusual);
+    }
+    let is_negative = (one < 0) != (other < 0);
+    if above == 0 {
+        return Ok(if is_negative { -0.0 } else { 0.0 });
+    }
+    // As many bits as there are: more than a floating point number has, so that one more says on which side of a half
+    // the rest is.
+    let shift = above.leading_zeros();
+    let bits = (above << shift) / below;
+    let rest = (above << shift) % below;
+    let magnitude = (bits | u128::from(rest != 0)) as f64 * 2.0_f64.powi(-(shift.cast_signed()));
+    Ok(if is_negative { -magnitude } else { magnitude })
+}
+
+/// Python's `%`: what is left has the sign of the divisor.
+fn modulo(one: f64, other: f64) -> f64 {
+    let rest = one % other;
+    if rest == 0.0 {
+        0.0_f64.copysign(other)
+    } else if (rest < 0.0) == (other < 0.0) {
+        rest
+    } else {
+        rest + other
+    }
+}
+
+/// Python's `//`, as `float_floor_div` of CPython computes it.
+fn floor_quotient(one: f64, other: f64) -> f64 {
+    let rest = one % other;
+    let mut quotient = (one - rest) / other;
+    if rest != 0.0 && (rest < 0.0) != (other < 0.0) {
+        quotient -= 1.0;
+    }
+    if quotient == 0.0 {
+        return 0.0_f64.copysign(one / other);
+    }
+    let floor = quotient.floor();
+    if quotient - floor > 0.5 { floor + 1.0 } else { floor }
 }
 
 #[derive(Clone, Copy)]
@@ -242,6 +300,22 @@ mod tests {
         assert_eq!(
             Value::Int(7).arithmetic(Arithmetic::Multiply, &Value::Float(1.2)),
             Ok(Value::Float(7.0 * 1.2))
+        );
+        // Neither of them has a floating point number of its own, their quotient has.
+        let thirds = Value::Int(i64::MAX).arithmetic(Arithmetic::Divide, &Value::Int(3));
+        assert_eq!(thirds, Ok(Value::Float(3_074_457_345_618_258_602.0)));
+        let one = Value::Int(i64::MIN).arithmetic(Arithmetic::Divide, &Value::Int(-1));
+        assert_eq!(one, Ok(Value::Float(9_223_372_036_854_775_808.0)));
+        for (one, other, floor, rest) in [(7, -2, -4, -1), (-7, 2, -4, 1), (-7, -2, 3, -1), (6, -2, -3, 0)] {
+            let (one, other) = (Value::Int(one), Value::Int(other));
+            assert_eq!(one.arithmetic(Arithmetic::FloorDivide, &other), Ok(Value::Int(floor)));
+            assert_eq!(one.arithmetic(Arithmetic::Modulo, &other), Ok(Value::Int(rest)));
+        }
+        let (one, other) = (Value::Float(-0.5), Value::Float(0.3));
+        assert_eq!(one.arithmetic(Arithmetic::FloorDivide, &other), Ok(Value::Float(-2.0)));
+        assert_eq!(
+            one.arithmetic(Arithmetic::Modulo, &other),
+            Ok(Value::Float(-0.5 % 0.3 + 0.3))
         );
         assert_eq!(text("é").compare(&text("z")), Ok(Some(Ordering::Greater)));
         assert_eq!(text("a").arithmetic(Arithmetic::Add, &text("b")), Ok(text("ab")));

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use moldau_columns::aggregate::{Aggregate, MOMENT_MAX, NotNull, Part, Windows};
 use moldau_columns::block::Row;
-use moldau_columns::expression::{Comparison, Expression};
-use moldau_columns::program::{Absent, Field, FieldKind, KeyForm, KeyKind, Node, Output, Run, Source, ValueForm};
+use moldau_columns::expression::Expression;
+use moldau_columns::lookup::Lookup;
+use moldau_columns::program::{Join, KeyForm, KeyKind, Node, Output, Run, ValueForm};
+use moldau_columns::source::{Absent, Field, FieldKind, Source};
 use moldau_columns::table::{Table, Tables};
-use moldau_columns::value::{Arithmetic, Value};
 use moldau_columns::write::Kind;
 use moldau_columns::{Block, Program};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use crate::tables::AggregateTable;
+use crate::expressions::{constant_of, expression_of, unknown, within};
+use crate::tables::{AggregateTable, LookupTable};
 
 #[pyclass(module = "moldau._core", frozen)]
 pub struct RecordBlock {
@@ -56,6 +58,18 @@ impl RecordBlock {
         let row = self.block.rows().get(place);
         row.map(|row| row.offset)
             .ok_or_else(|| PyIndexError::new_err(format!("there is no record {place}")))
+    }
+
+    /// The time of a record.
+    fn timestamp(&self, place: usize) -> PyResult<i64> {
+        let row = self.block.rows().get(place);
+        row.map(|row| row.timestamp_ms)
+            .ok_or_else(|| PyIndexError::new_err(format!("there is no record {place}")))
+    }
+
+    /// The first of some of the records that is not older than a moment.
+    fn until(&self, start: usize, stop: usize, moment_ms: i64) -> usize {
+        self.block.until(start, stop, moment_ms)
     }
 
     /// Some of the records, each as offset, timestamp, key, value, headers.
@@ -113,6 +127,8 @@ pub struct ColumnProgram {
 #[pymethods]
 impl ColumnProgram {
     #[new]
+    #[pyo3(signature = (key, value, registers, nodes, roots, outputs, tables, lookups=0))]
+    #[expect(clippy::too_many_arguments, reason = "the parts of a program")]
     fn new(
         key: &str,
         value: &Bound<'_, PyAny>,
@@ -121,6 +137,7 @@ impl ColumnProgram {
         roots: Vec<usize>,
         outputs: usize,
         tables: usize,
+        lookups: usize,
     ) -> PyResult<ColumnProgram> {
         let key = match key {
             "text" => KeyKind::Text,
@@ -134,6 +151,7 @@ impl ColumnProgram {
             nodes: nodes.len(),
             outputs,
             tables,
+            lookups,
         };
         if let Source::Object(fields) = &source
             && let Some(last) = fields.len().checked_sub(1)
@@ -157,13 +175,15 @@ impl ColumnProgram {
                 roots,
                 outputs,
                 tables,
+                lookups,
             },
         })
     }
 
     /// Takes records of a block through the topology, from `start` on, up to `stop` or the first unusual one, or until
     /// the tables hold more updates than there is room for.
-    #[pyo3(signature = (block, start, stop, tables=Vec::new(), room_bytes=usize::MAX))]
+    #[pyo3(signature = (block, start, stop, tables=Vec::new(), room_bytes=usize::MAX, lookups=Vec::new()))]
+    #[expect(clippy::too_many_arguments, reason = "what a program is run over, and with")]
     fn run(
         &self,
         py: Python<'_>,
@@ -172,17 +192,22 @@ impl ColumnProgram {
         stop: usize,
         tables: Vec<Py<AggregateTable>>,
         room_bytes: usize,
+        lookups: Vec<Py<LookupTable>>,
     ) -> PyResult<ColumnRun> {
-        if tables.len() != self.program.tables {
-            return Err(PyValueError::new_err(format!(
-                "a program with {} tables was given {}",
-                self.program.tables,
-                tables.len()
-            )));
+        for (what, wanted, given) in [
+            ("tables", self.program.tables, tables.len()),
+            ("lookups", self.program.lookups, lookups.len()),
+        ] {
+            if given != wanted {
+                return Err(PyValueError::new_err(format!(
+                    "a program with {wanted} {what} was given {given}"
+                )));
+            }
         }
         let block = Arc::clone(&block.block);
         let run = py.detach(|| {
             let mut lent: Vec<Table> = tables.iter().map(|table| table.get().lend()).collect();
+            let mut rows: Vec<Lookup> = lookups.iter().map(|lookup| lookup.get().lend()).collect();
             let run = self.program.run(
                 &block,
                 start,
@@ -191,10 +216,15 @@ impl ColumnProgram {
                     tables: &mut lent,
                     load: &mut |table, key, moment| tables[table].get().load(key, moment),
                     room_bytes,
+                    lookups: &mut rows,
+                    look_up: &mut |lookup, key| lookups[lookup].get().load(key),
                 },
             );
             for (table, lent) in tables.iter().zip(lent) {
                 table.get().put_back(lent);
+            }
+            for (lookup, lent) in lookups.iter().zip(rows) {
+                lookup.get().put_back(lent);
             }
             run
         });
@@ -257,10 +287,6 @@ impl ColumnRun {
     }
 }
 
-fn unknown(what: &str, name: &str) -> PyErr {
-    PyValueError::new_err(format!("there is no {what} {name:?} for columns"))
-}
-
 fn source_of(value: &Bound<'_, PyAny>) -> PyResult<Source> {
     if let Ok(name) = value.extract::<String>() {
         return match name.as_str() {
@@ -298,28 +324,13 @@ fn field_of(field: &Bound<'_, PyTuple>) -> PyResult<Field> {
     })
 }
 
-fn constant_of(value: &Bound<'_, PyAny>) -> PyResult<Value<'static>> {
-    Ok(if value.is_none() {
-        Value::Null
-    } else if value.is_exact_instance_of::<PyBool>() {
-        Value::Bool(value.extract()?)
-    } else if value.is_exact_instance_of::<PyInt>() {
-        Value::Int(value.extract()?)
-    } else if value.is_exact_instance_of::<PyFloat>() {
-        Value::Float(value.extract()?)
-    } else if value.is_exact_instance_of::<PyString>() {
-        Value::Text(value.extract::<String>()?.into())
-    } else {
-        return Err(unknown("constant", &value.repr()?.to_string()));
-    })
-}
-
 /// How many there are of what parts of a program name by number.
 struct Known {
     registers: usize,
     nodes: usize,
     outputs: usize,
     tables: usize,
+    lookups: usize,
 }
 
 impl Known {
@@ -387,6 +398,7 @@ impl Known {
                 }
             }
             "aggregate" => Node::Aggregate(self.aggregate(number, node)?),
+            "join" => Node::Join(self.join(number, node)?),
             "sink" => Node::Sink {
                 output: within("output", node.get_item(1)?.extract()?, self.outputs)?,
                 key: self.key_form(&node.get_item(2)?)?,
@@ -402,13 +414,7 @@ impl Known {
         let windows = windows.map(windows_of).transpose()?;
         let parts: Vec<Bound<'_, PyTuple>> = node.get_item(3)?.extract()?;
         let parts = parts.iter().map(|part| self.part(part)).collect::<PyResult<Vec<_>>>()?;
-        let null = node.get_item(4)?;
-        let not_null = match null.get_item(0)?.extract::<String>()?.as_str() {
-            "key" => NotNull::Key,
-            "value" => NotNull::Value,
-            "register" => NotNull::Register(self.register(null.get_item(1)?.extract()?)?),
-            what => return Err(unknown("rule for nulls", what)),
-        };
+        let not_null = self.not_null(&node.get_item(4)?)?;
         let first: Option<usize> = node.get_item(5)?.extract()?;
         if let (Some(first), Some(others)) = (first, parts.len().checked_sub(1)) {
             self.register(first.saturating_add(others))?;
@@ -424,10 +430,36 @@ impl Known {
         })
     }
 
+    /// `("join", lookup, not_null, keeps_unmatched, first_register, parts, nodes)`
+    fn join(&self, number: usize, node: &Bound<'_, PyTuple>) -> PyResult<Join> {
+        let (first_register, parts): (usize, usize) = (node.get_item(4)?.extract()?, node.get_item(5)?.extract()?);
+        if let Some(others) = parts.checked_sub(1) {
+            self.register(first_register.saturating_add(others))?;
+        }
+        Ok(Join {
+            lookup: within("lookup", node.get_item(1)?.extract()?, self.lookups)?,
+            not_null: self.not_null(&node.get_item(2)?)?,
+            keeps_unmatched: node.get_item(3)?.extract()?,
+            first_register,
+            parts,
+            then: self.after(number, &node.get_item(6)?)?,
+        })
+    }
+
+    fn not_null(&self, rule: &Bound<'_, PyAny>) -> PyResult<NotNull> {
+        match rule.get_item(0)?.extract::<String>()?.as_str() {
+            "key" => Ok(NotNull::Key),
+            "value" => Ok(NotNull::Value),
+            "register" => Ok(NotNull::Register(self.register(rule.get_item(1)?.extract()?)?)),
+            what => Err(unknown("rule for nulls", what)),
+        }
+    }
+
     fn part(&self, part: &Bound<'_, PyTuple>) -> PyResult<Part> {
         let of = || self.expression(&part.get_item(1)?);
         Ok(match part.get_item(0)?.extract::<String>()?.as_str() {
             "count" => Part::Count,
+            "counted" => Part::Counted(of()?),
             "sum" => Part::Sum(of()?),
             "min" => Part::Least(of()?),
             "max" => Part::Greatest(of()?),
@@ -485,26 +517,7 @@ impl Known {
     }
 
     fn expression(&self, tree: &Bound<'_, PyAny>) -> PyResult<Expression> {
-        let what: String = tree.get_item(0)?.extract()?;
-        let part = |place: usize| self.expression(&tree.get_item(place)?).map(Box::new);
-        Ok(match what.as_str() {
-            "register" => Expression::Register(self.register(tree.get_item(1)?.extract()?)?),
-            "constant" => Expression::Constant(constant_of(&tree.get_item(1)?)?),
-            "==" => Expression::Equal(part(1)?, part(2)?, true),
-            "!=" => Expression::Equal(part(1)?, part(2)?, false),
-            "<" => Expression::Compare(Comparison::Less, part(1)?, part(2)?),
-            "<=" => Expression::Compare(Comparison::LessOrEqual, part(1)?, part(2)?),
-            ">" => Expression::Compare(Comparison::Greater, part(1)?, part(2)?),
-            ">=" => Expression::Compare(Comparison::GreaterOrEqual, part(1)?, part(2)?),
-            "+" => Expression::Arithmetic(Arithmetic::Add, part(1)?, part(2)?),
-            "-" => Expression::Arithmetic(Arithmetic::Subtract, part(1)?, part(2)?),
-            "*" => Expression::Arithmetic(Arithmetic::Multiply, part(1)?, part(2)?),
-            "/" => Expression::Arithmetic(Arithmetic::Divide, part(1)?, part(2)?),
-            "and" => Expression::And(part(1)?, part(2)?),
-            "or" => Expression::Or(part(1)?, part(2)?),
-            "not" => Expression::Not(part(1)?),
-            _ => return Err(unknown("operator", &what)),
-        })
+        expression_of(tree, self.registers)
     }
 }
 
@@ -520,16 +533,6 @@ fn windows_of((size_ms, advance_ms, grace_ms): (i64, i64, i64)) -> PyResult<Wind
     } else {
         Err(PyValueError::new_err(format!(
             "windows of {size_ms} ms every {advance_ms} ms with a grace of {grace_ms} ms are none"
-        )))
-    }
-}
-
-fn within(what: &str, number: usize, count: usize) -> PyResult<usize> {
-    if number < count {
-        Ok(number)
-    } else {
-        Err(PyValueError::new_err(format!(
-            "there is no {what} {number}, there are {count}"
         )))
     }
 }

@@ -13,6 +13,7 @@ mod compression;
 mod core;
 mod error;
 mod events;
+mod expressions;
 mod leases;
 mod logging;
 mod message;
@@ -42,6 +43,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<avro::AvroDecoder>()?;
     module.add_class::<avro::AvroEncoder>()?;
     module.add_class::<tables::AggregateTable>()?;
+    module.add_class::<tables::LookupTable>()?;
     module.add_class::<change::ChangeStream>()?;
     module.add_class::<change::ChangeTable>()?;
     module.add_class::<columns::ColumnProgram>()?;

@@ -1,12 +1,14 @@
-//! `AggregateTable`: the groups of an aggregate in a task, above the store that Python has.
+//! `AggregateTable` and `LookupTable`: the groups of an aggregate in a task, and the rows of a table that its records are
+//! joined with, above the stores that Python has.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use moldau_columns::lookup::{Lookup, Parts};
 use moldau_columns::table::{Change, Changed, Held, Table, Written};
 use moldau_columns::value::Value;
 use moldau_columns::{Unusual, Usual};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 const START_BYTES: usize = 8;
 
@@ -166,6 +168,79 @@ impl AggregateTable {
             _ => (place, 0),
         }
     }
+}
+
+#[pyclass(module = "moldau._core", frozen)]
+pub struct LookupTable {
+    lookup: Mutex<Lookup>,
+    load: Py<PyAny>,
+}
+
+#[pymethods]
+impl LookupTable {
+    #[new]
+    fn new(load: Py<PyAny>, rows_max: usize) -> LookupTable {
+        LookupTable {
+            lookup: Mutex::new(Lookup::new(rows_max)),
+            load,
+        }
+    }
+
+    fn __len__(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// How many rows are kept from now on.
+    fn limit(&self, rows_max: usize) {
+        self.lock().rows_max = rows_max;
+    }
+
+    /// How many records were dropped since the last time, for what is null.
+    fn take_dropped(&self) -> u64 {
+        std::mem::take(&mut self.lock().null)
+    }
+
+    /// Forgets rows, that somebody else changes.
+    fn forget(&self, keys: Vec<Option<Bound<'_, PyBytes>>>) {
+        let mut lookup = self.lock();
+        for key in keys.iter().flatten() {
+            lookup.forget(key.as_bytes());
+        }
+    }
+}
+
+impl LookupTable {
+    fn lock(&self) -> MutexGuard<'_, Lookup> {
+        // As of an `AggregateTable`.
+        self.lookup.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The table itself, for a run; it is given back with `put_back`.
+    pub fn lend(&self) -> Lookup {
+        std::mem::take(&mut *self.lock())
+    }
+
+    pub fn put_back(&self, lookup: Lookup) {
+        *self.lock() = lookup;
+    }
+
+    /// What the store has of a key. An error is left to the functions, which get the same one.
+    pub fn load(&self, key: Option<&[u8]>) -> Usual<Option<Parts>> {
+        Python::attach(|py| {
+            let key = key.map(|key| PyBytes::new(py, key));
+            let found = self.load.call1(py, (key,)).map_err(|_| Unusual)?;
+            let found: Option<Vec<Bound<'_, PyAny>>> = found.bind(py).extract().map_err(|_| Unusual)?;
+            Ok(found.map(|parts| parts.iter().map(|part| part_of_row(part).ok()).collect::<Arc<[_]>>()))
+        })
+    }
+}
+
+/// A part of a row: beside what groups hold it may be true or false, and so computed with.
+fn part_of_row(object: &Bound<'_, PyAny>) -> Usual<Value<'static>> {
+    if object.is_exact_instance_of::<PyBool>() {
+        return object.extract().map(Value::Bool).map_err(|_| Unusual);
+    }
+    value(object)
 }
 
 fn parts<'py>(py: Python<'py>, held: &Held) -> PyResult<Bound<'py, PyTuple>> {

@@ -6,6 +6,7 @@ orders.group_by_key().windowed_by(TimeWindows.of_size_with_no_grace("1h")).count
 with TopologyTestDriver(builder.build()) as driver: ...
 """
 
+from moldau.streams.aggregations import count
 from moldau.streams.dsl.builder import StreamsBuilder
 from moldau.streams.dsl.cogrouped import CogroupedKStream
 from moldau.streams.dsl.global_table import GlobalKTable
@@ -37,7 +38,7 @@ from moldau.streams.dsl.windows import (
     tumbling,
 )
 from moldau.streams.errors import CopartitionError, RecordError, StreamsError, TopologyError
-from moldau.streams.expressions import col, count, left, make, right
+from moldau.streams.expressions import col, left, make, right
 from moldau.streams.processor import Processor, ProcessorContext, Record, ValueTransformer
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.runtime import KafkaStreams, StreamsConfig

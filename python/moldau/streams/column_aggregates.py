@@ -11,14 +11,15 @@ from typing import Any, Final
 
 import msgspec
 
+from moldau.streams.aggregations import Aggregates
 from moldau.streams.dsl.windows import TimeWindows
-from moldau.streams.expressions import Aggregates, Tree
 from moldau.streams.operators.aggregates import NULL_DROPPED, Aggregator, StreamAggregate, plus_one
 from moldau.streams.operators.record_cache import CACHED_KINDS
 from moldau.streams.operators.time_windows import LATE_DROPPED, TimeWindowAggregate
 from moldau.streams.operators.time_windows import NULL_DROPPED as NULL_KEY_DROPPED
 from moldau.streams.serdes import Serde, primitive
 from moldau.streams.topology.nodes import StoreSpec
+from moldau.streams.trees import Tree
 
 COUNT: Final[dict[str, Tree]] = {"count": ("count",)}
 _DURATION_MAX: Final = 1 << 60
@@ -50,8 +51,12 @@ class ColumnAggregate:
     @property
     def value_bytes(self) -> int:
         """About how long a value is when it is written."""
-        names = () if self.kind is None else self.trees
-        return _NUMBER_BYTES * len(self.trees) + sum(len(name) + 4 for name in names)
+        return _NUMBER_BYTES * len(self.trees) + sum(len(name) + 4 for name in self.names or ())
+
+    @property
+    def names(self) -> list[str] | None:
+        """What the parts are called where the value is written; None for a value that is its only part."""
+        return None if self.kind is None else [field.encode_name for field in msgspec.structs.fields(self.kind)]
 
     @property
     def null_reason(self) -> str:

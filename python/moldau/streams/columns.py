@@ -1,9 +1,12 @@
 """The second executor of expressions: sub-topologies that are made of nothing else, compiled for `moldau._core`.
 
 What is compiled takes records from the bytes that were fetched to the bytes that go out, without an object per record:
-filters, new keys, new values, branches, aggregates, sinks; keys, and values as JSON, text or bytes. A sub-topology with
-anything else in it is left to the functions of `task`, and so is each single record that is unusual: there an error is
-raised and a handler is asked. So both executors give the same, byte for byte.
+filters, new keys, new values, branches, aggregates, joins with tables, sinks; keys, and values as JSON, text or bytes.
+A sub-topology with anything else in it is left to the functions of `task`, and so is each single record that is
+unusual: there an error is raised and a handler is asked. So both executors give the same, byte for byte.
+
+Where records are joined with tables, the tables are read by functions: what is compiled is the way of the one source
+that is none, and it has to be a way of its own.
 
 Behind an aggregate there are two cases. Where every update goes on, what comes behind it is compiled like the rest.
 With a record cache only the last update of a group goes on, at a commit: that is left to the functions, whatever they
@@ -16,17 +19,30 @@ node what stands for it: the record's own value, one register, or an object of s
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any, Final, TypeGuard
 
-import msgspec
 from msgspec import inspect
 
 from moldau._core import ColumnProgram
 from moldau.streams.column_aggregates import ColumnAggregate, NotColumnarError, aggregated, trees_of
-from moldau.streams.expressions import Expression, Tree
+from moldau.streams.column_joins import ColumnJoin, names_of_record, of_row, over_one
+from moldau.streams.column_types import (
+    KEYS,
+    Field,
+    completed,
+    constant_of,
+    fields_of,
+    is_any_object,
+    is_json,
+    json_kind,
+    name_of,
+    serde_name,
+    written_as,
+    written_fields,
+)
+from moldau.streams.expressions import Expression
 from moldau.streams.operators.aggregates import StreamAggregate, TableAggregate
 from moldau.streams.operators.stateless import (
     Branch,
@@ -41,34 +57,23 @@ from moldau.streams.operators.stateless import (
     SelectKey,
 )
 from moldau.streams.operators.suppress import Suppress
-from moldau.streams.operators.tables import RegroupTable, TableFilter, TableMapValues, ToStream
+from moldau.streams.operators.table_joins import StreamTableJoin
+from moldau.streams.operators.tables import RegroupTable, TableFilter, TableMapValues, TableSource, ToStream
 from moldau.streams.operators.time_windows import TimeWindowAggregate
-from moldau.streams.serdes import Serde, primitive
+from moldau.streams.serdes import primitive, required
 from moldau.streams.serdes.structured import encode_json
 from moldau.streams.serdes.windowed import TimeWindowedSerde
 from moldau.streams.topology.nodes import Node, ProcessorNode, SinkNode, SourceNode
+from moldau.streams.trees import FUNCTIONS, Tree, names_of
 
-_OPERATORS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "and", "or", "not"})
-_SAID: Final = {"part": "a field of a field"}
+_OPERATORS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "//", "%", "and", "or", "not"})
+_KNOWN: Final = _OPERATORS | FUNCTIONS.keys() | {"is_null", "mean"}
+_DIGITS_MAX: Final = 15
+"""So many digits behind the point are rounded to in columns."""
 
 NODES_MAX: Final = 1000
 """A node is compiled once per way that leads to it."""
 
-_PLAIN: Final[tuple[tuple[type, str], ...]] = (
-    (inspect.AnyType, "any"),
-    (inspect.BoolType, "bool"),
-    (inspect.IntType, "int"),
-    (inspect.FloatType, "float"),
-    (inspect.StrType, "text"),
-)
-_ANY_OBJECT: Final = tuple(inspect.DictType(key, inspect.AnyType()) for key in (inspect.AnyType(), inspect.StrType()))
-_KEYS: Final = {id(primitive.STRING): "text", id(primitive.BYTES): "bytes", id(primitive.LONG): "long"}
-_WRITTEN: Final = {
-    id(primitive.STRING): "text",
-    id(primitive.LONG): "long",
-    id(primitive.DOUBLE): "double",
-    id(primitive.BY_TYPE): "type",
-}
 _BEHIND_A_CACHE: Final = (
     Branch,
     Filter,
@@ -94,23 +99,19 @@ _BEHIND_A_CACHE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A compiled sub-topology: `topics` has the topic of each output, by the topology's name.
+    """A compiled sub-topology: `source` is the topic that it reads, `topics` has the topic of each output, by the
+    topology's names.
 
-    Of each aggregate a task brings a table to the program, in their order.
+    Of each aggregate, and of each join, a task brings a table to the program, in their order.
     """
 
     program: ColumnProgram
+    source: str
     topics: tuple[str, ...]
     aggregates: tuple[ColumnAggregate, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    """A field of a type: as Python calls it, as JSON does, and what the program is told of it."""
-
-    name: str
-    encoded: str
-    spec: tuple[str, str, bool, tuple[Any, ...]]
+    joins: tuple[ColumnJoin, ...] = ()
+    read_key: Callable[[bytes], Any] = bytes
+    """Reads the keys of the source, which are the keys of all tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,26 +142,27 @@ def compile_columns(nodes: Iterable[Node], *, caches: bool = False) -> Columns:
 
 class _Compiler:
     def __init__(self, nodes: list[Node], *, caches: bool) -> None:
-        sources = [node for node in nodes if isinstance(node, SourceNode)]
-        if len(sources) != 1 or len(sources[0].topics) != 1 or sources[0].pattern is not None:
-            raise NotColumnarError("it reads several topics, whose records are taken in the order of their times")
-        (self._source,) = sources
         self._children: dict[str, list[Node]] = {node.name: [] for node in nodes}
         for node in nodes:
             for parent in () if isinstance(node, SourceNode) else node.parents:
                 self._children[parent].append(node)
+        self._source = self._only_source([node for node in nodes if isinstance(node, SourceNode)])
+        compiled = self._behind_all(self._source)
+        self._tables = self._looked_up(nodes, compiled)
+        """The sources of the tables that records are joined with, by their stores."""
         self._key = self._key_kind()
-        self._whole: tuple[_Field, ...] | None = None
+        self._whole: tuple[Field, ...] | None = None
         """Of a value that is an object all fields, if they are known."""
         self._fields: dict[str, int] = {}
         """Per name of a field its register."""
-        self._value = self._value_kind(nodes)
+        self._value = self._value_kind([node for node in nodes if node.name in compiled])
         self._registers = len(self._value) if isinstance(self._value, list) else 0
         self._steps: list[tuple[Any, ...] | None] = []
         self._outputs: dict[str, int] = {}
         self._nodes = nodes
         self._caches = caches
         self._aggregates: dict[str, ColumnAggregate] = {}
+        self._joins: dict[str, ColumnJoin] = {}
         self._of_functions: set[str] = set()
         """The nodes behind aggregates with caches."""
 
@@ -176,16 +178,58 @@ class _Compiler:
             roots,
             len(self._outputs),
             len(self._aggregates),
+            len(self._joins),
         )
-        return Columns(program, tuple(self._outputs), tuple(self._aggregates.values()))
+        aggregates, joins = tuple(self._aggregates.values()), tuple(self._joins.values())
+        read_key = required(self._source.key, self._source.name, "key").deserialize
+        return Columns(program, self._source.topics[0], tuple(self._outputs), aggregates, joins, read_key)
+
+    def _only_source(self, sources: list[SourceNode]) -> SourceNode:
+        """The source that is compiled: the only one, or the only one that is no table's."""
+        chosen = [source for source in sources if not self._is_of_table(source)] if len(sources) > 1 else sources
+        if len(chosen) != 1 or len(chosen[0].topics) != 1 or chosen[0].pattern is not None:
+            raise NotColumnarError("it reads several topics, whose records are taken in the order of their times")
+        return chosen[0]
+
+    def _is_of_table(self, source: SourceNode) -> bool:
+        children = self._children[source.name]
+        return all(isinstance(child, ProcessorNode) and isinstance(child.operator, TableSource) for child in children)
+
+    def _behind_all(self, source: SourceNode) -> set[str]:
+        """The names of all nodes that records of a source come to."""
+        found, todo = {source.name}, [source.name]
+        while todo:
+            for child in self._children[todo.pop()]:
+                if child.name not in found:
+                    found.add(child.name)
+                    todo.append(child.name)
+        return found
+
+    def _looked_up(self, nodes: list[Node], compiled: set[str]) -> dict[str, SourceNode]:
+        """The tables whose rows nobody changes but records of their own topics, which functions work on."""
+        tables: dict[str, SourceNode] = {}
+        for source in nodes:
+            if not isinstance(source, SourceNode) or source is self._source:
+                continue
+            for name in sorted(self._behind_all(source) - {source.name}):
+                node = next(one for one in nodes if one.name == name)
+                if name in compiled:
+                    raise NotColumnarError(f"{name} is behind {self._source.name} and {source.name}")
+                if not isinstance(node, ProcessorNode):
+                    continue
+                if not isinstance(node.operator, (TableSource, *_BEHIND_A_CACHE)):
+                    raise NotColumnarError(f"{name}, behind a table, is a {type(node.operator).__name__}")
+                if isinstance(node.operator, TableSource) and node.operator.store is not None:
+                    tables[node.operator.store.name] = source
+        return tables
 
     def _key_kind(self) -> str:
         source = self._source
         if source.timestamp_extractor is not None:
             raise NotColumnarError(f"{source.name} has a timestamp extractor")
-        kind = _KEYS.get(id(source.key))
+        kind = KEYS.get(id(source.key))
         if kind is None:
-            raise NotColumnarError(f"the keys of {source.name} are {_serde_name(source.key)}, not text, bytes or int")
+            raise NotColumnarError(f"the keys of {source.name} are {serde_name(source.key)}, not text, bytes or int")
         return kind
 
     def _value_kind(self, nodes: list[Node]) -> str | list[tuple[str, str, bool, tuple[Any, ...]]]:
@@ -194,15 +238,15 @@ class _Compiler:
             return "text"
         if serde is primitive.BYTES:
             return "bytes"
-        kind = _json_kind(serde)
+        kind = json_kind(serde)
         if kind is None:
-            raise NotColumnarError(f"the values of {self._source.name} are {_serde_name(serde)}, not plain JSON")
+            raise NotColumnarError(f"the values of {self._source.name} are {serde_name(serde)}, not plain JSON")
         told = inspect.type_info(kind)
-        if _is_any_object(told):
+        if is_any_object(told):
             names = list(dict.fromkeys(name for node in nodes for name in _names_in(node)))
-            fields = [_Field(name, name, (name, "any", True, ("missing",))) for name in names]
+            fields = [Field(name, name, (name, "any", True, ("missing",))) for name in names]
         else:
-            fields = _fields_of(told, f"the values of {self._source.name}")
+            fields = fields_of(told, f"the values of {self._source.name}")
             if not isinstance(told, inspect.TypedDictType):
                 self._whole = tuple(fields)
         self._fields = {field.name: number for number, field in enumerate(fields)}
@@ -246,6 +290,8 @@ class _Compiler:
                 return self._branch(operator, shape, node)
             case StreamAggregate() | TimeWindowAggregate():
                 return self._aggregate(operator, shape, node)
+            case StreamTableJoin():
+                return self._join(operator, shape, node)
         raise NotColumnarError(f"{node.name} is a {type(operator).__name__}")
 
     def _branch(self, operator: Branch, shape: _Shape, node: ProcessorNode) -> tuple[Any, ...]:
@@ -256,6 +302,41 @@ class _Compiler:
         ]
         default = None if operator.default is None else self._step(children[operator.default], shape)
         return "branch", branches, default
+
+    def _join(self, operator: StreamTableJoin, shape: _Shape, node: ProcessorNode) -> tuple[Any, ...]:
+        if operator.key_of is not None or operator.waiting is not None:
+            raise NotColumnarError(f"{node.name} looks up a key that was computed, or waits")
+        if operator.tree is None:
+            raise NotColumnarError(f"{node.name} joins with a function of yours")
+        if shape.key is not None or shape.windowed or shape.aggregated:
+            raise NotColumnarError(f"{node.name} looks up a key that was computed")
+        self._check_table(operator, node)
+        join = self._joins.setdefault(node.name, ColumnJoin(node.name, operator.table, of_row(operator.tree)))
+        registers = {tree: self._register() for tree in join.wanted}
+        whole = shape.value if isinstance(shape.value, int) else None
+        joiner = over_one(operator.tree, registers, whole, node.name)
+        # The values that go on are computed in a step of their own.
+        number = len(self._steps)
+        self._steps.append(None)
+        parts, joined = self._mapped(Expression(joiner), shape, node)
+        self._steps[number] = "keep", parts, self._behind(node.name, joined)
+        known, first = [*self._joins].index(node.name), min(registers.values(), default=0)
+        return "join", known, _null_rule(shape), operator.keeps_unmatched, first, len(registers), [number]
+
+    def _check_table(self, operator: StreamTableJoin, node: ProcessorNode) -> None:
+        """Raise if anybody else than records of a topic, under their own keys, changes the table."""
+        for store in operator.table.store_names:
+            source = self._tables.get(store)
+            users = [one for one in self._nodes if isinstance(one, ProcessorNode) and store in one.stores]
+            owner = next((one.operator for one in users if isinstance(one.operator, TableSource)), None)
+            spec = None if owner is None else owner.store
+            if source is None or spec is None or spec.kind != "timestamped" or spec.make is not None:
+                raise NotColumnarError(f"{node.name} joins with a table that is not read from a topic as it is")
+            if source.key is not self._source.key:
+                raise NotColumnarError(f"{node.name} looks up keys otherwise than they are read")
+            for one in users:
+                if not isinstance(one.operator, (TableSource, StreamTableJoin)):
+                    raise NotColumnarError(f"the store of {node.name} is used by other nodes too")
 
     def _aggregate(
         self, operator: StreamAggregate | TimeWindowAggregate, shape: _Shape, node: ProcessorNode
@@ -326,7 +407,7 @@ class _Compiler:
         _, kind, given = mapper.tree
         trees = dict(given)
         if kind is not dict:
-            trees = _completed(trees, kind, node.name)
+            trees = completed(trees, kind, node.name)
         parts = [(self._register(), self._tree(tree, shape, node)) for tree in trees.values()]
         registers = {name: register for name, (register, _) in zip(trees, parts, strict=True)}
         return parts, _Shape(shape.key, registers, kind, aggregated=shape.aggregated)
@@ -342,16 +423,26 @@ class _Compiler:
         return self._tree(callback.tree, shape, node)
 
     def _tree(self, tree: Tree, shape: _Shape, node: Node) -> Tree:
-        what = tree[0]
-        if what == "field":
-            return "register", self._field(tree[1], shape, node)
-        if what == "constant":
-            return "constant", _constant(tree[1], node.name)
-        if what == "make":
-            raise NotColumnarError(f"{node.name} makes an object inside of an expression")
-        if what not in _OPERATORS:
-            raise NotColumnarError(f"{node.name} has an expression with {_SAID.get(what, what)}")
-        return what, *(self._tree(part, shape, node) for part in tree[1:])
+        match tree:
+            case ("register", _):
+                return tree
+            case ("field", name):
+                return "register", self._field(name, shape, node)
+            case ("constant", value):
+                return "constant", constant_of(value, node.name)
+            case ("part", whole, name):
+                return "part", self._tree(whole, shape, node), name
+            case ("in", one, (_, values)):
+                return "in", self._tree(one, shape, node), [constant_of(value, node.name) for value in values]
+            case ("round", one, (_, digits)):
+                if not 0 <= digits <= _DIGITS_MAX:
+                    raise NotColumnarError(f"{node.name} rounds to {digits} digits")
+                return "round", self._tree(one, shape, node), digits
+            case ("make", *_):
+                raise NotColumnarError(f"{node.name} makes an object inside of an expression")
+            case (what, *parts) if what in _KNOWN:
+                return what, *(self._tree(part, shape, node) for part in parts)
+        raise NotColumnarError(f"{node.name} has an expression with {tree[0]}")
 
     def _field(self, name: str, shape: _Shape, node: Node) -> int:
         if isinstance(shape.value, int):
@@ -376,10 +467,10 @@ class _Compiler:
 
     def _key_form(self, node: SinkNode, shape: _Shape) -> tuple[Any, ...]:
         if shape.key is not None:
-            return "register", shape.key, _written(node.key, node.name)
+            return "register", shape.key, written_as(node.key, node.name)
         if shape.windowed:
             if not isinstance(node.key, TimeWindowedSerde) or node.key.inner is not self._source.key:
-                raise NotColumnarError(f"{node.name} writes keys with a window as {_serde_name(node.key)}")
+                raise NotColumnarError(f"{node.name} writes keys with a window as {serde_name(node.key)}")
             return ("window",)
         if node.key is not self._source.key and node.key is not primitive.BY_TYPE:
             raise NotColumnarError(f"{node.name} writes keys otherwise than {self._source.name} reads them")
@@ -387,14 +478,14 @@ class _Compiler:
 
     def _value_form(self, node: SinkNode, shape: _Shape) -> tuple[Any, ...]:
         if isinstance(shape.value, int):
-            return "register", shape.value, _written(node.value, node.name)
-        as_json = _is_json(node.value) or node.value is primitive.BY_TYPE
+            return "register", shape.value, written_as(node.value, node.name)
+        as_json = is_json(node.value) or node.value is primitive.BY_TYPE
         if shape.value is not None:
             if not as_json:
-                raise NotColumnarError(f"{node.name} writes objects as {_serde_name(node.value)}")
+                raise NotColumnarError(f"{node.name} writes objects as {serde_name(node.value)}")
             encoded = {name: name for name in shape.value}
             if shape.kind is not dict and all(shape.kind is not one.kind for one in self._aggregates.values()):
-                fields = _written_fields(inspect.type_info(shape.kind), f"the values of {node.name}")
+                fields = written_fields(inspect.type_info(shape.kind), f"the values of {node.name}")
                 encoded = {field.name: field.encoded for field in fields}
             return "object", _parts(encoded, shape.value), False
         if isinstance(self._value, str):
@@ -402,16 +493,16 @@ class _Compiler:
                 raise NotColumnarError(f"{node.name} writes values otherwise than {self._source.name} reads them")
             return ("record",)
         if not as_json:
-            raise NotColumnarError(f"{node.name} writes objects as {_serde_name(node.value)}")
+            raise NotColumnarError(f"{node.name} writes objects as {serde_name(node.value)}")
         return self._whole_form(node)
 
     def _whole_form(self, node: SinkNode) -> tuple[Any, ...]:
-        told = inspect.type_info(_json_kind(self._source.value))
-        if _is_any_object(told):
+        told = inspect.type_info(json_kind(self._source.value))
+        if is_any_object(told):
             return ("again",)
         if self._whole is None:
-            raise NotColumnarError(f"{node.name} writes a {_name_of(told)} as it was read, whose fields have any order")
-        fields = _written_fields(told, f"the values of {self._source.name}")
+            raise NotColumnarError(f"{node.name} writes a {name_of(told)} as it was read, whose fields have any order")
+        fields = written_fields(told, f"the values of {self._source.name}")
         return "object", _parts({field.name: field.encoded for field in fields}, self._fields), True
 
 
@@ -425,16 +516,18 @@ def _names_in(node: Node) -> Iterable[str]:
     if not isinstance(node, ProcessorNode):
         return
     operator: Any = node.operator
+    if isinstance(operator, StreamTableJoin) and operator.tree is not None:
+        yield from names_of_record(operator.tree)
     callbacks = [getattr(operator, "predicate", None), getattr(operator, "mapper", None)]
     if isinstance(operator, Branch):
         callbacks += [predicate for predicate, _, _ in operator.branches]
     if isinstance(operator, StreamAggregate | TimeWindowAggregate):
         known = trees_of(operator.aggregator)
         for tree in () if known is None else known[1].values():
-            yield from _names_of(tree)
+            yield from names_of(tree)
     for callback in callbacks:
         if isinstance(callback, Expression):
-            yield from _names_of(callback.tree)
+            yield from names_of(callback.tree)
 
 
 def _is_other(one: Node, node: Node) -> TypeGuard[ProcessorNode]:
@@ -443,112 +536,11 @@ def _is_other(one: Node, node: Node) -> TypeGuard[ProcessorNode]:
 
 def _not_null(aggregate: ColumnAggregate, shape: _Shape) -> tuple[Any, ...]:
     """What drops a record when it is null: in windows a null value counts like any other."""
-    if aggregate.windows is not None or isinstance(shape.value, Mapping):
+    return ("key",) if aggregate.windows is not None else _null_rule(shape)
+
+
+def _null_rule(shape: _Shape) -> tuple[Any, ...]:
+    """What drops a record when its value is null, which an object never is."""
+    if isinstance(shape.value, Mapping):
         return ("key",)
     return ("value",) if shape.value is None else ("register", shape.value)
-
-
-def _names_of(tree: Tree) -> Iterable[str]:
-    if tree[0] == "field":
-        yield tree[1]
-    elif tree[0] == "part":
-        yield from _names_of(tree[1])
-    elif tree[0] == "make":
-        for _, part in tree[2]:
-            yield from _names_of(part)
-    elif tree[0] != "constant":
-        for part in tree[1:]:
-            yield from _names_of(part)
-
-
-def _serde_name(serde: Serde[Any] | None) -> str:
-    return "of no known type" if serde is None else serde.name
-
-
-def _name_of(told: Any) -> str:
-    kind = getattr(told, "cls", None)
-    return type(told).__name__.removesuffix("Type") if kind is None else str(kind.__name__)
-
-
-def _json_kind(serde: Serde[Any] | None) -> Any:
-    """The type that a serde reads JSON as, None if it does not, or with hooks of somebody's own."""
-    decoder = getattr(getattr(serde, "deserialize", None), "__self__", None)
-    if type(serde) is not Serde or not isinstance(decoder, msgspec.json.Decoder):
-        return None
-    plain = decoder.strict and decoder.dec_hook is None and decoder.float_hook is None
-    return decoder.type if plain else None
-
-
-def _is_json(serde: Serde[Any] | None) -> bool:
-    return type(serde) is Serde and serde.serialize is encode_json
-
-
-def _is_any_object(told: Any) -> bool:
-    return isinstance(told, inspect.AnyType) or told in _ANY_OBJECT
-
-
-def _fields_of(told: Any, place: str) -> list[_Field]:
-    """The fields of a type whose values are JSON objects, each of one plain type."""
-    if not isinstance(told, (inspect.StructType, inspect.DataclassType, inspect.TypedDictType)):
-        raise NotColumnarError(f"{place} are {_name_of(told)}, not objects with fields")
-    kind: Any = told.cls
-    if isinstance(told, inspect.StructType) and (told.array_like or told.forbid_unknown_fields or told.tag is not None):
-        raise NotColumnarError(f"{place}: {kind.__name__} has a form of its own (array, tag or forbidden fields)")
-    if hasattr(kind, "__post_init__"):
-        raise NotColumnarError(f"{place}: {kind.__name__} has a __post_init__")
-    return [_field_of(field, f"{place}: {kind.__name__}.{field.name}", told) for field in told.fields]
-
-
-def _field_of(field: inspect.Field, place: str, told: Any) -> _Field:
-    plain, nullable = field.type, False
-    if isinstance(plain, inspect.UnionType) and plain.includes_none and len(plain.types) == 2:
-        (plain,) = [one for one in plain.types if not isinstance(one, inspect.NoneType)]
-        nullable = True
-    name = next((name for kind, name in _PLAIN if type(plain) is kind and plain == kind()), None)
-    if name is None:
-        raise NotColumnarError(f"{place} is no plain text, number, bool or Any")
-    if field.required:
-        absent: tuple[Any, ...] = ("required",)
-    elif isinstance(told, inspect.TypedDictType):
-        absent = ("missing",)
-    elif field.default is not msgspec.NODEFAULT:
-        absent = "default", _constant(field.default, place)
-    else:
-        raise NotColumnarError(f"{place} has a default that is made for each value")
-    return _Field(field.name, field.encode_name, (field.encode_name, name, nullable, absent))
-
-
-def _written_fields(told: Any, place: str) -> list[_Field]:
-    """The fields of a type as they are written, in their order."""
-    if isinstance(told, inspect.StructType) and told.cls.__struct_config__.omit_defaults:
-        raise NotColumnarError(f"{place}: {told.cls.__name__} leaves defaults out")
-    return _fields_of(told, place)
-
-
-def _completed(trees: dict[str, Tree], kind: Any, node: str) -> dict[str, Tree]:
-    """What an object is made of, with its defaults."""
-    told = inspect.type_info(kind) if isinstance(kind, type) else None
-    if not isinstance(told, (inspect.StructType, inspect.DataclassType)):
-        raise NotColumnarError(f"{node} makes a {kind}, which is no dict, dataclass or Struct")
-    fields = _written_fields(told, f"the values of {node}")
-    defaults = {field.name: field.spec[3] for field in fields if field.spec[3][0] == "default"}
-    names = [field.name for field in fields]
-    if {*signature(kind).parameters} != {*names} or {*trees, *defaults} != {*names}:
-        raise NotColumnarError(f"{node} makes a {kind.__name__} of other fields than it has")
-    return {name: trees.get(name) or ("constant", defaults[name][1]) for name in names}
-
-
-def _constant(value: Any, place: str) -> Any:
-    if value is None or type(value) in {bool, float, str}:
-        return value
-    if type(value) is int and -(1 << 63) <= value < 1 << 63:
-        return value
-    raise NotColumnarError(f"{place} has the constant {value!r}, which is no plain text, number of 64 bits or bool")
-
-
-def _written(serde: Serde[Any] | None, node: str) -> str:
-    """How a register is written."""
-    kind = "json" if _is_json(serde) else _WRITTEN.get(id(serde))
-    if kind is None:
-        raise NotColumnarError(f"{node} writes {_serde_name(serde)}, not JSON, text or a number of 8 bytes")
-    return kind

@@ -1,28 +1,45 @@
 """Expressions over the fields of a value: `col.status == "COMPLETED"`, `col.amount.sum()`, `make(dict, n=col.amount)`.
 
 An expression is a tree, and can stand wherever a callback can: `col` is what there is of one record's value, `left` and
-`right` are the two values of a join. It has two executors: here it becomes one Python function when the topology is
+`right` are the two values of a join. It has two executors: `trees` makes one Python function of it when the topology is
 built, and `columns` compiles whole topologies of expressions for `moldau._core`. Fields are those of an object or of a
 dict, whichever comes; of those that are objects themselves there are fields, too (`col.address.city`).
+
+It computes as Python does, with one exception: a field, or a function such as `lower()`, of None is None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from keyword import iskeyword
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-import msgspec
+from moldau.streams.aggregations import Aggregation, chosen, mean_over, sum_of
+from moldau.streams.trees import Tree, attribute, compiled, item, no_field, said
 
-Number = int | float | str | None
-
-Access = Callable[[str], str]
-"""`access(name)`: the source text that reads a field of `value`."""
-
-Tree = tuple[Any, ...]
-"""`("field", name)`, `("left",)`, `("right",)`, `("part", tree, name)`, `("constant", value)`, `("not", tree)`,
-`("make", kind, ((name, tree), …))`, or one of Python's operators and its two sides."""
+_ELSEWHERE: Final = {
+    "average": "mean()",
+    "avg": "mean()",
+    "count": "count() of moldau.streams, which counts the records of a group",
+    "endswith": "ends_with(...)",
+    "find": "contains(...)",
+    "is_between": "between(low, high)",
+    "is_none": "is_null()",
+    "isin": "is_in([...])",
+    "isna": "is_null()",
+    "isnull": "is_null()",
+    "len_bytes": "len()",
+    "len_chars": "len()",
+    "length": "len()",
+    "not_null": "is_not_null()",
+    "notna": "is_not_null()",
+    "notnull": "is_not_null()",
+    "size": "len()",
+    "startswith": "starts_with(...)",
+    "to_lowercase": "lower()",
+    "to_uppercase": "upper()",
+}
+"""What other libraries call it, and how it is written here."""
 
 
 class Expression:
@@ -36,13 +53,33 @@ class Expression:
 
     def __call__(self, *values: Any) -> Any:
         """Compute it of a value, or of the two sides of a join."""
+        if len(values) == 1 and not isinstance(values[0], _WITHOUT_FIELDS):
+            return self.function(values[0])
+        if all(isinstance(value, _WITHOUT_FIELDS) for value in values):
+            self._refuse_call(values)
         return self.function(*values) if len(values) == 1 else self.of_both()(*values)
+
+    def _refuse_call(self, arguments: tuple[Any, ...]) -> None:
+        """Say what to write instead, if somebody called what is a field here."""
+        if self.tree[0] not in {"field", "part"}:
+            if not arguments:
+                raise TypeError(f"{self!r} is computed of a value, or of the two sides of a join")
+            return
+        name = self.tree[-1]
+        hint = _ELSEWHERE.get(name)
+        if hint is None:
+            near = get_close_matches(name, _METHODS, 1)
+            hint = f"{near[0]}()" if near else f"a function can stand here; expressions have {', '.join(_METHODS)}"
+        raise TypeError(f"{self!r} is a field, and no method\nhint: {hint}")
+
+    def __repr__(self) -> str:
+        return said(self.tree)
 
     @property
     def function(self) -> Callable[[Any], Any]:
         """The expression as one function, compiled once."""
         if self._function is None:
-            of_dict, of_object = _compiled(self.tree, _item), _compiled(self.tree, _attribute)
+            of_dict, of_object = compiled(self.tree, item), compiled(self.tree, attribute)
 
             def compute(value: Any) -> Any:
                 return of_dict(value) if type(value) is dict else of_object(value)
@@ -52,7 +89,7 @@ class Expression:
 
     def of_both(self) -> Callable[[Any, Any], Any]:
         """The expression as one function of the two sides of a join."""
-        return _compiled(self.tree, _no_field, "left, right")
+        return compiled(self.tree, no_field, "left, right")
 
     def __getattr__(self, name: str) -> Expression:
         if name.startswith("_"):
@@ -118,50 +155,143 @@ class Expression:
     def __neg__(self) -> Expression:
         return Expression(("-", ("constant", 0), self.tree))
 
+    def __abs__(self) -> Expression:
+        return self.abs()
+
+    def __round__(self, digits: int | None = None) -> Expression:
+        return self.round(digits)
+
     def __and__(self, other: Any) -> Expression:
-        return self._with("and", other)
+        return self._with("and", _condition(other, "&"))
+
+    def __rand__(self, other: Any) -> Expression:
+        return self._with("and", _condition(other, "&"), swapped=True)
 
     def __or__(self, other: Any) -> Expression:
-        return self._with("or", other)
+        return self._with("or", _condition(other, "|"))
+
+    def __ror__(self, other: Any) -> Expression:
+        return self._with("or", _condition(other, "|"), swapped=True)
 
     def __invert__(self) -> Expression:
         return Expression(("not", self.tree))
 
     def __bool__(self) -> bool:
-        raise TypeError("an expression has no truth of its own\nhint: `&`, `|` and `~` instead of and, or, not")
+        raise TypeError(
+            f"{self!r} is neither true nor false before there is a record\n"
+            "hint: (a == 1) & (b == 2), `|` and `~` instead of and, or, not; a.is_in([1, 2]) instead of a in [1, 2]; "
+            "a.between(1, 5) instead of 1 <= a <= 5"
+        )
+
+    if not TYPE_CHECKING:
+        # mypy refuses these by itself, as long as it is not told of them.
+
+        def __contains__(self, other: Any) -> NoReturn:
+            raise TypeError(
+                f"what {self!r} holds is not known before there is a record\nhint: {self!r}.contains({other!r})"
+            )
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError(
+                f"there is nothing in {self!r} before there is a record\n"
+                "hint: a function can go through it, such as lambda value: [len(tag) for tag in value.tags]"
+            )
+
+        def __len__(self) -> NoReturn:
+            raise TypeError(f"how long {self!r} is is not known before there is a record\nhint: {self!r}.len()")
+
+    def is_null(self) -> Expression:
+        """Whether it is None, or a field that is not there."""
+        return Expression(("is_null", self.tree))
+
+    def is_not_null(self) -> Expression:
+        """Whether it is there and not None."""
+        return ~self.is_null()
+
+    def is_in(self, values: Iterable[Any]) -> Expression:
+        """Whether it is one of these constants."""
+        if isinstance(values, (str, bytes, Expression)):
+            raise TypeError(
+                f"is_in takes a list of constants, not {values!r}\nhint: a.contains(b) says whether b is in a"
+            )
+        known = tuple(values)
+        if any(isinstance(value, Expression) for value in known):
+            raise TypeError("is_in takes constants\nhint: (a == b) | (a == c) compares with other fields")
+        return Expression(("in", self.tree, ("constant", known)))
+
+    def between(self, low: Any, high: Any) -> Expression:
+        """Whether it is in a span, both ends included."""
+        return self._call("between", low, high)
+
+    def abs(self) -> Expression:
+        """A number without its sign."""
+        return self._call("abs")
+
+    def round(self, digits: int | None = None) -> Expression:
+        """A number with so many digits behind the point, halves to the even one; without `digits` a whole one."""
+        if digits is None:
+            return self._call("round")
+        if type(digits) is not int:
+            raise TypeError(f"round takes a number of digits, not {digits!r}")
+        return self._call("round", digits)
+
+    def lower(self) -> Expression:
+        """A text in small letters."""
+        return self._call("lower")
+
+    def upper(self) -> Expression:
+        """A text in capital letters."""
+        return self._call("upper")
+
+    def len(self) -> Expression:
+        """How many characters a text has, or elements a list."""
+        return self._call("len")
+
+    def starts_with(self, beginning: str | Expression) -> Expression:
+        """Whether a text begins with another."""
+        return self._call("starts_with", _text(beginning, "starts_with"))
+
+    def ends_with(self, end: str | Expression) -> Expression:
+        """Whether a text ends with another."""
+        return self._call("ends_with", _text(end, "ends_with"))
+
+    def contains(self, part: Any) -> Expression:
+        """Whether this stands somewhere in a text, as it is, or is in a list."""
+        return self._call("contains", part)
+
+    def _call(self, name: str, *arguments: Any) -> Expression:
+        return Expression((name, self.tree, *(_tree_of(argument) for argument in arguments)))
 
     def sum(self) -> Aggregation:
         """The sum over a group."""
-        function, tree = self.function, ("sum", self.tree)
-        return Aggregation(
-            0,
-            lambda held, value: held + function(value),
-            lambda one, other: one + other,
-            tree,
-            lambda held, value: held - function(value),
-        )
+        return sum_of(self.function, self.tree)
+
+    def mean(self) -> Aggregation:
+        """The mean over a group; None where there was nothing but None."""
+        return mean_over(self.function, self.tree)
 
     def min(self) -> Aggregation:
         """The least of a group."""
-        return self._chosen("min", min)
+        return chosen(self.function, self.tree, "min", min)
 
     def max(self) -> Aggregation:
         """The greatest of a group."""
-        return self._chosen("max", max)
+        return chosen(self.function, self.tree, "max", max)
 
-    def _chosen(self, name: str, choose: Callable[[Any, Any], Any]) -> Aggregation:
-        function = self.function
 
-        def of_both(one: Any, other: Any) -> Any:
-            if one is None or other is None:
-                return one if other is None else other
-            return choose(one, other)
+_WITHOUT_FIELDS: Final = (str, bytes, int, float, list, tuple, set, frozenset, Expression)
+"""What no expression is computed of that reads fields."""
 
-        return Aggregation(None, lambda held, value: of_both(held, function(value)), of_both, (name, self.tree))
+_METHODS: Final = sorted(
+    name for name, found in vars(Expression).items() if callable(found) and name[0] != "_" and name != "of_both"
+)
 
 
 class _Columns:
-    """`col.name` is the field of that name."""
+    """`col.name` is the field of that name, and so are `col["name"]` and `col("name")`."""
+
+    def __call__(self, name: str) -> Expression:
+        return self[name]
 
     def __getattr__(self, name: str) -> Expression:
         return self[name]
@@ -189,61 +319,9 @@ def function_of(callback: Callable[..., Any]) -> Callable[..., Any]:
     return callback.function if isinstance(callback, Expression) else callback
 
 
-@dataclass(frozen=True, slots=True)
-class Aggregation:
-    """One number of a group: where it begins, what a value adds, what two sessions make together, and what it is
-    without a value that was in it (None: nobody can say).
-
-    `tree` says the same for the second executor: `("count",)`, or `"sum"`, `"min"`, `"max"` and what of.
-    """
-
-    first: Number
-    step: Callable[[Any, Any], Any]
-    merge: Callable[[Any, Any], Any]
-    tree: Tree
-    without: Callable[[Any, Any], Any] | None = None
-
-
-def count() -> Aggregation:
-    """How many values there are in a group."""
-    return Aggregation(
-        0, lambda held, _: held + 1, lambda one, other: one + other, ("count",), lambda held, _: held - 1
-    )
-
-
-class Aggregates:
-    """Several aggregations at once: what an `agg(...)` call keeps per group, a frozen struct with a field for each."""
-
-    def __init__(self, parts: Mapping[str, Aggregation]) -> None:
-        if not parts:
-            raise ValueError("agg needs at least one aggregation\nhint: such as agg(total=col.amount.sum())")
-        self.kind: Any = msgspec.defstruct("Aggregates", [(name, Number) for name in parts], frozen=True)
-        self.trees = {name: part.tree for name, part in parts.items()}
-        self._first = self.kind(*(part.first for part in parts.values()))
-        self._steps = [(name, part.step) for name, part in parts.items()]
-        self._merges = [(name, part.merge) for name, part in parts.items()]
-        self._withouts = [(name, part.without) for name, part in parts.items() if part.without is not None]
-        self.one_way = [name for name, part in parts.items() if part.without is None]
-        """The parts that no value can be taken out of again."""
-
-    def first(self) -> Any:
-        """Of an empty group."""
-        return self._first
-
-    def step(self, key: Any, value: Any, held: Any) -> Any:
-        """With one value more."""
-        return self.kind(*[step(getattr(held, name), value) for name, step in self._steps])
-
-    def without(self, key: Any, value: Any, held: Any) -> Any:
-        """With one value less."""
-        return self.kind(*[without(getattr(held, name), value) for name, without in self._withouts])
-
-    def merge(self, key: Any, one: Any, other: Any) -> Any:
-        """Of two sessions that became one."""
-        return self.kind(*[merge(getattr(one, name), getattr(other, name)) for name, merge in self._merges])
-
-
-def _checked(name: str) -> str:
+def _checked(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a field has a name, which {name!r} is not\nhint: a function can stand here, such as a lambda")
     if not name.isidentifier():
         raise ValueError(f"{name!r} is not the name of a field\nhint: a function can stand here, such as a lambda")
     return name
@@ -253,59 +331,16 @@ def _tree_of(value: Any) -> Tree:
     return value.tree if isinstance(value, Expression) else ("constant", value)
 
 
-def _compiled(tree: Tree, access: Access, arguments: str = "value") -> Callable[..., Any]:
-    constants: dict[str, Any] = {"part_of": _part_of}
-    source = f"lambda {arguments}: {_source(tree, access, constants)}"
-    # The source is made of field names that were checked and of constants by name: nothing of the user's is run.
-    made: Callable[..., Any] = eval(source, constants)  # noqa: S307
-    return made
+def _condition(value: Any, sign: str) -> Any:
+    if isinstance(value, (Expression, bool)):
+        return value
+    raise TypeError(
+        f"`{sign}` takes two conditions, and {value!r} is none\n"
+        f"hint: parentheses, for it binds first: (a == 1) {sign} (b == 2)"
+    )
 
 
-def _part_of(value: Any, name: str) -> Any:
-    if value is None:
-        return None
-    return value[name] if type(value) is dict else getattr(value, name)
-
-
-def _source(tree: Tree, access: Access, constants: dict[str, Any]) -> str:
-    what = tree[0]
-    if what == "field":
-        return access(tree[1])
-    if what in {"left", "right"}:
-        if access is not _no_field:
-            raise TypeError(f"{what} is a side of a join\nhint: elsewhere col.name is a field of the record's value")
-        return str(what)
-    if what == "part":
-        return f"part_of({_source(tree[1], access, constants)}, {tree[2]!r})"
-    if what == "constant":
-        return _named(tree[1], constants)
-    if what == "not":
-        return f"(not {_source(tree[1], access, constants)})"
-    if what == "make":
-        parts = [(name, _source(part, access, constants)) for name, part in tree[2]]
-        as_dict = f"{{{', '.join(f'{name!r}: {part}' for name, part in parts)}}}"
-        if tree[1] is dict:
-            return as_dict
-        if any(iskeyword(name) for name, _ in parts):
-            return f"{_named(tree[1], constants)}(**{as_dict})"
-        return f"{_named(tree[1], constants)}({', '.join(f'{name}={part}' for name, part in parts)})"
-    return f"({_source(tree[1], access, constants)} {what} {_source(tree[2], access, constants)})"
-
-
-def _named(constant: Any, constants: dict[str, Any]) -> str:
-    name = f"constant_{len(constants)}"
-    constants[name] = constant
-    return name
-
-
-def _no_field(name: str) -> str:
-    raise TypeError(f"col.{name} could be of either side of a join\nhint: say left.{name} or right.{name}")
-
-
-def _item(name: str) -> str:
-    return f"value[{name!r}]"
-
-
-def _attribute(name: str) -> str:
-    # An object that came from elsewhere can have a field whose name is a word of Python, such as `from`.
-    return f"getattr(value, {name!r})" if iskeyword(name) else f"value.{name}"
+def _text(value: Any, name: str) -> Any:
+    if isinstance(value, (Expression, str)):
+        return value
+    raise TypeError(f"{name} takes a text, not {value!r}")

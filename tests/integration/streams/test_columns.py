@@ -10,7 +10,13 @@ from confluent_kafka import Producer
 from msgspec.structs import astuple
 from tests.integration.streams.cluster import WITHIN_S, committed, eventually
 from tests.integration.streams.test_kill import spawn
-from tests.integration.streams.topologies import HOUR_MS, T0, expressions, revenue_in_expressions
+from tests.integration.streams.topologies import (
+    HOUR_MS,
+    T0,
+    expressions,
+    priced_in_expressions,
+    revenue_in_expressions,
+)
 
 from moldau.streams.runtime.exception_handlers import log_and_continue
 
@@ -123,6 +129,46 @@ def test_aggregates_are_the_same_with_columns_and_without(cluster, guarantee, ca
     assert latest(cluster, f"{name}-with") == latest(cluster, f"{name}-without") != {}
     if not cache_bytes:
         assert written(cluster, f"{name}-with") == written(cluster, f"{name}-without")
+
+
+def prices(since, until):
+    """Prices that change now and then, and one that goes."""
+    given = [(b"k%d" % key, b'{"price":%d}' % key, since) for key in range(10)]
+    middle = (since + until) // 2
+    return [*given, (b"k1", b'{"price":101}', middle), (b"k2", None, middle + 1), (b"k3", b"no json", middle + 2)]
+
+
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
+def test_joins_with_tables_are_the_same_with_columns_and_without(cluster, guarantee):
+    name = f"priced-{guarantee}"
+    cluster.create(1, name, f"{name}-prices", f"{name}-with", f"{name}-without")
+    for part in range(2):
+        since = T0 + part * 10_000
+        orders = [(b"k%d" % (number % 12), order(number), since + 1 + number) for number in range(2000)]
+        orders.insert(700, (b"k1", b"no json", since + 700))
+        cluster.write(f"{name}-prices", prices(since, since + 2000))
+        cluster.write(name, orders)
+        # The second part is worked on by another instance, which gets the table of the first.
+        for how, enabled in (("with", True), ("without", False)):
+            sink = f"{name}-{how}"
+            app = cluster.app(
+                priced_in_expressions(name, f"{name}-prices", sink),
+                sink,
+                str(part),
+                processing_guarantee=guarantee,
+                columns_enabled=enabled,
+                deserialization_exception_handler=log_and_continue,
+            )
+            app.start()
+            wanted = (part + 1) * 2000
+            eventually(lambda sink=sink, wanted=wanted: len(cluster.read(sink)) >= wanted)
+            assert (columnar(app) > 1900) is enabled
+            app.close()
+    assert written(cluster, f"{name}-with") == written(cluster, f"{name}-without")
+    values = [json.loads(value) for _, _, value, _ in written(cluster, f"{name}-with")]
+    assert len(values) == 4000
+    assert {value["price"] for value in values[:900]} == {*range(10), None}
+    assert {value["price"] for value in values[1100:2000]} == {0, 101, *range(3, 10), None}
 
 
 def latest(cluster, topic):

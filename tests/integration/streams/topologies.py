@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from moldau.streams.aggregations import count
 from moldau.streams.dsl.builder import StreamsBuilder
 from moldau.streams.dsl.options import Materialized
 from moldau.streams.dsl.windows import TimeWindows
-from moldau.streams.expressions import col, count, make
+from moldau.streams.expressions import col, left, make, right
 from moldau.streams.serdes import Serdes
 from moldau.streams.topology.topology import Topology
 
@@ -91,6 +92,19 @@ def expressions(source: str, sink: str) -> Topology:
     return builder.build()
 
 
+def priced_in_expressions(orders: str, prices: str, sink: str) -> Topology:
+    """Orders with the price that was known then; those of which none was known too."""
+    builder = StreamsBuilder()
+    table = builder.table(prices, key=str, value=dict, store="prices")
+    (
+        builder.stream(orders, key=str, value=dict)
+        .filter(col.status == "COMPLETED")
+        .left_join(table, make(dict, number=left.number, price=right.price, none=right.price.is_null()))
+        .to(sink, value=dict)
+    )
+    return builder.build()
+
+
 def revenue_in_expressions(source: str, sink: str, *, rekeyed: bool) -> Topology:
     """Revenue per hour and key, or customer behind a repartition topic: aggregates for columns."""
     builder = StreamsBuilder()
@@ -114,5 +128,6 @@ __all__ = [
     "doubled",
     "expressions",
     "hourly_revenue",
+    "priced_in_expressions",
     "revenue_in_expressions",
 ]

@@ -64,7 +64,9 @@ aggregations = st.one_of(
     st.builds(count),
     numbers.map(lambda one: one.sum()),
     numbers.map(lambda one: one.sum()),
+    numbers.map(lambda one: one.mean()),
     anything.map(lambda one: one.sum()),
+    anything.map(lambda one: one.mean()),
     anything.map(lambda one: one.min()),
     anything.map(lambda one: one.max()),
 )

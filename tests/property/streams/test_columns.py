@@ -122,19 +122,38 @@ def combined(operator: str, one: Any, other: Any) -> Any:
     return one._with(operator, other)
 
 
-leaves = st.sampled_from(NAMES).map(lambda name: col[name]) | plain.filter(
-    lambda value: not isinstance(value, int) or abs(value) < 2**63
-)
+def called(name: str, one: Any, *arguments: Any) -> Any:
+    if not hasattr(one, "tree"):
+        return one
+    if name in {"starts_with", "ends_with"}:
+        (text,) = arguments
+        arguments = (text if hasattr(text, "tree") or isinstance(text, str) else "x",)
+    return getattr(one, name)(*arguments)
+
+
+def part_of(one: Any, name: str) -> Any:
+    return one[name] if hasattr(one, "tree") else one
+
+
+constants = plain.filter(lambda value: not isinstance(value, int) or abs(value) < 2**63)
+fields = st.sampled_from(NAMES).map(lambda name: col[name])
+leaves = fields | st.sampled_from([col.d.x, col.d.x.COMPLETED, col.c.x]) | constants
 expressions = st.recursive(
     leaves,
     lambda inner: (
         st.builds(
             combined,
-            st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "and", "or"]),
+            st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "//", "%", "and", "or"]),
             inner,
             inner,
         )
         | inner.map(lambda one: ~one if hasattr(one, "tree") else one)
+        | st.builds(called, st.sampled_from(["abs", "round", "lower", "upper", "len", "is_null", "is_not_null"]), inner)
+        | st.builds(called, st.just("round"), inner, st.integers(0, 15))
+        | st.builds(called, st.sampled_from(["starts_with", "ends_with", "contains"]), inner, inner)
+        | st.builds(called, st.just("between"), inner, inner, inner)
+        | st.builds(called, st.just("is_in"), inner, st.lists(constants, max_size=4))
+        | st.builds(part_of, inner, st.sampled_from(["x", "COMPLETED"]))
     ),
     max_leaves=4,
 ).filter(lambda one: hasattr(one, "tree"))
@@ -260,6 +279,52 @@ def test_a_record_takes_the_first_branch_that_is_true(one: Any, other: Any, give
     both(builder.build(), given_records)
 
 
+def computed(expressions: dict[str, Any], given_records: list[Any]) -> Outcome:
+    builder = StreamsBuilder()
+    builder.stream("in", key=str, value=dict).map_values(make(dict, **expressions)).to("out", value=dict)
+    return both(builder.build(), given_records)
+
+
+@settings(max_examples=300, deadline=None)
+@given(numbers, numbers, st.integers(0, 15))
+def test_numbers_are_computed_as_in_python(one: Any, other: Any, digits: int):
+    signs = {"sum": col.a + col.b, "times": col.a * col.b, "less": col.a - col.b, "abs": col.a.abs()}
+    rounded = {"rounded": col.a.round(), "to": col.a.round(digits)}
+    record = [(0, b"k", json.dumps({"a": one, "b": other}).encode(), [])]
+    for expressions in (signs, rounded, {"over": col.a / col.b}, {"floor": col.a // col.b, "rest": col.a % col.b}):
+        computed(expressions, record)
+
+
+LETTERS = [chr(code) for low, high in [(0x20, 0x180), (0x400, 0x460), (0x2010, 0x2028)] for code in range(low, high)]
+
+
+def test_letters_have_the_case_that_they_have_in_python():
+    texts_of_them = ["".join(LETTERS), *LETTERS, "€ 漢字 🌍"]
+    given_records = [(0, b"k", json.dumps({"a": text}).encode(), []) for text in texts_of_them]
+    # A surrogate pair in an escape is unusual by itself.
+    given_records[-1] = (0, b"k", json.dumps({"a": texts_of_them[-1]}, ensure_ascii=False).encode(), [])
+    outcome = computed({"lower": col.a.lower(), "upper": col.a.upper(), "n": col.a.len()}, given_records)
+    assert outcome.columnar == len(given_records)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text() | texts)
+def test_texts_are_looked_through_as_in_python(text: str):
+    value = json.dumps({"a": text, "b": text[1:2]}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    cased = {"lower": col.a.lower(), "upper": col.a.upper(), "n": col.a.len()}
+    within = {"in": col.a.contains(col.b), "begins": col.a.starts_with(col.b), "ends": col.a.ends_with(col.b)}
+    computed(cased | within, [(0, b"k", value, [])])
+
+
+def test_what_is_absent_is_null_in_both():
+    values = [{}, {"a": None}, {"a": 1}, {"d": {}}, {"d": {"x": None}}, {"d": {"x": 1}}, {"d": None}]
+    given_records = [(0, b"k", json.dumps(value).encode(), []) for value in values]
+    given_records.insert(3, (0, b"k", None, []))
+    outcome = computed({"a": col.a.is_null(), "x": col.d.x.is_null(), "is": col.a.is_not_null()}, given_records)
+    assert outcome.columnar == len(given_records)
+    assert not outcome.failures
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from([str, bytes]), st.sampled_from([str, bytes, int]), records)
 def test_bytes_and_text_pass_as_they_are(value: Any, key: Any, given_records: list[Any]):
@@ -274,3 +339,17 @@ def test_usual_records_are_not_taken_one_by_one(kind: Any):
     ]
     chain = [("filter", col.a > 10), ("dict", col.b * 1.2, col.c)]
     assert both(topology_of(kind, chain), usual).columnar == 100
+
+
+def test_fields_of_fields_functions_and_constants_are_columns_too():
+    usual = [
+        (number, b"k", json.dumps({"a": number, "c": "Text", "d": {"x": number % 3, "y": {"z": [1]}}}).encode(), [])
+        for number in range(100)
+    ]
+    builder = StreamsBuilder()
+    stream = builder.stream("in", key=str, value=dict)
+    stream = stream.filter(col.d.x.is_in([1, 2]) & (col.a % 2 == 0) & col.c.lower().starts_with("te"))
+    stream.map_values(make(dict, z=col.d.y, half=(col.a / 3).round(2), n=col.d.y.z.is_null())).to("out", value=dict)
+    outcome = both(builder.build(), usual)
+    assert outcome.columnar == 100
+    assert outcome.out[0][2] == b'{"z":{"z":[1]},"half":0.67,"n":false}'

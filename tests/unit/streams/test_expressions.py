@@ -10,10 +10,8 @@ from moldau.streams import (
     Consumed,
     JoinWindows,
     StreamsBuilder,
-    TopologyError,
     TopologyTestDriver,
     col,
-    count,
     left,
     make,
     right,
@@ -29,27 +27,90 @@ def test_an_expression_reads_dicts_and_objects(value: Any):
     assert (10 - col.amount)(value) == 7
 
 
-def test_an_expression_has_no_truth_of_its_own():
-    with pytest.raises(TypeError, match="hint"):
-        bool(col.amount > 1 and col.price > 1)
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda: bool(col.a == 1),
+        lambda: col.a > 1 and col.b > 1,
+        lambda: col.a > 1 or col.b > 1,
+        lambda: not col.a,
+        lambda: 1 < col.a < 5,
+        lambda: col.a in [1, 2],
+    ],
+)
+def test_what_would_need_to_be_true_or_false_at_once_is_told_what_to_write(written: Any):
+    with pytest.raises(TypeError) as caught:
+        written()
+    said = str(caught.value)
+    assert "before there is a record\nhint: " in said
+    for instead in ("(a == 1) & (b == 2)", "`|`", "`~`", "is_in([1, 2])", "between(1, 5)"):
+        assert instead in said
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        (lambda: "x" in col.tags, r"hint: col\.tags\.contains\('x'\)"),
+        (lambda: list(col.tags), r"hint: a function can go through it"),
+        (lambda: len(col.tags), r"hint: col\.tags\.len\(\)"),
+        (lambda: [*col], "hint: a function can stand here"),
+        (lambda: col.a == 1 & col.b == 2, r"`&` takes two conditions, and 1 is none\nhint: parentheses"),
+        (lambda: col.a > 1 | col.b, r"`\|` takes two conditions, and 1 is none\nhint: parentheses"),
+        (lambda: col.flags & 4, "`&` takes two conditions, and 4 is none"),
+        (lambda: col.a.is_in("abc"), r"hint: a\.contains\(b\)"),
+        (lambda: col.a.is_in(col.tags), r"hint: a\.contains\(b\)"),
+        (lambda: col.a.is_in([1, col.b]), r"hint: \(a == b\) \| \(a == c\)"),
+        (lambda: col.a.starts_with(5), "starts_with takes a text, not 5"),
+        (lambda: col.a.round(1.5), r"round takes a number of digits, not 1\.5"),
+    ],
+)
+def test_what_cannot_be_written_says_what_can(written: Any, hint: str):
+    with pytest.raises(TypeError, match=hint):
+        written()
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (col.amount.avg, "col.amount.avg is a field, and no method\nhint: mean()"),
+        (
+            lambda: col.customer.name.startswith("A"),
+            "col.customer.name.startswith is a field, and no method\nhint: starts",
+        ),
+        (
+            lambda: col.name.replace("a", "b"),
+            "col.name.replace is a field, and no method\nhint: a function can stand here",
+        ),
+        (lambda: col.a.eq(col.b), "col.a.eq is a field"),
+        (col.amount.count, "hint: count() of moldau.streams"),
+        (col.amount.summ, "hint: sum()"),
+        (lambda: left.name.isin(["a"]), "left.name.isin is a field, and no method\nhint: is_in"),
+        (lambda: col.startswith("A"), "hint: starts_with"),
+        (col.a == 1, "(col.a == 1) is computed of a value"),
+    ],
+)
+def test_a_method_that_is_called_otherwise_here_is_named(written: Any, said: str):
+    with pytest.raises(TypeError) as caught:
+        written()
+    assert said in str(caught.value)
+
+
+def test_a_column_is_named_as_in_polars_too():
+    assert (col("amount") + 1)({"amount": 2}) == 3
+    with pytest.raises(TypeError, match=r"which \{\} is not"):
+        col({})
+
+
+def test_an_expression_is_shown_as_it_is_written():
+    shown = repr((col.a.b.lower() == "x") & ~col.c.is_in([1, 2]) | (left.d + 1).round(2).is_null())
+    assert shown == "(((col.a.b.lower() == 'x') & ~col.c.is_in((1, 2))) | (left.d + 1).round(2).is_null())"
+    assert repr(make(dict, n=col["a"], k=3)) == "make(dict, n=col.a, k=3)"
 
 
 @pytest.mark.parametrize("name", ["a b", "a;import os", "", "1", "a']", 'a"]', "a\n", "a.b", "a()", "{0}"])
 def test_only_names_are_fields(name: str):
     with pytest.raises(ValueError, match="field"):
         col[name]
-
-
-def test_least_greatest_and_count_of_a_group():
-    builder = StreamsBuilder()
-    grouped = builder.stream("in", value=dict).group_by_key()
-    grouped.agg(least=col.amount.min(), greatest=col.amount.max(), n=count(), store="numbers")
-    with TopologyTestDriver(builder.build()) as driver:
-        source = driver.create_input_topic("in", value=dict)
-        for amount in (3, 1, 2):
-            source.pipe_input("a", {"amount": amount})
-        held, _ = driver.get_key_value_store("numbers").get("a")
-        assert (held.least, held.greatest, held.n) == (1, 3, 3)
 
 
 @pytest.mark.parametrize("text", ["'", "') or exit('", "__import__('os')", "constant_1", "{!r}"])
@@ -149,27 +210,68 @@ def test_what_stands_in_the_wrong_place_is_said_where_it_stands():
         stream.group_by_key().aggregate(lambda: 0, col.amount)
 
 
-def test_rows_are_grouped_by_a_field_and_taken_out_again():
-    builder = StreamsBuilder()
-    grouped = builder.table("stock", value=dict).group_by(col.shop)
-    grouped.agg(pieces=col.pieces.sum(), kinds=count(), store="shops")
-    with TopologyTestDriver(builder.build()) as driver:
-        source = driver.create_input_topic("stock", value=dict)
-        for key, value in (
-            ("tea", {"shop": "a", "pieces": 3}),
-            ("milk", {"shop": "a", "pieces": 4}),
-            ("tea", {"shop": "b", "pieces": 5}),
-            ("milk", None),
-        ):
-            source.pipe_input(key, value)
-        rows = {key: (held.pieces, held.kinds) for key, (held, _) in driver.get_key_value_store("shops").all()}
-        assert rows == {"a": (0, 0), "b": (5, 1)}
-    with pytest.raises(TopologyError, match="most cannot be told without a row that is gone"):
-        grouped.agg(most=col.pieces.max())
+def of_both(expression: Any, **fields: Any) -> Any:
+    """What an expression is of a dict and of an object, which is one thing."""
+    one, other = expression(fields), expression(order(**fields))
+    assert type(one) is type(other)
+    assert one == other
+    return one
+
+
+def test_functions_of_texts():
+    name = "Řeka"
+    assert of_both(col.name.lower(), name=name) == "řeka"
+    assert of_both(col.name.upper(), name=name) == "ŘEKA"
+    assert of_both(col.name.len(), name=name) == 4
+    assert of_both(col.name.starts_with("Ře"), name=name) is True
+    assert of_both(col.name.ends_with(col.end), name=name, end="ka") is True
+    assert of_both(col.name.contains("e.a"), name=name) is False
+    assert of_both(col.name.contains("ek"), name=name) is True
+    assert of_both(col.tags.contains("x"), tags=["x", "y"]) is True
+    assert of_both(col.tags.len(), tags=["x", "y"]) == 2
+    for expression in (col.name.lower(), col.name.len(), col.name.starts_with("a"), col.name.contains("a")):
+        assert of_both(expression, name=None) is None
+    with pytest.raises(TypeError, match="doesn't apply to a 'int'"):
+        col.name.lower()({"name": 5})
+
+
+def test_functions_of_numbers():
+    assert [of_both(col.a.abs(), a=a) for a in (-3, 2.5, None)] == [3, 2.5, None]
+    assert of_both(abs(col.a - 5), a=2) == 3
+    assert [of_both(col.a.round(), a=a) for a in (2.5, -3.5, 7)] == [2, -4, 7]
+    assert [of_both(round(col.a, 2), a=a) for a in (2.675, 1.005, 7)] == [2.67, 1.0, 7]
+    assert [of_both(col.a.round(-2), a=a) for a in (1250, 1350.0)] == [1200, 1400.0]
+    assert [of_both(col.a.between(2, col.most), a=a, most=4) for a in (1, 2, 4, 5)] == [False, True, True, False]
+
+
+def test_what_is_among_constants():
+    assert [of_both(col.a.is_in([1, "x", None]), a=a) for a in (1, 1.0, True, "x", None, 2)] == [True] * 5 + [False]
+    assert [of_both(col.a.is_in(range(5)), a=a) for a in (4, 5)] == [True, False]
+    assert of_both(col.a.is_in([]), a=1) is False
+    assert [of_both(col.a.is_in([[1], 2]), a=a) for a in ([1], [2], 2)] == [True, False, True]
+    # What cannot be looked up is among nothing that can.
+    assert of_both(col.a.is_in([1, 2]), a=[1]) is False
+
+
+def test_what_is_null_or_not_there():
+    assert [col.a.is_null()(value) for value in ({"a": None}, {"a": 0}, {}, None)] == [True, False, True, True]
+    assert [col.a.is_not_null()(order(a=a)) for a in (None, 0)] == [False, True]
+    assert [col.a.b.is_null()(value) for value in ({}, {"a": None}, {"a": {}}, {"a": {"b": 1}})] == [True] * 3 + [False]
+    assert left.name.is_null()({}, {"name": 1}) is True
+    # A field that a type does not have is a mistake, not something that is not there.
+    with pytest.raises(AttributeError):
+        col.b.is_null()(order(a=1))
+    with pytest.raises(KeyError):
+        (col.a + 1).is_null()({})
 
 
 @pytest.mark.parametrize(
-    ("expression", "said"), [(col.a.b == 1, "a field of a field"), (col.a % 2 == 0, "an expression with %")]
+    ("expression", "said"),
+    [
+        (col.a.round(20) == 1, "rounds to 20 digits"),
+        (make(dict, b=col.a) == 1, "makes an object inside of an expression"),
+        (col.a.is_in([(1, 2)]), r"has the constant \(1, 2\)"),
+    ],
 )
 def test_what_columns_do_not_know_is_left_to_the_functions(expression: Any, said: str):
     builder = StreamsBuilder()

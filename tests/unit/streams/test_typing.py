@@ -94,10 +94,24 @@ rich = rows.filter(lambda row: row["amount"] > 0)
 reveal_type(rich.group_by(lambda row: row["customer"]).count())  # KTable[str, int]
 rows.filter(lambda row: row["amonut"] > 0)  # error: TypedDict "Row" has no key "amonut"
 """
+EXPRESSIONS = """
+builder = StreamsBuilder()
+orders = builder.stream("orders", value=dict)
+paid = orders.filter(col.status.is_in(["PAID"]) & ~col.coupon.is_null() & col.name.lower().starts_with("a"))
+reveal_type(paid)  # KStream[str, dict[Any, Any]]
+reveal_type(col.amount.mean())  # Aggregation
+reveal_type(abs(col.a - 1).between(0, col.b) | round(col.a, 2).is_not_null())  # Expression
+reveal_type(paid.group_by_key().agg(mean=col.amount.mean(), n=count()))  # KTable[str, Any]
+paid.group_by_key().agg(mean=col.amount)  # error: has incompatible type "Expression"; expected "Aggregation"
+"x" in col.tags  # error: "Expression" has no attribute "__iter__"
+[tag for tag in col.tags]  # error: "Expression" has no attribute "__iter__"
+col.name.starts_with(5)  # error: incompatible type "int"
+"""
 
 
 PROGRAMS = {f"of_{kind.split()[1]}": IMPORTS + declared + TOPOLOGY for kind, declared in KINDS.items()}
 PROGRAMS["of_typed_dict"] = IMPORTS + DICTS
+PROGRAMS["of_expressions"] = "from moldau.streams import StreamsBuilder, col, count\n" + EXPRESSIONS
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from moldau.streams.aggregations import Aggregates, Aggregation
 from moldau.streams.dsl.abstract_stream import AbstractStream
 from moldau.streams.dsl.callback import with_key
 from moldau.streams.dsl.graph import Graph, GraphNode, Passage
 from moldau.streams.dsl.options import Materialized, Name, key_value_spec, name_of
 from moldau.streams.dsl.repartition import repartition_node
 from moldau.streams.dsl.windows import SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows
-from moldau.streams.expressions import Aggregates, Aggregation
 from moldau.streams.operators.aggregates import Aggregator, StreamAggregate, no_value, plus_one, reduction, zero
 from moldau.streams.operators.tables import TableOperator
 from moldau.streams.serdes import Serde, SerdeLike, serde_for_value, serde_of
@@ -134,7 +134,7 @@ class KGroupedStream(AbstractStream[K, V]):
         """Several aggregations at once: `agg(revenue=col.amount.sum(), n=count())` gives values with these fields."""
         aggregates = Aggregates(parts)
         stored = stored_as(None, store, self.key_serde, serde_of(aggregates.kind))
-        return self._table("AGGREGATE", name, stored, aggregates.first, aggregates.step)
+        return self._table("AGGREGATE", name, stored, no_value, aggregates.step).results(aggregates, name)
 
     def _table(
         self,

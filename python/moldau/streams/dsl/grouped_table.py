@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from moldau.streams.aggregations import Aggregates, Aggregation
 from moldau.streams.dsl.abstract_stream import AbstractStream
 from moldau.streams.dsl.callback import with_key
 from moldau.streams.dsl.graph import Graph, GraphNode
@@ -12,7 +13,6 @@ from moldau.streams.dsl.grouped import stored_as
 from moldau.streams.dsl.options import Materialized, Name, key_value_spec, name_of
 from moldau.streams.dsl.repartition import SUFFIX
 from moldau.streams.errors import TopologyError
-from moldau.streams.expressions import Aggregates, Aggregation
 from moldau.streams.operators.aggregates import (
     Aggregator,
     TableAggregate,
@@ -112,15 +112,17 @@ class KGroupedTable(AbstractStream[K, V]):
         return self._table("AGGREGATE", name, stored, initializer, with_key(adder), with_key(subtractor))
 
     def agg(self, *, store: str | None = None, name: Name = None, **parts: Aggregation) -> KTable[K, Any]:
-        """Several aggregations at once, of sums and counts: `agg(stock=col.pieces.sum(), n=count())`."""
+        """Several aggregations at once, of sums, means and counts: `agg(stock=col.pieces.sum(), n=count())`."""
         aggregates = Aggregates(parts)
         if aggregates.one_way:
             raise TopologyError(
                 f"{aggregates.one_way[0]} cannot be told without a row that is gone: it is a least or a greatest one\n"
-                "hint: sum and count can; aggregate(...) takes a function of yours that takes rows away"
+                "hint: sum, mean and count can; aggregate(...) takes a function of yours that takes rows away"
             )
         stored = stored_as(None, store, self.key_serde, serde_of(aggregates.kind))
-        return self._table("AGGREGATE", name, stored, aggregates.first, aggregates.step, aggregates.without)
+        return self._table("AGGREGATE", name, stored, no_value, aggregates.step, aggregates.without).results(
+            aggregates, name
+        )
 
     def _table(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from moldau.streams.aggregations import Aggregates
 from moldau.streams.dsl.abstract_stream import AbstractStream, processor_node, returned_serde
 from moldau.streams.dsl.callback import joiner_of, takes_key
 from moldau.streams.dsl.foreign_keys import foreign_key_join
@@ -64,12 +65,25 @@ class KTable(AbstractStream[K, V]):
         self.operator = operator
         self.grouped_serdes: tuple[Serde[Any] | None, Serde[Any] | None] | None = None
         """Of an aggregate the serdes of the records that went into it."""
+        self.kept: KTable[K, Any] | None = None
+        """Of the results of an aggregate whose groups keep something else: the table of what they keep."""
 
     @property
     def queryable_store_name(self) -> str | None:
         """The store that can be asked from outside, None if the table has none."""
+        if self.kept is not None:
+            return self.kept.queryable_store_name
         store = self.operator.store
         return None if store is None else store.name
+
+    def results(self, aggregates: Aggregates, name: Name) -> KTable[K, Any]:
+        """What goes on from this aggregate, which keeps `aggregates`; its store and its late records stay its own."""
+        if aggregates.results is None:
+            return self
+        given = name_of(name)
+        told = self.map_values(Expression(aggregates.results), name=None if given is None else f"{given}-results")
+        told.kept = self
+        return told
 
     @overload
     def filter(
@@ -210,6 +224,8 @@ class KTable(AbstractStream[K, V]):
         """
         from moldau.streams.dsl.kstream import KStream
 
+        if self.kept is not None:
+            return self.kept.late(name)
         operator = self.operator
         if not isinstance(operator, WindowedAggregate) or self.grouped_serdes is None:
             raise TypeError("late(): only aggregates of one stream, in windows or sessions, know late records")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from moldau.streams.aggregations import Aggregates, Aggregation
 from moldau.streams.dsl.callback import with_key
 from moldau.streams.dsl.grouped import KGroupedStream, stored_as
 from moldau.streams.dsl.options import Materialized, Name, name_of
 from moldau.streams.dsl.window_stores import session_store
 from moldau.streams.dsl.windows import EmitStrategy, SessionWindows
-from moldau.streams.expressions import Aggregates, Aggregation
 from moldau.streams.operators.aggregates import Aggregator, no_value, plus_one, reduction, zero
 from moldau.streams.operators.sessions import Merger, SessionAggregate, merged_counts, merged_reductions
 from moldau.streams.serdes import SerdeLike, Windowed, serde_of, session_windowed_serde
@@ -103,7 +103,9 @@ class SessionWindowedKStream(Generic[K, V]):
         """Several aggregations at once: `agg(revenue=col.amount.sum(), n=count())` gives values with these fields."""
         aggregates = Aggregates(parts)
         stored = stored_as(None, store, self._grouped.key_serde, serde_of(aggregates.kind))
-        return self._table("AGGREGATE", name, stored, aggregates.first, aggregates.step, aggregates.merge)
+        return self._table("AGGREGATE", name, stored, no_value, aggregates.step, aggregates.merge).results(
+            aggregates, name
+        )
 
     def _table(
         self,

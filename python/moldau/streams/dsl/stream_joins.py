@@ -18,6 +18,7 @@ from moldau.streams.dsl.options import Joined, Name, StreamJoined, name_of
 from moldau.streams.dsl.repartition import repartition_node
 from moldau.streams.dsl.windows import JoinWindows
 from moldau.streams.errors import TopologyError
+from moldau.streams.expressions import Expression
 from moldau.streams.operators.stateless import PassThrough
 from moldau.streams.operators.stream_joins import JoinSide, JoinWithItself, KeepForJoin
 from moldau.streams.operators.table_joins import StreamTableJoin
@@ -336,7 +337,11 @@ def _join_table(
     node_name = graph.name(given, "KSTREAM-LEFTJOIN-" if left else "KSTREAM-JOIN-")
     waiting = _waiting_store(node_name, key, options.value or stream.value_serde, options.grace_ms)
     operator = StreamTableJoin(
-        view, with_key(joiner_of(joiner)), left, waiting=None if waiting is None else waiting.name
+        view,
+        with_key(joiner_of(joiner)),
+        left,
+        waiting=None if waiting is None else waiting.name,
+        tree=joiner.tree if isinstance(joiner, Expression) else None,
     )
 
     def write(topology: Topology, parents: list[str]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from moldau.streams.aggregations import Aggregates, Aggregation
 from moldau.streams.dsl.callback import with_key
 from moldau.streams.dsl.grouped import KGroupedStream, stored_as
 from moldau.streams.dsl.options import Materialized, Name, name_of
 from moldau.streams.dsl.session_windowed import SessionWindowedKStream
 from moldau.streams.dsl.window_stores import window_store
 from moldau.streams.dsl.windows import EmitStrategy, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows
-from moldau.streams.expressions import Aggregates, Aggregation
 from moldau.streams.operators.aggregates import Aggregator, no_value, plus_one, reduction, zero
 from moldau.streams.operators.sliding_windows import SlidingWindowAggregate
 from moldau.streams.operators.tables import TableOperator
@@ -108,7 +108,7 @@ class TimeWindowedKStream(Generic[K, V]):
         """Several aggregations at once: `agg(revenue=col.amount.sum(), n=count())` gives values with these fields."""
         aggregates = Aggregates(parts)
         stored = stored_as(None, store, self._grouped.key_serde, serde_of(aggregates.kind))
-        return self._table("AGGREGATE", name, stored, aggregates.first, aggregates.step)
+        return self._table("AGGREGATE", name, stored, no_value, aggregates.step).results(aggregates, name)
 
     def _table(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from moldau.streams.context import TaskContext
 from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process, View
@@ -12,8 +12,11 @@ from moldau.streams.operators.origin import as_it_was, origin_of
 from moldau.streams.operators.stream_joins import Joiner
 from moldau.streams.operators.tables import TableOperator
 from moldau.streams.topology.nodes import StoreSpec
+from moldau.streams.trees import Tree
 
 ValueJoiner = Callable[[Any, Any], Any]
+
+NULL_DROPPED: Final = "the join key or the value is null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class StreamTableJoin:
     key_of: Callable[[Any, Any], Any] | None = None
     waiting: str | None = None
     """The store of records that wait until a versioned table has heard of their time."""
+    tree: Tree | None = None
+    """The joiner, if it is an expression of both values."""
 
     def bind(self, node: NodeContext, forward: Process) -> Process:
         join = self._join(node, forward)
@@ -42,7 +47,7 @@ class StreamTableJoin:
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             wanted = key if key_of is None else key_of(key, value)
             if value is None or (wanted is None and not keeps):
-                dropped("the join key or the value is null")
+                dropped(NULL_DROPPED)
                 return
             held = None
             if wanted is not None:

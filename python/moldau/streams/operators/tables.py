@@ -13,6 +13,7 @@ from typing import Any
 
 from moldau.streams.context import TaskContext
 from moldau.streams.errors import StreamsError
+from moldau.streams.expressions import function_of
 from moldau.streams.operators.contract import Getter, GetterAt, Headers, NodeContext, Process, View, fan_out
 from moldau.streams.operators.record_cache import CACHED_KINDS
 from moldau.streams.processor import ProcessorContext, ValueTransformer, start
@@ -269,7 +270,7 @@ class TableFilter(_Derived):
         # With old values at hand for nothing, a row that never was there is not deleted downstream.
         if parent.send_old_values(force=False):
             self.sends_old_values = True
-        self._predicate = predicate
+        self._predicate = function_of(predicate)
         self._takes_key = takes_key
         self._wanted = wanted
 
@@ -291,6 +292,7 @@ class TableMapValues(_Derived):
     ) -> None:
         super().__init__(parent, store)
         self.mapper = mapper
+        self._map = function_of(mapper)
         self._takes_key = takes_key
 
     def computing(self, task: TaskContext) -> Computed:
@@ -299,7 +301,7 @@ class TableMapValues(_Derived):
     def _computed(self, key: Any, value: Any) -> Any:
         if value is None:
             return None
-        return self.mapper(key, value) if self._takes_key else self.mapper(value)
+        return self._map(key, value) if self._takes_key else self._map(value)
 
 
 class TableTransformValues(_Derived):

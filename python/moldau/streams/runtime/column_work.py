@@ -4,18 +4,22 @@ A table changes groups without telling anybody. Whoever wants to look into a sto
 `hand_over` before: then the store has what the table has, and a record cache the last update of each group, as if all
 records had been taken one by one. Stores are told of groups in the order of their first changes, caches in that of
 their last, which is the order in which they would have known of them.
+
+Tables that records are joined with are read by functions. What was looked up is kept beside their stores until records
+have changed it: `others_worked`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 from weakref import WeakMethod
 
-from moldau._core import AggregateTable, ColumnRun, RecordBlock
+from moldau._core import AggregateTable, ColumnRun, LookupTable, RecordBlock
 from moldau.streams.column_aggregates import ColumnAggregate
+from moldau.streams.column_joins import ColumnJoin
 from moldau.streams.columns import Columns
 from moldau.streams.context import TaskContext
 from moldau.streams.operators.record_cache import AROUND_BYTES
@@ -27,6 +31,8 @@ from moldau.streams.state.formats import pack_timestamp
 from moldau.streams.task import Emit
 
 _UNBOUNDED: Final = sys.maxsize
+NOTHING_USUAL: Final = ...
+"""What a part of a row is that cannot be told, for the table: nothing that columns compute with."""
 _NUMBER: Final = itemgetter(0)
 _NUMBER_OF_ROW: Final = itemgetter(3)
 _NUMBER_OF_ROW_WITH_PARTS: Final = itemgetter(6)
@@ -36,11 +42,14 @@ class ColumnWork:
     """Runs a program over blocks, with the tables of one task."""
 
     def __init__(self, columns: Columns, context: TaskContext, emit: Emit, room: Room) -> None:
-        """`room` is for groups that nothing has to be done about."""
+        """`room` is for groups that nothing has to be done about, and for rows that were looked up."""
         self.topics = columns.topics
         self._program = columns.program
         self._groups = [_Groups(aggregate, context, emit, room) for aggregate in columns.aggregates]
         self._tables = [groups.table for groups in self._groups]
+        read_key = columns.read_key
+        self._rows = [_Rows(join, context, read_key, room) for join in columns.joins]
+        self._lookups = [rows.table for rows in self._rows]
         cached = any(aggregate.cached for aggregate in columns.aggregates)
         self._caches = context.caches if cached else None
 
@@ -48,11 +57,25 @@ class ColumnWork:
         """Take records of a block; if it stops because the tables are full, their changes must be handed over."""
         for groups in self._groups:
             groups.begin()
+        for rows in self._rows:
+            rows.begin()
         room = _UNBOUNDED if self._caches is None else self._caches.room
-        run = self._program.run(block, start, stop, self._tables, room)
+        run = self._program.run(block, start, stop, self._tables, room, self._lookups)
         for groups in self._groups:
             groups.note()
+        for rows in self._rows:
+            rows.note()
         return run
+
+    def others_work(self) -> None:
+        """Functions take records of other inputs next: caches that they share with groups know of those first."""
+        if self._caches is not None:
+            self.hand_over()
+
+    def others_worked(self, records: Sequence[tuple[Any, ...]]) -> None:
+        """They have: the rows of these may have changed."""
+        for rows in self._rows:
+            rows.forget(records)
 
     def hand_over(self, *, asked: bool = False) -> None:
         """Tell stores and caches what changed; if somebody `asked` from outside, no cache is emptied for that."""
@@ -78,6 +101,57 @@ class ColumnWork:
             groups.forget(records)
 
 
+class _Rows:
+    """What was looked up in one table, and the store below it."""
+
+    def __init__(self, join: ColumnJoin, context: TaskContext, read_key: Callable[[bytes], Any], room: Room) -> None:
+        self._join = join
+        self._context = context
+        self._read_key = read_key
+        self._get = join.view.getter(context)
+        self._parts = join.functions()
+        # As of the groups.
+        ask = WeakMethod(self._load)
+
+        def load(key: bytes | None) -> Sequence[Any] | None:
+            method = ask()
+            assert method is not None
+            return method(key)
+
+        self.table = LookupTable(load, room.groups_max)
+        self._room = room
+        room.tables.add(self)
+
+    def begin(self) -> None:
+        """Others may need more room than before."""
+        self.table.limit(self._room.groups_max)
+
+    def note(self) -> None:
+        """Count what was dropped."""
+        null = self.table.take_dropped()
+        if null:
+            self._context.dropped_at_once(self._join.node, self._join.null_reason, null)
+
+    def forget(self, records: Sequence[tuple[Any, ...]]) -> None:
+        """Ask again for the rows of these keys."""
+        if len(self.table):
+            self.table.forget([key for _, _, key, _, _ in records])
+
+    def _load(self, key: bytes | None) -> Sequence[Any] | None:
+        held = None if key is None else self._get(self._read_key(key))
+        if held is None and key is not None:
+            return None
+        row = None if held is None else held[0]
+        return [_told(part, row) for part in self._parts]
+
+
+def _told(part: Callable[[Any], Any], row: Any) -> Any:
+    try:
+        return part(row)
+    except Exception:  # noqa: BLE001 (whoever computes with it gets the same one from the functions)
+        return NOTHING_USUAL
+
+
 class _Groups:
     """One table, and the store below it."""
 
@@ -98,7 +172,7 @@ class _Groups:
             return method(key, start)
 
         retention = self._store.retention_ms if windowed else None
-        names = None if aggregate.kind is None else [encode_json(name) + b":" for name in aggregate.trees]
+        names = None if aggregate.names is None else [encode_json(name) + b":" for name in aggregate.names]
         self.table = AggregateTable(load, names, retention, room.groups_max, AROUND_BYTES, size)
         self._room = room
         room.tables.add(self)

@@ -53,6 +53,7 @@ from moldau.streams.topology.nodes import OffsetReset, SourceNode
 logger: Final = logging.getLogger("moldau.streams")
 
 MICRO_BATCH: Final = 2000
+"""How many records a task is given at once."""
 COLUMN_BATCH: Final = 50_000
 """Of records that are taken through columns, which take less time than the round."""
 _RESTORE_WAIT_S: Final = 0.02
@@ -450,7 +451,7 @@ class Session:
                 place: Start(
                     one.offset,
                     self._reset_of(place[0]),
-                    self._run_of(tasks[place]),
+                    COLUMN_BATCH if tasks[place].takes_blocks(place[0]) else MICRO_BATCH,
                     may_go=self._environment.is_by_pattern(place[0]),
                     leader_epoch=one.leader_epoch,
                 )
@@ -461,10 +462,6 @@ class Session:
 
     def _task_by_place(self) -> dict[Partition, StreamTask]:
         return {(topic, task.id.partition): task for task in self.tasks.tasks.values() for topic in task.inputs}
-
-    def _run_of(self, task: StreamTask) -> int:
-        """How many records a task is given at once."""
-        return COLUMN_BATCH if self.tasks.columnar(task.id) else MICRO_BATCH
 
     def _reset_of(self, topic: str) -> OffsetReset:
         if topic not in self._resets:

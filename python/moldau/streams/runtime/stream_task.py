@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import logging
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from moldau._core import ColumnRun, RecordBlock
@@ -19,7 +19,6 @@ from moldau.client.fetching import Fetched
 from moldau.streams.columns import Columns
 from moldau.streams.context import EMIT_INTERVAL_MS, TaskContext
 from moldau.streams.errors import RecordError, TimestampError, UnwritableError
-from moldau.streams.operators.contract import Headers
 from moldau.streams.operators.record_cache import CacheBudget, RecordCaches
 from moldau.streams.persistent import Room, TaskDatabase
 from moldau.streams.punctuation import PunctuationType
@@ -28,17 +27,16 @@ from moldau.streams.runtime.emitting import one_by_one
 from moldau.streams.runtime.exception_handlers import Failure, Handler, Response
 from moldau.streams.runtime.layout import SubTopologyLayout, TaskId
 from moldau.streams.runtime.outcomes import ProductionError, TaskMigratedError
-from moldau.streams.serdes import required
+from moldau.streams.runtime.task_input import Input, Message
 from moldau.streams.state.contract import ChangelogWriter, OpenStore, Store
 from moldau.streams.task import Emit, Entry, Feed, Task, negative_timestamp
 from moldau.streams.topology.nodes import SourceNode, StoreSpec
 from moldau.streams.topology.topology import Topology
 
-Message = tuple[int, int, bytes | None, bytes | None, Headers]
-"""A record as a block gives it: offset, timestamp (ms), key, value, headers."""
-
 logger: Final = logging.getLogger("moldau.streams")
 
+RUN_MIN: Final = 4
+"""Fewer records that are older than the next of another input are taken by functions, which takes less time."""
 NO_HEADERS: Final = ()
 NO_IDLING: Final = -1
 
@@ -81,79 +79,6 @@ class TaskParts:
     """Writes what columns made, if that need not go through `emit`."""
 
 
-class Input:
-    """One partition that a task reads."""
-
-    def __init__(self, topic: str, feed: Feed, entry: Entry | None, node: SourceNode) -> None:
-        self.topic = topic
-        self.feed = feed
-        self.entry = entry
-        self.extracts = node.timestamp_extractor is not None
-        self.records: deque[Message] = deque()
-        self.blocks: deque[Fetched] = deque()
-        """The same as it was fetched, for columns; one of the two is in use."""
-        self.time = -1
-        """The greatest timestamp that was processed, ms; -1 before the first record."""
-        self.position = -1
-        """The offset after the last record that was processed; -1 when nobody ever committed one."""
-        self.next_offset = -1
-        """The offset after the last record that was queued."""
-        self.end = -1
-        """The end of the partition when it was last looked at, -1 if it was not."""
-        self.read_to_the_end = False
-        self.idle_since: int | None = None
-        self._leader_epochs: deque[tuple[int, int]] = deque()
-        """Where the records of which leader begin, of those that wait; the first is that of the last one before."""
-        self._time_of = _clock_of(node)
-        self._head_time: int | None = None
-
-    def head_time(self) -> int:
-        """The timestamp of the next record."""
-        if not self.extracts:
-            return self.records[0][1]
-        if self._head_time is None:
-            self._head_time = self._time_of(self.records[0], self.time)
-        return self._head_time
-
-    def start_at(self, offset: int, leader_epoch: int) -> None:
-        """Go on after somebody who has read the record before that offset, of this leader."""
-        self.position = self.next_offset = max(offset, -1)
-        self._leader_epochs = deque([(-1, leader_epoch)] if leader_epoch >= 0 else ())
-
-    def note_leader_epochs(self, epochs: Iterable[tuple[int, int]]) -> None:
-        """Take what a block says of its leaders. Where it goes back, the log was cut."""
-        known = self._leader_epochs
-        for offset, epoch in epochs:
-            while known and known[-1][0] > offset:
-                known.pop()
-            if not known or known[-1][1] != epoch:
-                known.append((offset, epoch))
-
-    @property
-    def leader_epoch(self) -> int:
-        """Of the leader who has written the last record that was processed, -1 if nobody knows. (KIP-320)"""
-        known = self._leader_epochs
-        while len(known) > 1 and known[1][0] < self.position:
-            known.popleft()
-        return known[0][1] if known and known[0][0] < self.position else -1
-
-    def take_all(self) -> Sequence[Message]:
-        """All records that wait."""
-        self._head_time = None
-        taken, self.records = self.records, deque()
-        return taken
-
-    def take_before(self, time: int) -> Sequence[Message]:
-        """The next record, and those behind it that are older than `time`; what is extracted is not known before."""
-        self._head_time = None
-        records = self.records
-        taken = [records.popleft()]
-        if not self.extracts:
-            while records and records[0][1] < time:
-                taken.append(records.popleft())
-        return taken
-
-
 class StreamTask:
     """One partition of a sub-topology. Belongs to one thread."""
 
@@ -181,8 +106,10 @@ class StreamTask:
         for topic in sub.inputs(task_id.partition):
             self.open_input(topic, sub)
         self._columns: ColumnWork | None = None
+        self._columnar_source: str | None = None
         if parts.columns is not None:
             self._columns = ColumnWork(parts.columns, self.context, parts.emit, parts.room)
+            self._columnar_source = parts.columns.source
         self._emit_columns = parts.emit_columns or one_by_one(parts.emit)
         self._dirty = False
         self._run: Sequence[Message] = ()
@@ -221,6 +148,10 @@ class StreamTask:
         if self._columns is not None:
             self._columns.hand_over(asked=True)
         return self.stores[store]
+
+    def takes_blocks(self, topic: str) -> bool:
+        """Whether records of an input go through columns."""
+        return self._topics[topic] == self._columnar_source
 
     @property
     def buffered(self) -> int:
@@ -290,11 +221,12 @@ class StreamTask:
         """Queue what was fetched of one input."""
         source, block = self.inputs[fetched.topic], fetched.block
         if block is not None and fetched.stop > fetched.start:
-            if self._columns is None:
-                self.add(fetched.topic, block.records(fetched.start, fetched.stop))
-            else:
+            if self.takes_blocks(fetched.topic):
                 self._begin_at(source, block.offset(fetched.start))
                 source.blocks.append(fetched)
+                source.read_to_the_end, source.idle_since = False, None
+            else:
+                self.add(fetched.topic, block.records(fetched.start, fetched.stop))
         if block is not None:
             source.note_leader_epochs(block.leader_epochs)
         source.next_offset = fetched.next_offset
@@ -325,20 +257,43 @@ class StreamTask:
             self.record_age_ms = max(now - self.context.timestamp, 0)
         return done
 
-    def _process_blocks(self, source: Input, columns: ColumnWork) -> int:
-        """Take what was fetched through columns, and what is unusual in it by itself."""
+    def _process_blocks(self, source: Input, columns: ColumnWork, before: int | None = None) -> int:
+        """Take what was fetched through columns, and what is unusual in it by itself; all, or what is older than that.
+
+        What is older by a moment only is not worth a run.
+        """
         done = 0
         while source.blocks:
-            part = source.blocks.popleft()
-            assert part.block is not None
+            part = source.blocks[0]
+            block, start, stop = part.block, part.start, part.stop
+            assert block is not None
+            if before is not None:
+                stop = block.until(start, stop, before)
+                if stop == start:
+                    break
             self._dirty = True
-            self._process_block(source, part.block, part.start, part.stop, columns)
+            if before is None or stop - start >= RUN_MIN:
+                self._process_block(source, block, start, stop, columns)
+            else:
+                self._process_apart(source, block.records(start, stop), columns)
+            done += stop - start
+            if stop < part.stop:
+                source.blocks[0] = part._replace(start=stop)
+                source.position = block.offset(stop - 1) + 1
+                return done
+            source.blocks.popleft()
             source.position = part.next_offset
-            done += part.stop - part.start
-        if done:
+        if done and not source.blocks:
             # Behind the last record there may be markers, which nobody has to see again.
             source.position = source.next_offset
         return done
+
+    def _process_apart(self, source: Input, records: Sequence[Message], columns: ColumnWork) -> None:
+        """Take records of an input of columns through functions."""
+        self.context.topic = source.topic
+        columns.hand_over()
+        self._process_records(source, records)
+        columns.forget(records)
 
     def _process_block(self, source: Input, block: RecordBlock, start: int, stop: int, columns: ColumnWork) -> None:
         context = self.context
@@ -358,10 +313,7 @@ class StreamTask:
             elif start < stop:
                 # Where one record is unusual the next may be, too: they are taken in more and more at once.
                 behind = min(start + unusual, stop)
-                records = block.records(start, behind)
-                columns.hand_over()
-                self._process_records(source, records)
-                columns.forget(records)
+                self._process_apart(source, block.records(start, behind), columns)
                 start, unusual = behind, unusual * 2
 
     def _process_in_order(self, now: int) -> int:
@@ -369,30 +321,40 @@ class StreamTask:
         inputs = list(self.inputs.values())
         while self._is_ready(inputs, now):
             # Whether one is waited for is another question only when one is empty.
-            done += self._process_until_one_is_empty([source for source in inputs if source.records])
+            done += self._process_until_one_is_empty([source for source in inputs if source.has_records])
         return done
 
     def _process_until_one_is_empty(self, inputs: Sequence[Input]) -> int:
         """Take the records of these by their times, of equal ones those of the first first; returns how many."""
         if len(inputs) == 1:
-            records = inputs[0].take_all()
-            self._process_run(inputs[0], records)
-            return len(records)
+            return self._process_older(inputs[0], None)
         heads = [(source.head_time(), index) for index, source in enumerate(inputs)]
         heapq.heapify(heads)
         done = 0
         while True:
             _, index = heapq.heappop(heads)
             source, (time, other) = inputs[index], heads[0]
-            records = source.take_before(time + (index < other))
-            self._process_run(source, records)
-            done += len(records)
-            if not source.records:
+            done += self._process_older(source, time + (index < other))
+            if not source.has_records:
                 return done
             heapq.heappush(heads, (source.head_time(), index))
 
+    def _process_older(self, source: Input, before: int | None) -> int:
+        """Take the next record of an input, and those behind it that are older than that, or all; returns how many."""
+        columns = self._columns
+        if source.blocks:
+            assert columns is not None
+            return self._process_blocks(source, columns, before)
+        records = source.take_all() if before is None else source.take_before(before)
+        if columns is not None:
+            columns.others_work()
+        self._process_run(source, records)
+        if columns is not None:
+            columns.others_worked(records)
+        return len(records)
+
     def _is_ready(self, inputs: list[Input], now: int) -> bool:
-        empty = [source for source in inputs if not source.records]
+        empty = [source for source in inputs if not source.has_records]
         if len(empty) == len(inputs):
             return False
         if self._parts.max_idle_ms == NO_IDLING:
@@ -573,26 +535,3 @@ class StreamTask:
 
 def _nobody(key: bytes, value: bytes | None, timestamp: int) -> None:
     pass
-
-
-def _clock_of(node: SourceNode) -> Callable[[Message, int], int]:
-    """What time a record has, for the order among inputs: its timestamp, or what the source's extractor says."""
-    extract = node.timestamp_extractor
-    if extract is None:
-        return lambda message, _: message[1]
-    read_key = required(node.key, node.name, "key").deserialize
-    read_value = required(node.value, node.name, "value").deserialize
-
-    def extracted(message: Message, partition_time: int) -> int:
-        _, timestamp, key, value, _ = message
-        try:
-            return extract(
-                timestamp,
-                None if key is None else read_key(key),
-                None if value is None else read_value(value),
-                partition_time,
-            )
-        except Exception:  # noqa: BLE001 (whatever is wrong with it is said when its turn has come)
-            return timestamp
-
-    return extracted

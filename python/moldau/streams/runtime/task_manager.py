@@ -173,10 +173,6 @@ class TaskManager:
             self._columns[sub.id] = compiled
         return self._columns[sub.id]
 
-    def columnar(self, task_id: TaskId) -> bool:
-        """Whether a task takes whole blocks."""
-        return self._columns.get(task_id.sub_topology) is not None
-
     def _open_database(self, task_id: TaskId) -> TaskDatabase | None:
         """The task's database; None while another thread of this process has it, which may take `task.timeout.ms`."""
         settings, now = self._environment.settings, time.monotonic()
