@@ -33,8 +33,7 @@ def props(postgres, name):
         "poll.interval.ms": "20",
     }
     yield {**settings, **own}
-    if postgres.execute(f"SELECT 1 FROM pg_replication_slots WHERE slot_name = '{name}'"):
-        postgres.execute(f"SELECT pg_drop_replication_slot('{name}')")
+    postgres.drop_slot(name)
 
 
 def signal(postgres, props, kind, data, id_="s1"):
