@@ -3,7 +3,7 @@
 A transaction is begun with the first work after a commit. One in which a record was refused cannot be committed: the
 record is remembered, and the thread does the work since the last commit again without it. It does so when the commit is
 due, not before: until then more that are refused become known. The transaction that does without them is committed as
-soon as all of them have come again, so that it does not get to others that nobody knows of yet.
+soon as all of them have come again, so that it hardly gets to others that nobody knows of yet.
 """
 
 from __future__ import annotations
