@@ -216,6 +216,9 @@ class KafkaJs(ProcessClient):
 
 class FranzGo(ProcessClient):
     name = "franz-go"
+    lacks: ClassVar[Mapping[str, str]] = {
+        "static_leader": "franz-go 1.22.2 as a leader that restarts asks for a rebalance when a plan made anew is another"
+    }
 
     def command(self) -> list[str]:
         go = require_tool("go", "golang-go, 1.25 or newer")
