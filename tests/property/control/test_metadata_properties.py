@@ -16,6 +16,7 @@ from moldau.control.metadata.elections import AlterReassignments, ElectLeaders, 
 from moldau.control.metadata.image import ConfigResource, MetadataImage
 from moldau.control.metadata.records import RECORD_TYPES, decode_record, encode_record
 from moldau.control.metadata.snapshot import encode_for, records_of
+from moldau.control.metadata.topic_names import metric_name
 from moldau.control.metadata.topics import (
     CreatePartitions,
     CreateTopics,
@@ -113,6 +114,10 @@ def check(image):
     for topic in image.topics.values():
         assert sorted(topic.partitions) == list(range(len(topic.partitions)))
         assert topic.partitions
+        same = [
+            other for other in image.topics if other != topic.name and metric_name(other) == metric_name(topic.name)
+        ]
+        assert image.topic_colliding_with(topic.name) == next(iter(same), None)
         for partition in topic.partitions.values():
             replicas = set(partition.replicas)
             assert len(replicas) == len(partition.replicas) == len(partition.directories)

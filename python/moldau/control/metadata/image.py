@@ -21,6 +21,7 @@ from uuid import UUID
 
 from moldau.control.light import light_dataclass
 from moldau.control.metadata import records as r
+from moldau.control.metadata.topic_names import metric_name, shares_metric_names
 from moldau.control.schema import Message
 from moldau.errors import MoldauError
 
@@ -151,6 +152,8 @@ class MetadataImage:
     transaction: list[Message] | None = None
     """Records of the open metadata transaction, `None` when there is none."""
     _changes: _Changes = field(default_factory=_Changes, compare=False, repr=False)
+    _by_metric_name: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
+    """Topics that may collide: creating one must not look at the names of all others."""
 
     @property
     def metadata_version(self) -> int:
@@ -160,6 +163,10 @@ class MetadataImage:
     @property
     def partition_count(self) -> int:
         return sum(len(topic.partitions) for topic in self.topics.values())
+
+    def topic_colliding_with(self, name: str) -> str | None:
+        """Another topic whose metrics have the names that those of `name` would have; None when there is none."""
+        return next((other for other in self._by_metric_name.get(metric_name(name), ()) if other != name), None)
 
     def configs_of(self, resource_type: int, name: str) -> Mapping[str, str]:
         """The dynamic configs of one resource; empty when it has none."""
@@ -267,11 +274,15 @@ class MetadataImage:
             raise ImageError(f"topic id {record.topic_id} belongs to {self.topics_by_id[record.topic_id].name!r}")
         topic = Topic(record.name, record.topic_id)
         self.topics[topic.name] = self.topics_by_id[topic.id] = topic
+        if shares_metric_names(topic.name):
+            key = metric_name(topic.name)
+            self._by_metric_name[key] = (*self._by_metric_name.get(key, ()), topic.name)
         self._changes.created.add(topic.id)
 
     def _remove_topic(self, record: r.RemoveTopicRecord) -> None:
         topic = self._topic(record.topic_id)
         del self.topics[topic.name], self.topics_by_id[topic.id]
+        self._forget_metric_name(topic.name)
         resource = ConfigResource(TOPIC_RESOURCE, topic.name)
         self.configs.pop(resource, None)
         self._changes.configs.discard(resource)
@@ -280,6 +291,12 @@ class MetadataImage:
             self._changes.created.discard(topic.id)
         else:
             self._changes.deleted[topic.id] = topic
+
+    def _forget_metric_name(self, name: str) -> None:
+        key = metric_name(name)
+        others = tuple(other for other in self._by_metric_name.pop(key, ()) if other != name)
+        if others:
+            self._by_metric_name[key] = others
 
     def _add_partition(self, record: r.PartitionRecord) -> None:
         topic = self._topic(record.topic_id)

@@ -8,7 +8,6 @@ and so the second one is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from moldau.errors import ApiError, ErrorCode
@@ -47,9 +46,6 @@ def metric_name(name: str) -> str:
     return name.replace(".", "_")
 
 
-def colliding(name: str, existing: Iterable[str]) -> str | None:
-    """An existing topic that `name` collides with; the same name is not a collision."""
-    if "." not in name and "_" not in name:
-        return None
-    wanted = metric_name(name)
-    return next((other for other in existing if other != name and metric_name(other) == wanted), None)
+def shares_metric_names(name: str) -> bool:
+    """Whether another topic could have the same `metric_name`."""
+    return "." in name or "_" in name

@@ -28,7 +28,7 @@ from moldau.control.metadata.situation import (
     check_request_size,
     has_uncordoned_directory,
 )
-from moldau.control.metadata.topic_names import CLUSTER_METADATA, INTERNAL_TOPICS, check_name, colliding
+from moldau.control.metadata.topic_names import CLUSTER_METADATA, INTERNAL_TOPICS, check_name
 from moldau.control.placement.striped import UsableBroker, place
 from moldau.control.schema import ZERO_UUID, Message
 from moldau.errors import ApiError, ErrorCode
@@ -164,7 +164,7 @@ def _check_size(situation: Situation, topics: Iterable[NewTopic]) -> None:
 
 def _plan(situation: Situation, topic: NewTopic) -> _Planned:
     check_name(topic.name)
-    other = colliding(topic.name, situation.image.topics)
+    other = situation.image.topic_colliding_with(topic.name)
     if topic.name in situation.image.topics:
         raise ApiError(ErrorCode.TOPIC_ALREADY_EXISTS, f"topic {topic.name!r} already exists")
     if other is not None:

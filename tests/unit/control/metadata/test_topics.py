@@ -69,6 +69,30 @@ def test_two_topics_that_differ_in_dot_and_underscore_alone_would_share_their_me
     cluster.topic("a-b_c")
 
 
+class Unwalked(dict):
+    """A table that nobody walks through."""
+
+    def _walk(self):
+        raise AssertionError("all topics are looked at")
+
+    __iter__ = keys = values = items = _walk
+
+
+def test_the_more_topics_there_are_the_same_a_new_one_costs():
+    cluster = Cluster()
+    cluster.topic("a.b_c")
+    cluster.image.topics = Unwalked(cluster.image.topics)
+    cluster.topic("a.c_c")
+    assert refused(cluster, NewTopic("a_c.c", 1, 1)) == ErrorCode.INVALID_TOPIC_EXCEPTION
+
+
+def test_the_name_of_a_topic_that_is_gone_keeps_no_other_out():
+    cluster = Cluster()
+    cluster.topic("a.b_c")
+    cluster.run(DeleteTopics((TopicRef("a.b_c"),)))
+    cluster.topic("a_b.c")
+
+
 def test_a_topic_that_exists_is_said_to_exist_even_with_dots_in_its_name():
     cluster = Cluster()
     cluster.topic("a.b")
