@@ -217,7 +217,7 @@ class KafkaJs(ProcessClient):
 class FranzGo(ProcessClient):
     name = "franz-go"
     lacks: ClassVar[Mapping[str, str]] = {
-        "static_leader": "franz-go 1.22.2 as a leader that restarts asks for a rebalance when a plan made anew is another"
+        "static_leader": "franz-go 1.22.2, restarted as leader, asks for a rebalance when a plan made anew is another"
     }
 
     def command(self) -> list[str]:
