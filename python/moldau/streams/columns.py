@@ -219,8 +219,10 @@ class _Compiler:
                     continue
                 if not isinstance(node.operator, (TableSource, *_BEHIND_A_CACHE)):
                     raise NotColumnarError(f"{name}, behind a table, is a {type(node.operator).__name__}")
-                if isinstance(node.operator, TableSource) and node.operator.store is not None:
-                    tables[node.operator.store.name] = source
+                # A table further behind changes when a cache or a buffer lets go, not with a record of its own key.
+                table = node.operator if isinstance(node.operator, TableSource) else None
+                if table is not None and table.store is not None and source.name in node.parents:
+                    tables[table.store.name] = source
         return tables
 
     def _key_kind(self) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from moldau.streams.aggregations import Aggregation, chosen, mean_over, sum_of
@@ -328,6 +329,12 @@ def _checked(name: Any) -> str:
 
 
 def _tree_of(value: Any) -> Tree:
+    if isinstance(value, MethodType) and isinstance(value.__self__, Expression):
+        name = value.__name__
+        raise TypeError(
+            f"{name} is a function of expressions, not a field\n"
+            f"hint: .{name}() calls it; a field of that name is read with [{name!r}]"
+        )
     return value.tree if isinstance(value, Expression) else ("constant", value)
 
 

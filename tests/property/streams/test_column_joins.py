@@ -25,7 +25,18 @@ from tests.record_batches import batch
 
 from moldau._core import LookupTable, RecordBlock
 from moldau.client.fetching import Fetched
-from moldau.streams import StreamsBuilder, TimeWindows, Topology, col, count, left, make, right
+from moldau.streams import (
+    BufferConfig,
+    StreamsBuilder,
+    Suppressed,
+    TimeWindows,
+    Topology,
+    col,
+    count,
+    left,
+    make,
+    right,
+)
 from moldau.streams.column_aggregates import NotColumnarError
 from moldau.streams.columns import compile_columns
 from moldau.streams.operators.record_cache import CacheBudget
@@ -364,9 +375,29 @@ def test_what_is_not_for_columns_says_so():
     assert "reads several topics" in why_not(builder)
 
     builder = StreamsBuilder()
+    some_time = Suppressed.until_time_limit(10, BufferConfig.unbounded())
+    held = builder.table("rows", value=dict).suppress(some_time).to_stream().to_table(store="held")
+    builder.stream("in", value=dict).join(held, make(dict, c=right.c)).to("out", value=dict)
+    assert "not read from a topic as it is" in why_not(builder)
+
+    builder = StreamsBuilder()
     names = builder.global_table("rows", value=dict)
     builder.stream("in", value=dict).join(names, col.c, make(dict, c=right.c)).to("out", value=dict)
     assert "looks up a key that was computed" in why_not(builder, part=1)
+
+
+def test_what_waits_for_a_table_is_counted_so_that_no_more_of_it_is_fetched():
+    builder, stream = joined(dict, dict, make(dict, c=right.c), is_left=False)
+    stream.to("out", value=dict)
+    life = Life(builder.build(), columns=True)
+    block = RecordBlock(batch(0, orders(100)), 0, None)
+    life.task.take(Fetched("in", 0, block, 10, 100, 100, at_end=True))
+    assert life.task.process(0) == 0
+    assert life.task.inputs["in"].waiting == life.task.buffered == 90
+    life.task.take(Fetched("rows", 0, None, 0, 0, 0, at_end=True))
+    assert life.task.process(0) == 90
+    assert life.task.buffered == 0
+    life.task.close()
 
 
 def test_a_stream_that_is_aggregated_in_windows_is_joined_before():

@@ -54,6 +54,10 @@ def test_what_would_need_to_be_true_or_false_at_once_is_told_what_to_write(writt
         (lambda: list(col.tags), r"hint: a function can go through it"),
         (lambda: len(col.tags), r"hint: col\.tags\.len\(\)"),
         (lambda: [*col], "hint: a function can stand here"),
+        (
+            lambda: make(dict, n=left.round),
+            r"round is a function of expressions, not a field\nhint: .*with \['round'\]",
+        ),
         (lambda: col.a == 1 & col.b == 2, r"`&` takes two conditions, and 1 is none\nhint: parentheses"),
         (lambda: col.a > 1 | col.b, r"`\|` takes two conditions, and 1 is none\nhint: parentheses"),
         (lambda: col.flags & 4, "`&` takes two conditions, and 4 is none"),

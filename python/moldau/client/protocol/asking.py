@@ -79,8 +79,8 @@ class Asking:
             thread = threading.Thread(
                 target=self._run, args=(lines, look), name=f"{self._brokers.client_id}-{name}", daemon=True
             )
-            self.threads[name] = thread
             thread.start()
+            self.threads[name] = thread
 
     def close(self) -> None:
         """End all connections and threads."""

@@ -156,10 +156,7 @@ class StreamTask:
     @property
     def buffered(self) -> int:
         """How many records wait."""
-        return sum(
-            len(source.records) + sum(part.stop - part.start for part in source.blocks)
-            for source in self.inputs.values()
-        )
+        return sum(source.waiting for source in self.inputs.values())
 
     def lag(self) -> dict[str, int]:
         """Per input, how many records the last fetch knew of that were not worked on."""

@@ -42,6 +42,11 @@ class Input:
         self._head_time: int | None = None
 
     @property
+    def waiting(self) -> int:
+        """How many records wait."""
+        return len(self.records) + sum(part.stop - part.start for part in self.blocks)
+
+    @property
     def has_records(self) -> bool:
         """Whether records wait."""
         return bool(self.records or self.blocks)

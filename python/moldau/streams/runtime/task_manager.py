@@ -246,7 +246,7 @@ class TaskManager:
             for task in self.tasks.values()
             if len(task.inputs) > 1
             for source in task.inputs.values()
-            if len(source.records) > limit
+            if source.waiting > limit
         }
 
     @property
