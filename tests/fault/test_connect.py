@@ -80,7 +80,6 @@ def test_rows_reach_the_lake_for_as_long_as_is_asked(tmp_path: Path):
 
 @pytest.mark.skipif(not Path("/proc/self/wchan").exists(), reason="processes are looked at in Linux's /proc")
 def test_a_database_that_stands_still_is_written_down_as_what_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(silence, "WITHIN_S", 1)
     file = tmp_path / "silence.log"
     with postgres_under_test() as postgres:
         silence.write_down(file, "PUT a is not answered", postgres)
@@ -88,6 +87,7 @@ def test_a_database_that_stands_still_is_written_down_as_what_it_does(tmp_path: 
         assert postgres.process is not None
         pid = postgres.process.pid
         postgres.process.send_signal(signal.SIGSTOP)
+        monkeypatch.setattr(silence, "WITHIN_S", 1)
         try:
             silence.write_down(file, "PUT b is not answered", postgres)
         finally:

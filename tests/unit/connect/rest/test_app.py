@@ -55,12 +55,14 @@ def test_whether_a_worker_is_well_is_answered_however_many_requests_hang(monkeyp
         return {}
 
     monkeypatch.setattr(app_module, "HANDLERS", 1)
-    monkeypatch.setattr(deadlines, "REQUEST_S", 5.0)
+    monkeypatch.setattr(deadlines, "REQUEST_S", WAIT_S)
     app = ConnectApp(SimpleNamespace(validate=validate, refresh=lambda: None, health=lambda: ("healthy", "It is.")))
     hanging = threading.Thread(target=ask, args=(app, "PUT", "/connector-plugins/OursSlow/config/validate", b"{}"))
     hanging.start()
     assert begun.wait(WAIT_S)
-    assert ask(app, "GET", "/health") == (200, {"status": "healthy", "message": "It is."})
-    may_end.set()
-    hanging.join()
-    app.close()
+    try:
+        assert ask(app, "GET", "/health") == (200, {"status": "healthy", "message": "It is."})
+    finally:
+        may_end.set()
+        hanging.join()
+        app.close()
