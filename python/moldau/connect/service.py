@@ -17,6 +17,7 @@ from moldau.connect.plugins import Plugins
 from moldau.connect.rest.api import Api
 from moldau.connect.rest.app import ConnectApp
 from moldau.connect.runtime.config_provider import ConfigResolver, providers_of
+from moldau.connect.runtime.config_stores import ConfigStore, TopicConfigStore
 from moldau.connect.runtime.daemon_threads import DaemonThreads
 from moldau.connect.runtime.fenced_writer import FencedWriter
 from moldau.connect.runtime.group import GroupMembership
@@ -24,13 +25,7 @@ from moldau.connect.runtime.herder import Herder, Stores
 from moldau.connect.runtime.membership import Alone, Membership
 from moldau.connect.runtime.offsets import FileOffsetStore, OffsetStore, TopicOffsetStore
 from moldau.connect.runtime.settings import WorkerSettings
-from moldau.connect.runtime.stores import (
-    ConfigStore,
-    MemoryStatusStore,
-    StatusStore,
-    TopicConfigStore,
-    TopicStatusStore,
-)
+from moldau.connect.runtime.status_stores import MemoryStatusStore, StatusStore, TopicStatusStore
 from moldau.connect.runtime.worker import Worker
 from moldau.http import HttpServer, Ready, ServiceThread, run_until_a_signal
 

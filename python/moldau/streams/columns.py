@@ -69,7 +69,7 @@ from moldau.streams.trees import FUNCTIONS, Tree, names_of
 _OPERATORS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "//", "%", "and", "or", "not"})
 _KNOWN: Final = _OPERATORS | FUNCTIONS.keys() | {"is_null", "mean"}
 _DIGITS_MAX: Final = 15
-"""So many digits behind the point are rounded to in columns."""
+"""So many digits behind the point are rounded to in columns (`DIGITS_MAX` of function.rs)."""
 
 NODES_MAX: Final = 1000
 """A node is compiled once per way that leads to it."""
@@ -108,9 +108,9 @@ class Columns:
     program: ColumnProgram
     source: str
     topics: tuple[str, ...]
-    aggregates: tuple[ColumnAggregate, ...] = ()
-    joins: tuple[ColumnJoin, ...] = ()
-    read_key: Callable[[bytes], Any] = bytes
+    aggregates: tuple[ColumnAggregate, ...]
+    joins: tuple[ColumnJoin, ...]
+    read_key: Callable[[bytes], Any]
     """Reads the keys of the source, which are the keys of all tables."""
 
 

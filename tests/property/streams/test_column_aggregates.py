@@ -8,33 +8,22 @@ from __future__ import annotations
 
 import gc
 import json
-import shutil
-import tempfile
 import weakref
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.property.streams.lives import LARGE, Life, lives
 from tests.property.streams.test_columns import Struct, encoded, expressions, fitting, headers
 from tests.record_batches import batch
 
 from moldau._core import AggregateTable, ColumnProgram, RecordBlock
-from moldau.client.fetching import Fetched
 from moldau.streams import BufferConfig, Materialized, StreamsBuilder, Suppressed, TimeWindows, col, count, make
 from moldau.streams.column_aggregates import NotColumnarError
 from moldau.streams.columns import compile_columns
-from moldau.streams.operators.record_cache import CacheBudget
-from moldau.streams.persistent import Room, TaskDatabase, opener
-from moldau.streams.runtime.exception_handlers import Response
-from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
-from moldau.streams.runtime.stream_task import StreamTask, TaskParts
-from moldau.streams.state import open_in_memory
 
-LARGE = 1 << 40
 STORE = "store"
 
 keys = st.sampled_from([b"a", b"b", "é".encode(), b"", b"a", b"b"]) | st.none() | st.just(b"\xff")
@@ -82,104 +71,6 @@ windows = st.one_of(
 )
 
 
-class Life:
-    """A task from one stop to the next, and what is outside of it: its topics and its disk."""
-
-    def __init__(self, topology: Any, *, columns: bool, cache_bytes: int, folder: Path | None, groups_max: int) -> None:
-        self.topology = topology
-        self.columns = compile_columns(topology.sub_topologies()[0].nodes, caches=cache_bytes > 0) if columns else None
-        self.cache_bytes = cache_bytes
-        self.folder = folder
-        self.groups_max = groups_max
-        self.out: list[Any] = []
-        self.failures: list[Any] = []
-        self.changelog: list[Any] = []
-        self.offset = 0
-        self.columnar = 0
-        self.begin()
-
-    def begin(self) -> None:
-        database = None if self.folder is None else TaskDatabase(self.folder / "rocksdb")
-        self.parts = TaskParts(
-            self.topology,
-            "app",
-            lambda: 0,
-            open_in_memory if database is None else opener(database, Room(4)),
-            lambda topic, key, value, timestamp, headers, *_: self.out.append(
-                (topic, key, value, timestamp, list(headers))
-            ),
-            self.failed,
-            self.failed,
-            self.failed,
-            lambda failure: None,
-            0,
-            database,
-            columns=self.columns,
-            cache=CacheBudget(self.cache_bytes) if self.cache_bytes else None,
-            room=Room(self.groups_max),
-        )
-        layout = lay_out(self.topology, {"in": 1}, LayoutOptions("app"))
-        self.task = StreamTask(TaskId(0, 0), layout.sub_topologies[0], self.parts)
-        if database is None:
-            for key, value, timestamp in self.changelog:
-                self.task.stores[STORE].restore(key, value, timestamp)
-
-    def failed(self, failure: Any) -> Response:
-        self.failures.append((type(failure.error), str(failure.error), failure.offset, failure.key, failure.value))
-        return Response.CONTINUE
-
-    def answer(self, what: str, *arguments: Any) -> Any:
-        try:
-            return getattr(self, what)(*arguments)
-        except msgspec.ValidationError as error:
-            return str(error)
-
-    def take(self, given_records: list[Any]) -> None:
-        block = RecordBlock(batch(self.offset, given_records), self.offset, None)
-        self.task.take(Fetched("in", 0, block, 0, len(block), block.next_offset, at_end=True))
-        self.offset = block.next_offset
-        self.task.process(0)
-
-    def commit(self) -> None:
-        self.task.flush({STORE: lambda *record: self.changelog.append(record)})
-        self.task.committed({})
-
-    def ask(self) -> list[Any]:
-        return list(self.task.asked(STORE).all())
-
-    def stop(self) -> None:
-        self.commit()
-        self.crash()
-
-    def crash(self) -> None:
-        self.columnar += self.task.columnar
-        self.task.close()
-        self.begin()
-
-    def told(self) -> tuple[Any, ...]:
-        # There is no order between topics.
-        by_topic: dict[str, list[Any]] = defaultdict(list)
-        for record in self.out:
-            by_topic[record[0]].append(record)
-        context = self.task.context
-        return (
-            dict(by_topic),
-            self.failures,
-            self.changelog,
-            dict(context.dropped_records),
-            context.stream_time,
-            self.task.positions(),
-            self.task.skipped,
-        )
-
-    def last(self) -> tuple[Any, ...]:
-        """What it all comes to."""
-        latest: dict[Any, Any] = {}
-        for topic, key, value, timestamp, _ in self.out:
-            latest[topic, key] = value, timestamp
-        return latest, self.changelog, dict(self.task.context.dropped_records), self.failures
-
-
 def grouped(kind: Any, grid: TimeWindows | None, *, filtered: bool = False, in_memory: bool = False) -> Any:
     builder = StreamsBuilder()
     stream = builder.stream("in", key=str, value=kind)
@@ -187,37 +78,6 @@ def grouped(kind: Any, grid: TimeWindows | None, *, filtered: bool = False, in_m
         stream = stream.filter(col.a > -3)
     group = stream.group_by_key()
     return builder, group if grid is None else group.windowed_by(grid)
-
-
-def lives(topology: Any, history: list[Any], *, cache_bytes: int, on_disk: bool, exactly: bool = True) -> Life:
-    folder = Path(tempfile.mkdtemp()) if on_disk else None
-    try:
-        one, other = (
-            Life(
-                topology,
-                columns=columns,
-                cache_bytes=cache_bytes,
-                folder=None if folder is None else folder / str(columns),
-                groups_max=3,
-            )
-            for columns in (False, True)
-        )
-        for what, *arguments in [*history, ("commit",), ("ask",)]:
-            answers = [life.answer(what, *arguments) for life in (one, other)]
-            assert answers[0] == answers[1]
-            if isinstance(answers[0], str):
-                # What was kept cannot be read again.
-                break
-            if exactly:
-                assert other.told() == one.told()
-        assert other.last() == one.last()
-        for life in (one, other):
-            life.columnar += life.task.columnar
-            life.task.close()
-        return other
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder)
 
 
 LIMITS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -370,9 +230,9 @@ def test_who_asks_does_not_send_on_what_a_cache_holds():
     builder, group = grouped(dict, None)
     group.agg(store=STORE, greatest=col.c.max()).to_stream().filter(fail).to("out")
     long = [(0, b"k%d" % number, json.dumps({"c": "x" * 1000}).encode(), []) for number in range(3)]
-    life = Life(builder.build(), columns=True, cache_bytes=2000, folder=None, groups_max=3)
+    life = Life(builder.build(), columns=True, cache_bytes=2000)
     life.take(long)
-    assert (len(life.ask()), life.failures) == (3, [])
+    assert (len(life.ask()[STORE]), life.failures) == (3, [])
     # The next record finds no room, and makes some.
     life.take(long[:1])
     assert [failure[2] for failure in life.failures] == [1, 2, 3]
@@ -386,7 +246,7 @@ def test_who_asks_does_not_send_on_what_a_cache_holds():
 def test_nothing_of_a_closed_task_is_kept(grid: Any, cache_bytes: int, tmp_path: Path):
     builder, group = grouped(dict, grid)
     group.agg(store=STORE, n=count()).to("out")
-    life = Life(builder.build(), columns=True, cache_bytes=cache_bytes, folder=tmp_path, groups_max=3)
+    life = Life(builder.build(), columns=True, cache_bytes=cache_bytes, folder=tmp_path)
     life.take(orders(20))
     life.commit()
     life.task.close()

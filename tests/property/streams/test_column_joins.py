@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import gc
 import json
-import shutil
-import tempfile
 import weakref
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.property.streams.lives import LARGE, Life, lives
 from tests.property.streams.test_columns import Made, Struct, called, combined, constants, encoded, fitting, headers
 from tests.record_batches import batch
 
@@ -39,16 +36,8 @@ from moldau.streams import (
 )
 from moldau.streams.column_aggregates import NotColumnarError
 from moldau.streams.columns import compile_columns
-from moldau.streams.operators.record_cache import CacheBudget
-from moldau.streams.persistent import Room, TaskDatabase, opener
 from moldau.streams.runtime import stream_task
-from moldau.streams.runtime.exception_handlers import Response
-from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
-from moldau.streams.runtime.stream_task import StreamTask, TaskParts
 from moldau.streams.state import open_in_memory
-
-LARGE = 1 << 40
-TOPICS = {"in": 1, "rows": 1}
 
 keys = st.sampled_from([b"a", b"b", "é".encode(), b"a", b"b", b"a"]) | st.none() | st.just(b"\xff")
 usual = fitting.map(lambda value: json.dumps(value).encode())
@@ -91,137 +80,13 @@ objects = joiners([right.a, right.b, right.c, right.d, right.d.x, right.a.is_nul
 plains = joiners([right, right.is_null()])
 
 
-class Life:
-    """A task from one stop to the next, and what is outside of it: its topics and its disk."""
-
-    def __init__(
-        self,
-        topology: Topology,
-        *,
-        columns: bool,
-        cache_bytes: int = 0,
-        folder: Path | None = None,
-        rows_max: int = 3,
-    ) -> None:
-        self.topology = topology
-        nodes = topology.sub_topologies()[0].nodes
-        self.columns = compile_columns(nodes, caches=cache_bytes > 0) if columns else None
-        self.cache_bytes = cache_bytes
-        self.folder = folder
-        self.rows_max = rows_max
-        self.out: list[Any] = []
-        self.failures: list[Any] = []
-        self.changelogs: dict[str, list[Any]] = defaultdict(list)
-        self.offsets = dict.fromkeys(TOPICS, 0)
-        self.columnar = 0
-        self.begin()
-
-    def begin(self) -> None:
-        database = None if self.folder is None else TaskDatabase(self.folder / "rocksdb")
-        parts = TaskParts(
-            self.topology,
-            "app",
-            lambda: 0,
-            open_in_memory if database is None else opener(database, Room(4)),
-            lambda topic, key, value, timestamp, headers, *_: self.out.append(
-                (topic, key, value, timestamp, list(headers))
-            ),
-            self.failed,
-            self.failed,
-            self.failed,
-            lambda failure: None,
-            0,
-            database,
-            columns=self.columns,
-            cache=CacheBudget(self.cache_bytes) if self.cache_bytes else None,
-            room=Room(self.rows_max),
-        )
-        layout = lay_out(self.topology, TOPICS, LayoutOptions("app"))
-        self.task = StreamTask(TaskId(0, 0), layout.sub_topologies[0], parts)
-        if database is None:
-            for store, changes in self.changelogs.items():
-                for key, value, timestamp in changes:
-                    self.task.stores[store].restore(key, value, timestamp)
-
-    def failed(self, failure: Any) -> Response:
-        place = failure.topic, failure.offset, failure.key, failure.value
-        self.failures.append((type(failure.error), str(failure.error), place))
-        return Response.CONTINUE
-
-    def answer(self, what: str, *arguments: Any) -> Any:
-        try:
-            return getattr(self, what)(*arguments)
-        except msgspec.ValidationError as error:
-            return str(error)
-
-    def take(self, of_stream: list[Any], of_table: list[Any]) -> None:
-        for topic, given_records in (("rows", of_table), ("in", of_stream)):
-            block, offset = None, self.offsets[topic]
-            if given_records:
-                block = RecordBlock(batch(offset, given_records), offset, None)
-                offset = self.offsets[topic] = block.next_offset
-            self.task.take(Fetched(topic, 0, block, 0, len(given_records), offset, at_end=True))
-        self.task.process(0)
-
-    def commit(self) -> None:
-        self.task.flush({store: self.writer(store) for store in self.task.stores})
-        self.task.committed({})
-
-    def writer(self, store: str) -> Any:
-        return lambda *record: self.changelogs[store].append(record)
-
-    def ask(self) -> Any:
-        return {store: list(self.task.asked(store).all()) for store in self.task.stores}
-
-    def stop(self) -> None:
-        self.commit()
-        self.crash()
-
-    def crash(self) -> None:
-        self.columnar += self.task.columnar
-        self.task.close()
-        self.begin()
-
-    def told(self) -> tuple[Any, ...]:
-        # There is no order between topics.
-        by_topic: dict[str, list[Any]] = defaultdict(list)
-        for record in self.out:
-            by_topic[record[0]].append(record)
-        context = self.task.context
-        dropped = {place: number for place, number in context.dropped_records.items() if number}
-        places = self.task.positions(), context.stream_time, self.task.skipped
-        return dict(by_topic), self.failures, dict(self.changelogs), dropped, places
+TOPICS = ("in", "rows")
 
 
-def lives(
-    topology: Topology, history: list[Any], *, run_min: int = 1, cache_bytes: int = 0, on_disk: bool = False
-) -> Life:
-    folder = Path(tempfile.mkdtemp()) if on_disk else None
-    try:
-        with patch.object(stream_task, "RUN_MIN", run_min):
-            one, other = (
-                Life(
-                    topology,
-                    columns=columns,
-                    cache_bytes=cache_bytes,
-                    folder=None if folder is None else folder / str(columns),
-                )
-                for columns in (False, True)
-            )
-            for what, *arguments in [*history, ("commit",), ("ask",)]:
-                answers = [life.answer(what, *arguments) for life in (one, other)]
-                assert answers[0] == answers[1]
-                if isinstance(answers[0], str):
-                    # What was kept cannot be read again.
-                    break
-                assert other.told() == one.told()
-        for life in (one, other):
-            life.columnar += life.task.columnar
-            life.task.close()
-        return other
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder)
+def joins(topology: Topology, history: list[Any], *, run_min: int = 1, **how: Any) -> Life:
+    """Both, where runs of a stream between rows go through columns from so many records on."""
+    with patch.object(stream_task, "RUN_MIN", run_min):
+        return lives(topology, history, topics=TOPICS, **how)
 
 
 def joined(of_stream: Any, of_row: Any, joiner: Any, *, is_left: bool, between: str = "nothing") -> Any:
@@ -257,7 +122,7 @@ def test_records_and_rows_of_objects(
     one, other = parts
     builder, stream = joined(kind, row, make(dict, one=one, other=other, n=1), is_left=is_left, between=between)
     stream.to("out", value=dict)
-    lives(builder.build(), history, run_min=run_min, on_disk=on_disk)
+    joins(builder.build(), history, run_min=run_min, on_disk=on_disk)
 
 
 @LIMITS
@@ -271,7 +136,7 @@ def test_records_and_rows_of_objects(
 def test_rows_may_be_plain_values(row: Any, joiner: Any, is_left: bool, between: str, history: Any):
     builder, stream = joined(dict, row, joiner, is_left=is_left, between=between)
     stream.to("out", value=dict)
-    lives(builder.build(), [("take", *step) for step in history])
+    joins(builder.build(), [("take", *step) for step in history])
 
 
 @LIMITS
@@ -285,7 +150,7 @@ def test_what_is_before_and_behind_a_join(part: Any, history: Any, cache_bytes: 
     both.filter(col.two.is_not_null()).to("some")
     both.group_by_key(value=Made).agg(n=count(), total=col.one.sum(), mean=col.one.mean(), store="sums").to("sums")
     stream.map_values(make(dict, c=col.c)).left_join(table, make(dict, c=left.c, a=right.a)).to("more", value=dict)
-    lives(builder.build(), history, cache_bytes=cache_bytes, on_disk=on_disk)
+    joins(builder.build(), history, cache_bytes=cache_bytes, on_disk=on_disk)
 
 
 def orders(number: int, *, since: int = 0) -> list[Any]:
@@ -308,7 +173,7 @@ def test_usual_records_are_not_taken_one_by_one(cache_bytes: int):
         ("commit",),
         ("take", orders(20, since=600), []),
     ]
-    life = lives(builder.build(), history, cache_bytes=cache_bytes, on_disk=True)
+    life = joins(builder.build(), history, cache_bytes=cache_bytes, on_disk=True)
     assert life.columnar == 420
     assert len(life.out) == 420
     assert life.out[0][2] == b'{"one":"X","to":7,"three":3}'
@@ -318,7 +183,7 @@ def test_few_records_between_two_rows_are_taken_by_functions():
     builder, stream = joined(dict, dict, make(dict, c=right.c), is_left=True)
     stream.to("out", value=dict)
     in_turns = [(moment, b"k1", json.dumps({"c": str(moment)}).encode(), []) for moment in range(0, 91, 3)]
-    life = lives(builder.build(), [("take", orders(100), in_turns)], run_min=stream_task.RUN_MIN)
+    life = joins(builder.build(), [("take", orders(100), in_turns)], run_min=stream_task.RUN_MIN)
     # Behind the last row there is nothing to wait for.
     assert life.columnar == 10
 
@@ -335,8 +200,8 @@ def test_a_row_is_looked_up_once_until_it_changes():
         store.get = lambda key: (asked.append(key), get(key))[1]
         return store
 
-    with patch.object(stream_task, "RUN_MIN", 1), patch(f"{__name__}.open_in_memory", open_noted):
-        life = Life(builder.build(), columns=True, rows_max=100)
+    with patch.object(stream_task, "RUN_MIN", 1), patch("tests.property.streams.lives.open_in_memory", open_noted):
+        life = Life(builder.build(), topics=TOPICS, columns=True, kept_max=100)
         life.take(orders(100, since=10), rows(7, 0, "one"))
         life.take(orders(100, since=200), [])
         assert sorted(asked) == sorted([f"k{number}" for number in range(7)])
@@ -389,7 +254,7 @@ def test_what_is_not_for_columns_says_so():
 def test_what_waits_for_a_table_is_counted_so_that_no_more_of_it_is_fetched():
     builder, stream = joined(dict, dict, make(dict, c=right.c), is_left=False)
     stream.to("out", value=dict)
-    life = Life(builder.build(), columns=True)
+    life = Life(builder.build(), topics=TOPICS, columns=True)
     block = RecordBlock(batch(0, orders(100)), 0, None)
     life.task.take(Fetched("in", 0, block, 10, 100, 100, at_end=True))
     assert life.task.process(0) == 0
@@ -405,14 +270,14 @@ def test_a_stream_that_is_aggregated_in_windows_is_joined_before():
     grid = TimeWindows.of_size_with_no_grace(10)
     stream.group_by_key(value=dict).windowed_by(grid).agg(n=count(), c=col.c.max(), store="windows").to("out")
     history = [("take", orders(100), rows(7, 0, "one")), ("take", orders(20, since=200), rows(7, 205, "two"))]
-    assert lives(builder.build(), history).columnar == 120
+    assert joins(builder.build(), history).columnar == 120
 
 
 @pytest.mark.parametrize("cache_bytes", [0, LARGE])
 def test_nothing_of_a_closed_task_is_kept(cache_bytes: int, tmp_path: Path):
     builder, stream = joined(dict, dict, make(dict, c=right.c), is_left=True)
     stream.to("out", value=dict)
-    life = Life(builder.build(), columns=True, cache_bytes=cache_bytes, folder=tmp_path)
+    life = Life(builder.build(), topics=TOPICS, columns=True, cache_bytes=cache_bytes, folder=tmp_path)
     life.take(orders(20), rows(7, 0, "one"))
     life.commit()
     life.task.close()

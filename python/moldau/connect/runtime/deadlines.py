@@ -2,7 +2,8 @@
 
 A request may be passed on twice, and each worker may ask its herder's thread or a cluster. Whoever waits for somebody
 else waits a step longer than that one does: so what went wrong is told by who knows best, and not by a time-out further
-out. Only the outermost time is Kafka's.
+out. That holds of each step by itself: a request that waits long at several of them may still end at the outermost
+time, which is Kafka's.
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ from typing import Final, Protocol
 
 from moldau.connect.errors import ConnectError
 from moldau.connect.runtime.config_records import Config, ConfigState
+from moldau.connect.runtime.config_stores import ConfigStore
 from moldau.connect.runtime.leader_requests import LeaderRequests, NotNowError
 from moldau.connect.runtime.membership import Membership
 from moldau.connect.runtime.names import TaskId
 from moldau.connect.runtime.refusals import ElsewhereError, NotFoundError, RebalancingError
-from moldau.connect.runtime.stores import ConfigStore
 
 logger: Final = logging.getLogger("moldau.connect.herder")
 

@@ -28,6 +28,7 @@ from moldau.client.translation import translate
 from moldau.connect.errors import ConnectError
 from moldau.connect.runtime.assignors import Division, IncrementalAssignor, divide_eagerly
 from moldau.connect.runtime.config_records import ConfigState
+from moldau.connect.runtime.config_stores import ConfigStore
 from moldau.connect.runtime.group_protocol import (
     CONFIG_MISMATCH,
     EAGER,
@@ -43,7 +44,6 @@ from moldau.connect.runtime.group_protocol import (
 )
 from moldau.connect.runtime.names import TaskId
 from moldau.connect.runtime.settings import WorkerSettings
-from moldau.connect.runtime.stores import ConfigStore
 from moldau.connect.runtime.work import NOTHING, Work, configured
 
 logger: Final = logging.getLogger("moldau.connect.group")

@@ -27,6 +27,7 @@ from moldau.connect.errors import ConnectError
 from moldau.connect.runtime import deadlines, session_keys
 from moldau.connect.runtime.config_provider import with_variables_of
 from moldau.connect.runtime.config_records import Change, Config, ConfigState, Event, RestartRequest
+from moldau.connect.runtime.config_stores import ConfigStore
 from moldau.connect.runtime.daemon_threads import DaemonThreads
 from moldau.connect.runtime.fencing import Fencing, TakenOverError
 from moldau.connect.runtime.leader_requests import LeaderRequests
@@ -41,7 +42,7 @@ from moldau.connect.runtime.refusals import (
     RefusedError,
 )
 from moldau.connect.runtime.status_records import Status, Subject
-from moldau.connect.runtime.stores import ConfigStore, StatusStore
+from moldau.connect.runtime.status_stores import StatusStore
 from moldau.connect.runtime.tolerance import trace_of
 from moldau.connect.runtime.worker import CONNECTOR_STOP_TIMEOUT_S, Worker
 

@@ -97,7 +97,7 @@ class TopicLog:
         ends = self._ends(watcher, time.monotonic() + ASK_TIMEOUT_S)
         watcher.close()
         if ends is None:
-            raise ConnectError(f"cannot see where {self.topic.name} ends: the cluster does not answer")
+            raise ConnectError(f"cannot see where {self.topic.name} ends: the cluster does not answer, or not in time")
         self._wait_for(ends, time.monotonic() + ASK_TIMEOUT_S)
         # From here on it asks for the end with what is in open transactions.
         self._watcher = Consumer({**self._consumer_settings(), "isolation.level": "read_uncommitted"})
@@ -138,7 +138,7 @@ class TopicLog:
         if ends is None:
             if given_up is not None and given_up():
                 return
-            raise ConnectError(f"cannot see where {self.topic.name} ends: the cluster does not answer")
+            raise ConnectError(f"cannot see where {self.topic.name} ends: the cluster does not answer, or not in time")
         self._wait_for(ends, deadline, given_up)
 
     def _wait_for(self, ends: dict[int, int], deadline: float, given_up: Callable[[], bool] | None = None) -> None:
@@ -354,3 +354,8 @@ def _unless_it_exists(future: Any) -> None:
         # Another worker that starts at the same moment was faster.
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
+
+
+def text_of(key: bytes | str | None) -> str | None:
+    """The key of a record as text."""
+    return key.decode(errors="replace") if isinstance(key, bytes) else key

@@ -32,11 +32,11 @@ class Room:
         """How many there are in the younger generation."""
         self.overlays: WeakSet[Overlay[Any, Any]] = WeakSet()
         self.tables: WeakSet[Any] = WeakSet()
-        """The tables of groups that columns have; of each the same number of groups is kept."""
+        """The tables that columns have, of groups and of rows that were looked up; of each the same number is kept."""
 
     @property
     def groups_max(self) -> int:
-        """How many groups a table may keep."""
+        """How many groups, or rows, a table may keep."""
         return self.entries // max(len(self.tables), 1)
 
     def turn(self) -> None:

@@ -257,7 +257,7 @@ class StreamTask:
     def _process_blocks(self, source: Input, columns: ColumnWork, before: int | None = None) -> int:
         """Take what was fetched through columns, and what is unusual in it by itself; all, or what is older than that.
 
-        What is older by a moment only is not worth a run.
+        Fewer than `RUN_MIN` that are older are not worth a run.
         """
         done = 0
         while source.blocks:

@@ -13,6 +13,7 @@ from moldau.client.membership import JoinedMember
 from moldau.client.membership import Membership as Place
 from moldau.connect.errors import ConnectError
 from moldau.connect.runtime import group
+from moldau.connect.runtime.config_stores import ConfigStore
 from moldau.connect.runtime.group import GroupMembership
 from moldau.connect.runtime.group_protocol import (
     CONFIG_MISMATCH,
@@ -27,7 +28,6 @@ from moldau.connect.runtime.group_protocol import (
 )
 from moldau.connect.runtime.refusals import RefusedError
 from moldau.connect.runtime.settings import WorkerSettings
-from moldau.connect.runtime.stores import ConfigStore
 
 WAIT_S = 30.0
 URL, OTHER = "http://me:8083/", "http://other:8083/"

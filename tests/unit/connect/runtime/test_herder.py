@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from moldau.connect.runtime import herder as herder_module
+from moldau.connect.runtime.config_stores import ConfigStore
 from moldau.connect.runtime.herder import Herder, Stores
 from moldau.connect.runtime.membership import Alone
 from moldau.connect.runtime.names import ConnectorType, TargetState, TaskId
 from moldau.connect.runtime.refusals import RebalancingError, RefusedError
-from moldau.connect.runtime.stores import ConfigStore, MemoryStatusStore
+from moldau.connect.runtime.status_stores import MemoryStatusStore
 
 WAIT_S = 30.0
 

@@ -11,7 +11,7 @@ from moldau.connect.errors import ConnectError
 from moldau.connect.runtime import topic_log
 from moldau.connect.runtime.names import State, TaskId
 from moldau.connect.runtime.status_records import Status, status_value
-from moldau.connect.runtime.stores import TopicStatusStore
+from moldau.connect.runtime.status_stores import TopicStatusStore
 from moldau.connect.runtime.topic_log import Clients, TopicLog, TopicSettings
 
 

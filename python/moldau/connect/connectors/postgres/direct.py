@@ -153,7 +153,7 @@ class Direct:
     ) -> Run | None:
         """Goes through messages from the place `start` on, and moves `position`; None where the first is unusual.
 
-        Transactions from the number `watched_from` on are.
+        Transactions from the number `watched_from` on are unusual.
         """
         if self._wait:
             self._wait -= 1

@@ -77,23 +77,22 @@ class HandedOn:
         """A snapshot that sees all of them. None when some stay invisible: then later again, which does not wait for
         the same ones once more.
         """
-        for pause_s in (*PAUSES_S, None):
+        for pause_s in (0.0, *PAUSES_S):
+            if pause_s:
+                self._wait(pause_s)
             seen = ask()
-            unseen = frozenset(xid for xid in self._latest if not seen.sees(xid))
-            self._latest = deque((xid for xid in self._latest if xid in unseen), self._latest.maxlen)
+            self._latest = deque((xid for xid in self._latest if not seen.sees(xid)), self._latest.maxlen)
+            unseen = frozenset(self._latest)
             if not unseen:
-                self._stuck = frozenset()
+                self._stuck = unseen
                 return seen
             if unseen & self._stuck:
                 self._stuck &= unseen
                 return None
-            if pause_s is None:
-                self._stuck = unseen
-                _LOG.info(
-                    "An incremental snapshot waits for %d transactions that the stream has handed on and that are not"
-                    " visible yet: is a synchronous standby gone?",
-                    len(unseen),
-                )
-                return None
-            self._wait(pause_s)
-        raise AssertionError("the last pause is none")
+        self._stuck = unseen
+        _LOG.info(
+            "An incremental snapshot waits for %d transactions that the stream has handed on and that are not visible"
+            " yet: is a synchronous standby gone?",
+            len(unseen),
+        )
+        return None

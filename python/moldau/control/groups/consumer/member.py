@@ -127,17 +127,7 @@ class ConsumerMember:
         return CurrentMemberRecord(group_id, self.member_id, value)
 
     def told(self, value: MemberValue) -> ConsumerMember:
-        return self.saying(
-            value.instance_id,
-            value.rack_id,
-            value.rebalance_timeout_ms,
-            value.client_id,
-            value.client_host,
-            set_of(value.subscribed_topic_names),
-            value.subscribed_topic_regex,
-            value.server_assignor,
-            value.classic,
-        )
+        return self.saying(*_told(value), value.classic)
 
     def moved(self, value: CurrentMemberValue) -> ConsumerMember:
         return self.at(
@@ -214,11 +204,12 @@ def _shared_set_of(names: tuple[str, ...]) -> frozenset[str]:
 
 def newly_told(member_id: str, value: MemberValue) -> ConsumerMember:
     """`told` for a member of whom nobody knows more than its id."""
-    return ConsumerMember(
-        member_id,
-        JOINING,
-        -1,
-        MemberState.STABLE,
+    return ConsumerMember(member_id, JOINING, -1, MemberState.STABLE, *_told(value), classic=value.classic)
+
+
+def _told(value: MemberValue) -> tuple[str | None, str | None, int, str, str, frozenset[str], str | None, str | None]:
+    """What a record says of a member, in the order of `ConsumerMember`."""
+    return (
         value.instance_id,
         value.rack_id,
         value.rebalance_timeout_ms,
@@ -227,7 +218,6 @@ def newly_told(member_id: str, value: MemberValue) -> ConsumerMember:
         set_of(value.subscribed_topic_names),
         value.subscribed_topic_regex,
         value.server_assignor,
-        classic=value.classic,
     )
 
 
