@@ -343,3 +343,52 @@ def test_an_input_is_known_to_be_at_its_end_from_the_fetch_that_brought_its_last
     task.add("b", records(4, start=2))
     assert task.process(0) == 2
     assert out[3:] == ["4", "9"]
+
+
+def test_of_inputs_in_step_each_handler_is_told_of_the_record_that_it_is_about():
+    builder = StreamsBuilder()
+    first, second = builder.stream("a", key=str, value=int), builder.stream("b", key=str, value=int)
+    merged = first.merge(second)
+    merged.filter(lambda value: 10 // value).map_values(lambda value: "x" if value == 3 else value).to("out", value=int)
+    topology, out, told = builder.build(), [], []
+
+    def told_of(kind):
+        def decide(failure):
+            told.append((kind, failure.topic, failure.offset, failure.timestamp))
+            return Response.CONTINUE
+
+        return decide
+
+    parts = TaskParts(
+        topology,
+        "app",
+        lambda: 0,
+        open_in_memory,
+        lambda *record: out.append((record[2][-1], record[3])),
+        told_of("unreadable"),
+        told_of("unprocessable"),
+        told_of("unwritable"),
+        lambda failure: None,
+        0,
+    )
+    sub = lay_out(topology, {"a": 1, "b": 1}, LayoutOptions("app")).sub_topologies[0]
+    task = StreamTask(TaskId(0, 0), sub, parts)
+
+    def numbers(*values, time):
+        held = [b"bad" if value is None else value.to_bytes(8, "big") for value in values]
+        return [(offset, time + 2 * offset, b"k", value, ()) for offset, value in enumerate(held)]
+
+    task.add("a", numbers(1, None, 3, 5, time=0))
+    task.add("b", numbers(2, 3, 0, 4, None, time=1))
+    task.at_end("a")
+    task.at_end("b")
+    assert task.process(0) == 9
+    assert out == [(1, 0), (2, 1), (5, 6), (4, 7)]
+    assert told == [
+        ("unreadable", "a", 1, 2),
+        ("unwritable", "b", 1, 3),
+        ("unwritable", "a", 2, 4),
+        ("unprocessable", "b", 2, 5),
+        ("unreadable", "b", 4, 9),
+    ]
+    assert sorted(task.positions()) == [("a", 4, 6), ("b", 5, 7)]
