@@ -36,5 +36,4 @@ def topology() -> Topology:
 
 if __name__ == "__main__":
     bootstrap = sys.argv[1] if len(sys.argv) > 1 else "localhost:9092"
-    with KafkaStreams(topology(), application_id="enrichment-app", bootstrap_servers=bootstrap) as app:
-        app.wait_until_stopped()
+    KafkaStreams(topology(), application_id="enrichment-app", bootstrap_servers=bootstrap).run()

@@ -10,8 +10,8 @@ import pytest
 from tests.cli.conftest import moldau, moldau_process
 from tests.unit.config.test_settings import GUIDE_COMBINED_NODE, GUIDE_TUNING, KAFKA_SAMPLE
 
-from moldau.cli.collector import COLLECT_AFTER
 from moldau.cli.serve import broker
+from moldau.collector import COLLECT_AFTER
 from moldau.server import run as running_server
 
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from moldau.cli.collector import look_seldom
 from moldau.cli.connect_client import ConnectorFile, read_connector
 from moldau.cli.connection import Connection, pairs
 from moldau.cli.outcome import AT_THE_END, NoConnectionError, RefusedError, UsageError
 from moldau.cli.output import say
+from moldau.collector import look_seldom
 from moldau.errors import MoldauError
 
 if TYPE_CHECKING:

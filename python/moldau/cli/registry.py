@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from moldau.cli.collector import look_seldom
 from moldau.cli.connection import Connection
 from moldau.cli.outcome import NoConnectionError, RefusedError, UsageError
 from moldau.cli.output import log_to_stderr, say
+from moldau.collector import look_seldom
 from moldau.errors import MoldauError
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from moldau.cli.collector import keep_what_is_there, look_seldom
 from moldau.cli.connect_worker import ConnectBeside
 from moldau.cli.connection import DEFAULT_PORT
 from moldau.cli.outcome import RefusedError
 from moldau.cli.output import log_to_stderr, say
 from moldau.cli.registry import RegistryBeside
 from moldau.cli.settings_file import read_settings
+from moldau.collector import keep_what_is_there, look_seldom
 from moldau.config import Value
 from moldau.config.settings import EMBEDDED, BrokerSettings, Given, Origin
 from moldau.observe.logs import LogFormat

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from moldau.cli.channel import require_no_error
-from moldau.cli.collector import look_seldom
 from moldau.cli.connection import Connection
 from moldau.cli.group import committed_offsets, describe
 from moldau.cli.interrupts import until_signal
@@ -22,6 +21,7 @@ from moldau.cli.output import Output, log_to_stderr, say
 from moldau.cli.places import end_offsets
 from moldau.cli.serve import LogLines
 from moldau.client.protocol.questions import DESCRIBE_GROUPS
+from moldau.collector import look_seldom
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import ConsumerGroupDescription

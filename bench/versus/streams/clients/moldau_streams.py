@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 
 import msgspec
@@ -172,12 +170,7 @@ def main() -> None:
         **({"max_task_idle_ms": IN_STEP_MS} if row == "paid" else {}),
         **({"commit_interval_ms": COMMIT_INTERVAL_MS} if guarantee == "at_least_once" else {}),
     )
-    done = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: done.set())
-    with app:
-        while not done.wait(0.5):
-            if app.failure is not None:
-                raise app.failure
+    app.run()
 
 
 if __name__ == "__main__":
