@@ -126,7 +126,7 @@ def paid(topics: Topics) -> None:
         .join(
             payments,
             lambda order, payment: Total(payment.paid, order.order_id),
-            JoinWindows.of_time_difference_with_no_grace("1s"),
+            JoinWindows.of_time_difference_and_grace("1s", "10m"),
         )
         .to(topics.named("out"), key=str, value=Total)
     )

@@ -61,7 +61,7 @@ def paid(app: Application, named: Callable[[str], str]) -> None:
         payments,
         how="inner",
         on_merge=lambda order, payment: {"amount": payment["paid"], "text": order["order_id"]},
-        grace_ms=timedelta(seconds=10),
+        grace_ms=timedelta(minutes=10),
         backward_ms=timedelta(seconds=1),
         forward_ms=timedelta(seconds=1),
     )

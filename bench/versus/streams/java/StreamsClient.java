@@ -180,7 +180,8 @@ public final class StreamsClient {
                 KStream<String, Payment> payments = builder.stream("payments-" + suffix, Consumed.with(TEXT, kind));
                 orders
                     .join(payments, (order, payment) -> new Total(payment.paid, order.order_id),
-                        JoinWindows.ofTimeDifferenceWithNoGrace(Duration.ofSeconds(1)), StreamJoined.with(TEXT, ORDERS, kind))
+                        JoinWindows.ofTimeDifferenceAndGrace(Duration.ofSeconds(1), Duration.ofMinutes(10)),
+                        StreamJoined.with(TEXT, ORDERS, kind))
                     .to(out, Produced.with(TEXT, TOTALS));
             }
             case "sessions" -> orders
