@@ -181,7 +181,7 @@ ROWS = {
         Row(
             "paid",
             "orders and payments of one customer within a second of each other, joined; a record counts on both sides, "
-            "an input waits up to half a second for the other (`max.task.idle.ms`), and who is late has ten minutes of grace",
+            "an input waits up to half a second for the other (`max.task.idle.ms`), and there are ten minutes of grace",
             ("orders", "payments"),
             _pairs,
             _each,
