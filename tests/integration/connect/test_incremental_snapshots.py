@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from tests.integration.connect.source_task import Offsets, Source, after, op
+from tests.integration.connect.waiting_commits import a_standby_is_gone, commit_that_nobody_sees, commits_stay_local
 
 from moldau.connect.connectors.postgres.incremental import STATE
 from moldau.connect.converters.header import SimpleHeaderConverter
@@ -72,36 +73,6 @@ def rows_that_change(postgres, dbname):
         writer.join()
 
 
-@contextlib.contextmanager
-def commit_that_nobody_sees(postgres, dbname):
-    """The row with `a` = 7 is updated, and until the block ends only the stream shows it: it waits for a standby."""
-
-    def write():
-        number = 0
-        while not stopped.is_set():
-            number += 1
-            writer.execute(f"UPDATE t SET note = 'new {number}' WHERE a = 7".encode())
-
-    def wait_event():
-        return postgres.execute(f"SELECT wait_event FROM pg_stat_activity WHERE pid = {writer.info.backend_pid}")
-
-    stopped = threading.Event()
-    thread = threading.Thread(target=write)
-    with postgres.connect(dbname) as writer:
-        writer.execute(b"SET synchronous_commit = on")
-        postgres.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
-        try:
-            # Until the server has taken that over, commits do not wait.
-            thread.start()
-            while wait_event() != [("SyncRep",)]:
-                assert thread.is_alive()
-            yield
-        finally:
-            stopped.set()
-            postgres.execute("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
-            thread.join()
-
-
 def reads(source):
     return [record for record in source.records if op(record) == "r"]
 
@@ -162,10 +133,9 @@ DIRECT = pytest.mark.parametrize("direct", [None, json_converters()], ids=["one 
 
 @pytest.fixture
 def local(postgres, props):
-    """Nobody but who says so waits for a standby."""
-    dbname = props["database.dbname"]
-    postgres.execute(f'ALTER DATABASE "{dbname}" SET synchronous_commit = local')
-    return dbname
+    """The database, in which nobody but who says so waits for a standby."""
+    commits_stay_local(postgres, props["database.dbname"])
+    return props["database.dbname"]
 
 
 def notes_of(source, a):
@@ -205,6 +175,42 @@ def test_a_change_that_is_streamed_behind_the_read_and_in_front_of_the_marks_is_
         until_reads(source, 999)
         assert notes_of(source, 7)[-1] == now[0]
         assert len(reads(source)) == 999
+
+
+@DIRECT
+def test_a_change_that_was_handed_on_before_a_restart_and_is_not_visible_yet_is_not_undone(
+    postgres, props, local, direct
+):
+    offsets = Offsets()
+    with Source(props, offsets, direct=direct) as source:
+        source.poll()
+        with commit_that_nobody_sees(postgres, local) as note:
+            source.until(lambda record: (after(record) or {}).get("note") == note)
+            source.stop()
+            with Source(props, offsets, direct=direct) as again:
+                signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}')
+                postgres.execute("INSERT INTO t VALUES (5000, 'z', 'behind the signal')", dbname=local)
+                again.until(lambda record: (after(record) or {}).get("a") == 5000)
+                again.poll()
+                assert reads(again) == []
+    with Source(props, offsets, direct=direct) as last:
+        until_reads(last, 1001)
+        (now,) = postgres.execute("SELECT note FROM t WHERE a = 7", dbname=local)
+        assert [*notes_of(source, 7), *notes_of(again, 7), *notes_of(last, 7)][-1] == now[0]
+
+
+def test_a_transaction_that_idles_holds_up_no_snapshot_behind_a_restart(postgres, props, local):
+    offsets = Offsets()
+    with Source(props, offsets) as source:
+        source.poll()
+        postgres.execute("INSERT INTO t VALUES (5000, 'z', 'stored')", dbname=local)
+        source.until(lambda record: (after(record) or {}).get("a") == 5000)
+    with a_standby_is_gone(postgres), postgres.connect(local) as idle:
+        idle.execute(b"BEGIN")
+        idle.execute(b"INSERT INTO t VALUES (5001, 'z', 'not committed')")
+        with Source(props, offsets) as source:
+            signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}')
+            until_reads(source, 1001)
 
 
 def goes_on_behind_what_was_stored(settings, ask):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -10,6 +11,11 @@ from pathlib import Path
 import pytest
 from tests.integration.connect.source_task import PATIENCE_S, Offsets, Source, after, op
 from tests.integration.connect.test_postgres_direct import json as json_converters
+from tests.integration.connect.waiting_commits import (
+    a_slot_that_knows_a_commit_that_nobody_sees,
+    commit_that_nobody_sees,
+    commits_stay_local,
+)
 
 import moldau
 from moldau.connect.connectors.postgres.channels import FileChannel
@@ -112,6 +118,72 @@ def test_a_blocking_snapshot_reads_tables_between_changes(newest, props, direct)
     assert {record.source_offset["snapshot"] for record in rows} == {"BLOCKING"}
     # Nobody else is told about it again.
     assert not Path(props["signal.file"]).read_text()
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["one task", "two tasks"])
+@pytest.mark.parametrize("direct", [False, True], ids=["long way", "short way"])
+def test_a_blocking_snapshot_waits_for_changes_that_were_handed_on_and_are_not_visible(
+    newest, props, direct, restarted
+):
+    own = {"signal.enabled.channels": "file"}
+    settings = {key: value for key, value in {**props, **own}.items() if key != "signal.data.collection"}
+    dbname, offsets = props["database.dbname"], Offsets()
+    converters = json_converters(schemas_enable="false") if direct else None
+    commits_stay_local(newest, dbname)
+    with contextlib.ExitStack() as stack:
+        sources = [stack.enter_context(Source(settings, offsets, direct=converters))]
+        sources[-1].poll()
+        with commit_that_nobody_sees(newest, dbname, "id") as note:
+            sources[-1].until(lambda record: (after(record) or {}).get("note") == note)
+            if restarted:
+                sources[-1].stop()
+                sources.append(stack.enter_context(Source(settings, offsets, direct=converters)))
+            by_file(props, ("f1", "execute-snapshot", execute("blocking")))
+            insert(newest, props, 5001, 5001)
+            # Meanwhile the stream goes on.
+            until_row(sources[-1], 5001)
+            sources[-1].poll()
+            assert ids(sources[-1].records, "r") == []
+        sources[-1].until(lambda record: record.source_offset.get("snapshot_completed") is True)
+        insert(newest, props, 5002, 5002)
+        until_row(sources[-1], 5002)
+        assert sorted(ids(sources[-1].records, "r")) == [*range(1, 1001), 5001]
+    records = [record for source in sources for record in source.records if record.topic == "p.public.t"]
+    (now,) = newest.execute("SELECT note FROM t WHERE id = 7", dbname=dbname)
+    assert [after(record)["note"] for record in records if after(record)["id"] == 7][-1] == now[0]
+
+
+def test_a_row_of_the_first_snapshot_that_nobody_else_sees_yet_is_not_undone_by_a_blocking_one(newest, props):
+    dbname, own = props["database.dbname"], {"snapshot.mode": "initial", "signal.enabled.channels": "file"}
+    commits_stay_local(newest, dbname)
+    with contextlib.ExitStack() as stack:
+        with a_slot_that_knows_a_commit_that_nobody_sees(newest, dbname):
+            source = stack.enter_context(Source({**props, **own}))
+            source.until(lambda record: record.source_offset.get("snapshot_completed") is True)
+            assert newest.execute("SELECT note FROM t WHERE id = 7", dbname=dbname) == [("old",)]
+            by_file(props, ("f1", "execute-snapshot", execute("blocking")))
+            insert(newest, props, 5001, 5001)
+            until_row(source, 5001)
+            source.poll()
+            assert len(ids(source.records, "r")) == 1000
+        source.until(lambda record: record.source_offset.get("snapshot_completed") is True)
+    found = [after(record)["note"] for record in source.records if record.topic == "p.public.t"]
+    assert len(found) == 2002
+    sevens = [after(record) for record in source.records if record.topic == "p.public.t" and after(record)["id"] == 7]
+    assert [row["note"] for row in sevens] == ["new", "new"]
+
+
+def test_a_first_snapshot_with_an_isolation_of_its_own_misses_no_commit_that_the_slot_leaves_out(newest, props):
+    dbname = props["database.dbname"]
+    own = {"snapshot.mode": "initial", "snapshot.isolation.mode": "read_committed"}
+    commits_stay_local(newest, dbname)
+    with contextlib.ExitStack() as stack:
+        with a_slot_that_knows_a_commit_that_nobody_sees(newest, dbname):
+            source = stack.enter_context(Source({**props, **own}))
+            source.poll()
+        source.until(lambda record: record.source_offset.get("snapshot_completed") is True)
+    (seven,) = [after(record) for record in source.records if record.topic == "p.public.t" and after(record)["id"] == 7]
+    assert seven["note"] == "new"
 
 
 def test_a_blocking_snapshot_in_the_middle_of_a_transaction_costs_no_change_at_a_restart(newest, props):

@@ -29,6 +29,12 @@ class SlotBusyError(PostgresError):
     retriable = True
 
 
+class NotVisibleError(PostgresError):
+    """What is to be read is committed, and no session sees it yet."""
+
+    retriable = True
+
+
 class SlotLostError(PostgresError):
     """The replication slot is gone, or the server has removed WAL that it needs: changes are missing."""
 

@@ -17,7 +17,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -113,10 +113,6 @@ class Incremental:
         stored = position.incremental.get(STATE)
         if stored:
             self._queue.extend(Work(**entry) for entry in json.loads(stored))
-
-    def on_begin(self, xids: Iterable[int]) -> None:
-        """Transactions of which changes are handed on from now on."""
-        self._handed_on.add(xids)
 
     def on_row(self, kind: str, table: TableSchema, old: RawRow | None, new: RawRow | None) -> None:
         """Every change of the stream, before it is handed on."""

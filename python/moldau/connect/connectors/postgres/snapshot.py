@@ -70,11 +70,16 @@ class SnapshotPlan:
     failure_mode: str = "fail"
     passed_over: Sequence[TableId] = ()
 
+    @property
+    def takes_over(self) -> bool:
+        """Whether what is read is what the exported snapshot shows."""
+        return self.exported is not None and self.isolation in ("serializable", "repeatable_read")
+
 
 def begin(connection: Connection, plan: SnapshotPlan) -> None:
     """Starts the reading transaction. A serializable one cannot take over a snapshot, so it is repeatable read then."""
     try:
-        if plan.exported is not None and plan.isolation in ("serializable", "repeatable_read"):
+        if plan.takes_over:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.execute(f"SET TRANSACTION SNAPSHOT '{plan.exported}'".encode())
         else:

@@ -6,7 +6,7 @@ The state is the position (`offsets.Position`) and what is outstanding at Kafka 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -23,6 +23,7 @@ from moldau.connect.connectors.postgres.signals import MARKS
 from moldau.connect.connectors.postgres.table import StaleEnumError, TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
+from moldau.connect.connectors.postgres.visibility import HandedOn
 from moldau.connect.data import Struct
 from moldau.connect.errors import DataError
 from moldau.connect.ready import Stretches
@@ -55,9 +56,6 @@ class Onlooker(Protocol):
     def watched_from(self) -> int | None:
         """Whether it looks at a transaction is to be asked from the one with this number on."""
 
-    def on_begin(self, xids: Iterable[int]) -> None:
-        """Transactions begin, or are begun again."""
-
     def on_row(self, kind: str, table: TableSchema, old: RawRow | None, new: RawRow | None) -> None:
         """A change of a captured table, before it becomes records."""
 
@@ -85,6 +83,7 @@ class Streaming:
         message_wanted: Predicate = lambda _: True,
         failure_mode: str = "fail",
         onlooker: Onlooker | None = None,
+        handed_on: HandedOn | None = None,
         direct: Direct | None = None,
         seen: Seen | None = None,
     ) -> None:
@@ -99,6 +98,7 @@ class Streaming:
         self._message_wanted = message_wanted
         self._failure_mode = failure_mode
         self._onlooker = onlooker
+        self._handed_on = handed_on
         self._direct = direct
         self._seen = seen or Seen()
         self._in_transaction = False
@@ -159,8 +159,8 @@ class Streaming:
                 place += 1
                 continue
             self._seen.run(run.counts)
-            if self._onlooker is not None:
-                self._onlooker.on_begin(run.begun)
+            if self._handed_on is not None:
+                self._handed_on.add(run.begun)
             items += self._singles()
             items += self._ready(run, messages[place : place + run.messages])
             place += run.messages
@@ -233,8 +233,8 @@ class Streaming:
 
     def _begin(self, message: pgoutput.Begin, lsn: int) -> None:
         position = self.position
-        if self._onlooker is not None:
-            self._onlooker.on_begin((message.xid,))
+        if self._handed_on is not None:
+            self._handed_on.add((message.xid,))
         self._in_transaction = True
         self._skip_transaction = self._resume.begin(message.xid, message.final_lsn)
         self._events.origin = None

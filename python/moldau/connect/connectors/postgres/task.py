@@ -23,7 +23,7 @@ from moldau.connect.connectors.postgres.channels import Channel
 from moldau.connect.connectors.postgres.compiled import Compiler
 from moldau.connect.connectors.postgres.connection import Connection, rows, run
 from moldau.connect.connectors.postgres.direct import Direct, ReadyChanges
-from moldau.connect.connectors.postgres.errors import PostgresError
+from moldau.connect.connectors.postgres.errors import NotVisibleError, PostgresError
 from moldau.connect.connectors.postgres.events import ChangeRecord, Events
 from moldau.connect.connectors.postgres.filters import split_list
 from moldau.connect.connectors.postgres.incremental import Incremental
@@ -44,7 +44,7 @@ from moldau.connect.connectors.postgres.streaming import Streaming
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
-from moldau.connect.connectors.postgres.visibility import HandedOn
+from moldau.connect.connectors.postgres.visibility import HandedOn, Underway, Visibility
 from moldau.connect.errors import ConfigError
 from moldau.connect.plugin import Metric, RecordMetadata, SourceTask
 from moldau.connect.ready import Stretches, stretches_of
@@ -92,6 +92,8 @@ class PostgresSourceTask(SourceTask):
         """Blocking snapshots that are asked for; the first is being taken when there is a snapshot beside a stream."""
         self._incremental: Incremental | None = None
         self._handed_on = HandedOn(self._stopping.wait)
+        self._knows_handed_on = False
+        """Whether it holds what was handed on before a restart, as far as that may be invisible."""
         self._stored: Stored | None = None
         self._failures = 0
         self._next_try = 0.0
@@ -143,8 +145,11 @@ class PostgresSourceTask(SourceTask):
             preparation.prepare_publication(connection, settings, captured)
         new = self._make_slot(slot, snapshot=course.snapshot, stream=course.stream)
         if new is not None:
-            # A slot is created when all transactions are over that were under way.
-            self._handed_on.forget()
+            shown = Visibility.exported(connection, new.snapshot)
+            self._handed_on.begin_behind(shown, Underway.now(connection))
+        elif not self._knows_handed_on:
+            self._handed_on.suspect(Underway.now(connection))
+        self._knows_handed_on = True
         self._reading_rows = course.snapshot
         if course.snapshot:
             self._position = Position()
@@ -213,6 +218,12 @@ class PostgresSourceTask(SourceTask):
         delay_s = settings.number("snapshot.delay.ms") / 1000
         if delay_s and self._stopping.wait(delay_s):
             return
+        if new is not None and not plan.takes_over and self._handed_on.visible(self._visibility) is None:
+            raise NotVisibleError(
+                f"reading with snapshot.isolation.mode={plan.isolation}: commits from before the slot, which the stream"
+                " leaves out, are not visible yet",
+                hint="they wait for a synchronous standby; repeatable_read would show them",
+            )
         begun = dataclasses.replace(position)
         self._begin_snapshot(plan, begun, lambda last: snapshot_map(begun, last=last))
         self._end_export()
@@ -306,19 +317,23 @@ class PostgresSourceTask(SourceTask):
         assert self._streaming is not None
         assert self._actions is not None
         self._actions.poll()
-        if self._wanted:
+        if self._wanted and self._handed_on.visible(self._visibility) is not None:
             return self._read_blocking(self._wanted[0], wait_s)
+        if self._obeys:
+            self._handed_on.keep_short(self._visibility)
         if self._incremental is not None:
             self._incremental.step()
         notes = self._events.take()
         self._acknowledged.sent(notes)
         if notes:
             return notes
+        asked = len(self._wanted)
         try:
             records = self._streaming.read(self._settings.number("max.batch.size"), wait_s)
         except PostgresError:
             # Its messages come again, and so does what signals among them ask for.
-            self._wanted.clear()
+            while len(self._wanted) > asked:
+                self._wanted.pop()
             raise
         try:
             beats = self._beats()
@@ -329,6 +344,15 @@ class PostgresSourceTask(SourceTask):
             self._lost(error)
             return records
         return Stretches([*stretches_of(records), beats]) if beats else records
+
+    @property
+    def _obeys(self) -> bool:
+        """Whether signals may ask for snapshots."""
+        return self._incremental is not None or bool(self._channels)
+
+    def _visibility(self) -> Visibility:
+        assert self._connection is not None
+        return Visibility.now(self._connection)
 
     def _read_snapshot(self, snapshot: Snapshot, wait_s: float) -> Sequence[SourceRecord]:
         try:
@@ -406,6 +430,7 @@ class PostgresSourceTask(SourceTask):
             message_wanted=settings.message_wanted,
             failure_mode=settings.choice("event.processing.failure.handling.mode"),
             onlooker=self._incremental,
+            handed_on=self._handed_on if self._obeys else None,
             direct=self._direct(),
             seen=self._seen,
         )

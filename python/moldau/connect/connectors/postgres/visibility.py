@@ -9,17 +9,17 @@ Numbers of transactions are those of the stream, 32 bits that go round; the serv
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
-from moldau.connect.connectors.postgres.connection import Connection, rows
+from moldau.connect.connectors.postgres.connection import Connection, literal, rows, run
 
 _LOG = logging.getLogger(__name__)
 
 NUMBERS: Final = 1 << 32
-REMEMBERED_MAX: Final = 1 << 14
+# After so many transactions it is asked which of them are visible.
+ASK_AT: Final = 1 << 13
 # How long is waited for a commit to become visible, as a rule a moment: half a second in all.
 PAUSES_S: Final = tuple(0.001 * 2**number for number in range(9))
 
@@ -47,6 +47,17 @@ class Visibility:
         found = rows(connection, f"SELECT {name}()::text", doing="asking which transactions are visible")
         return cls.of(found[0][0])
 
+    @classmethod
+    def exported(cls, connection: Connection, snapshot: str) -> Self:
+        """What another session's snapshot shows, by its name. Raises `PostgresError`."""
+        doing = "taking over a snapshot"
+        run(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", doing)
+        try:
+            run(connection, f"SET TRANSACTION SNAPSHOT {literal(snapshot)}", doing)
+            return cls.now(connection)
+        finally:
+            run(connection, "ROLLBACK", doing)
+
     def sees(self, xid: int) -> bool:
         """Whether a transaction of the stream is over here, by the number nearest to `xmax`."""
         age = (self.xmax - xid) % NUMBERS
@@ -56,22 +67,83 @@ class Visibility:
         return whole < self.xmin or whole not in self.in_progress
 
 
-class HandedOn:
-    """The transactions that the stream has handed on and that are not known to be visible: the latest, so many."""
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """Transactions that are not over, by their numbers in the stream: the commit of some may have been streamed.
 
-    def __init__(self, wait: Callable[[float], object], most: int = REMEMBERED_MAX) -> None:
-        """`wait` lets some seconds pass, in which nothing is handed on."""
+    They `may_stay` so where commits wait for a standby; elsewhere what was streamed is visible in a moment.
+    """
+
+    xids: frozenset[int]
+    may_stay: bool
+
+    @classmethod
+    def now(cls, connection: Connection) -> Self:
+        """All that may have been streamed before. Raises `PostgresError`."""
+        doing = "asking which transactions are under way"
+        ((replays, may_stay),) = rows(connection, _SERVER, doing=doing)
+        if replays:
+            # A standby streams a transaction once it is visible there.
+            return cls(frozenset(), may_stay=False)
+        # A number of its own: what has committed has a lower one, and is over or named in the snapshot behind it.
+        rows(connection, "SELECT txid_current()", doing=doing)
+        found = {xid % NUMBERS for xid in Visibility.now(connection).in_progress}
+        found.difference_update(xid for (xid,) in rows(connection, _NOT_COMMITTED, doing=doing))
+        return cls(frozenset(found), may_stay)
+
+
+_SERVER: Final = "SELECT pg_is_in_recovery(), current_setting('synchronous_standby_names') <> ''"
+# A transaction that waits for its client has not committed. Of other roles only some may see that: then it counts as
+# one that may have.
+_NOT_COMMITTED: Final = """
+SELECT backend_xid::text::bigint FROM pg_stat_activity
+WHERE backend_xid IS NOT NULL AND (state LIKE 'idle in transaction%' OR datname <> current_database())
+"""
+
+
+class HandedOn:
+    """The transactions that the stream has handed on and that are not known to be visible."""
+
+    def __init__(self, wait: Callable[[float], object], ask_at: int = ASK_AT) -> None:
+        """`wait` lets some seconds pass, in which nothing is handed on; `ask_at` so many `keep_short` begins to ask."""
         self._wait = wait
-        self._latest: deque[int] = deque(maxlen=most)
+        self._xids: set[int] = set()
+        self._passing: set[int] = set()
+        """Of those that may have been handed on before: they are waited for once."""
         self._stuck: frozenset[int] = frozenset()
+        self._least_ask_at = self._ask_at = ask_at
+
+    def __len__(self) -> int:
+        return len(self._xids)
 
     def add(self, xids: Iterable[int]) -> None:
-        self._latest.extend(xids)
+        self._xids.update(xids)
+
+    def begin_behind(self, shown: Visibility, underway: Underway) -> None:
+        """A slot was created whose snapshot has `shown` commits of transactions that are `underway` for all others.
+
+        Those that came before are over: for them its creation has waited.
+        """
+        self.forget()
+        self.add(xid for xid in underway.xids if shown.sees(xid))
+
+    def suspect(self, underway: Underway) -> None:
+        """Some of these may have been handed on by whoever read the stream before."""
+        (self._xids if underway.may_stay else self._passing).update(underway.xids)
 
     def forget(self) -> None:
         """All are visible."""
-        self._latest.clear()
+        self._xids.clear()
+        self._passing.clear()
         self._stuck = frozenset()
+
+    def keep_short(self, ask: Callable[[], Visibility]) -> None:
+        """Asks when many have come since it last did: what the server does not show then is about as many as it has
+        sessions.
+        """
+        if len(self._xids) >= self._ask_at:
+            self._forget_seen(ask())
+            self._ask_at = max(self._least_ask_at, 2 * len(self._xids))
 
     def visible(self, ask: Callable[[], Visibility]) -> Visibility | None:
         """A snapshot that sees all of them. None when some stay invisible: then later again, which does not wait for
@@ -81,18 +153,24 @@ class HandedOn:
             if pause_s:
                 self._wait(pause_s)
             seen = ask()
-            self._latest = deque((xid for xid in self._latest if not seen.sees(xid)), self._latest.maxlen)
-            unseen = frozenset(self._latest)
-            if not unseen:
-                self._stuck = unseen
+            self._forget_seen(seen)
+            if self._stuck:
+                self._stuck &= self._xids
+                if self._stuck:
+                    return None
+            if not self._xids and not self._passing:
                 return seen
-            if unseen & self._stuck:
-                self._stuck &= unseen
-                return None
-        self._stuck = unseen
+        self._passing.clear()
+        self._stuck = frozenset(self._xids)
+        if not self._stuck:
+            return seen
         _LOG.info(
-            "An incremental snapshot waits for %d transactions that the stream has handed on and that are not visible"
-            " yet: is a synchronous standby gone?",
-            len(unseen),
+            "A snapshot waits for %d transactions that the stream has handed on and that are not visible yet: is a"
+            " synchronous standby gone?",
+            len(self._stuck),
         )
         return None
+
+    def _forget_seen(self, seen: Visibility) -> None:
+        for xids in (self._xids, self._passing):
+            xids.difference_update([xid for xid in xids if seen.sees(xid)])

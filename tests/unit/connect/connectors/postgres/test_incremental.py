@@ -20,6 +20,7 @@ class Driven(Incremental):
         self.shows = Visibility.of("100:100:")
         self.told: list[str] = []
         self.reads: list[TableId] = []
+        self.handed_on = HandedOn(lambda _seconds: None)
         self.kept = position or SimpleNamespace(incremental={}, to_map=dict)
         super().__init__(
             None,
@@ -29,7 +30,7 @@ class Driven(Incremental):
             TableId("public", "signals"),
             lambda _signal: None,
             SimpleNamespace(send=lambda _subject, kind, *_more: self.told.append(kind)),
-            HandedOn(lambda _seconds: None),
+            self.handed_on,
             chunk_rows=1,
         )
 
@@ -80,7 +81,7 @@ def test_a_stop_is_kept_until_the_chunk_has_gone_out(driven):
 
 
 def test_no_chunk_is_read_while_what_was_handed_on_is_not_visible(driven):
-    driven.on_begin([98, 99])
+    driven.handed_on.add([98, 99])
     driven.shows = Visibility.of("99:102:99")
     driven.execute("first", [TABLE], {})
     driven.step()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moldau.connect.connectors.postgres.visibility import NUMBERS, PAUSES_S, HandedOn, Visibility
+from moldau.connect.connectors.postgres.visibility import NUMBERS, PAUSES_S, HandedOn, Underway, Visibility
 
 
 class Server:
@@ -83,16 +83,77 @@ def test_a_commit_that_stays_invisible_is_waited_for_once():
     assert server.waited == len(PAUSES_S) + 1
 
 
-def test_what_was_visible_once_is_asked_about_no_more_and_only_so_many_are_kept():
+def test_what_was_visible_once_is_asked_about_no_more():
     server = Server("9:9:")
-    handed_on = HandedOn(server.wait, most=3)
+    handed_on = HandedOn(server.wait)
     handed_on.add([5, 6])
     assert handed_on.visible(server.ask) is not None
     server.shown = [Visibility.of("5:9:5")]
-    assert handed_on.visible(server.ask) is not None
-    handed_on.add([5, 6, 7, 8])
     assert handed_on.visible(server.ask) is not None
     handed_on.add([5, 6, 7])
     assert handed_on.visible(server.ask) is None
     handed_on.forget()
     assert handed_on.visible(server.ask) is not None
+
+
+def test_a_long_stream_leaves_only_what_the_server_does_not_show_and_asks_seldom():
+    server = Server("9:9:")
+    handed_on = HandedOn(server.wait, ask_at=100)
+    most = 0
+    for xid in range(10, 10_010):
+        handed_on.add([xid])
+        server.shown = [Visibility(20, xid, frozenset([20]))]
+        handed_on.keep_short(server.ask)
+        most = max(most, len(handed_on))
+    assert most <= 100
+    assert server.asked <= 10_000 // 98 + 1
+    assert server.waited == 0
+    # Behind all of them, the one that nobody sees is not forgotten.
+    server.shown = [Visibility.of("20:20000:20")]
+    assert handed_on.visible(server.ask) is None
+    server.shown = [Visibility.of("20000:20000:")]
+    assert handed_on.visible(server.ask) is not None
+    assert len(handed_on) == 0
+
+
+def test_when_much_stays_invisible_the_server_is_asked_no_more_often():
+    server = Server("10:10:")
+    handed_on = HandedOn(server.wait, ask_at=100)
+    for xid in range(10, 1610):
+        handed_on.add([xid])
+        handed_on.keep_short(server.ask)
+    assert len(handed_on) == 1600
+    assert server.asked == 5
+
+
+def test_what_another_task_may_have_handed_on_is_waited_for_while_commits_may_wait_for_a_standby():
+    server = Server("7:9:7")
+    handed_on = HandedOn(server.wait)
+    handed_on.suspect(Underway(frozenset([7, 8]), may_stay=True))
+    assert handed_on.visible(server.ask) is None
+    assert handed_on.visible(server.ask) is None
+    server.shown = [Visibility.of("9:9:")]
+    assert handed_on.visible(server.ask) is not None
+
+
+def test_what_another_task_may_have_handed_on_is_waited_for_once_where_no_commit_waits_for_a_standby():
+    server = Server("7:9:7", "7:9:7", "9:9:")
+    handed_on = HandedOn(server.wait)
+    handed_on.suspect(Underway(frozenset([7]), may_stay=False))
+    assert handed_on.visible(server.ask) == Visibility.of("9:9:")
+    server.shown = [Visibility.of("7:9:7")]
+    handed_on.suspect(Underway(frozenset([7]), may_stay=False))
+    assert handed_on.visible(server.ask) == Visibility.of("7:9:7")
+    assert server.waited == 2 + len(PAUSES_S)
+    assert handed_on.visible(server.ask) == Visibility.of("7:9:7")
+    assert server.waited == 2 + len(PAUSES_S)
+
+
+def test_a_long_transaction_of_before_does_not_excuse_one_that_was_handed_on():
+    server = Server("7:9:7,8")
+    handed_on = HandedOn(server.wait)
+    handed_on.suspect(Underway(frozenset([7]), may_stay=False))
+    handed_on.add([8])
+    assert handed_on.visible(server.ask) is None
+    server.shown = [Visibility.of("7:9:7")]
+    assert handed_on.visible(server.ask) == Visibility.of("7:9:7")
