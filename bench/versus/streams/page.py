@@ -34,6 +34,9 @@ One process each, one worker in it, written as the client's own documentation ha
 decoders that it offers: Faust on RocksDB, orjson and uvloop; Bytewax with its state snapshotted every second; Pathway
 in its own expressions, what it read persisted every second (to persist its state wants a licence key). It gives one
 result per key and second, as a record cache does too: where Moldau has such a cache, Pathway is held against that.
+
+What a record cache holds comes out at a commit, the last of it up to a second (or a tenth) after the last record was
+worked on. By the wall that is counted: there those rows say how long one waits for results, not how much goes through.
 """
 
 

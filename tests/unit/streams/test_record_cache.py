@@ -6,6 +6,7 @@ is said here with a budget and flushes of our own.
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 from functools import cache
@@ -156,14 +157,57 @@ def test_what_a_cache_holds_is_counted_by_the_bytes_of_keys_and_values():
     # The last update takes the place of the one before it.
     app.feed(("key", "xy", 2))
     assert app.budget.held == AROUND_BYTES + 3 + 2
-    app.feed(("key", None, 3))
-    assert app.budget.held == AROUND_BYTES + 3
     app.commit()
     assert app.budget.held == 0
-    # What was there at the last commit is held too.
+    # What was there at the last commit is held too, also of a row that goes.
     app.feed(("key", "x" * 500, 4)).commit()
     app.feed(("key", "y", 5))
     assert app.budget.held == AROUND_BYTES + 3 + 500 + 1
+    app.feed(("key", None, 6))
+    assert app.budget.held == AROUND_BYTES + 3 + 500
+    app.commit()
+    assert app.budget.held == 0
+
+
+def test_a_row_that_came_and_went_takes_no_room():
+    app = Application(table).feed(("key", "x", 1), ("key", None, 2))
+    assert app.budget.held == 0
+    assert app.feed(("key", "y", 3)).commit() == [("key", "y", 3, 2)]
+    assert app.budget.held == 0
+
+
+@pytest.mark.parametrize("value", [str, dict])
+def test_a_session_that_grows_takes_the_room_of_one(value: Any):
+    """Each record makes another one of it; those in between nobody has to hear of."""
+
+    def of_sessions(builder: StreamsBuilder) -> None:
+        grouped = builder.stream("in", key=str, value=str).group_by_key()
+        sessions = grouped.windowed_by(SessionWindows.of_inactivity_gap_with_no_grace(10))
+        first: Any = value()
+        totals = sessions.aggregate(lambda: first, lambda *_: first, lambda *_: first, store="kept", value=value)
+        totals.to_stream(lambda session, _: session[0]).map_values(lambda _: "").to("out", key=str, value=str)
+
+    app = Application(of_sessions).feed(*(("key", "x", time) for time in range(100)))
+    assert app.budget.held == AROUND_BYTES + 3 + len(json.dumps(value()) if value is dict else "")
+    assert [(key, time) for key, _, time, _ in app.commit()] == [("key", 99)]
+    assert app.budget.held == 0
+
+
+def test_what_waits_is_nothing_for_the_garbage_collector():
+    def counted(builder: StreamsBuilder) -> None:
+        grouped = builder.stream("in", key=str, value=str).group_by_key()
+        windowed = grouped.windowed_by(TimeWindows.of_size_with_no_grace(10))
+        windowed.count().to_stream(lambda window, _: window[0]).to("out", key=str, value=int)
+
+    app = Application(counted, 10_000_000)
+    gc.collect()
+    before = len(gc.get_objects())
+    app.feed(*((f"k{number}", "x", 1) for number in range(5000)))
+    assert app.budget.held > 5000 * AROUND_BYTES
+    # The collector stops looking at a tuple when it sees that there is nothing in it that it would look at.
+    gc.collect()
+    gc.collect()
+    assert len(gc.get_objects()) - before < 500
 
 
 def test_headers_are_counted_too():

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from moldau.streams.errors import StreamsError
 from moldau.streams.operators.contract import Headers, NodeContext, Process, ValueAndTimestamp
+from moldau.streams.operators.record_cache import hold_of
 from moldau.streams.operators.tables import TableOperator
 from moldau.streams.serdes import required
 from moldau.streams.topology.nodes import StoreSpec
@@ -107,6 +108,7 @@ class StreamAggregate(TableOperator):
         dropped = node.dropped
         store, forward = self.put_and_forward(node.task, forward)
         node.task.adding[node.name] = Adding(store, forward, Clock())
+        store, hold = hold_of(store)
         get, put = store.get, store.put
         reads_twice = sends_old and may_change(self._store)
 
@@ -125,6 +127,9 @@ class StreamAggregate(TableOperator):
                 before = initializer() if held is None else get(key)[0]
             new = aggregator(key, value, old)
             put(key, (new, timestamp))
+            if hold is not None:
+                hold(key, key, None if held is None else held[0], new, timestamp, headers)
+                return
             forward(key, (new, before, True), timestamp, headers)
 
         return process

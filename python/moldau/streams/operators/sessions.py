@@ -12,6 +12,7 @@ from typing import Any
 from moldau.streams.context import TaskContext
 from moldau.streams.operators.aggregates import Aggregator, Initializer
 from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process
+from moldau.streams.operators.record_cache import hold_of
 from moldau.streams.operators.tables import StoreView, WindowedAggregate
 from moldau.streams.operators.window_closing import WindowClosing, find_in_sessions
 from moldau.streams.serdes import Windowed
@@ -79,6 +80,7 @@ class SessionAggregate(WindowedAggregate):
         dropped, sends_old = node.dropped, self.sends_old_values
         late, forward = self.without_late(node, forward)
         store, forward = self.put_and_forward(node.task, forward)
+        store, hold = hold_of(store)
         gap, until_closed = self._gap, self.grace_ms
         initializer, aggregator, merger = self._initializer, self._aggregator, self._merger
         find, put, remove, make = store.find_sessions, store.put, store.remove, tuple.__new__
@@ -95,7 +97,7 @@ class SessionAggregate(WindowedAggregate):
                 stream_time = timestamp
             closed = stream_time - until_closed
             start = end = timestamp
-            aggregate = initializer()
+            aggregate, before = initializer(), None
             touched = list(find(key, timestamp - gap, timestamp + gap))
             for session, held in touched:
                 aggregate = merger(key, aggregate, held)
@@ -108,13 +110,19 @@ class SessionAggregate(WindowedAggregate):
                 if (start, end) != (timestamp, timestamp):
                     for session, held in touched:
                         remove(session)
-                        if close is None:
+                        if hold is not None:
+                            hold(tuple(session), key, held, None, session[2], ())
+                        elif close is None:
                             forward(session, (None, held if sends_old else None, True), session[2], ())
+                elif touched:
+                    ((_, before),) = touched
                 aggregate = aggregator(key, value, aggregate)
                 # Past the constructor of the named tuple, which is a function of Python.
                 merged = make(Windowed, (key, start, end))
                 put(merged, aggregate)
-                if close is None:
+                if hold is not None:
+                    hold((key, start, end), key, before, aggregate, end, ())
+                elif close is None:
                     forward(merged, (aggregate, None, True), end, ())
             if close is not None:
                 close(closed, headers)

@@ -13,6 +13,7 @@ from moldau.streams.context import TaskContext
 from moldau.streams.dsl.windows import TimeWindows
 from moldau.streams.operators.aggregates import Adding, Aggregator, Clock, Initializer, may_change
 from moldau.streams.operators.contract import Getter, Headers, NodeContext, Process
+from moldau.streams.operators.record_cache import hold_of
 from moldau.streams.operators.tables import StoreView, WindowedAggregate
 from moldau.streams.operators.window_closing import Bounds, WindowClosing, find_in_windows
 from moldau.streams.serdes import Windowed
@@ -121,6 +122,7 @@ class TimeWindowAggregate(WindowedAggregate):
 
     def _tumbling(self, node: NodeContext, store: Any, forward: Process, clock: Clock) -> Process:
         """The same where a record is in one window and nobody asks for more than the result."""
+        store, hold = hold_of(store)
         fetch, put, dropped = store.fetch, store.put, node.dropped
         initializer, aggregator = self._initializer, self.aggregator
         size, grace, make = self.windows.size_ms, self.windows.grace_ms, tuple.__new__
@@ -138,13 +140,17 @@ class TimeWindowAggregate(WindowedAggregate):
                 return
             held = fetch(key, start)
             if held is None:
-                new, newest = aggregator(key, value, initializer()), timestamp
+                old, newest = None, timestamp
+                new = aggregator(key, value, initializer())
             else:
-                newest = held[1]
-                new = aggregator(key, value, held[0])
+                old, newest = held
+                new = aggregator(key, value, old)
                 if timestamp > newest:
                     newest = timestamp
             put(key, (new, newest), start)
+            if hold is not None:
+                hold((key, start), key, old, new, newest, headers)
+                return
             if end > _INT64_MAX:
                 end = _INT64_MAX
             # Past the constructor of the named tuple, which is a function of Python.

@@ -76,3 +76,10 @@ OF_TYPE: Final[dict[Any, Serde[Any]]] = {
     bool: BOOLEAN,
     UUID: UUID_TEXT,
 }
+
+_WIDTHS: Final = {LONG: 8, INTEGER: 4, SHORT: 2, DOUBLE: 8, FLOAT: 4, BOOLEAN: 1}
+
+
+def width_of(serde: Serde[Any]) -> int | None:
+    """How many bytes every value has; None if that depends on the value."""
+    return _WIDTHS.get(serde)
