@@ -213,6 +213,27 @@ def test_a_transaction_that_idles_holds_up_no_snapshot_behind_a_restart(postgres
             until_reads(source, 1001)
 
 
+@pytest.mark.parametrize("marks", ["in the table", "in the WAL"])
+def test_marks_do_not_wait_for_a_standby(postgres, props, tmp_path, marks):
+    dbname, elsewhere, asked = props["database.dbname"], f"{props['database.dbname']}_elsewhere", tmp_path / "signals"
+    mine = props if marks == "in the table" else read_only(props, asked)
+    postgres.execute(f'ALTER DATABASE "{dbname}" SET synchronous_commit = on', f'CREATE DATABASE "{elsewhere}"')
+    postgres.execute("CREATE TABLE t AS SELECT 7 AS a, 'old' AS note", dbname=elsewhere)
+    waits = f"SELECT query FROM pg_stat_activity WHERE datname = '{dbname}' AND wait_event = 'SyncRep'"
+    with Source(mine) as source, commit_that_nobody_sees(postgres, elsewhere):
+        source.poll()
+        if marks == "in the table":
+            ask = """INSERT INTO signals VALUES ('s1', 'execute-snapshot', '{"data-collections": ["public.t"]}')"""
+            postgres.execute("SET synchronous_commit = local", ask, dbname=dbname)
+        else:
+            asked.write_text(ASK_FOR_T)
+        reader = threading.Thread(target=until_reads, args=(source, 1000))
+        reader.start()
+        while reader.is_alive():
+            assert postgres.execute(waits) == []
+        assert len(reads(source)) == 1000
+
+
 def goes_on_behind_what_was_stored(settings, ask):
     """A source that is closed in the middle of what `ask` asks for, and its successor."""
     offsets = Offsets()

@@ -367,6 +367,7 @@ def test_mode_always_reads_the_rows_again_and_streams_on_without_a_double(postgr
         assert [op(record) for record in source.records] == ["r"] * 5 + ["c"]
 
 
+@pytest.mark.timeout(600)
 def test_a_transaction_of_any_size_needs_no_more_memory(postgres, props):
     """400,000 rows in one transaction while a batch of 500 is all that is ever held."""
     with Source({**props, "max.batch.size": "500"}) as source:

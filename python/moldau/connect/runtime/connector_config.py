@@ -23,7 +23,7 @@ from moldau.connect.config_validators import (
 from moldau.connect.errors import ConnectError
 from moldau.connect.plugins import Kind, Plugins, version_of
 from moldau.connect.runtime.assembly import names_in
-from moldau.connect.runtime.plugin_versions import why_not
+from moldau.connect.runtime.plugin_versions import Wanted, why_not
 from moldau.connect.runtime.settings import WorkerSettings
 
 COMMON: Final = "Common"
@@ -504,9 +504,13 @@ def check_versions(values: Mapping[str, ConfigValue], config: Config, plugins: P
     for prefix, names in {**named_by, **{chain: f"{chain}.type" for chain in chains}}.items():
         name, setting = config.get(names), f"{prefix}.plugin.version"
         asked = config.get(setting)
-        if not name or asked is None:
+        if asked is None:
             continue
         try:
+            if not name:
+                # The worker's own plugin is taken in whatever version it is, as in Kafka.
+                Wanted(asked)
+                continue
             reason = why_not(name, version_of(plugins.find(name)), asked)
         except ValueError as error:
             values[setting].errors.append(str(invalid(setting, asked, str(error))))

@@ -69,6 +69,14 @@ def test_what_is_no_version_is_told_at_its_setting(validation):
     assert said.startswith("Invalid value [1 for configuration connector.plugin.version: [1 is neither a version nor")
 
 
+@pytest.mark.parametrize("kind", ["key", "value", "header"])
+def test_a_version_without_a_converter_of_its_own_is_one_and_decides_nothing(validation, kind):
+    setting = f"{kind}.converter.plugin.version"
+    assert errors(validation, **{setting: "9"}) == {}
+    (said,) = errors(validation, **{setting: "[1"})[setting]
+    assert said.startswith(f"Invalid value [1 for configuration {setting}: [1 is neither a version nor")
+
+
 def test_settings_of_another_version_are_not_to_be_had(validation):
     assert validation.settings_of(SOURCE, "[4,5)") == validation.settings_of(SOURCE)
     with pytest.raises(BadRequestError, match=r"not found that matches the version range \[3\.0\]"):

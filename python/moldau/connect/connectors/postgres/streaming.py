@@ -6,7 +6,7 @@ The state is the position (`offsets.Position`) and what is outstanding at Kafka 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -276,13 +276,17 @@ class Streaming:
 
     def _offset(self, kind: str, lsn: int) -> dict[str, Any] | None:
         """Moves on to an event; its offset, or None when it was handed on before a restart."""
-        if self._skip_transaction or (self._resume.waiting and self._resume.is_done(lsn)):
+        if self._is_done(lsn):
             return None
         position = self.position
         position.events_at_lsn = position.events_at_lsn + 1 if lsn == position.lsn else 1
         position.lsn = position.processed_lsn = lsn
         position.message_type = kind
         return position.to_map()
+
+    def _is_done(self, lsn: int) -> bool:
+        """Whether an event was handed on before a restart. To be asked once of each."""
+        return self._skip_transaction or (self._resume.waiting and self._resume.is_done(lsn))
 
     def _table(self, oid: int) -> TableSchema | None:
         try:
@@ -340,16 +344,16 @@ class Streaming:
 
     def _truncate(self, message: pgoutput.Truncate, lsn: int) -> None:
         tables = [table for oid in message.relations if (table := self._table(oid)) is not None]
-        if self._onlooker is not None:
-            for table in tables:
-                self._onlooker.on_truncate(table)
         if "t" in self._skipped:
+            if not self._is_done(lsn):
+                self._emptied(tables)
             return
         handed_on = self.position.processed_lsn
         for number, table in enumerate(tables, 1):
             offset = self._offset("TRUNCATE", lsn)
             if offset is None:
                 continue
+            self._emptied((table,))
             self._seen.others += 1
             if number < len(tables):
                 # Only with the last of its tables is the truncate wholly handed on.
@@ -358,6 +362,11 @@ class Streaming:
             if self._transactions.enabled:
                 block, offset = self._transactions.step(table.id, self.position)
             self._events.truncate(table, self.position, offset, block)
+
+    def _emptied(self, tables: Iterable[TableSchema]) -> None:
+        if self._onlooker is not None:
+            for table in tables:
+                self._onlooker.on_truncate(table)
 
     def _message(self, message: pgoutput.LogicalMessage, lsn: int) -> None:
         if message.prefix == MARKS:
