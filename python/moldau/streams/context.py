@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from moldau.streams.operators.aggregates import Adding
+    from moldau.streams.operators.contract import Process, Sink
     from moldau.streams.operators.record_cache import RecordCaches
     from moldau.streams.punctuation import Punctuator
     from moldau.streams.state.contract import Store
@@ -39,8 +40,10 @@ class TaskContext:
         "offset",
         "partition",
         "punctuators",
+        "sinks",
         "stores",
         "stream_time",
+        "table_sinks",
         "task_id",
         "timestamp",
         "topic",
@@ -65,6 +68,10 @@ class TaskContext:
         """Where updates are merged between commits; None where every update goes downstream."""
         self.adding: dict[str, Adding] = {}
         """By node the aggregates that somebody else may add to as well: columns."""
+        self.sinks: dict[Process, Sink] = {}
+        """By function the nodes that write what they are given into one topic."""
+        self.table_sinks: dict[Process, Sink] = {}
+        """The same for such as are given changes, of which they write the new values."""
         self.closing: list[Callable[[], None]] = []
         """What the processors of the task want to do when it is closed."""
         self.node_counts: Counter[str] | None = None

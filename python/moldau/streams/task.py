@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from moldau.streams.context import TaskContext
 from moldau.streams.errors import RecordError, TimestampError, UnwritableError
-from moldau.streams.operators.contract import Headers, NodeContext, Process, fan_out
+from moldau.streams.operators.contract import Headers, NodeContext, Process, Sink, fan_out
 from moldau.streams.punctuation import PunctuationType
 from moldau.streams.serdes import required
 from moldau.streams.state.contract import OpenStore, Store
@@ -143,14 +143,17 @@ class Task:
     def _sink(self, node: SinkNode) -> Process:
         emit, choose = self._emit, node.topic
         if isinstance(choose, str):
-            return _into(choose, node, emit, self._leave_out)
+            straight, sink = _into(choose, node, emit, self._leave_out)
+            if node.partitioner is None:
+                self.context.sinks[straight] = sink
+            return straight
         writers: dict[str, Process] = {}
 
         def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
             topic = choose(key, value, headers)
             write = writers.get(topic)
             if write is None:
-                write = writers[topic] = _into(topic, node, emit, self._leave_out)
+                write = writers[topic] = _into(topic, node, emit, self._leave_out)[0]
             write(key, value, timestamp, headers)
 
         return process
@@ -219,11 +222,12 @@ def _counted(process: Process, node: str, counts: Counter[str]) -> Process:
     return count
 
 
-def _into(topic: str, node: SinkNode, emit: Emit, leave_out: LeaveOut | None) -> Process:
+def _into(topic: str, node: SinkNode, emit: Emit, leave_out: LeaveOut | None) -> tuple[Process, Sink]:
     """What writes into one topic, with the serdes bound to it."""
     place, partitioner = f"sink {node.name} ({topic})", node.partitioner
-    write_key = required(node.key, place, "key").bind(topic, "key").serialize
-    write_value = required(node.value, place, "value").bind(topic, "value").serialize
+    key_serde = required(node.key, place, "key").bind(topic, "key")
+    value_serde = required(node.value, place, "value").bind(topic, "value")
+    write_key, write_value = key_serde.serialize, value_serde.serialize
 
     def process(key: Any, value: Any, timestamp: int, headers: Headers) -> None:
         try:
@@ -236,4 +240,4 @@ def _into(topic: str, node: SinkNode, emit: Emit, leave_out: LeaveOut | None) ->
             return
         emit(topic, key_bytes, value_bytes, timestamp, headers, key, value, partitioner)
 
-    return process
+    return process, Sink(topic, key_serde, value_serde, emit)

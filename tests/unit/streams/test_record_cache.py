@@ -19,13 +19,16 @@ from tests.unit.streams.test_against_kafka import _as_compared, run
 from moldau.streams import (
     Grouped,
     Materialized,
+    Produced,
     SessionWindows,
     StreamsBuilder,
     TimeWindows,
     TopologyTestDriver,
 )
 from moldau.streams.context import TaskContext
+from moldau.streams.errors import UnwritableError
 from moldau.streams.operators.record_cache import AROUND_BYTES, CacheBudget, RecordCaches
+from moldau.streams.serdes import Serde, Windowed
 from moldau.streams.state import open_in_memory
 from moldau.streams.task import Task
 
@@ -65,12 +68,16 @@ class Application:
         self.written: list[tuple[str, Any, Any, int]] = []
         self.context = TaskContext("app", "0_0", lambda: 0)
         self.failures: list[Exception] = []
+        self.places: list[int] = []
         self.budget = budget or CacheBudget(limit)
-        self.context.caches = RecordCaches(self.context, self.budget, self.failures.append)
+        self.context.caches = RecordCaches(self.context, self.budget, self.fail)
         self.task = Task(
             topology.nodes.values(), topology.stores, context=self.context, open_store=open_in_memory, emit=self.emit
         )
         self._offset = 0
+
+    def fail(self, error: Exception) -> None:
+        self.failures.append(error)
 
     def emit(self, topic: str, key: Any, value: Any, timestamp: int, *rest: Any) -> None:
         self.written.append((key.decode(), None if value is None else value.decode(), timestamp, self.context.offset))
@@ -295,6 +302,86 @@ def test_after_one_that_fails_behind_a_cache_the_others_go_on():
     app = Application(failing).feed(("a", "1", 1), ("b", "bad", 2), ("c", "3", 3))
     assert [one[0] for one in app.commit()] == ["a", "c"]
     assert [str(one) for one in app.failures] == ["bad"]
+
+
+def test_what_cannot_be_written_behind_a_cache_is_told_with_the_place_of_its_record():
+    class Told(Application):
+        def fail(self, error: Exception) -> None:
+            assert isinstance(error, UnwritableError)
+            self.failures.append(error)
+            self.places.append(self.context.offset)
+
+    def written(builder: StreamsBuilder) -> None:
+        def checked(value: str) -> bytes:
+            if value == "bad":
+                raise ValueError(value)
+            return value.encode()
+
+        picky = Serde("picky", checked, bytes.decode, immutable=True)
+        builder.table("in", key=str, value=str, store="rows").to_stream().to("out", value=picky)
+
+    app = Told(written).feed(("a", "1", 1), ("b", "bad", 2), ("c", "3", 3), ("d", "4", 4))
+    app.commit()
+    assert app.places == [1]
+    app.feed(("a", None, 5), ("c", "5", 6))
+    assert app.commit() == [("a", None, 5, 4), ("c", "5", 6, 5)]
+
+
+def test_a_topic_that_does_not_take_a_record_fails_with_the_place_of_that_one():
+    class Full(Application):
+        def emit(self, topic: str, key: Any, value: Any, timestamp: int, *rest: Any) -> None:
+            if value == b"2":
+                raise ValueError("full")
+            super().emit(topic, key, value, timestamp, *rest)
+
+        def fail(self, error: Exception) -> None:
+            self.places.append(self.context.offset)
+
+    app = Full(table).feed(("a", "1", 1), ("b", "2", 2), ("c", "3", 3))
+    assert [one[0] for one in app.commit()] == ["a", "c"]
+    assert app.places == [1]
+    assert app.context.offset == 2
+
+
+def test_a_partitioner_behind_a_cache_is_given_objects():
+    given: list[Any] = []
+
+    class Partitioned(Application):
+        def emit(self, topic: str, *rest: Any) -> None:
+            *_, key, value, partitioner = rest
+            given.append((key, value, partitioner(topic, key, value, 4)))
+
+    def built(builder: StreamsBuilder) -> None:
+        rows = builder.table("in", key=str, value=str, store="rows").to_stream()
+        rows.to("out", Produced.with_(partitioner=lambda topic, key, value, count: len(value) % count))
+
+    Partitioned(built).feed(("a", "123", 1)).commit()
+    assert given == [("a", "123", 3)]
+
+
+@pytest.mark.parametrize("key", [str, dict])
+def test_a_serde_of_windows_of_ones_own_is_given_windows(key: Any):
+    def text(window: Windowed[Any]) -> bytes:
+        assert isinstance(window, Windowed)
+        return f"{window.key} {window.start}-{window.end}".encode()
+
+    def built(builder: StreamsBuilder) -> None:
+        grouped = builder.stream("in", key=key, value=str).group_by_key()
+        counted = grouped.windowed_by(TimeWindows.of_size_with_no_grace(10)).count()
+        own = Serde("own", text, lambda data: pytest.fail("it is not read"))
+        counted.map_values(str).to_stream().to("out", key=own, value=str)
+        counted.to_stream().map_values(str).to("again", key=own, value=str)
+
+    def straight(builder: StreamsBuilder) -> None:
+        grouped = builder.stream("in", key=key, value=str).group_by_key()
+        reduced = grouped.windowed_by(TimeWindows.of_size_with_no_grace(10)).reduce(lambda one, other: one + other)
+        own = Serde("own", text, lambda data: pytest.fail("it is not read"))
+        reduced.to_stream().to("out", key=own, value=str)
+
+    name = '{"n":1}' if key is dict else "n"
+    shown = "{'n': 1} 10-20" if key is dict else "n 10-20"
+    assert {one[:2] for one in Application(built).feed((name, "x", 12), (name, "y", 13)).commit()} == {(shown, "2")}
+    assert [one[:2] for one in Application(straight).feed((name, "x", 12), (name, "y", 13)).commit()] == [(shown, "xy")]
 
 
 def test_the_driver_merges_what_one_record_did():

@@ -12,10 +12,11 @@ Values between tables are changes, `(new, old, is_latest)`: `old` is None unless
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from moldau.streams.context import TaskContext
+    from moldau.streams.serdes import Serde
 
 V = TypeVar("V")
 
@@ -33,6 +34,16 @@ GetterAt = Callable[[Any, int], ValueAndTimestamp[Any] | None]
 
 Getter = Callable[[Any], ValueAndTimestamp[Any] | None]
 """What a table holds for a key now."""
+
+
+class Sink(NamedTuple):
+    """How a node writes what it is given into one topic, as it is: for whoever has many records at once."""
+
+    topic: str
+    key: Serde[Any]
+    value: Serde[Any]
+    emit: Callable[..., None]
+    """As `moldau.streams.task.Emit`."""
 
 
 class NodeContext:

@@ -21,9 +21,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from moldau.streams.context import TaskContext
-from moldau.streams.operators.contract import Headers, Process
+from moldau.streams.operators.contract import Headers, Process, Sink
 from moldau.streams.serdes import Windowed, required
 from moldau.streams.serdes.primitive import width_of
+from moldau.streams.serdes.windowed import TimeWindowedSerde
 from moldau.streams.topology.nodes import StoreSpec
 
 CACHED_KINDS: Final = frozenset({"timestamped", "window", "session"})
@@ -112,11 +113,13 @@ class _RecordCache:
         self._of_sessions = spec.kind == "session"
         self._key_of_row = spec.kind == "timestamped"
         key = required(spec.key, f"store {spec.name}", "key")
+        self._is_plain_window = spec.kind == "window" and key.immutable
         value = required(spec.value, f"store {spec.name}", "value")
         self._key_bytes: Callable[[Any], bytes] = key.serialize if key.immutable else bytes
         self._value_bytes = value.serialize
         self._width = width_of(value)
         self._outward = _outward(spec)
+        self._sink = context.table_sinks.get(forward)
         self.before: dict[Any, Any] = {}
         """What was there before a put that nothing was said of yet; such as wait have it with them."""
         self.waiting: dict[Any, tuple[Any, ...]] = {}
@@ -163,18 +166,50 @@ class _RecordCache:
         self.before.clear()
         self.budget.held -= self.held
         self.held = 0
-        context, forward, outward = self.context, self._forward, self._outward
-        of_sessions, sends_old = self._of_sessions, self._sends_old
+        context = self.context
         place = context.topic, context.offset, context.timestamp
-        for identity, (new, timestamp, headers, topic, offset, moment, _, old) in waiting.items():
-            context.topic, context.offset, context.timestamp = topic, offset, moment
-            change = new, old if sends_old else None, True
-            try:
-                key = identity if outward is None else outward(identity)
-                forward(key, change, moment if new is None and not of_sessions else timestamp, headers)
-            except Exception as error:  # noqa: BLE001 (it is raised again by whoever decides, unless it goes on)
-                self._failed(error)
+        if self._sink is None:
+            for identity, update in waiting.items():
+                self._send_on(identity, update)
+        else:
+            self._write(waiting, self._sink)
         context.topic, context.offset, context.timestamp = place
+
+    def _send_on(self, identity: Any, update: tuple[Any, ...]) -> None:
+        context, outward = self.context, self._outward
+        new, timestamp, headers, context.topic, context.offset, context.timestamp, _, old = update
+        if new is None and not self._of_sessions:
+            timestamp = context.timestamp
+        try:
+            key = identity if outward is None else outward(identity)
+            self._forward(key, (new, old if self._sends_old else None, True), timestamp, headers)
+        except Exception as error:  # noqa: BLE001 (it is raised again by whoever decides, unless it goes on)
+            self._failed(error)
+
+    def _key_writer(self, sink: Sink) -> Callable[[Any], bytes]:
+        outward, serialize = self._outward, sink.key.serialize
+        if outward is None or (self._is_plain_window and isinstance(sink.key, TimeWindowedSerde)):
+            return serialize
+        return lambda identity: serialize(outward(identity))
+
+    def _write(self, waiting: dict[Any, tuple[Any, ...]], sink: Sink) -> None:
+        """The same where nothing but a topic comes behind the table: straight into it."""
+        context, write_key, write_value = self.context, self._key_writer(sink), sink.value.serialize
+        topic, emit = sink.topic, sink.emit
+        for identity, update in waiting.items():
+            new, timestamp, headers, context.topic, context.offset, context.timestamp, _, _ = update
+            if new is None:
+                self._send_on(identity, update)
+                continue
+            try:
+                key, value = write_key(identity), write_value(new)
+            except Exception:  # noqa: BLE001 (what cannot be written is told on the way for each)
+                self._send_on(identity, update)
+                continue
+            try:
+                emit(topic, key, value, timestamp, headers, None, None, None)
+            except Exception as error:  # noqa: BLE001 (as above)
+                self._failed(error)
 
 
 class _NotingStore:

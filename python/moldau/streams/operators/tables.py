@@ -356,6 +356,9 @@ class ToStream:
         def process(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
             forward(key, change[0], timestamp, headers)
 
+        sink = node.task.sinks.get(forward)
+        if sink is not None:
+            node.task.table_sinks[process] = sink
         return process
 
 

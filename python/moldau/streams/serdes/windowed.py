@@ -33,7 +33,10 @@ class Windowed(NamedTuple, Generic[K]):
 
 @dataclass(frozen=True, slots=True)
 class TimeWindowedSerde(Serde[K]):
-    """The serde of keys in time windows, which tells what it writes before the window."""
+    """The serde of keys in time windows, which tells what it writes before the window.
+
+    It also writes a plain pair of a key and the start of its window.
+    """
 
     inner: Serde[Any] | None = None
 
