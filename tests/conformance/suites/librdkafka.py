@@ -132,7 +132,7 @@ def _run_number(folder: Path, number: str, members: Sequence[str], bootstrap: st
                 check=False,
             )
         except subprocess.TimeoutExpired as expired:
-            said = _last_words((expired.stdout or b"").decode(errors="replace"))
+            said = last_words((expired.stdout or b"").decode(errors="replace"))
             return [Outcome(name, Verdict.TIMED_OUT, limit_s, said) for name in members]
         return _read_report(report, members, done.returncode, done.stdout)
 
@@ -144,7 +144,7 @@ def _read_report(report: Path, members: Sequence[str], code: int, output: str) -
     blamed = [name for name, told in states.items() if told["state"] not in STATES]
     if code != 0 and not blamed:
         blamed = list(members)
-    said = _last_words(output)
+    said = last_words(output)
     return [
         Outcome(name, Verdict.FAILED, told.get("duration", 0.0), f"exit {code}, {told['state']}: {said}")
         if name in blamed
@@ -153,10 +153,10 @@ def _read_report(report: Path, members: Sequence[str], code: int, output: str) -
     ]
 
 
-def _last_words(output: str) -> str:
-    """The lines of a failure in a long log: its own last FAIL or SKIP lines, or else the end."""
+def last_words(output: str) -> str:
+    """The lines of a failure in a long log: its own last lines that tell of one, or else the end."""
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in output.splitlines()]
-    telling = [line for line in lines if re.search(r"FAIL|SKIP|assert|Assertion|ERROR|mismatch", line)]
+    telling = [line for line in lines if re.search(r"FAIL|SKIP|timed out|assert|Assertion|ERROR|mismatch", line)]
     return " | ".join((telling or lines)[-4:])[:1500]
 
 
