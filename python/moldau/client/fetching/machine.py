@@ -64,6 +64,8 @@ class FetchMachine:
         """What `take` raises next, once."""
         self.remarks: list[str] = []
         """What somebody should read in the log."""
+        self.used_up = 0
+        """How many of the blocks that came were handed out whole: each made room for others."""
         self._ask_leaders_at = 0.0
         self._sessions: dict[int, FetchSession] = {}
 
@@ -140,6 +142,7 @@ class FetchMachine:
         part = reading.waiting[0]
         if part.stop - part.start <= count:
             reading.waiting.popleft()
+            self.used_up += 1
             if part.block is not None:
                 reading.waiting_bytes -= part.block.size_bytes
         else:

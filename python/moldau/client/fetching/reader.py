@@ -71,10 +71,12 @@ class RecordReader:
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while True:
+                used_up = self._machine.used_up
                 taken = self._machine.take()
                 if taken:
-                    # There may be room again.
-                    self._changed.notify_all()
+                    if self._machine.used_up != used_up:
+                        # There may be room again.
+                        self._changed.notify_all()
                     return taken
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:

@@ -164,11 +164,13 @@ class GroupMachine:
 
     # What the user says.
 
-    def polled(self, now: float) -> None:
-        """The user is alive and takes news."""
+    def polled(self, now: float) -> bool:
+        """The user is alive and takes news; whether that was waited for."""
         self._polled_at = now
-        if not any(isinstance(one, Failed) for one in self.news):
-            self._waits_for_poll = False
+        if not self._waits_for_poll or any(isinstance(one, Failed) for one in self.news):
+            return False
+        self._waits_for_poll = False
+        return True
 
     @property
     def is_rebalancing(self) -> bool:

@@ -174,8 +174,8 @@ class GroupMember:
         while True:
             with self._changed:
                 now = time.monotonic()
-                self._machine.polled(now)
-                self._changed.notify_all()
+                if self._machine.polled(now):
+                    self._changed.notify_all()
                 wanted = self._machine.news.popleft() if self._machine.news else self._machine.wanted
                 if wanted is None:
                     if called or self._woken or now >= deadline:

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from moldau.client.membership.requests import GroupMetadata
     from moldau.client.producing.transaction_requests import Offsets
 
+    Append = Callable[[int, int, bytes | None, bytes | None, int, Sequence[tuple[str, bytes | None]] | None], None]
+
 logger: Final = logging.getLogger("moldau.client")
 
-_TAKEN, _TAKEN_WITH_NEWS, _TOO_LARGE, _NO_ROOM = range(4)
+_TAKEN_WITH_NEWS, _TOO_LARGE, _NO_ROOM = range(1, 4)
+"""What becomes of a record that is not simply taken, which is 0."""
+_OPEN: Final = Stage.OPEN
 
 
 class RecordProducer:
@@ -42,6 +46,15 @@ class RecordProducer:
         self._accumulator = RecordAccumulator(*sizes, transactional=settings.transactional_id is not None)
         self._transaction = None if settings.transactional_id is None else TransactionMachine(settings)
         self._machine = ProduceMachine(settings, self._accumulator, self._transaction)
+        self.append: Append = self._appending()
+        """`append(topic, partition, key, value, timestamp_ms, headers)`: take a record, for this partition or, with -1,
+        for the one that its key says.
+
+        Raises:
+            NoRoomError: not now.
+            TooLargeError: never.
+            ProduceError: there is no transaction, and this producer writes nothing without one.
+        """
         self._commits: bool | None = None
         """What a transaction that is being ended comes to."""
         self._asking = Asking(brokers, "the producer", self._fail)
@@ -78,35 +91,35 @@ class RecordProducer:
         with self._changed:
             return self._machine.topics[topic].count
 
-    def append(
-        self,
-        topic: int,
-        partition: int,
-        key: bytes | None,
-        value: bytes | None,
-        timestamp_ms: int,
-        headers: Sequence[tuple[str, bytes | None]] | None,
-    ) -> None:
-        """Take a record, for this partition or, with -1, for the one that its key says.
+    def _appending(self) -> Append:
+        """What every record goes through, so it looks nothing up."""
+        transaction, take, now = self._transaction, self._accumulator.append, time.monotonic
 
-        Raises:
-            NoRoomError: not now.
-            TooLargeError: never.
-            ProduceError: there is no transaction, and this producer writes nothing without one.
-        """
-        if self._transaction is not None:
-            self._check_open(self._transaction)
-        done = self._accumulator.append(topic, partition, key, value, timestamp_ms, headers, time.monotonic())
-        if done == _TAKEN:
-            return
+        def append(
+            topic: int,
+            partition: int,
+            key: bytes | None,
+            value: bytes | None,
+            timestamp_ms: int,
+            headers: Sequence[tuple[str, bytes | None]] | None,
+        ) -> None:
+            if transaction is not None and transaction.stage is not _OPEN:
+                raise _not_open(transaction)
+            done = take(topic, partition, key, value, timestamp_ms, headers, now())
+            if done:
+                self._taken(done, len(key or b"") + len(value or b""))
+
+        return append
+
+    def _taken(self, done: int, size: int) -> None:
+        """What is to be said or done of a record that was not simply taken."""
         if done == _TAKEN_WITH_NEWS:
             self._look()
         elif done == _NO_ROOM:
             raise NoRoomError(f"there are {self._accumulator.size_bytes} bytes to be written already")
         else:
             raise TooLargeError(
-                f"a record of {len(key or b'') + len(value or b'')} bytes is larger than max.request.size "
-                f"({self._settings.record_bytes_max})"
+                f"a record of {size} bytes is larger than max.request.size ({self._settings.record_bytes_max})"
             )
 
     def append_run(self, topic: int, run: ColumnRun, output: int) -> list[int]:
@@ -116,17 +129,13 @@ class RecordProducer:
             NoRoomError: not now; none was taken.
             ProduceError: as for `append`.
         """
-        if self._transaction is not None:
-            self._check_open(self._transaction)
+        if self._transaction is not None and self._transaction.stage is not _OPEN:
+            raise _not_open(self._transaction)
         if not self._accumulator.has_room:
             raise NoRoomError(f"there are {self._accumulator.size_bytes} bytes to be written already")
         refused = self._accumulator.append_run(topic, run, output, time.monotonic())
         self._look()
         return refused
-
-    def _check_open(self, transaction: TransactionMachine) -> None:
-        if transaction.stage is not Stage.OPEN:
-            raise transaction.error or ProduceError("there is no transaction")
 
     def _look(self) -> None:
         with self._changed:
@@ -351,3 +360,7 @@ class RecordProducer:
         with self._changed:
             self._machine.broken = failure
             self._changed.notify_all()
+
+
+def _not_open(transaction: TransactionMachine) -> Exception:
+    return transaction.error or ProduceError("there is no transaction")

@@ -87,8 +87,10 @@ class BatchCollector:
 
     def emitter(self, on_cluster: Callable[[str], str]) -> Emit:
         """The function that the sinks of a task write with; `on_cluster` gives the cluster's name of a topic."""
+        # By the topology's names of topics: the cluster's, and the numbers of those that the producer knows.
         names: dict[str, str] = {}
-        append, numbers, left_out = self._producer.append, self._numbers, self._left_out.known
+        numbers: dict[str, int] = {}
+        append, left_out = self._producer.append, self._left_out.known
 
         def emit(
             topic: str,
@@ -100,22 +102,22 @@ class BatchCollector:
             value_object: Any,
             partitioner: Partitioner | None,
         ) -> None:
+            number = numbers.get(topic)
+            if number is not None and partitioner is None and not left_out:
+                try:
+                    append(number, _BY_KEY, key, value, timestamp or _EARLIEST_MS, headers or None)
+                except ProduceError:
+                    # Once more on the way that waits, or asks the handler.
+                    pass
+                else:
+                    self.sent += 1
+                    return
             name = names.get(topic)
             if name is None:
                 name = names[topic] = on_cluster(topic)
-            number = numbers.get(name)
-            if number is None or partitioner is not None or left_out:
-                self._send(
-                    name, key, value, timestamp or _EARLIEST_MS, headers, (key_object, value_object), partitioner
-                )
-                return
-            try:
-                append(number, _BY_KEY, key, value, timestamp or _EARLIEST_MS, headers or None)
-            except ProduceError:
-                # Once more on the way that waits, or asks the handler.
-                self._send(name, key, value, timestamp or _EARLIEST_MS, headers, (key_object, value_object), None)
-            else:
-                self.sent += 1
+            self._send(name, key, value, timestamp or _EARLIEST_MS, headers, (key_object, value_object), partitioner)
+            if name in self._numbers:
+                numbers[topic] = self._numbers[name]
 
         return emit
 

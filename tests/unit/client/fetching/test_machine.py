@@ -479,3 +479,12 @@ def test_an_answer_may_be_as_large_as_librdkafkas_setting_says():
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_setting(settings):
     with pytest.raises(ClientSettingsError, match=next(iter(settings))):
         fetch_settings(settings)
+
+
+def test_room_comes_of_blocks_that_were_handed_out_whole():
+    machine = machine_of()
+    fetched(machine, machine.next(1, 0.0), 3)
+    machine.take()
+    assert machine.used_up == 0, "one of its three records is still here"
+    machine.take()
+    assert machine.used_up == 1

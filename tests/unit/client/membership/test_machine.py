@@ -441,6 +441,15 @@ def test_a_member_that_does_not_poll_leaves_and_joins_again_when_it_does(driven)
     assert driven.expect(Join).member_id == ""
 
 
+def test_a_poll_is_news_only_where_it_was_waited_for(driven):
+    driven.settle()
+    assert not driven.machine.polled(driven.now)
+    driven.now += 300.1
+    driven.answer(driven.expect(Leave), Answer(NONE))
+    assert driven.machine.polled(driven.now)
+    assert not driven.machine.polled(driven.now)
+
+
 def test_a_static_member_that_does_not_poll_stops_and_does_not_leave():
     driven = Driven(group_instance_id="i-1")
     driven.settle()
