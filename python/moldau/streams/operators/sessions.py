@@ -101,13 +101,17 @@ class SessionAggregate(WindowedAggregate):
             touched = list(find(key, timestamp - gap, timestamp + gap))
             for session, held in touched:
                 aggregate = merger(key, aggregate, held)
-                start, end = min(start, session[1]), max(end, session[2])
+                _, first, last = session
+                if first < start:
+                    start = first
+                if last > end:
+                    end = last
             if end < closed:
                 dropped("the session is closed")
                 if late is not None:
                     late(key, value, timestamp, headers)
             else:
-                if (start, end) != (timestamp, timestamp):
+                if start != timestamp or end != timestamp:
                     for session, held in touched:
                         remove(session)
                         if hold is not None:

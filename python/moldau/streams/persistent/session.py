@@ -50,11 +50,13 @@ class DiskSessionStore:
 
     def put(self, session: Windowed[Any], value: Any) -> None:
         """Set a session's value; one that is too old is only logged."""
-        kept, start, end = self._keys.inward(session[0]), session[1], session[2]
+        key, start, end = session
         if not self.segments.takes(end):
             self._expired.put_session(session, value, self.segments.oldest)
             return
-        sessions, dirty, place = self._sessions(kept), self._dirty, (kept, end, start)
+        kept = self._keys.inward(key)
+        sessions = self._latest if kept == self._latest_key else self._sessions(kept)
+        dirty, place = self._dirty, (kept, end, start)
         changed = dirty.pop(place, None)
         if value is None:
             sessions.pop((end, start), None)
@@ -84,10 +86,14 @@ class DiskSessionStore:
 
     def find_sessions(self, key: Any, earliest_end: int, latest_start: int) -> Iterator[tuple[Windowed[Any], Any]]:
         """The sessions of a key that end and start within these bounds, by their ends."""
-        oldest, outward, make = max(earliest_end, self.segments.oldest), self._values.outward, tuple.__new__
-        sessions = self._sessions(self._keys.inward(key))
+        oldest, outward, make = self.segments.oldest, self._values.outward, tuple.__new__
+        if oldest < earliest_end:
+            oldest = earliest_end
+        kept = self._keys.inward(key)
+        sessions = self._latest if kept == self._latest_key else self._sessions(kept)
         found = [place for place in sessions if place[0] >= oldest and place[1] <= latest_start]
-        found.sort()
+        if len(found) > 1:
+            found.sort()
         # Past the constructor of the named tuple, which is a function of Python.
         return iter([(make(Windowed, (key, start, end)), outward(sessions[end, start])) for end, start in found])
 
