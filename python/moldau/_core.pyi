@@ -775,8 +775,8 @@ class Core:
         """Create the logs of new partitions; they serve once `put_topic` names this node as their leader."""
     def delete_partitions(self, topic: str, partitions: Sequence[int], now_ms: int) -> list[LoadFailure]:
         """Take partitions out of service and rename their folders; the files go with a later `housekeeping`."""
-    def set_log_settings(self, topic: str, settings: LogSettings, now_ms: int) -> None:
-        """Apply `settings` to every local partition of `topic`; unknown topics are ignored.
+    def set_log_settings(self, topic: str, partitions: Sequence[int], settings: LogSettings, now_ms: int) -> None:
+        """Apply `settings` to these partitions of `topic`; those that are not here are left out.
 
         Retention and compaction act on them at once, the rest with the next append.
         """

@@ -4,6 +4,7 @@
 //! So a [`LazyFile`] knows only which file it would be; it opens on use, and the [`FilePool`] of the node decides how
 //! long it stays open.
 
+use crate::checkpoint;
 use crate::file_pool::{FilePool, PooledFile};
 use crate::storage::{OpenMode, Storage, StorageFile};
 use parking_lot::{Mutex, RwLock};
@@ -105,6 +106,18 @@ impl Folder {
         let folder = self.path.read();
         let path = folder.join(file_name(base_offset, suffix));
         self.storage.open(&with_extension(&path, extension), mode)
+    }
+
+    /// Makes the folder itself durable, and whose it is.
+    pub fn sync_birth(&self) -> io::Result<()> {
+        let path = self.path();
+        self.storage
+            .open(&path.join(checkpoint::PARTITION_METADATA), OpenMode::Read)?
+            .sync_data()?;
+        match path.parent() {
+            Some(directory) => self.storage.sync_directory(directory),
+            None => Ok(()),
+        }
     }
 
     /// Makes the names in the folder durable.

@@ -10,6 +10,7 @@
 
 mod cleaning;
 mod creation;
+mod deletion;
 mod directories;
 mod load;
 mod moving;
@@ -23,10 +24,10 @@ use crate::folder::Folder;
 use crate::partition_log::{Identity, Noted, PartitionLog};
 use crate::recovery::{self, LoadParameters, Loaded};
 use crate::storage::{FileSystem, Storage};
-use crate::types::{TopicId, TopicPartition};
+use crate::types::{Offset, TopicId, TopicPartition};
 pub use cleaning::CleanerCounters;
 use cleaning::Cleaning;
-use directories::{Directory, FolderName};
+use directories::Directory;
 use moving::Moving;
 pub use moving::{FutureStatus, MoveRefusal};
 use parking_lot::{Mutex, RwLock};
@@ -184,13 +185,8 @@ impl LogManager {
             .filter(|directory| directory.health.failure().is_none())
     }
 
-    /// Makes the partition in the online directory with the fewest. `durable`: its name is on the disk afterwards.
-    fn make_partition(
-        &self,
-        spec: &PartitionSpec,
-        durable: bool,
-        now_ms: i64,
-    ) -> Result<(Arc<PartitionLog>, bool), LogError> {
+    /// Makes the partition in the online directory with the fewest.
+    fn make_partition(&self, spec: &PartitionSpec, now_ms: i64) -> Result<(Arc<PartitionLog>, bool), LogError> {
         let directory = {
             let _one_at_a_time = self.placing.lock();
             let wished = self.take_wish(&spec.topic_partition);
@@ -200,7 +196,7 @@ impl LogManager {
             directory
         };
         self.outdate(directory, spec)
-            .and_then(|()| self.open_counted(directory, spec, durable, now_ms))
+            .and_then(|()| self.open_counted(directory, spec, now_ms))
             .inspect_err(|_| directory.remove_partition())
     }
 
@@ -226,7 +222,7 @@ impl LogManager {
         now_ms: i64,
     ) -> Result<(Arc<PartitionLog>, bool), LogError> {
         directory.add_partition();
-        self.open_counted(directory, spec, self.config.durable, now_ms)
+        self.open_counted(directory, spec, now_ms)
             .inspect_err(|_| directory.remove_partition())
     }
 
@@ -235,7 +231,6 @@ impl LogManager {
         &self,
         directory: &Directory,
         spec: &PartitionSpec,
-        durable: bool,
         now_ms: i64,
     ) -> Result<(Arc<PartitionLog>, bool), LogError> {
         let path = directory.path().join(spec.topic_partition.to_string());
@@ -249,7 +244,7 @@ impl LogManager {
                 source,
             }
         };
-        self.check_topic_id(directory, spec, &path, durable, &failed)?;
+        self.check_topic_id(directory, spec, &path, &failed)?;
         let noted = directory.checkpointed(&spec.topic_partition);
         let folder = Folder::new(Arc::clone(storage), path, self.config.durable, Arc::clone(&self.pool));
         let folder = Arc::new(folder);
@@ -271,26 +266,31 @@ impl LogManager {
         let noted = Noted {
             high_watermark: noted.high_watermark,
             cleaned_to: noted.cleaned_to,
+            was_flushed: noted.recovery_point > Offset(0),
         };
         Ok(self.insert(directory, spec, folder, loaded, noted))
     }
 
     /// The folder must belong to this very topic, not to an older one of the same name. A folder without
-    /// `partition.metadata` is new, and gets it; so does one in which a crash tore that file before there were records.
+    /// `partition.metadata` is new, and gets it; so does one in which a loss of power tore that file: the folders of older
+    /// topics had another name, durably, before there was a new topic.
     fn check_topic_id(
         &self,
         directory: &Directory,
         spec: &PartitionSpec,
         path: &Path,
-        durable: bool,
         failed: &dyn Fn(io::Error) -> LogError,
     ) -> Result<(), LogError> {
         let storage = &self.config.storage;
         let metadata = path.join(checkpoint::PARTITION_METADATA);
+        let write = || {
+            let bytes = checkpoint::format_partition_metadata(spec.topic_id);
+            storage.replace_file(&metadata, &bytes, false).map_err(failed)
+        };
         let bytes = match storage.read_file(&metadata, 4096) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 storage.create_directory(path).map_err(failed)?;
-                return self.write_topic_id(directory, spec, &metadata, durable).map_err(failed);
+                return write();
             }
             other => other.map_err(failed)?,
         };
@@ -301,29 +301,12 @@ impl LogManager {
                 found,
                 expected: spec.topic_id,
             }),
-            None if self.has_no_records(path).map_err(failed)? => {
-                self.write_topic_id(directory, spec, &metadata, durable).map_err(failed)
-            }
+            None if !directory.was_clean() || self.has_no_records(path).map_err(failed)? => write(),
             None => Err(LogError::Invalid {
                 path: metadata,
                 message: "not a partition.metadata".to_owned(),
             }),
         }
-    }
-
-    fn write_topic_id(
-        &self,
-        directory: &Directory,
-        spec: &PartitionSpec,
-        metadata: &Path,
-        durable: bool,
-    ) -> io::Result<()> {
-        let storage = &self.config.storage;
-        storage.replace_file(metadata, &checkpoint::format_partition_metadata(spec.topic_id), durable)?;
-        if durable {
-            storage.sync_directory(directory.path())?;
-        }
-        Ok(())
     }
 
     fn has_no_records(&self, path: &Path) -> io::Result<bool> {
@@ -371,58 +354,16 @@ impl LogManager {
         logs
     }
 
-    /// Takes a partition out and renames its folder; the files go later, by [`LogManager::housekeeping`].
-    pub fn delete(&self, topic_partition: &TopicPartition, now_ms: i64) -> Result<(), LogError> {
-        let _one_at_a_time = self.changing.lock();
-        self.give_up_move(topic_partition, now_ms);
-        let log = self
-            .logs
-            .write()
-            .remove(topic_partition)
-            .ok_or_else(|| LogError::UnknownPartition(topic_partition.clone()))?;
-        let directory = self
-            .directories
-            .iter()
-            .find(|directory| directory.path() == log.log_directory());
-        if let Some(directory) = directory {
-            directory.remove_partition();
-            directory.forget(topic_partition);
-        }
-        let Some(directory) = directory.filter(|directory| directory.health.failure().is_none()) else {
-            log.close_deleted(|_| Ok(None)).expect("nothing is renamed");
-            return Ok(());
-        };
-        let failed = |source| {
-            if !crate::directory::is_shortage(&source) {
-                directory.health.fail("deleting a partition", &source);
-            }
-            LogError::Storage {
-                path: log.directory(),
-                source,
-            }
-        };
-        let renamed = directory.path().join(FolderName::deleted(topic_partition));
-        let renaming = log.close_deleted(|folder| {
-            self.config.storage.rename(folder, &renamed)?;
-            Ok(Some(renamed.clone()))
-        });
-        renaming.map_err(failed)?;
-        if self.config.durable {
-            self.config.storage.sync_directory(directory.path()).map_err(failed)?;
-        }
-        let due_ms = now_ms.saturating_add(log.config().file_delete_delay_ms);
-        self.removals.lock().push((due_ms, renamed));
-        Ok(())
-    }
-
-    /// Gives every partition of `topic` these settings, and lets retention act on them at once.
-    pub fn apply_config(&self, topic: &str, config: &LogConfig, now_ms: i64) {
-        for log in self.partitions() {
-            if &*log.topic_partition().topic == topic {
-                log.apply_config(config.clone());
-                if let Err(error) = log.apply_retention(now_ms) {
-                    tracing::warn!(partition = %log.topic_partition(), %error, "retention failed");
-                }
+    /// Gives these partitions of `topic` these settings, and lets retention act on them at once.
+    pub fn apply_config(&self, topic: &Arc<str>, partitions: &[i32], config: &LogConfig, now_ms: i64) {
+        for &partition in partitions {
+            let topic = Arc::clone(topic);
+            let Some(log) = self.get(&TopicPartition { topic, partition }) else {
+                continue;
+            };
+            log.apply_config(config.clone());
+            if let Err(error) = log.apply_retention(now_ms) {
+                tracing::warn!(partition = %log.topic_partition(), %error, "retention failed");
             }
         }
     }
@@ -560,6 +501,17 @@ impl LogManager {
             return false;
         }
         self.sync_all_of(directory)
+    }
+
+    /// Whether one flush made everything in the directory durable; an error takes the directory offline.
+    fn sync_all_of(&self, directory: &Directory) -> bool {
+        self.config
+            .storage
+            .sync_file_system(directory.path())
+            .unwrap_or_else(|error| {
+                directory.health.fail("flushing the file system", &error);
+                false
+            })
     }
 
     /// State of every directory.

@@ -84,6 +84,8 @@ pub struct PartitionLog {
     cleaned_to: AtomicI64,
     /// Files were made whose names are not durable yet.
     names_unsynced: AtomicBool,
+    /// Its folder was made, and is not durable yet.
+    birth_unsynced: AtomicBool,
     /// The leader epochs were written and not flushed.
     epochs_unsynced: AtomicBool,
     /// Their file differs from `epochs`, though only in what begins at the log end or behind it.
@@ -133,6 +135,8 @@ pub(crate) struct Identity {
 pub(crate) struct Noted {
     pub high_watermark: Offset,
     pub cleaned_to: Option<Offset>,
+    /// Something of it was made durable, and its folder with it.
+    pub was_flushed: bool,
 }
 
 impl PartitionLog {
@@ -167,6 +171,7 @@ impl PartitionLog {
             truncations: AtomicU64::new(0),
             cleaned_to: AtomicI64::new(noted.cleaned_to.map_or(-1, |offset| offset.0)),
             names_unsynced: AtomicBool::new(true),
+            birth_unsynced: AtomicBool::new(!noted.was_flushed),
             epochs_unsynced: AtomicBool::new(false),
             epochs_behind: AtomicBool::new(loaded.epochs_behind),
             unflushed_since_ms: AtomicI64::new(-1),

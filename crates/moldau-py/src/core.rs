@@ -396,20 +396,32 @@ impl Core {
         partitions: Vec<i32>,
         now_ms: i64,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let failures: Vec<_> = py.detach(|| {
-            let each = partitions
+        let topic: Arc<str> = topic.into();
+        let all: Vec<_> = partitions
+            .into_iter()
+            .map(|partition| TopicPartition::new(Arc::clone(&topic), partition))
+            .collect();
+        let failures = py.detach(|| self.logs.delete_all(&all, now_ms));
+        failures_to_python(
+            py,
+            failures
                 .into_iter()
-                .map(|partition| TopicPartition::new(topic, partition));
-            each.filter_map(|at| self.logs.delete(&at, now_ms).err().map(|error| (at, error.to_string())))
-                .collect()
-        });
-        failures_to_python(py, failures)
+                .map(|failure| (failure.topic_partition, failure.message)),
+        )
     }
 
-    fn set_log_settings(&self, py: Python<'_>, topic: &str, settings: &Bound<'_, PyDict>, now_ms: i64) -> PyResult<()> {
+    fn set_log_settings(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        partitions: Vec<i32>,
+        settings: &Bound<'_, PyDict>,
+        now_ms: i64,
+    ) -> PyResult<()> {
         let config = settings::log_config(settings)?;
+        let topic = topic.into();
         py.detach(|| {
-            self.logs.apply_config(topic, &config, now_ms);
+            self.logs.apply_config(&topic, &partitions, &config, now_ms);
             self.cleaner.wake();
         });
         Ok(())

@@ -272,7 +272,7 @@ class Node:
         for failure in failures:
             logger.error("%s-%d stays offline: %s", failure.topic, failure.partition, failure.message)
         pass_on_log_lines()
-        self._publisher.publish_everything()
+        self._publisher.publish_cluster()
         self._core.set_cleaner_settings(cleaner_settings(self._configs))
         self._core.set_move_limit(self._configs.broker_int(MOVE_LIMIT))
 
@@ -322,6 +322,8 @@ class Node:
             previous_epoch=previous_epoch,
         )
         self._broker_epoch = await self._metadata.run(request)
+        # Coordinators of a node that serves already begin with this very change.
+        self._publisher.let_topics_out()
         await self._metadata.run(UnfenceBroker(identity.node_id, self._broker_epoch))
         self._directory_reports = DirectoryReports(
             self._core, self._metadata, identity.directory_ids, identity.node_id, self._broker_epoch

@@ -2,7 +2,8 @@
 
 After every batch of metadata records the image says what has changed (`take_delta`), and `Publisher.publish` carries
 it over: deleted topics first, then new logs, then the topics that clients may see, so that nobody is sent to a
-partition whose log is not there. The same code brings a whole image over at the start of the node.
+partition whose log is not there. At the start of the node the whole image is brought over: all but the topics at once,
+and the topics when this broker has joined the cluster, because that gives each partition its leader.
 """
 
 from __future__ import annotations
@@ -51,13 +52,14 @@ class Publisher:
         self._node_id = configs.settings.node_id
         self._local: dict[UUID, set[int]] = {}
         """Partitions whose logs this node has, by topic."""
+        self._topics_are_out = self._all_topics_are_due = False
 
     def local_specs(self) -> list[PartitionSpec]:
         """Every partition that the image puts on this node: what the logs are loaded by at the start."""
         return [spec for topic in self._image.topics.values() for spec in self._missing_specs(topic)]
 
-    def publish_everything(self) -> None:
-        """Bring the whole image over. Its logs are loaded (`local_specs`); the node does not serve yet."""
+    def publish_cluster(self) -> None:
+        """Bring the whole image over but for its topics. Its logs are loaded (`local_specs`)."""
         self._image.take_delta()
         self._push_brokers()
         self._push_features()
@@ -65,15 +67,18 @@ class Publisher:
         if self._access is not None:
             self._access.take(self._image.acls.values())
             self._core.set_access(self._access.rules())
-        for topic in self._image.topics.values():
-            self._push_topic(topic)
+
+    def let_topics_out(self) -> None:
+        """The next change brings all topics over, before anybody is told of it; every later one what has changed."""
+        self._topics_are_out = self._all_topics_are_due = True
 
     async def publish(self) -> None:
         """Carry over what has changed since the last call."""
         delta = self._image.take_delta()
         if delta:
             rules = self._new_rules(delta)
-            await asyncio.to_thread(self._push, delta, rules)
+            everything, self._all_topics_are_due = self._all_topics_are_due, False
+            await asyncio.to_thread(self._push, delta, rules, everything=everything)
             self._changed(delta)
 
     def _new_rules(self, delta: MetadataDelta) -> AccessRules | None:
@@ -83,7 +88,7 @@ class Publisher:
         self._access.take(delta.added_acls, delta.removed_acls)
         return self._access.rules()
 
-    def _push(self, delta: MetadataDelta, rules: AccessRules | None) -> None:
+    def _push(self, delta: MetadataDelta, rules: AccessRules | None, *, everything: bool) -> None:
         if rules is not None:
             self._core.set_access(rules)
         for topic in delta.deleted_topics:
@@ -96,16 +101,18 @@ class Publisher:
             self._push_features()
         if delta.quotas_changed:
             self._push_quotas()
+        # New logs were made with their settings.
+        new = {topic.id for topic in delta.created_topics}
         for topic in self._configured_anew(delta):
-            self._core.set_log_settings(
-                topic.name, log_settings(self._configs.topic_values(topic.name)), self._clock.now_ms()
-            )
             touched[topic.id] = topic
-        for topic in touched.values():
-            self._push_topic(topic)
+            if topic.id not in new:
+                self._set_log_settings(topic)
+        if self._topics_are_out:
+            for topic in self._image.topics.values() if everything else touched.values():
+                self._push_topic(topic)
 
     def _create_missing(self, topics: Iterable[Topic]) -> None:
-        """Make the logs of all topics with one call, so that they wait for the disk together."""
+        """Make the logs of all topics with one call."""
         specs = [spec for topic in topics for spec in self._missing_specs(topic)]
         if specs:
             failures = self._core.create_partitions(specs, self._clock.now_ms())
@@ -126,6 +133,11 @@ class Publisher:
             return list(self._image.topics.values())
         names = (resource.name for resource in delta.changed_configs if resource.type == TOPIC_RESOURCE)
         return [self._image.topics[name] for name in names if name in self._image.topics]
+
+    def _set_log_settings(self, topic: Topic) -> None:
+        settings = log_settings(self._configs.topic_values(topic.name))
+        local = sorted(self._local.get(topic.id, ()))
+        self._core.set_log_settings(topic.name, local, settings, self._clock.now_ms())
 
     def _missing_specs(self, topic: Topic) -> list[PartitionSpec]:
         """The partitions of `topic` that belong on this node and have no log here yet; counts them as present."""

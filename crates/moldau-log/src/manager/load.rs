@@ -119,12 +119,12 @@ impl LogManager {
             [] if self.online().count() < self.directories.len() => Err(LogError::Offline(
                 "it is on no directory that is online; it may be on one that is not".to_owned(),
             )),
-            [] => self.make_partition(spec, self.config.durable, now_ms).map(|_| false),
+            [] => self.make_partition(spec, now_ms).map(|_| false),
             [directory] => match self.open_partition(directory, spec, now_ms) {
                 Err(LogError::TopicIdMismatch { .. }) => {
                     let stray = self.set_aside(directory, &spec.topic_partition);
                     report.lock().stray.extend(stray);
-                    self.make_partition(spec, self.config.durable, now_ms).map(|_| false)
+                    self.make_partition(spec, now_ms).map(|_| false)
                 }
                 other => other.map(|(_, recovered)| recovered),
             },

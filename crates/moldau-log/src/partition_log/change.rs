@@ -173,6 +173,11 @@ impl PartitionLog {
                 .sync_names()
                 .inspect_err(|_| self.names_unsynced.store(true, Ordering::Release))?;
         }
+        if self.birth_unsynced.swap(false, Ordering::AcqRel) {
+            self.folder
+                .sync_birth()
+                .inspect_err(|_| self.birth_unsynced.store(true, Ordering::Release))?;
+        }
         Ok(())
     }
 

@@ -289,6 +289,7 @@ impl PartitionLog {
         // Files that wait for their removal went with the old folder.
         self.removals.lock().clear();
         self.names_unsynced.store(false, Ordering::Release);
+        self.birth_unsynced.store(false, Ordering::Release);
         self.epochs_unsynced.store(false, Ordering::Release);
         self.unflushed_since_ms.store(-1, Ordering::Relaxed);
         self.recovery_point.fetch_max(self.log_end_offset().0, Ordering::AcqRel);
