@@ -18,6 +18,7 @@ from tests.unit.streams.test_against_kafka import _as_compared, run
 
 from moldau.streams import (
     Grouped,
+    KTable,
     Materialized,
     Produced,
     SessionWindows,
@@ -82,12 +83,12 @@ class Application:
     def emit(self, topic: str, key: Any, value: Any, timestamp: int, *rest: Any) -> None:
         self.written.append((key.decode(), None if value is None else value.decode(), timestamp, self.context.offset))
 
-    def feed(self, *records: tuple[str, str | None, int]) -> Application:
-        self.context.topic = "in"
+    def feed(self, *records: tuple[str, str | None, int], topic: str = "in") -> Application:
+        self.context.topic = topic
         for key, value, timestamp in records:
             self.context.offset = self._offset
             self._offset += 1
-            self.task.feeds["in"](key.encode(), None if value is None else value.encode(), timestamp, ())
+            self.task.feeds[topic](key.encode(), None if value is None else value.encode(), timestamp, ())
         return self
 
     def commit(self) -> list[tuple[str, Any, Any, int]]:
@@ -117,6 +118,32 @@ def test_a_row_that_came_and_went_between_two_commits_is_not_spoken_of():
     app = Application(table).feed(("a", "1", 1), ("a", None, 2), ("b", "1", 3))
     assert app.commit() == [("b", "1", 3, 2)]
     assert app.feed(("b", "2", 4), ("b", None, 5)).commit() == [("b", None, 5, 4)]
+
+
+def test_the_streams_of_a_cogroup_have_one_cache_as_they_have_one_store():
+    def cogrouped(builder: StreamsBuilder) -> None:
+        first, second = (builder.stream(topic, key=str, value=str).group_by_key() for topic in ("in", "other"))
+        both = first.cogroup(lambda value, held: held + value).cogroup(second, lambda value, held: held + value)
+        both.aggregate(lambda: "", Materialized.with_(str, str)).to_stream().to("out")
+
+    app = Application(cogrouped).feed(("k", "1", 1), topic="other")
+    taken = app.budget.held
+    assert app.feed(("k", "2", 2)).budget.held == taken + 1
+    assert app.commit() == [("k", "12", 2, 1)]
+
+
+def test_a_session_that_another_stream_of_its_cogroup_has_merged_away_does_not_stay_downstream():
+    def cogrouped(builder: StreamsBuilder) -> None:
+        first, second = (builder.stream(topic, key=str, value=str).group_by_key() for topic in ("in", "other"))
+        both = first.cogroup(lambda value, held: held + value).cogroup(second, lambda value, held: held + value)
+        windowed = both.windowed_by(SessionWindows.of_inactivity_gap_with_no_grace(10))
+        sessions = windowed.aggregate(lambda: "", lambda one, other: one + other, Materialized.with_(str, str))
+        sessions.to_stream(lambda session, _: f"{session.start}-{session.end}").to("out", key=str, value=str)
+
+    app = Application(cogrouped).feed(("k", "1", 1), topic="other").feed(("k", "2", 5))
+    assert app.commit() == [("1-5", "12", 5, 1)]
+    app.feed(("k", "3", 7), topic="other").feed(("k", "4", 9))
+    assert app.commit() == [("1-5", None, 5, 2), ("1-9", "1234", 9, 3)]
 
 
 def test_the_old_value_is_that_of_the_last_commit():
@@ -325,6 +352,92 @@ def test_what_cannot_be_written_behind_a_cache_is_told_with_the_place_of_its_rec
     assert app.places == [1]
     app.feed(("a", None, 5), ("c", "5", 6))
     assert app.commit() == [("a", None, 5, 4), ("c", "5", 6, 5)]
+
+
+def picky() -> Serde[Any]:
+    """Values that are kept as they are; that one cannot be written is found when its size is asked for."""
+
+    def checked(value: str) -> bytes:
+        if value == "bad":
+            raise ValueError(value)
+        return value.encode()
+
+    return Serde("picky", checked, bytes.decode, immutable=True)
+
+
+def picky_reduced(builder: StreamsBuilder) -> KTable[str, str]:
+    grouped = builder.stream("in", key=str, value=str).group_by_key()
+    return grouped.reduce(lambda _, other: other, Materialized.with_(str, picky()))
+
+
+def picky_table(builder: StreamsBuilder) -> KTable[str, str]:
+    return builder.table("in", key=str, value=picky(), store="rows")
+
+
+@pytest.mark.parametrize("rows", [picky_reduced, picky_table])
+def test_after_an_update_that_cannot_be_written_the_one_before_it_still_goes_on(rows: Any):
+    app = Application(lambda builder: rows(builder).to_stream().to("out", value=str)).feed(("a", "1", 1))
+    with pytest.raises(ValueError, match="bad"):
+        app.feed(("a", "bad", 2))
+    assert app.context.caches is not None
+    app.context.caches.flush()
+    assert app.written == [("a", "1", 1, 0)]
+    assert app.budget.held == 0
+
+
+@pytest.mark.parametrize("evicted", [False, True])
+@pytest.mark.parametrize("rows", [picky_reduced, picky_table])
+def test_an_update_that_cannot_be_written_is_no_old_value(rows: Any, evicted: bool):
+    told: list[tuple[str, str]] = []
+
+    def take(key: str, value: str) -> bool:
+        told.append((key, value))
+        return value != "2"
+
+    app = Application(lambda builder: rows(builder).filter(take).to_stream().to("out", value=str), 1 << 20)
+    app.feed(("a", "1", 1)).commit()
+    if evicted:
+        # It waits when the bad one comes, and is sent on before the next.
+        app.feed(("a", "2", 2), ("a", "3", 3))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="bad"):
+            app.feed(("a", "bad", 4))
+    if evicted:
+        app.feed(("b", "x" * (1 << 20), 5))
+        assert [one[:2] for one in app.written] == [("a", "3"), ("b", "x" * (1 << 20))]
+    told.clear()
+    app.feed(("a", "2", 6)).commit()
+    assert told == [("a", "2"), ("a", "3" if evicted else "1")]
+
+
+def test_a_serde_of_ones_own_need_not_have_a_hash():
+    class Written:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Written)
+
+        def __call__(self, value: str) -> bytes:
+            return value.encode()
+
+    own = Serde("own", Written(), bytes.decode, immutable=True)
+    app = Application(lambda builder: builder.table("in", key=str, value=own, store="rows").to_stream().to("out"))
+    assert app.feed(("a", "123", 1)).budget.held == AROUND_BYTES + 1 + 3
+    assert app.commit() == [("a", "123", 1, 0)]
+
+
+def test_after_an_error_that_nobody_decides_about_the_place_is_that_of_the_record_in_work():
+    class Failing(Application):
+        def fail(self, error: Exception) -> None:
+            raise error
+
+    def failing(builder: StreamsBuilder) -> None:
+        builder.table("in", key=str, value=str, store="rows").to_stream().map_values(int).to("out", value=int)
+
+    app = Failing(failing, AROUND_BYTES + 4).feed(("a", "bad", 1))
+    with pytest.raises(ValueError, match="bad"):
+        app.feed(("b", "2", 2))
+    assert (app.context.offset, app.context.timestamp) == (1, 2)
 
 
 def test_a_topic_that_does_not_take_a_record_fails_with_the_place_of_that_one():

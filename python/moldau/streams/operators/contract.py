@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 if TYPE_CHECKING:
     from moldau.streams.context import TaskContext
     from moldau.streams.serdes import Serde
+    from moldau.streams.task import Emit
 
 V = TypeVar("V")
 
@@ -42,8 +43,7 @@ class Sink(NamedTuple):
     topic: str
     key: Serde[Any]
     value: Serde[Any]
-    emit: Callable[..., None]
-    """As `moldau.streams.task.Emit`."""
+    emit: Emit
 
 
 class NodeContext:

@@ -1,11 +1,12 @@
 """The record cache: updates of one key between two commits go downstream once, as the last of them.
 
-A table whose store is cached puts and forwards through this. The first put of a key since the last flush notes what the
-store held until then; each forward takes the place of the one before it. `flush` sends on what is there, in the order
-of the last updates, each with the place and time of the record that made it. A row that was not there before and is not
-there now is not spoken of. When the caches of a thread hold more than they may, the one that is put into is flushed:
-counted are the bytes of keys, of values and of what was there before, and of the objects around them.
-(`CachingKeyValueStore`, `CachingWindowStore`, `CachingSessionStore`, `NamedCache`; KIP-63.)
+A table whose store is cached puts and forwards through this; of a store that several nodes write, those of a cogroup,
+there is one cache. The first put of a key since the last flush notes what the store held until then; each forward takes
+the place of the one before it. `flush` sends on what is there, in the order of the last updates, each with the place
+and time of the record that made it. A row that was not there before and is not there now is not spoken of. When the
+caches of a thread hold more than they may, the one that is put into is flushed: counted are the bytes of keys, of
+values and of what was there before, and of the objects around them. (`CachingKeyValueStore`, `CachingWindowStore`,
+`CachingSessionStore`, `NamedCache`; KIP-63.)
 
 An update that waits is a plain tuple under a plain tuple, and the windows that are sent on are made when they are sent:
 Python's garbage collector leaves such tuples alone, where it would look through tens of thousands of others again and
@@ -32,6 +33,7 @@ CACHED_KINDS: Final = frozenset({"timestamped", "window", "session"})
 Hold = Callable[[Any, Any, Any, Any, int, Headers], None]
 """`hold(identity, key, old, new, timestamp, headers)`: a forward by whoever has read what was there before the put.
 
+`old` counts if the update is the first of its key and no put has noted what was there.
 What an update is known by is its key, that and the start of its window, or that and both ends of its session.
 """
 Failed = Callable[[Exception], None]
@@ -41,6 +43,10 @@ Failed = Callable[[Exception], None]
 AROUND_BYTES: Final = 300
 """What the objects around an update take: a dict entry, two tuples, the heads of key and values."""
 _INT64_MAX: Final = 2**63 - 1
+_NEW: Final = 0
+_SIZE: Final = 6
+_OLD: Final = 7
+"""Where an update that waits has its new value, how many bytes that and the headers take, and the old value."""
 
 
 class CacheBudget:
@@ -60,18 +66,23 @@ class RecordCaches:
         self._context = context
         self._budget = budget
         self._failed = failed
-        self._caches: list[_RecordCache] = []
+        self._caches: dict[str, _RecordCache] = {}
 
     def over(self, spec: StoreSpec, store: Any, forward: Process, *, sends_old: bool) -> tuple[Any, Process]:
-        """The store and the `forward` that a table has to use from now on."""
-        cache = _RecordCache(self._context, self._budget, self._failed, forward, sends_old, spec)
-        self._caches.append(cache)
+        """The store and the `forward` that a node has to use from now on."""
+        cache = self._caches.get(spec.name)
+        if cache is None:
+            cache = _RecordCache(self._context, self._budget, self._failed, forward, sends_old, spec)
+            self._caches[spec.name] = cache
+        # The nodes of a cogroup come out in one place; the first of them that is bound is below all that is above any.
+        assert cache.forward is forward
+        assert cache.sends_old is sends_old
         return _NotingStore(store, _noting(cache, spec, store), _holding(cache, spec)), _taking(cache, spec)
 
     @property
     def is_empty(self) -> bool:
         """Whether no update waits."""
-        return not any(cache.waiting for cache in self._caches)
+        return not any(cache.waiting for cache in self._caches.values())
 
     @property
     def room(self) -> int:
@@ -89,8 +100,9 @@ class RecordCaches:
 
     def flush(self) -> None:
         """Send on everything that waits; what an upper cache sends on may still be merged by a lower one."""
-        for cache in reversed(self._caches):
+        for cache in reversed(self._caches.values()):
             cache.flush()
+            cache.before.clear()
 
 
 class _RecordCache:
@@ -107,73 +119,36 @@ class _RecordCache:
     ) -> None:
         self.context = context
         self.budget = budget
+        self.forward = forward
+        self.sends_old = sends_old
         self._failed = failed
-        self._forward = forward
-        self._sends_old = sends_old
         self._of_sessions = spec.kind == "session"
-        self._key_of_row = spec.kind == "timestamped"
         key = required(spec.key, f"store {spec.name}", "key")
         self._is_plain_window = spec.kind == "window" and key.immutable
-        value = required(spec.value, f"store {spec.name}", "value")
-        self._key_bytes: Callable[[Any], bytes] = key.serialize if key.immutable else bytes
-        self._value_bytes = value.serialize
-        self._width = width_of(value)
         self._outward = _outward(spec)
         self._sink = context.table_sinks.get(forward)
         self.before: dict[Any, Any] = {}
-        """What was there before a put that nothing was said of yet; such as wait have it with them."""
+        """What was there before puts of which nothing was said yet; updates that wait have it with them."""
         self.waiting: dict[Any, tuple[Any, ...]] = {}
         """New value, time, headers, place and time of the record, bytes of value and headers, old value."""
         self.held = 0
-
-    def take(self, identity: Any, new: Any, timestamp: int, headers: Headers) -> None:
-        """The latest update of a key."""
-        held = self.before.pop(identity, None)
-        self.update(identity, held if held is None or self._of_sessions else held[0], new, timestamp, headers)
-
-    def update(self, identity: Any, old: Any, new: Any, timestamp: int, headers: Headers) -> None:
-        """The same, by whoever knows what the store held: it counts if it is the first update of the key."""
-        context, budget = self.context, self.budget
-        size = 0 if new is None else self._width or len(self._value_bytes(new))
-        if headers:
-            size += sum(len(name) + len(data or b"") for name, data in headers)
-        # Taken out and put in again: the order is that of the last updates.
-        last = self.waiting.pop(identity, None)
-        if last is None:
-            growth = size + self._size_of_rest(identity, old)
-        else:
-            old = last[7]
-            growth = size - last[6]
-        if new is None and old is None:
-            # It neither was there nor is.
-            growth = 0 if last is None else -last[6] - self._size_of_rest(identity, old)
-        else:
-            place = context.topic, context.offset, context.timestamp
-            self.waiting[identity] = new, timestamp, headers, *place, size, old
-        self.held += growth
-        budget.held += growth
-        if budget.held > budget.limit and not budget.patient:
-            self.flush()
-
-    def _size_of_rest(self, identity: Any, old: Any) -> int:
-        """What a key takes beside its new value."""
-        size = AROUND_BYTES + len(self._key_bytes(identity if self._key_of_row else identity[0]))
-        return size if old is None else size + (self._width or len(self._value_bytes(old)))
+        self.update = _updating(self, spec)
 
     def flush(self) -> None:
         """Send on what waits."""
         waiting, self.waiting = self.waiting, {}
-        self.before.clear()
         self.budget.held -= self.held
         self.held = 0
         context = self.context
         place = context.topic, context.offset, context.timestamp
-        if self._sink is None:
-            for identity, update in waiting.items():
-                self._send_on(identity, update)
-        else:
-            self._write(waiting, self._sink)
-        context.topic, context.offset, context.timestamp = place
+        try:
+            if self._sink is None:
+                for identity, update in waiting.items():
+                    self._send_on(identity, update)
+            else:
+                self._write(waiting, self._sink)
+        finally:
+            context.topic, context.offset, context.timestamp = place
 
     def _send_on(self, identity: Any, update: tuple[Any, ...]) -> None:
         context, outward = self.context, self._outward
@@ -182,7 +157,7 @@ class _RecordCache:
             timestamp = context.timestamp
         try:
             key = identity if outward is None else outward(identity)
-            self._forward(key, (new, old if self._sends_old else None, True), timestamp, headers)
+            self.forward(key, (new, old if self.sends_old else None, True), timestamp, headers)
         except Exception as error:  # noqa: BLE001 (it is raised again by whoever decides, unless it goes on)
             self._failed(error)
 
@@ -210,6 +185,52 @@ class _RecordCache:
                 emit(topic, key, value, timestamp, headers, None, None, None)
             except Exception as error:  # noqa: BLE001 (as above)
                 self._failed(error)
+
+
+def _updating(cache: _RecordCache, spec: StoreSpec) -> Hold:
+    """How an update takes the place of the one that waits, and is counted: a function, for each record calls it."""
+    context, budget, before = cache.context, cache.budget, cache.before
+    key_serde = required(spec.key, f"store {spec.name}", "key")
+    value_serde = required(spec.value, f"store {spec.name}", "value")
+    key_bytes: Callable[[Any], bytes] = key_serde.serialize if key_serde.immutable else bytes
+    value_bytes, width = value_serde.serialize, width_of(value_serde)
+
+    def update(identity: Any, key: Any, old: Any, new: Any, timestamp: int, headers: Headers) -> None:
+        waiting = cache.waiting
+        last = waiting.get(identity)
+        try:
+            size = 0 if new is None else width or len(value_bytes(new))
+        except Exception:
+            # It stays in the store and is not sent on: of the next one it is not the old value.
+            if last is not None:
+                before[identity] = last[_NEW]
+            else:
+                before.setdefault(identity, old)
+            raise
+        if headers:
+            size += sum(len(name) + len(data or b"") for name, data in headers)
+        if before:
+            old = before.pop(identity, old)
+        if last is None:
+            growth = AROUND_BYTES + len(key_bytes(key)) + size
+            if old is not None:
+                growth += width or len(value_bytes(old))
+        else:
+            # Taken out and put in again: the order is that of the last updates.
+            del waiting[identity]
+            old = last[_OLD]
+            growth = size - last[_SIZE]
+        if new is None and old is None:
+            # It neither was there nor is.
+            growth = 0 if last is None else -last[_SIZE] - AROUND_BYTES - len(key_bytes(key))
+        else:
+            waiting[identity] = new, timestamp, headers, context.topic, context.offset, context.timestamp, size, old
+        cache.held += growth
+        budget.held += growth
+        if budget.held > budget.limit and not budget.patient:
+            cache.flush()
+
+    return update
 
 
 class _NotingStore:
@@ -245,7 +266,8 @@ def _noting(cache: _RecordCache, spec: StoreSpec, store: Any) -> dict[str, Any]:
         def put_row(key: Any, value: Any) -> None:
             identity = key if same is None else same(key)
             if identity not in cache.waiting and identity not in before:
-                before[identity] = get(key)
+                held = get(key)
+                before[identity] = None if held is None else held[0]
             put(key, value)
 
         return {"put": put_row}
@@ -255,7 +277,8 @@ def _noting(cache: _RecordCache, spec: StoreSpec, store: Any) -> dict[str, Any]:
         def put_window(key: Any, value: Any, start: int) -> None:
             identity = key if same is None else same(key), start
             if identity not in cache.waiting and identity not in before:
-                before[identity] = fetch(key, start)
+                held = fetch(key, start)
+                before[identity] = None if held is None else held[0]
             put(key, value, start)
 
         return {"put": put_window}
@@ -279,61 +302,31 @@ def _noting(cache: _RecordCache, spec: StoreSpec, store: Any) -> dict[str, Any]:
 
 def _holding(cache: _RecordCache, spec: StoreSpec) -> Hold | None:
     serde = required(spec.value, f"store {spec.name}", "value")
-    if _plain_key(spec) is not None or not serde.immutable:
-        return None
-    context, budget, update = cache.context, cache.budget, cache.update
-    key_bytes = required(spec.key, f"store {spec.name}", "key").serialize
-    value_bytes, width = serde.serialize, width_of(serde)
-
-    def hold(identity: Any, key: Any, old: Any, new: Any, timestamp: int, headers: Headers) -> None:
-        waiting = cache.waiting
-        last = waiting.get(identity)
-        if headers or (new is None and (last is None or last[7] is not None)):
-            update(identity, old, new, timestamp, headers)
-            return
-        # As `update`, at one blow.
-        if last is None:
-            size = width or len(value_bytes(new))
-            growth = AROUND_BYTES + len(key_bytes(key)) + size
-            if old is not None:
-                growth += width or len(value_bytes(old))
-        else:
-            del waiting[identity]
-            if new is None:
-                growth = AROUND_BYTES + len(key_bytes(key)) + last[6]
-                cache.held -= growth
-                budget.held -= growth
-                return
-            size, old = width or len(value_bytes(new)), last[7]
-            growth = size - last[6]
-        waiting[identity] = new, timestamp, headers, context.topic, context.offset, context.timestamp, size, old
-        cache.held += growth
-        budget.held += growth
-        if budget.held > budget.limit and not budget.patient:
-            cache.flush()
-
-    return hold
+    return cache.update if _plain_key(spec) is None and serde.immutable else None
 
 
 def _taking(cache: _RecordCache, spec: StoreSpec) -> Process:
-    take, same = cache.take, _plain_key(spec)
+    """A forward by whoever puts into the noting store: what was there before is noted, or waits."""
+    update, same = cache.update, _plain_key(spec)
     if spec.kind == "timestamped":
 
         def take_row(key: Any, change: Any, timestamp: int, headers: Headers) -> None:
-            take(key if same is None else same(key), change[0], timestamp, headers)
+            key = key if same is None else same(key)
+            update(key, key, None, change[0], timestamp, headers)
 
         return take_row
     if spec.kind == "window":
 
         def take_window(window: Any, change: Any, timestamp: int, headers: Headers) -> None:
-            key = window[0]
-            take((key if same is None else same(key), window[1]), change[0], timestamp, headers)
+            key = window[0] if same is None else same(window[0])
+            update((key, window[1]), key, None, change[0], timestamp, headers)
 
         return take_window
 
     def take_session(session: Any, change: Any, timestamp: int, headers: Headers) -> None:
         key, start, end = session
-        take((key if same is None else same(key), start, end), change[0], timestamp, headers)
+        key = key if same is None else same(key)
+        update((key, start, end), key, None, change[0], timestamp, headers)
 
     return take_session
 
