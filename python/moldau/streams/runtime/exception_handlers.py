@@ -27,7 +27,11 @@ class Response(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A record that could not be worked on, as it came off the wire, and why. `node` is known when it was processed."""
+    """A record that could not be worked on, as it came off the wire, and why.
+
+    An update that waited in a record cache has the place of the record that made it, whose key and value are gone: both
+    are None, and there are no headers.
+    """
 
     error: BaseException
     task: str

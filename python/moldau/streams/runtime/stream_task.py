@@ -524,19 +524,17 @@ class StreamTask:
             raise error
         context = self.context
         assert context.topic is not None
-        failure = Failure(
-            error,
-            str(self.id),
-            context.topic,
-            self.id.partition,
-            context.offset,
-            None,
-            None,
-            context.timestamp,
-            NO_HEADERS,
-        )
-        if not self._goes_on(self._parts.on_unprocessable, failure):
-            raise HeldBackError("cannot be processed", failure.topic, failure.partition, failure.offset) from error
+        place = context.topic, self.id.partition, context.offset
+        failure = Failure(error, str(self.id), *place, None, None, context.timestamp, NO_HEADERS)
+        try:
+            goes_on = self._goes_on(self._parts.on_unprocessable, failure)
+        except NOT_OF_THE_RECORD:
+            raise
+        except Exception as raised:
+            # As it is it would be taken for an error of the record in work, and what waits behind this update be lost.
+            raise HeldBackError("cannot be processed, and its handler has failed", *place) from raised
+        if not goes_on:
+            raise HeldBackError("cannot be processed", *place) from error
 
     def _goes_on(self, handler: Handler, failure: Failure) -> bool:
         decision = handler(failure)

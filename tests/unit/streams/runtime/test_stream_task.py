@@ -10,10 +10,11 @@ from moldau.client.fetching import Fetched
 from moldau.streams import StreamsBuilder
 from moldau.streams.dsl.options import Consumed
 from moldau.streams.errors import TimestampError, UnwritableError
+from moldau.streams.operators.record_cache import AROUND_BYTES, CacheBudget
 from moldau.streams.runtime.exception_handlers import Response, log_and_continue, log_and_fail
 from moldau.streams.runtime.layout import LayoutOptions, TaskId, lay_out
 from moldau.streams.runtime.outcomes import ProductionError, TaskMigratedError
-from moldau.streams.runtime.stream_task import StreamTask, TaskParts
+from moldau.streams.runtime.stream_task import HeldBackError, StreamTask, TaskParts
 from moldau.streams.state import open_in_memory
 
 
@@ -327,6 +328,80 @@ def test_what_a_sink_cannot_serialise_is_decided_by_the_production_handler_and_t
     assert [(letter.topic, letter.offset, letter.value) for letter in letters] == [("a", 1, b"2")]
     assert task.skipped == 1
     assert task.positions() == [("a", 2, 2)]
+
+
+def caching_task(handler, *, dead_letter=lambda failure: None, room=2 * (AROUND_BYTES + 2)):
+    """A task whose table waits for a commit; of what comes behind it, `0` cannot be processed."""
+    builder = StreamsBuilder()
+    rows = builder.table("a", key=str, value=str, store="rows")
+    rows.to_stream().map_values(lambda value: 1 / int(value)).to("out", value=float)
+    out = []
+    topology = builder.build()
+    parts = TaskParts(
+        topology,
+        "app",
+        lambda: 0,
+        open_in_memory,
+        lambda *record: out.append(record[1]),
+        log_and_fail,
+        handler,
+        log_and_fail,
+        dead_letter,
+        0,
+        cache=CacheBudget(room),
+    )
+    return StreamTask(TaskId(0, 0), lay_out(topology, {"a": 1}, LayoutOptions("app")).sub_topologies[0], parts), out
+
+
+def keyed(*values):
+    """A record of a key of its own for each."""
+    return [(offset, offset + 1, b"%d" % offset, value, ()) for offset, value in enumerate(values)]
+
+
+def test_an_update_that_was_held_back_and_fails_is_shown_by_its_place():
+    failures = []
+
+    def decide(failure):
+        failures.append((failure.topic, failure.offset, failure.timestamp, failure.key, failure.value))
+        return Response.CONTINUE
+
+    task, out = caching_task(decide)
+    task.add("a", keyed(b"0", b"1", b"2"))
+    task.process(0)
+    assert failures == [("a", 0, 1, None, None)]
+    assert out == [b"1", b"2"]
+    assert task.skipped == 1
+
+
+def test_a_handler_that_fails_at_an_update_that_was_held_back_is_not_asked_about_the_record_in_work():
+    """Nor does the task go on: what waited behind that update was not sent, and must not be committed."""
+    asked = []
+
+    def decide(failure):
+        # There is no key of an update that was held back.
+        asked.append(failure.key.decode())
+        return Response.CONTINUE
+
+    task, out = caching_task(decide)
+    task.add("a", keyed(b"0", b"1", b"2"))
+    with pytest.raises(HeldBackError, match=r"its handler has failed \(record a-0 at offset 0\)") as failed:
+        task.process(0)
+    assert isinstance(failed.value.__cause__, AttributeError)
+    assert isinstance(failed.value.__cause__.__context__, ZeroDivisionError)
+    assert (asked, out, task.skipped, task.positions()) == ([], [], 0, [])
+    assert (task.context.offset, task.context.timestamp) == (2, 3)
+
+
+@pytest.mark.parametrize("failure", [TaskMigratedError("fenced"), ProductionError("not written"), ValueError("full")])
+def test_a_dead_letter_of_an_update_that_was_held_back_may_fail_too(failure):
+    def dead_letter(letter):
+        raise failure
+
+    task, _ = caching_task(log_and_continue, dead_letter=dead_letter)
+    task.add("a", keyed(b"0", b"1", b"2"))
+    with pytest.raises(HeldBackError if isinstance(failure, ValueError) else type(failure)):
+        task.process(0)
+    assert task.positions() == []
 
 
 def test_an_input_is_known_to_be_at_its_end_from_the_fetch_that_brought_its_last_record():
