@@ -1,5 +1,6 @@
 """The embedded broker under a real client."""
 
+import asyncio
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from tests.integration.clients import admin, consume, consumer, create_topic, pr
 import moldau
 from moldau.config.settings import SettingsError
 from moldau.observe import metrics
-from moldau.server.boot import StartError
+from moldau.server.boot import Node, StartError
 
 
 def test_a_broker_is_ready_in_a_blink(tmp_path):
@@ -215,6 +216,36 @@ def test_a_port_in_use_is_refused_and_leaves_nothing_open(tmp_path):
             moldau.Broker(tmp_path, port=port).start()
     with moldau.Broker(tmp_path, port=port) as broker:
         assert broker.bootstrap_servers == f"127.0.0.1:{port}"
+
+
+def all_topics(port):
+    """What a node answers to a request for the metadata of all topics."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(struct.pack(">ihhihi", 14, 3, 1, 7, -1, -1))
+        answer = connection.makefile("rb")
+        (length,) = struct.unpack(">i", answer.read(4))
+        return answer.read(length)
+
+
+def test_who_comes_by_a_fixed_port_finds_the_topics_before_another_port_is_known(tmp_path, monkeypatch):
+    with moldau.Broker(tmp_path) as broker:
+        create_topic(broker, "orders")
+        port = int(broker.bootstrap_servers.rpartition(":")[2])
+    early = []
+    register = Node._register
+
+    async def ask_before_it_registers(node, *arguments):
+        early.append(await asyncio.to_thread(all_topics, port))
+        await register(node, *arguments)
+
+    monkeypatch.setattr(Node, "_register", ask_before_it_registers)
+    listeners = {
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},OTHER://127.0.0.1:0",
+        "listener_security_protocol_map": "PLAINTEXT:PLAINTEXT,OTHER:PLAINTEXT",
+    }
+    with moldau.Broker(tmp_path, **listeners) as broker:
+        assert [b"orders" in answer for answer in early] == [True]
+        assert produce(broker, "orders", [b"x"]) == [(0, 0)]
 
 
 def test_every_number_that_a_broker_reports_is_declared(broker):

@@ -10,8 +10,9 @@ The order is the point of this module:
     registration   the broker of this process joins the cluster, is let in, and partitions get their leader
     listeners      only now may clients come
 
-A listener on port 0 has no address to register before it is bound, so for such a node the last two change places;
-nobody knows its port before `start` returns. Stopping goes the other way round.
+A listener on port 0 has no address to register before it is bound, so for such a node the last two change places:
+nobody knows that port before `start` returns, and who comes by another one finds the topics as the last run left them.
+Stopping goes the other way round.
 """
 
 from __future__ import annotations
@@ -233,6 +234,8 @@ class Node:
         ports_are_known = all(listener["port"] != 0 for listener in listeners)
         if ports_are_known:
             await self._register(identity, previous_epoch, _registered(listeners, None))
+        elif any(listener["port"] != 0 for listener in listeners):
+            self._publisher.publish_topics()
         self._start_serving(listeners)
         if not ports_are_known:
             await self._register(identity, previous_epoch, _registered(listeners, self.endpoints))

@@ -3,7 +3,8 @@
 After every batch of metadata records the image says what has changed (`take_delta`), and `Publisher.publish` carries
 it over: deleted topics first, then new logs, then the topics that clients may see, so that nobody is sent to a
 partition whose log is not there. At the start of the node the whole image is brought over: all but the topics at once,
-and the topics when this broker has joined the cluster, because that gives each partition its leader.
+and the topics when this broker has joined the cluster, because that gives each partition its leader. Where clients may
+come before that, they find the topics as the last run left them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from enum import Enum, auto
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from socket import gethostbyname
 from typing import Any, Final
@@ -27,6 +29,17 @@ from moldau.server.core_types import AccessRules, Endpoint, PartitionSpec, Parti
 from moldau.server.translation import MOVE_LIMIT, cleaner_settings, client_quotas, connection_quotas, log_settings
 
 logger: Final = logging.getLogger("moldau.server.publish")
+
+
+class Topics(Enum):
+    """Which topics a change of the metadata brings over."""
+
+    NONE = auto()
+    """Nobody is served yet; when somebody is, all of them will come."""
+    ALL = auto()
+    """The next change brings all of them."""
+    CHANGED = auto()
+    """All are there: those that it has changed."""
 
 
 class Publisher:
@@ -52,7 +65,7 @@ class Publisher:
         self._node_id = configs.settings.node_id
         self._local: dict[UUID, set[int]] = {}
         """Partitions whose logs this node has, by topic."""
-        self._topics_are_out = self._all_topics_are_due = False
+        self._topics = Topics.NONE
 
     def local_specs(self) -> list[PartitionSpec]:
         """Every partition that the image puts on this node: what the logs are loaded by at the start."""
@@ -68,17 +81,24 @@ class Publisher:
             self._access.take(self._image.acls.values())
             self._core.set_access(self._access.rules())
 
+    def publish_topics(self) -> None:
+        """Bring all topics over, for whoever comes before this broker has joined the cluster."""
+        self._push_topics(self._image.topics.values())
+        self._topics = Topics.CHANGED
+
     def let_topics_out(self) -> None:
         """The next change brings all topics over, before anybody is told of it; every later one what has changed."""
-        self._topics_are_out = self._all_topics_are_due = True
+        self._topics = Topics.ALL
 
     async def publish(self) -> None:
         """Carry over what has changed since the last call."""
         delta = self._image.take_delta()
         if delta:
             rules = self._new_rules(delta)
-            everything, self._all_topics_are_due = self._all_topics_are_due, False
-            await asyncio.to_thread(self._push, delta, rules, everything=everything)
+            topics = self._topics
+            if topics is Topics.ALL:
+                self._topics = Topics.CHANGED
+            await asyncio.to_thread(self._push, delta, rules, topics)
             self._changed(delta)
 
     def _new_rules(self, delta: MetadataDelta) -> AccessRules | None:
@@ -88,7 +108,7 @@ class Publisher:
         self._access.take(delta.added_acls, delta.removed_acls)
         return self._access.rules()
 
-    def _push(self, delta: MetadataDelta, rules: AccessRules | None, *, everything: bool) -> None:
+    def _push(self, delta: MetadataDelta, rules: AccessRules | None, topics: Topics) -> None:
         if rules is not None:
             self._core.set_access(rules)
         for topic in delta.deleted_topics:
@@ -107,9 +127,10 @@ class Publisher:
             touched[topic.id] = topic
             if topic.id not in new:
                 self._set_log_settings(topic)
-        if self._topics_are_out:
-            for topic in self._image.topics.values() if everything else touched.values():
-                self._push_topic(topic)
+        if topics is Topics.ALL:
+            self._push_topics(self._image.topics.values())
+        elif topics is Topics.CHANGED:
+            self._push_topics(touched.values())
 
     def _create_missing(self, topics: Iterable[Topic]) -> None:
         """Make the logs of all topics with one call."""
@@ -155,9 +176,13 @@ class Publisher:
         local = sorted(self._local.pop(topic.id, ()))
         self._report(self._core.delete_partitions(topic.name, local, self._clock.now_ms()), "delete")
 
-    def _push_topic(self, topic: Topic) -> None:
-        min_insync_replicas: Any = self._configs.topic(topic.name, "min.insync.replicas")
+    def _push_topics(self, topics: Iterable[Topic]) -> None:
         active = {broker.id for broker in self._image.brokers.values() if not broker.fenced}
+        for topic in topics:
+            self._push_topic(topic, active)
+
+    def _push_topic(self, topic: Topic, active: set[int]) -> None:
+        min_insync_replicas: Any = self._configs.topic(topic.name, "min.insync.replicas")
         states = []
         for index, each in sorted(topic.partitions.items()):
             offline = [replica for replica in each.replicas if replica not in active]

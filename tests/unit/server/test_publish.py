@@ -68,6 +68,26 @@ def test_at_the_start_every_topic_is_told_once_and_as_it_is_when_the_broker_has_
     assert core.of("put_topic") == ["t0", "t1", "t2"]
 
 
+def test_who_comes_before_the_broker_has_joined_finds_every_topic_and_is_told_all_of_them_again():
+    cluster = Cluster()
+    for number in range(3):
+        cluster.topic(f"t{number}")
+    core, publisher = publishing(cluster)
+    publisher.publish_cluster()
+    publisher.publish_topics()
+    assert core.of("put_topic") == ["t0", "t1", "t2"]
+    epoch = cluster.join(1, incarnation=1, unfence=False)
+    publish(publisher)
+    core.of("put_topic")
+    publisher.let_topics_out()
+    cluster.run(UnfenceBroker(1, epoch))
+    publish(publisher)
+    assert core.of("put_topic") == ["t0", "t1", "t2"]
+    cluster.topic("new")
+    publish(publisher)
+    assert core.of("put_topic") == ["new"]
+
+
 def test_from_then_on_a_topic_is_told_whenever_it_has_changed():
     cluster = Cluster()
     core, publisher = publishing(cluster)
