@@ -178,6 +178,16 @@ def test_missing_or_torn_checkpoints_do_not_hinder_the_start(node: BrokerProcess
     assert_takes_more(node, WRITTEN)
 
 
+def test_a_torn_topic_id_beside_records_is_written_anew_after_a_crash_and_said_in_the_log(node: BrokerProcess):
+    """A folder of an older topic of this name would have another one since before there was this topic."""
+    metadata = folder_of(node) / "partition.metadata"
+    metadata.write_bytes(b"vers")
+    node.start()
+    assert "a crash tore a partition.metadata" in node.log_file.read_text()
+    assert "topic_id" in metadata.read_text()
+    assert_takes_more(node, WRITTEN)
+
+
 def test_a_flipped_bit_on_disk_stops_neither_the_node_nor_other_partitions(node: BrokerProcess):
     node.start()
     create_topic(node.bootstrap_servers, "sound", 1)

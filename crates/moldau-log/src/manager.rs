@@ -139,7 +139,7 @@ pub struct LogManager {
     config: LogManagerConfig,
     directories: Vec<Directory>,
     logs: RwLock<HashMap<TopicPartition, Arc<PartitionLog>>>,
-    /// Folders of deleted partitions and when they go.
+    /// Folders of partitions that are surely gone, and when they go.
     removals: Mutex<Vec<(i64, PathBuf)>>,
     /// One partition is made or deleted at a time.
     changing: Mutex<()>,
@@ -187,6 +187,7 @@ impl LogManager {
 
     /// Makes the partition in the online directory with the fewest.
     fn make_partition(&self, spec: &PartitionSpec, now_ms: i64) -> Result<(Arc<PartitionLog>, bool), LogError> {
+        self.sync_all_renamed()?;
         let directory = {
             let _one_at_a_time = self.placing.lock();
             let wished = self.take_wish(&spec.topic_partition);
@@ -273,7 +274,7 @@ impl LogManager {
 
     /// The folder must belong to this very topic, not to an older one of the same name. A folder without
     /// `partition.metadata` is new, and gets it; so does one in which a loss of power tore that file: the folders of older
-    /// topics had another name, durably, before there was a new topic.
+    /// topics that were online had another name, durably, before this one was made.
     fn check_topic_id(
         &self,
         directory: &Directory,
@@ -301,11 +302,16 @@ impl LogManager {
                 found,
                 expected: spec.topic_id,
             }),
-            None if !directory.was_clean() || self.has_no_records(path).map_err(failed)? => write(),
-            None => Err(LogError::Invalid {
+            None if self.has_no_records(path).map_err(failed)? => write(),
+            None if directory.was_clean() => Err(LogError::Invalid {
                 path: metadata,
                 message: "not a partition.metadata".to_owned(),
             }),
+            None => {
+                tracing::warn!(file = %metadata.display(), topic_id = %spec.topic_id,
+                    "a crash tore a partition.metadata; the records beside it are taken for this topic's");
+                write()
+            }
         }
     }
 
@@ -387,6 +393,11 @@ impl LogManager {
             }
         }
         self.pool.close_idle();
+        for directory in self.online() {
+            if let Err(error) = self.sync_renamed(directory) {
+                tracing::warn!(%error, "deleted partitions stay on disk for now");
+            }
+        }
         let due: Vec<_> = self
             .removals
             .lock()

@@ -10,10 +10,10 @@ mod simulated;
 use moldau_log::batch::{BatchBuilder, batches};
 use moldau_log::{
     AppendError, AppendOrigin, LeaderEpoch, LogConfig, LogManager, LogManagerConfig, Offset, PartitionLog,
-    PartitionSpec, ProducerEpoch, ProducerId, Storage, TopicId, TopicPartition,
+    PartitionSpec, ProducerEpoch, ProducerId, TopicId, TopicPartition,
 };
 use simulated::{Choices, Disk, Fault};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 const NOW: i64 = 1_700_000_000_000;
@@ -33,14 +33,6 @@ fn spec(name: &str) -> PartitionSpec {
         topic_id: TopicId::from_u128(1),
         config,
     }
-}
-
-fn some(name: &str, count: i32) -> Vec<PartitionSpec> {
-    let each = (0..count).map(|partition| PartitionSpec {
-        topic_partition: TopicPartition::new(name, partition),
-        ..spec(name)
-    });
-    each.collect()
 }
 
 fn open(disk: &Disk, directories: &[&str]) -> Option<LogManager> {
@@ -365,110 +357,5 @@ fn a_clean_shutdown_of_many_partitions_survives_a_loss_of_power() {
     );
     for log in manager.partitions() {
         verify(&log, 3, "many");
-    }
-}
-
-#[test]
-fn the_partitions_of_a_topic_are_taken_away_with_one_flush() {
-    let disk = Disk::default();
-    let manager = open(&disk, &["/data"]).unwrap();
-    let specs = some("gone", 50);
-    assert!(manager.create_all(&specs, NOW).is_empty());
-    let all: Vec<_> = specs.into_iter().map(|spec| spec.topic_partition).collect();
-    let before = disk.steps();
-    let unknown = TopicPartition::new("gone", 50);
-    let failures = manager.delete_all(&[&all[..], std::slice::from_ref(&unknown)].concat(), NOW);
-    assert_eq!(disk.steps() - before, all.len() + 1, "a rename for each, and the flush");
-    let failed: Vec<_> = failures.into_iter().map(|failure| failure.topic_partition).collect();
-    assert_eq!(failed, [unknown]);
-    assert!(manager.partitions().is_empty());
-    let folders = |disk: &Disk| {
-        let mut found = disk.list(Path::new("/data")).unwrap();
-        found.retain(|entry| entry.is_directory);
-        found
-    };
-    let left = folders(&disk.after_power_loss(&mut Choices::new(7)));
-    assert!(left.iter().all(|folder| folder.name.ends_with("-delete")), "{left:?}");
-    manager.housekeeping(NOW + 10);
-    assert_eq!(folders(&disk), []);
-}
-
-#[test]
-fn a_disk_that_breaks_while_a_topic_is_deleted_removes_what_is_surely_gone_and_tells_what_failed() {
-    // At the rename of the twentieth partition, or at the flush after the fiftieth.
-    for (step, failed) in [(20, 19..20), (51, 0..50)] {
-        let disk = Disk::default();
-        let manager = open(&disk, &["/data"]).unwrap();
-        let specs = some("gone", 50);
-        assert!(manager.create_all(&specs, NOW).is_empty());
-        disk.arm(disk.steps() + step, Fault::Broken);
-        let all: Vec<_> = specs.into_iter().map(|spec| spec.topic_partition).collect();
-        let failures = manager.delete_all(&all, NOW);
-        let found: Vec<_> = failures
-            .iter()
-            .map(|failure| failure.topic_partition.partition)
-            .collect();
-        assert_eq!(found, failed.collect::<Vec<_>>());
-        assert!(manager.partitions().is_empty(), "nobody finds them any more");
-        let removed = manager.housekeeping(NOW + 10).files_removed;
-        assert_eq!(removed, if step == 20 { 19 } else { 0 }, "only what is surely gone");
-    }
-}
-
-#[test]
-fn making_partitions_waits_for_no_disk() {
-    let steps = |durable: bool| {
-        let disk = Disk::default();
-        let config = LogManagerConfig {
-            directories: vec!["/data".into()],
-            storage: Arc::new(disk.clone()),
-            durable,
-            ..LogManagerConfig::default()
-        };
-        let manager = LogManager::open(config).unwrap();
-        let before = disk.steps();
-        assert!(manager.create_all(&some("new", 50), NOW).is_empty());
-        manager.create(spec("alone"), NOW).unwrap();
-        disk.steps() - before
-    };
-    assert_eq!(steps(true), steps(false), "the same without a flush");
-}
-
-#[test]
-fn of_new_partitions_the_flushed_are_found_after_a_loss_of_power_and_the_others_are_made_anew() {
-    for seed in 0..300 {
-        let disk = Disk::default();
-        let manager = open(&disk, &["/data"]).unwrap();
-        assert!(manager.create_all(&some("new", 5), NOW).is_empty());
-        let log = |manager: &LogManager, partition| manager.get(&TopicPartition::new("new", partition)).unwrap();
-        for partition in 0..3 {
-            append(&log(&manager, partition), 0).unwrap();
-        }
-        log(&manager, 0).flush().unwrap();
-        if seed % 2 == 0 {
-            manager.checkpoint().unwrap();
-        }
-        let left = disk.after_power_loss(&mut Choices::new(seed));
-        let whose = left
-            .read_file(Path::new("/data/new-0/partition.metadata"), 100)
-            .unwrap();
-        assert!(String::from_utf8(whose).unwrap().contains("topic_id: "), "seed {seed}");
-        let manager = open(&left, &["/data"]).unwrap();
-        let report = manager.load(some("new", 5), NOW, &|_, _| ());
-        assert_eq!(
-            (report.loaded, report.failures.len()),
-            (5, 0),
-            "seed {seed}: {report:?}"
-        );
-        assert_eq!(log(&manager, 0).log_end_offset(), Offset(RECORDS), "seed {seed}");
-        for partition in 1..5 {
-            let log = log(&manager, partition);
-            let end = log.log_end_offset().0;
-            assert!(
-                end == 0 || end == RECORDS && partition < 3,
-                "seed {seed}: {partition} ends at {end}"
-            );
-            append(&log, end / RECORDS).unwrap();
-        }
     }
 }

@@ -1,7 +1,8 @@
 //! Making partitions: one, or all those of a new topic.
 //!
 //! Nobody waits for the disk here. A new partition is empty: one that a loss of power takes is made anew by the next
-//! start, with the id that the metadata knows. Its first flush makes its folder durable with what is flushed.
+//! start, with the id that the metadata knows, once all directories are online: until then it may be on one that is not,
+//! and stays offline. Its first flush makes its folder durable with what is flushed.
 
 use super::{LoadFailure, LogManager, PartitionSpec};
 use crate::error::LogError;

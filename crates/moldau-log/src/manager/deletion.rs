@@ -1,32 +1,13 @@
-//! Taking partitions out: one, or all those of a topic.
+//! Taking partitions out, as many as there are, with one flush for each directory.
 
 use super::directories::{Directory, FolderName};
 use super::{LoadFailure, LogManager};
 use crate::error::LogError;
 use crate::types::TopicPartition;
-use std::path::PathBuf;
-
-/// A folder that has its new name, until when its files stay, and in which directory it is.
-struct TakenOut<'a> {
-    directory: &'a Directory,
-    due_ms: i64,
-    folder: PathBuf,
-}
 
 impl LogManager {
-    /// Takes a partition out and renames its folder; the files go later, by [`LogManager::housekeeping`].
-    pub fn delete(&self, topic_partition: &TopicPartition, now_ms: i64) -> Result<(), LogError> {
-        let _one_at_a_time = self.changing.lock();
-        let Some(taken) = self.take_out(topic_partition, now_ms)? else {
-            return Ok(());
-        };
-        self.sync_names_of(taken.directory)?;
-        self.removals.lock().push((taken.due_ms, taken.folder));
-        Ok(())
-    }
-
-    /// The same for many, which need not wait for the disk one by one. Returns those of which it is not sure that they
-    /// are gone.
+    /// Takes partitions out and renames their folders; the files go later, by [`LogManager::housekeeping`]. Returns those
+    /// of which it is not sure that they are gone: where something has run out, housekeeping makes sure.
     pub fn delete_all(&self, topic_partitions: &[TopicPartition], now_ms: i64) -> Vec<LoadFailure> {
         let _one_at_a_time = self.changing.lock();
         let mut failures = Vec::new();
@@ -36,38 +17,30 @@ impl LogManager {
                 message: error.to_string(),
             });
         };
-        let mut taken = Vec::new();
+        let mut renamed = Vec::new();
         for topic_partition in topic_partitions {
             match self.take_out(topic_partition, now_ms) {
-                Ok(folder) => taken.extend(folder.map(|folder| (topic_partition, folder))),
+                Ok(directory) => renamed.extend(directory.map(|directory| (topic_partition, directory))),
                 Err(error) => failed(topic_partition, &error),
             }
         }
         // A directory that has just failed is asked too: what of it is sure must be known of each.
         for directory in &self.directories {
-            let (here, elsewhere): (Vec<_>, Vec<_>) = taken
-                .into_iter()
-                .partition(|(_, folder): &(_, TakenOut<'_>)| folder.directory.path() == directory.path());
-            taken = elsewhere;
-            if here.is_empty() {
-                continue;
-            }
-            match self.sync_names_of(directory) {
-                Ok(()) => {
-                    let gone = here.into_iter().map(|(_, folder)| (folder.due_ms, folder.folder));
-                    self.removals.lock().extend(gone);
-                }
-                Err(error) => here
-                    .iter()
-                    .for_each(|(topic_partition, _)| failed(topic_partition, &error)),
+            let is_here = |other: &Directory| other.path() == directory.path();
+            let here: Vec<_> = renamed.iter().filter(|(_, other)| is_here(other)).collect();
+            if !here.is_empty()
+                && let Err(error) = self.sync_renamed(directory)
+            {
+                here.iter()
+                    .for_each(|(topic_partition, _)| failed(topic_partition, &error));
             }
         }
         failures
     }
 
-    /// Nobody finds it any more, and its folder has another name, which is not durable yet. `None` where the directory
-    /// has failed: nothing can be renamed there.
-    fn take_out(&self, topic_partition: &TopicPartition, now_ms: i64) -> Result<Option<TakenOut<'_>>, LogError> {
+    /// Nobody finds it any more, and its folder has another name, which is not durable yet. Returns in which directory;
+    /// `None` where that has failed: nothing can be renamed there.
+    fn take_out(&self, topic_partition: &TopicPartition, now_ms: i64) -> Result<Option<&Directory>, LogError> {
         self.give_up_move(topic_partition, now_ms);
         let log = self
             .logs
@@ -101,26 +74,36 @@ impl LogManager {
             }
         })?;
         let due_ms = now_ms.saturating_add(log.config().file_delete_delay_ms);
-        Ok(Some(TakenOut {
-            directory,
-            due_ms,
-            folder,
-        }))
+        directory.renamed(Some((due_ms, folder)));
+        Ok(Some(directory))
     }
 
-    fn sync_names_of(&self, directory: &Directory) -> Result<(), LogError> {
-        if !self.config.durable {
-            return Ok(());
-        }
-        let synced = self.config.storage.sync_directory(directory.path());
-        synced.map_err(|source| {
+    /// Makes the new names of folders durable; those of deleted partitions may be removed from then on. Where something
+    /// has run out, the next call tries again.
+    pub(super) fn sync_renamed(&self, directory: &Directory) -> Result<(), LogError> {
+        let gone = directory.sync_renamed(self.config.durable).map_err(|source| {
             if !crate::directory::is_shortage(&source) {
-                directory.health.fail("deleting a partition", &source);
+                directory.health.fail("flushing the names of folders", &source);
             }
             LogError::Storage {
                 path: directory.path().to_owned(),
                 source,
             }
-        })
+        })?;
+        self.removals.lock().extend(gone);
+        Ok(())
+    }
+
+    /// Sees to it that no folder of an older topic gets its name back when the power goes: there is to be a partition
+    /// of that name.
+    pub(super) fn sync_all_renamed(&self) -> Result<(), LogError> {
+        for directory in self.online() {
+            match self.sync_renamed(directory) {
+                // A directory that has failed now keeps nobody else waiting.
+                Err(_) if directory.health.failure().is_some() => {}
+                other => other?,
+            }
+        }
+        Ok(())
     }
 }

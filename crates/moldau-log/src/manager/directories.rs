@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -43,6 +43,8 @@ pub(super) struct Directory {
     outdated: Mutex<HashSet<TopicPartition>>,
     /// One checkpoint is written at a time: an older one must not come after a newer one.
     checkpointing: Mutex<()>,
+    /// One entry for each folder that got another name since the names were flushed; when it is to be removed, if it is.
+    renamed: Mutex<Vec<Option<(i64, PathBuf)>>>,
 }
 
 impl Directory {
@@ -57,6 +59,7 @@ impl Directory {
             written: Mutex::new(HashMap::new()),
             outdated: Mutex::new(HashSet::new()),
             checkpointing: Mutex::new(()),
+            renamed: Mutex::new(Vec::new()),
         };
         match directory.take_possession(durable) {
             Ok(true) => {}
@@ -166,6 +169,21 @@ impl Directory {
     pub fn forget(&self, partition: &TopicPartition) {
         self.unopened.lock().remove(partition);
         self.outdated.lock().insert(partition.clone());
+    }
+
+    /// A folder in here got another name, which a loss of power can undo; `removal` says when it is to go, and its path.
+    pub fn renamed(&self, removal: Option<(i64, PathBuf)>) {
+        self.renamed.lock().push(removal);
+    }
+
+    /// Makes the new names of folders durable, if there are any; gives back what is to be removed of them. Whoever asks
+    /// meanwhile waits.
+    pub fn sync_renamed(&self, durable: bool) -> io::Result<Vec<(i64, PathBuf)>> {
+        let mut renamed = self.renamed.lock();
+        if durable && !renamed.is_empty() {
+            self.storage.sync_directory(self.path())?;
+        }
+        Ok(renamed.drain(..).flatten().collect())
     }
 
     /// Whether a crash now could leave checkpoints that tell of an earlier partition of this name.

@@ -2,12 +2,14 @@
 
 use super::directories::{Directory, FolderName};
 use super::{LoadFailure, LoadReport, LogManager, PartitionSpec};
+use crate::checkpoint;
 use crate::error::LogError;
 use crate::folder::{LOG, parse_name};
-use crate::types::TopicPartition;
+use crate::types::{TopicId, TopicPartition};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The quorum's own log is opened before anybody knows which partitions there are.
@@ -78,7 +80,7 @@ impl LogManager {
                     FolderName::Partition(partition) if entry.name != METADATA_FOLDER => {
                         report.stray.extend(self.set_aside(directory, &partition));
                     }
-                    FolderName::Deleted => self.removals.lock().push((i64::MIN, directory.path().join(entry.name))),
+                    FolderName::Deleted => directory.renamed(Some((i64::MIN, directory.path().join(entry.name)))),
                     FolderName::Future(partition) => {
                         futures.push((partition, directory, directory.path().join(entry.name)));
                     }
@@ -86,11 +88,18 @@ impl LogManager {
                 }
             }
             directory.keep_noted(&wanted);
+            if !directory.was_clean() {
+                // The process that was killed may have renamed folders, too.
+                directory.renamed(None);
+            }
+            if let Err(error) = self.sync_renamed(directory) {
+                tracing::warn!(%error, "the names of folders that were set aside are not durable yet");
+            }
         }
         (found, futures)
     }
 
-    /// Renames a folder that nobody asked for; gives back its new path.
+    /// Renames a folder that nobody asked for; gives back its new path, which is not durable yet.
     fn set_aside(&self, directory: &Directory, partition: &TopicPartition) -> Option<PathBuf> {
         let from = directory.path().join(partition.to_string());
         let to = directory.path().join(FolderName::stray(partition));
@@ -98,6 +107,7 @@ impl LogManager {
             directory.health.fail("setting a folder aside", &error);
             return None;
         }
+        directory.renamed(None);
         directory.forget(partition);
         tracing::warn!(folder = %to.display(), "set aside a partition that is not in the metadata");
         Some(to)
@@ -115,35 +125,109 @@ impl LogManager {
             return Ok(false);
         }
         let directories = found.get(&spec.topic_partition).map_or(&[][..], Vec::as_slice);
-        match directories {
-            [] if self.online().count() < self.directories.len() => Err(LogError::Offline(
-                "it is on no directory that is online; it may be on one that is not".to_owned(),
-            )),
-            [] => self.make_partition(spec, now_ms).map(|_| false),
+        let opened = match directories {
+            [] => None,
             [directory] => match self.open_partition(directory, spec, now_ms) {
                 Err(LogError::TopicIdMismatch { .. }) => {
                     let stray = self.set_aside(directory, &spec.topic_partition);
                     report.lock().stray.extend(stray);
-                    self.make_partition(spec, now_ms).map(|_| false)
+                    None
                 }
-                other => other.map(|(_, recovered)| recovered),
+                other => Some(other?),
             },
-            several => {
-                let directory = self.keep_longest(several, &spec.topic_partition, report)?;
-                self.open_partition(directory, spec, now_ms)
-                    .map(|(_, recovered)| recovered)
-            }
+            several => match self.choose(several, spec, report)? {
+                Some(directory) => Some(self.open_partition(directory, spec, now_ms)?),
+                None => None,
+            },
+        };
+        match opened {
+            Some((_, recovered)) => Ok(recovered),
+            None if self.online().count() < self.directories.len() => Err(LogError::Offline(
+                "it is on no directory that is online; it may be on one that is not".to_owned(),
+            )),
+            None => self.make_partition(spec, now_ms).map(|_| false),
         }
     }
 
-    /// A partition that is in several directories was on its way when the process died: what was copied was flushed
-    /// before it got its name, so the longest is whole. The others are set aside.
-    fn keep_longest<'a>(
+    /// Which of several folders of one name is opened; the others are set aside. Those of other topics first, however
+    /// long they are: their directory was offline when this one was made. Then those that do not say whose they are,
+    /// where one does: what was ever flushed says it. What is left is one partition, of which a move was cut off: what was
+    /// copied was flushed before it got its name, so the longest is whole.
+    fn choose<'a>(
+        &self,
+        directories: &[&'a Directory],
+        spec: &PartitionSpec,
+        report: &Mutex<LoadReport>,
+    ) -> Result<Option<&'a Directory>, LogError> {
+        let partition = &spec.topic_partition;
+        let (mut own, mut nameless, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for &directory in directories {
+            match self.whose(&directory.path().join(partition.to_string()))? {
+                Some(topic_id) if topic_id == spec.topic_id => own.push(directory),
+                Some(_) => others.push(directory),
+                None => nameless.push(directory),
+            }
+        }
+        if own.is_empty() {
+            self.check_that_one_at_most_has_records(&nameless, partition)?;
+            own = nameless;
+        } else {
+            others.append(&mut nameless);
+        }
+        let chosen = self.longest(&own, partition)?;
+        others.extend(
+            own.into_iter()
+                .filter(|each| chosen.is_some_and(|chosen| chosen.path() != each.path())),
+        );
+        for other in others {
+            report.lock().stray.extend(self.set_aside(other, partition));
+        }
+        self.sync_all_renamed()?;
+        Ok(chosen)
+    }
+
+    /// The id in a folder's `partition.metadata`, unless that is torn or missing.
+    fn whose(&self, folder: &Path) -> Result<Option<TopicId>, LogError> {
+        let path = folder.join(checkpoint::PARTITION_METADATA);
+        match self.config.storage.read_file(&path, 4096) {
+            Ok(bytes) => Ok(checkpoint::parse_partition_metadata(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(LogError::Storage { path, source }),
+        }
+    }
+
+    /// Of folders that do not say whose they are, one with records is taken for the topic's; of several nobody can tell.
+    fn check_that_one_at_most_has_records(
+        &self,
+        nameless: &[&Directory],
+        partition: &TopicPartition,
+    ) -> Result<(), LogError> {
+        let mut with_records = Vec::new();
+        for directory in nameless {
+            let path = directory.path().join(partition.to_string());
+            match self.has_no_records(&path) {
+                Ok(true) => {}
+                Ok(false) => with_records.push(path.display().to_string()),
+                Err(source) => return Err(LogError::Storage { path, source }),
+            }
+        }
+        if with_records.len() < 2 {
+            return Ok(());
+        }
+        Err(LogError::Invalid {
+            path: nameless[0].path().join(partition.to_string()),
+            message: format!(
+                "{} have records, and no partition.metadata that says whose; leave only the right one where it is",
+                with_records.join(" and ")
+            ),
+        })
+    }
+
+    fn longest<'a>(
         &self,
         directories: &[&'a Directory],
         partition: &TopicPartition,
-        report: &Mutex<LoadReport>,
-    ) -> Result<&'a Directory, LogError> {
+    ) -> Result<Option<&'a Directory>, LogError> {
         let mut longest: Option<(&Directory, (i64, u64))> = None;
         for directory in directories {
             let path = directory.path().join(partition.to_string());
@@ -158,11 +242,7 @@ impl LogManager {
                 longest = Some((directory, end));
             }
         }
-        let (kept, _) = longest.ok_or(LogError::NoOnlineDirectory)?;
-        for other in directories.iter().filter(|other| other.path() != kept.path()) {
-            report.lock().stray.extend(self.set_aside(other, partition));
-        }
-        Ok(kept)
+        Ok(longest.map(|(directory, _)| directory))
     }
 }
 

@@ -38,6 +38,10 @@ fn append(log: &PartitionLog, count: usize) {
     log.advance_high_watermark(Offset(i64::MAX));
 }
 
+fn delete(manager: &LogManager, topic_partition: &TopicPartition) -> Vec<LoadFailure> {
+    manager.delete_all(std::slice::from_ref(topic_partition), NOW)
+}
+
 fn names(path: &Path) -> Vec<String> {
     let names = std::fs::read_dir(path)
         .unwrap()
@@ -187,11 +191,10 @@ fn a_deleted_partition_is_offline_at_once_and_its_files_go_later() {
     let log = manager.create(spec("orders", 0, 1), NOW).unwrap();
     append(&log, 3);
     let slice = log.read(Offset(0), 1000, Offset(3), true).unwrap();
-    manager.delete(log.topic_partition(), NOW).unwrap();
-    assert!(matches!(
-        manager.delete(log.topic_partition(), NOW),
-        Err(LogError::UnknownPartition(_))
-    ));
+    assert!(delete(&manager, log.topic_partition()).is_empty());
+    let again = delete(&manager, log.topic_partition());
+    let unknown = LogError::UnknownPartition(log.topic_partition().clone());
+    assert_eq!((again.len(), &again[0].message), (1, &unknown.to_string()));
     assert!(log.is_offline());
     assert!(log.read(Offset(0), 1000, Offset(3), true).is_err());
     assert!(slice.to_bytes().is_ok());
@@ -219,7 +222,7 @@ fn a_topic_that_is_made_anew_is_not_taken_for_the_older_one_after_a_crash() {
         older.flush().unwrap();
         older.delete_records_before(Offset(20)).unwrap();
         manager.checkpoint().unwrap();
-        manager.delete(&at, NOW).unwrap();
+        assert!(delete(&manager, &at).is_empty());
         if crash_between {
             drop(manager);
             manager = open(&[temporary.path()]).unwrap();
@@ -272,6 +275,86 @@ fn a_partition_in_two_directories_is_opened_where_it_is_longer_and_the_other_is_
         (two.path(), Offset(5))
     );
     assert!(report.stray[0].starts_with(one.path()));
+}
+
+/// A folder for each directory: the id that it names, if it does, and how many records are in it.
+fn leave_folders(folders: &[(&TemporaryFolder, Option<u128>, usize)], clean: bool) {
+    for (directory, topic_id, count) in folders {
+        let manager = open(&[directory.path()]).unwrap();
+        append(
+            &manager.create(spec("orders", 0, topic_id.unwrap_or(9)), NOW).unwrap(),
+            *count,
+        );
+        if clean {
+            manager.shutdown(NOW);
+        }
+        if topic_id.is_none() {
+            std::fs::write(directory.path().join("orders-0/partition.metadata"), b"vers").unwrap();
+        }
+    }
+}
+
+#[test]
+fn of_folders_in_several_directories_the_topics_own_is_opened_however_long_the_others_are() {
+    // Of each folder the topic that it names and its records; in which one the topic, 2, is found, and what of it.
+    type Case = ([(Option<u128>, usize); 2], Option<usize>, i64);
+    let cases: [Case; 6] = [
+        ([(Some(1), 5), (Some(2), 3)], Some(1), 3),
+        ([(Some(2), 0), (Some(1), 5)], Some(0), 0),
+        ([(Some(1), 5), (Some(3), 3)], None, 0),
+        // What was ever flushed says whose it is.
+        ([(None, 5), (Some(2), 3)], Some(1), 3),
+        // A loss of power tore it.
+        ([(Some(1), 5), (None, 3)], Some(1), 3),
+        ([(None, 0), (None, 3)], Some(1), 3),
+    ];
+    for (folders, kept, end) in cases {
+        let directories = [TemporaryFolder::new(), TemporaryFolder::new()];
+        let [one, two] = &directories;
+        leave_folders(
+            &[(one, folders[0].0, folders[0].1), (two, folders[1].0, folders[1].1)],
+            false,
+        );
+        let manager = open(&[one.path(), two.path()]).unwrap();
+        let report = manager.load(vec![spec("orders", 0, 2)], NOW, &|_, _| ());
+        assert_eq!(
+            (report.loaded, report.failures.len()),
+            (1, 0),
+            "{folders:?}: {report:?}"
+        );
+        let log = manager.get(&TopicPartition::new("orders", 0)).unwrap();
+        assert_eq!(log.log_end_offset(), Offset(end), "{folders:?}");
+        assert_eq!(report.stray.len(), if kept.is_some() { 1 } else { 2 }, "{folders:?}");
+        if let Some(kept) = kept {
+            assert_eq!(log.log_directory(), directories[kept].path(), "{folders:?}");
+            assert!(report.stray[0].starts_with(directories[1 - kept].path()), "{folders:?}");
+        }
+    }
+}
+
+#[test]
+fn of_two_folders_with_records_of_which_none_says_whose_they_are_none_is_taken() {
+    let (one, two) = (TemporaryFolder::new(), TemporaryFolder::new());
+    leave_folders(&[(&one, None, 5), (&two, None, 3)], false);
+    let manager = open(&[one.path(), two.path()]).unwrap();
+    let report = manager.load(vec![spec("orders", 0, 2)], NOW, &|_, _| ());
+    assert_eq!((report.failures.len(), report.stray.len()), (1, 0), "{report:?}");
+    let message = &report.failures[0].message;
+    assert!(message.contains("leave only the right one"), "{message}");
+    assert!([&one, &two].iter().all(|each| each.path().join("orders-0").exists()));
+}
+
+#[test]
+fn beside_a_folder_of_an_older_topic_a_partition_is_not_made_anew_while_a_directory_is_offline() {
+    let (one, two) = (TemporaryFolder::new(), TemporaryFolder::new());
+    leave_folders(&[(&one, Some(1), 5)], true);
+    std::fs::remove_dir_all(two.path()).unwrap();
+    std::fs::write(two.path(), b"a file where the folder was").unwrap();
+    let manager = open(&[one.path(), two.path()]).unwrap();
+    let report = manager.load(vec![spec("orders", 0, 2)], NOW, &|_, _| ());
+    std::fs::remove_file(two.path()).unwrap();
+    assert_eq!((report.failures.len(), report.stray.len()), (1, 1), "{report:?}");
+    assert!(report.failures[0].message.contains("it may be on one that is not"));
 }
 
 #[test]

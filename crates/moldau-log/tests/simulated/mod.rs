@@ -5,12 +5,13 @@
 //! what is left: everything that was written if only the process died ([`Disk::after_kill`]), or what was flushed plus
 //! an arbitrary part of the rest if the power went ([`Disk::after_power_loss`]).
 //!
-//! Names: a file's bytes are made durable by `sync_data`, its name by `sync_directory`. Changes of names that were not
-//! flushed survive as a prefix, as in a journaling file system.
+//! Names: a file's bytes are made durable by `sync_data`, its name, as that of a folder, by `sync_directory` of the folder
+//! it is in. Changes of names that were not flushed survive as a prefix, as in a journaling file system. What is right
+//! under `/` was there before the node.
 
 use moldau_log::storage::{DirectoryEntry, OpenMode, StorageLock};
 use moldau_log::{Storage, StorageFile};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -40,32 +41,64 @@ struct Content {
     unflushed: Vec<Change>,
 }
 
+/// What a name stands for, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Node {
+    File(usize),
+    Folder(usize),
+}
+
+/// The names in a folder.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    now: BTreeMap<String, Node>,
+    durable: BTreeMap<String, Node>,
+}
+
+/// A name, and the folder it is in.
+#[derive(Clone, Debug)]
+struct Place {
+    folder: usize,
+    name: String,
+}
+
 #[derive(Clone, Debug)]
 enum Naming {
-    Put(PathBuf, usize),
-    Take(PathBuf),
+    Put(Place, Node),
+    Take(Place),
     /// From one name to another: both happen or neither.
-    Move(PathBuf, PathBuf, usize),
+    Move(Place, Place, Node),
 }
+
+/// The folder `/`.
+const ROOT: usize = 0;
 
 #[derive(Clone, Debug, Default)]
 struct World {
     contents: Vec<Content>,
-    names: BTreeMap<PathBuf, usize>,
-    durable_names: BTreeMap<PathBuf, usize>,
+    folders: Vec<Names>,
     unflushed_names: Vec<Naming>,
-    directories: BTreeSet<PathBuf>,
     steps: usize,
     fault: Option<(usize, Fault)>,
     crashed: bool,
     full: bool,
-    /// No file can be opened: there are no more descriptors.
+    /// Nothing can be opened: there are no more descriptors.
     exhausted: bool,
 }
 
 /// The disk; clones share it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Disk(Arc<Mutex<World>>);
+
+impl Default for Disk {
+    fn default() -> Disk {
+        let folders = vec![Names::default()];
+        Disk::of(World {
+            folders,
+            ..World::default()
+        })
+    }
+}
 
 #[derive(Debug)]
 struct OpenFile {
@@ -107,17 +140,27 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
     }
 }
 
-fn rename_all(names: &mut BTreeMap<PathBuf, usize>, naming: &Naming) {
-    match naming {
-        Naming::Put(path, content) => {
-            names.insert(path.clone(), *content);
-        }
-        Naming::Take(path) => {
-            names.remove(path);
-        }
-        Naming::Move(from, to, content) => {
-            names.remove(from);
-            names.insert(to.clone(), *content);
+impl Naming {
+    /// The folder whose flush makes it durable.
+    fn folder(&self) -> usize {
+        let (Naming::Put(place, _) | Naming::Take(place) | Naming::Move(_, place, _)) = self;
+        place.folder
+    }
+
+    /// Carries it out: in what is seen now, or in what is on the disk.
+    fn carry_out(&self, folders: &mut [Names], select: fn(&mut Names) -> &mut BTreeMap<String, Node>) {
+        let mut put = |place: &Place, node: Node| {
+            select(&mut folders[place.folder]).insert(place.name.clone(), node);
+        };
+        match self {
+            Naming::Put(place, node) => put(place, *node),
+            Naming::Take(place) => {
+                select(&mut folders[place.folder]).remove(&place.name);
+            }
+            Naming::Move(from, to, node) => {
+                put(to, *node);
+                select(&mut folders[from.folder]).remove(&from.name);
+            }
         }
     }
 }
@@ -164,8 +207,67 @@ impl World {
     fn rename_step(&mut self, changes: Vec<Naming>) -> io::Result<()> {
         self.step()?;
         for naming in changes {
-            rename_all(&mut self.names, &naming);
+            self.change_name(naming);
+        }
+        Ok(())
+    }
+
+    fn change_name(&mut self, naming: Naming) {
+        naming.carry_out(&mut self.folders, |names| &mut names.now);
+        if naming.folder() == ROOT {
+            naming.carry_out(&mut self.folders, |names| &mut names.durable);
+        } else {
             self.unflushed_names.push(naming);
+        }
+    }
+
+    fn find(&self, path: &Path) -> Option<Node> {
+        let names = path.strip_prefix("/").unwrap();
+        names.iter().try_fold(Node::Folder(ROOT), |node, name| match node {
+            Node::Folder(folder) => self.folders[folder].now.get(name.to_str().unwrap()).copied(),
+            Node::File(_) => None,
+        })
+    }
+
+    fn file(&self, path: &Path) -> io::Result<usize> {
+        match self.find(path) {
+            Some(Node::File(content)) => Ok(content),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn folder(&self, path: &Path) -> io::Result<usize> {
+        match self.find(path) {
+            Some(Node::Folder(folder)) => Ok(folder),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Where a name is, or would be; the folder must be there.
+    fn place(&self, path: &Path) -> io::Result<Place> {
+        Ok(Place {
+            folder: self.folder(path.parent().unwrap())?,
+            name: path.file_name().unwrap().to_str().unwrap().to_owned(),
+        })
+    }
+
+    /// Takes away all that is in a folder, then the folder.
+    fn take_all(&self, place: Place, folder: usize, takes: &mut Vec<Naming>) {
+        for (name, &node) in &self.folders[folder].now {
+            let name = name.clone();
+            let inner = Place { folder, name };
+            match node {
+                Node::File(_) => takes.push(Naming::Take(inner)),
+                Node::Folder(inside) => self.take_all(inner, inside, takes),
+            }
+        }
+        takes.push(Naming::Take(place));
+    }
+
+    /// A process that has no descriptors left opens nothing.
+    fn check_descriptors(&self) -> io::Result<()> {
+        if self.exhausted {
+            return Err(io::Error::from_raw_os_error(24));
         }
         Ok(())
     }
@@ -182,6 +284,10 @@ fn half(change: &Change) -> Change {
 }
 
 impl Disk {
+    fn of(world: World) -> Disk {
+        Disk(Arc::new(Mutex::new(world)))
+    }
+
     /// An empty disk on which step `at` (from 1) goes wrong.
     pub fn with_fault(at: usize, fault: Fault) -> Disk {
         let disk = Disk::default();
@@ -226,7 +332,7 @@ impl Disk {
     pub fn after_kill(&self) -> Disk {
         let mut world = self.world().clone();
         (world.crashed, world.full, world.fault) = (false, false, None);
-        Disk(Arc::new(Mutex::new(world)))
+        Disk::of(world)
     }
 
     /// The disk as the next boot finds it: of what was not flushed, an arbitrary part is there.
@@ -246,13 +352,13 @@ impl Disk {
         }
         let unflushed = std::mem::take(&mut world.unflushed_names);
         let kept = choices.below(unflushed.len() + 1);
-        let mut names = std::mem::take(&mut world.durable_names);
         for naming in &unflushed[..kept] {
-            rename_all(&mut names, naming);
+            naming.carry_out(&mut world.folders, |names| &mut names.durable);
         }
-        world.names.clone_from(&names);
-        world.durable_names = names;
-        Disk(Arc::new(Mutex::new(world)))
+        for names in &mut world.folders {
+            names.now.clone_from(&names.durable);
+        }
+        Disk::of(world)
     }
 }
 
@@ -298,18 +404,17 @@ impl StorageFile for OpenFile {
 impl Storage for Disk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn StorageFile>> {
         let mut world = self.world();
-        if world.exhausted {
-            return Err(io::Error::from_raw_os_error(24));
-        }
-        let content = match world.names.get(path) {
-            Some(&content) => content,
+        world.check_descriptors()?;
+        let content = match world.find(path) {
+            Some(Node::File(content)) => content,
             None if mode == OpenMode::Create => {
+                let place = world.place(path)?;
                 let content = world.contents.len();
                 world.contents.push(Content::default());
-                world.rename_step(vec![Naming::Put(path.to_owned(), content)])?;
+                world.rename_step(vec![Naming::Put(place, Node::File(content))])?;
                 content
             }
-            None => return Err(io::ErrorKind::NotFound.into()),
+            _ => return Err(io::ErrorKind::NotFound.into()),
         };
         Ok(Arc::new(OpenFile {
             disk: self.clone(),
@@ -319,8 +424,8 @@ impl Storage for Disk {
 
     fn read_file(&self, path: &Path, _limit: u64) -> io::Result<Vec<u8>> {
         let world = self.world();
-        let content = world.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(world.contents[*content].now.clone())
+        world.check_descriptors()?;
+        Ok(world.contents[world.file(path)?].now.clone())
     }
 
     fn replace_file(&self, path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
@@ -343,99 +448,82 @@ impl Storage for Disk {
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
         let world = self.world();
-        if !world.directories.contains(path) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-        let mut entries: Vec<_> = world
-            .names
-            .iter()
-            .filter(|(file, _)| file.parent() == Some(path))
-            .map(|(file, content)| DirectoryEntry {
-                name: name(file),
-                is_directory: false,
-                length: world.contents[*content].now.len() as u64,
-            })
-            .collect();
-        let folders = world.directories.iter().filter(|folder| folder.parent() == Some(path));
-        entries.extend(folders.map(|folder| DirectoryEntry {
-            name: name(folder),
-            is_directory: true,
-            length: 0,
-        }));
-        entries.sort_by(|left, right| left.name.cmp(&right.name));
-        Ok(entries)
+        world.check_descriptors()?;
+        let names = &world.folders[world.folder(path)?].now;
+        let entries = names.iter().map(|(name, node)| {
+            let (is_directory, length) = match node {
+                Node::Folder(_) => (true, 0),
+                Node::File(content) => (false, world.contents[*content].now.len() as u64),
+            };
+            let name = name.clone();
+            DirectoryEntry {
+                name,
+                is_directory,
+                length,
+            }
+        });
+        Ok(entries.collect())
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        let world = self.world();
-        Ok(world.names.contains_key(path) || world.directories.contains(path))
+        Ok(self.world().find(path).is_some())
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
         world.step()?;
-        for ancestor in path.ancestors() {
-            world.directories.insert(ancestor.to_owned());
+        let mut ancestors: Vec<_> = path.ancestors().collect();
+        ancestors.reverse();
+        for ancestor in ancestors {
+            if world.find(ancestor).is_none() {
+                let place = world.place(ancestor)?;
+                let folder = world.folders.len();
+                world.folders.push(Names::default());
+                world.change_name(Naming::Put(place, Node::Folder(folder)));
+            }
         }
         Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut world = self.world();
-        if world.directories.contains(from) {
-            let inside: Vec<_> = world
-                .names
-                .iter()
-                .filter(|(path, _)| path.starts_with(from))
-                .map(|(path, &c)| (path.clone(), c))
-                .collect();
-            let renamed = inside.into_iter().flat_map(|(path, content)| {
-                let new = to.join(path.strip_prefix(from).unwrap());
-                [Naming::Take(path), Naming::Put(new, content)]
-            });
-            let renamed = renamed.collect();
-            world.rename_step(renamed)?;
-            world.directories.insert(to.to_owned());
-            world.directories.remove(from);
-            return Ok(());
+        let node = world.find(from).ok_or(io::ErrorKind::NotFound)?;
+        let taken = world.folder(to).map(|there| &world.folders[there].now);
+        if taken.is_ok_and(|names| !names.is_empty()) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
-        let content = *world.names.get(from).ok_or(io::ErrorKind::NotFound)?;
-        world.rename_step(vec![Naming::Move(from.to_owned(), to.to_owned(), content)])
+        let (from, to) = (world.place(from)?, world.place(to)?);
+        assert_eq!(from.folder, to.folder, "a flush of one folder would do one half of it");
+        world.rename_step(vec![Naming::Move(from, to, node)])
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
-        if world.names.contains_key(path) {
-            world.rename_step(vec![Naming::Take(path.to_owned())])
-        } else {
-            Ok(())
+        if world.file(path).is_err() {
+            return Ok(());
         }
+        let place = world.place(path)?;
+        world.rename_step(vec![Naming::Take(place)])
     }
 
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
-        let inside: Vec<_> = world
-            .names
-            .keys()
-            .filter(|file| file.starts_with(path))
-            .cloned()
-            .collect();
-        world.rename_step(inside.into_iter().map(Naming::Take).collect())?;
-        world.directories.retain(|folder| !folder.starts_with(path));
-        Ok(())
+        let mut takes = Vec::new();
+        if let Ok(folder) = world.folder(path) {
+            world.take_all(world.place(path)?, folder, &mut takes);
+        }
+        world.rename_step(takes)
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
+        world.check_descriptors()?;
+        let folder = world.folder(path)?;
         world.step()?;
         let unflushed = std::mem::take(&mut world.unflushed_names);
-        let (here, elsewhere): (Vec<_>, Vec<_>) = unflushed.into_iter().partition(|naming| {
-            let (Naming::Put(file, _) | Naming::Take(file) | Naming::Move(_, file, _)) = naming;
-            file.parent() == Some(path)
-        });
+        let (here, elsewhere): (Vec<_>, Vec<_>) = unflushed.into_iter().partition(|naming| naming.folder() == folder);
         for naming in &here {
-            rename_all(&mut world.durable_names, naming);
+            naming.carry_out(&mut world.folders, |names| &mut names.durable);
         }
         world.unflushed_names = elsewhere;
         Ok(())
@@ -443,12 +531,15 @@ impl Storage for Disk {
 
     fn sync_file_system(&self, _path: &Path) -> io::Result<bool> {
         let mut world = self.world();
+        world.check_descriptors()?;
         world.step()?;
         for content in &mut world.contents {
             content.durable.clone_from(&content.now);
             content.unflushed.clear();
         }
-        world.durable_names = world.names.clone();
+        for names in &mut world.folders {
+            names.durable.clone_from(&names.now);
+        }
         world.unflushed_names.clear();
         Ok(true)
     }

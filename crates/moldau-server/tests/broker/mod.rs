@@ -228,9 +228,11 @@ impl Broker {
 
     pub fn delete_topic(&self, name: &str, partitions: i32) {
         self.server.apply(ImageDelta::TopicRemoved(name.into()));
-        for partition in 0..partitions {
-            self.logs.delete(&TopicPartition::new(name, partition), 0).unwrap();
-        }
+        let all: Vec<_> = (0..partitions)
+            .map(|partition| TopicPartition::new(name, partition))
+            .collect();
+        let failures = self.logs.delete_all(&all, 0);
+        assert!(failures.is_empty(), "{failures:?}");
     }
 
     pub fn connect(&self) -> Client {

@@ -18,6 +18,11 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     contents
 }
 
+fn delete(fixture: &Fixture) {
+    let at = std::slice::from_ref(fixture.log.topic_partition());
+    assert!(fixture.manager.delete_all(at, NOW).is_empty());
+}
+
 fn made_anew(fixture: &Fixture) -> Arc<PartitionLog> {
     let mut anew = spec(LogConfig::clone(&fixture.log.config()));
     anew.topic_id = TopicId::from_u128(6);
@@ -32,7 +37,7 @@ fn what_comes_late_for_a_deleted_partition_does_not_touch_a_new_one_of_its_name(
     });
     fixture.fill(100);
     let folder = fixture.log.directory();
-    fixture.manager.delete(fixture.log.topic_partition(), NOW).unwrap();
+    delete(&fixture);
     let anew = made_anew(&fixture);
     anew.append(numbered(0), LeaderEpoch(3), AppendOrigin::Client, NOW)
         .unwrap();
@@ -73,10 +78,13 @@ fn a_deletion_does_not_wait_for_a_flush_that_waits_for_the_disk() {
     let (deleted, is_deleted) = std::sync::mpsc::channel();
     std::thread::scope(|threads| {
         let the_disk_takes_its_time = log.flushing.lock();
-        threads.spawn(|| deleted.send(fixture.manager.delete(log.topic_partition(), NOW)));
+        threads.spawn(|| {
+            delete(&fixture);
+            deleted.send(())
+        });
         let outcome = is_deleted.recv_timeout(std::time::Duration::from_secs(20));
         drop(the_disk_takes_its_time);
-        outcome.expect("the deletion waits").unwrap();
+        outcome.expect("the deletion waits");
     });
     assert!(log.is_offline());
 }
@@ -88,7 +96,7 @@ fn housekeeping_of_a_partition_whose_files_are_gone_takes_no_directory_offline()
         ..small_segments()
     });
     fixture.fill(100);
-    fixture.manager.delete(fixture.log.topic_partition(), NOW).unwrap();
+    delete(&fixture);
     fixture.manager.housekeeping(NOW + 100);
     assert!(!fixture.log.directory().exists());
     // Each as if it had been decided before.

@@ -33,9 +33,8 @@ class Driven(Incremental):
             self.handed_on,
             chunk_rows=1,
         )
-        self._server = self
 
-    def visibility(self):
+    def _visibility(self):
         return self.shows
 
     def _read_chunk(self, work, table, seen):
