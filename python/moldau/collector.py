@@ -8,12 +8,13 @@ knows a dozen times on the way: a third of its time, a tenth of a second each, i
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 COLLECT_AFTER: Final = 50_000
-"""New containers that the collector lets pass before it looks (Python: 700)."""
+"""New containers that the collector lets pass before it looks; Python's own threshold is a small part of it."""
 
 
 def look_seldom() -> None:
@@ -21,16 +22,44 @@ def look_seldom() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 50)
 
 
+class _Blocks:
+    """Those in which the collector looks seldom; they may overlap, in several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = 0
+        self._before: tuple[int, int, int] | None = None
+
+    def enter(self) -> None:
+        with self._lock:
+            self._open += 1
+            before = gc.get_threshold()
+            if self._open == 1 and gc.isenabled() and 0 < before[0] < COLLECT_AFTER:
+                self._before = before
+                look_seldom()
+
+    def leave(self) -> None:
+        with self._lock:
+            self._open -= 1
+            if self._open == 0 and self._before is not None:
+                gc.set_threshold(*self._before)
+                self._before = None
+
+
+_BLOCKS: Final = _Blocks()
+
+
 @contextmanager
 def looking_seldom() -> Iterator[None]:
-    """The same while the block lasts; a collector that is off, or looks as seldom already, is left as it is."""
-    before = gc.get_threshold()
-    if gc.isenabled() and 0 < before[0] < COLLECT_AFTER:
-        look_seldom()
+    """The same while the block lasts; a collector that is off, or looks as seldom already, is left as it is.
+
+    Of blocks that overlap the first one decides, and the last one restores.
+    """
+    _BLOCKS.enter()
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        _BLOCKS.leave()
 
 
 def keep_what_is_there() -> None:
