@@ -1,8 +1,9 @@
-"""Every page is found and every link leads somewhere, here and on the site.
+"""Every page is found and every link leads somewhere, here and on the site; programs can be imported.
 
 `make docs` builds the site strictly and finds the same; this takes milliseconds and names the place.
 """
 
+import ast
 import re
 import subprocess
 from functools import cache
@@ -27,6 +28,16 @@ PAGES = sorted(
     ).stdout.splitlines()
     if (ROOT / name).exists()
 )
+PROGRAMS = {
+    **{
+        f"{page.relative_to(ROOT).as_posix()}:{number}": program
+        for page in PAGES
+        for number, program in enumerate(
+            re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE), 1
+        )
+    },
+    **{file.relative_to(ROOT).as_posix(): file.read_text() for file in sorted((ROOT / "examples").rglob("*.py"))},
+}
 
 
 @cache
@@ -75,3 +86,19 @@ def test_the_navigation_names_every_page_once():
     missing = sorted(set(written) - set(named))
     assert not missing, "not in the navigation, add them to `nav` in mkdocs.yml: " + ", ".join(missing)
     assert sorted(named) == sorted(written), "mkdocs.yml names pages that are not there, or some twice"
+
+
+def makes_an_application(statement: ast.stmt) -> bool:
+    """Whether it does so where the module is imported: not in a function, a class, or only if it is the main one."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return False
+    if isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test):
+        return any(makes_an_application(one) for one in statement.orelse)
+    return any(isinstance(one, ast.Call) and ast.unparse(one.func) == "KafkaStreams" for one in ast.walk(statement))
+
+
+def test_no_import_of_a_program_runs_an_application():
+    """`moldau streams run` imports what has the topology, and so does whoever tests it."""
+    running = [name for name, text in PROGRAMS.items() if any(map(makes_an_application, ast.parse(text).body))]
+    assert not running, 'put it under `if __name__ == "__main__":`: ' + ", ".join(running)
+    assert sum("KafkaStreams(" in text for text in PROGRAMS.values()) >= 5

@@ -64,6 +64,7 @@ def application(bootstrap: str) -> KafkaStreams:
 
 
 if __name__ == "__main__":
-    app = application(sys.argv[1] if len(sys.argv) > 1 else "localhost:9092").start().wait_until_running()
-    print(f"running, queries at http://{app.application_server}/streams/orders-app/stores", flush=True)
-    app.run()
+    with application(sys.argv[1] if len(sys.argv) > 1 else "localhost:9092") as app:
+        app.wait_until_running()
+        print(f"running, queries at http://{app.application_server}/streams/orders-app/stores", flush=True)
+        app.run()

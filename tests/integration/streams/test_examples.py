@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from tests.integration.streams.cluster import eventually
 from tests.integration.streams.topologies import HOUR_MS, T0
 
-from moldau.streams import Serdes, TopologyTestDriver
+from moldau.streams import KafkaStreams, Serdes, TopologyTestDriver
 from moldau.streams.serdes import time_windowed_serde
 
 FOLDER = Path(__file__).resolve().parents[3] / "examples" / "streams"
@@ -79,11 +80,28 @@ def test_every_customer_is_found_from_an_instance_that_has_only_some(own_cluster
         eventually(lambda: len(own_cluster.read("hourly-revenue")) == len(customers))
         asked = spawn(tmp_path / "b", "query.py", own_cluster.bootstrap, *customers)
         said, _ = asked.communicate(timeout=90)
+        running.terminate()
+        assert running.wait(90) == 0
     finally:
         running.kill()
         running.communicate()
     hour = T0 // HOUR_MS * HOUR_MS
     assert said.splitlines() == [f"{name} {hour} 2.50" for name in customers]
+
+
+def test_an_instance_that_does_not_come_up_is_closed(monkeypatch):
+    closed = []
+
+    def late(_):
+        raise TimeoutError("still REBALANCING")
+
+    monkeypatch.setattr(KafkaStreams, "start", lambda app: app)
+    monkeypatch.setattr(KafkaStreams, "wait_until_running", late)
+    monkeypatch.setattr(KafkaStreams, "close", lambda app: closed.append(app.settings.application_id))
+    monkeypatch.setattr(sys, "argv", ["hourly_revenue.py", "127.0.0.1:1"])
+    with pytest.raises(TimeoutError, match="still REBALANCING"):
+        runpy.run_path(str(FOLDER / "hourly_revenue.py"), run_name="__main__")
+    assert closed == ["orders-app"]
 
 
 def spawn(folder, name, *arguments):

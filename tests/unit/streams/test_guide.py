@@ -1,4 +1,4 @@
-"""The guide of topologies runs as it stands, and its two spellings say the same."""
+"""The guide of topologies runs as it stands, and its two spellings say the same. The README's program is a module."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from typing import Any
 
 import pytest
 
-from moldau.streams import StreamsBuilder, TopologyTestDriver
+from moldau.streams import KafkaStreams, Serdes, StreamsBuilder, TopologyTestDriver
+from moldau.streams.serdes import time_windowed_serde
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "guides" / "topologies.md"
+ROOT = Path(__file__).resolve().parents[3]
+GUIDE = ROOT / "docs" / "guides" / "topologies.md"
+HOUR_MS = 3_600_000
+
+
+def programs(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def guide() -> dict[str, Any]:
     """The names that the page defines, after every block has run in its order."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+    blocks = programs(GUIDE)
     assert len(blocks) == 15
     module = types.ModuleType("guide")
     with pytest.MonkeyPatch.context() as patch:
@@ -68,3 +75,18 @@ def test_through_writes_to_a_topic_and_reads_it_back():
         driver.create_input_topic("in").pipe_input("a", "b")
         assert driver.create_output_topic("middle").read_key_value() == ("a", "b")
         assert driver.create_output_topic("out").read_key_value() == ("a", "B")
+
+
+def test_the_program_of_the_readme_can_be_imported_and_counts_revenue(monkeypatch: pytest.MonkeyPatch):
+    """`moldau streams run revenue.py:builder` imports it: what runs then is not for the program to run too."""
+    monkeypatch.setattr(KafkaStreams, "run", lambda _: pytest.fail("the import runs the application"))
+    (program,) = (one for one in programs(ROOT / "README.md") if "StreamsBuilder" in one)
+    module: dict[str, Any] = {"__name__": "revenue"}
+    exec(compile(program, "README.md", "exec"), module)
+    with TopologyTestDriver(module["builder"].build()) as driver:
+        orders = driver.create_input_topic("orders", str, dict)
+        for minutes, amount in ((5, 12.5), (50, 7.5), (70, 1.0)):
+            orders.pipe_input("ada", {"amount": amount}, timestamp=minutes * 60_000)
+        revenue = driver.create_output_topic("hourly-revenue", time_windowed_serde(Serdes.String(), HOUR_MS), float)
+        written = revenue.read_key_values_to_list()
+    assert [(hour.start, total) for hour, total in written] == [(0, 12.5), (0, 20.0), (HOUR_MS, 1.0)]
