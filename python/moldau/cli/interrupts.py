@@ -40,17 +40,5 @@ class Interrupts:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@contextmanager
-def until_signal() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set while the block lasts: to stop what runs in the foreground is no error."""
-    stopped = threading.Event()
-    before = {one: signal.signal(one, lambda *_: stopped.set()) for one in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-
 INTERRUPTS = Interrupts()
 """Those of the command that runs."""

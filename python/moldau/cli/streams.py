@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -14,14 +13,12 @@ from cyclopts import Parameter
 from moldau.cli.channel import require_no_error
 from moldau.cli.connection import Connection
 from moldau.cli.group import committed_offsets, describe
-from moldau.cli.interrupts import until_signal
 from moldau.cli.lag import show_lag
 from moldau.cli.outcome import RefusedError, UsageError
 from moldau.cli.output import Output, log_to_stderr, say
 from moldau.cli.places import end_offsets
 from moldau.cli.serve import LogLines
 from moldau.client.protocol.questions import DESCRIBE_GROUPS
-from moldau.collector import look_seldom
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import ConsumerGroupDescription
@@ -129,6 +126,7 @@ def run_streams(
     from moldau.cli.connection import pairs
     from moldau.streams import StreamsError
     from moldau.streams.runtime import KafkaStreams
+    from moldau.streams.runtime.foreground import in_foreground
     from moldau.streams.runtime.settings import EXACTLY_ONCE_V2
 
     log_to_stderr(logging.INFO if verbose else logging.WARNING, log_format)
@@ -144,26 +142,20 @@ def run_streams(
         **({"application.server": http} if http is not None else {}),
         **pairs(config),
     }
-    look_seldom()
     try:
         app = KafkaStreams(topology, settings)
-        with until_signal() as stopped, app:
+        with in_foreground(app), app:
             print(f"streams  {app.settings.application_id}", flush=True)
             if app.application_server is not None:
                 say(f"http     http://{app.application_server}/streams/{app.settings.application_id}/stores")
             say("stop     Ctrl-C")
-            _wait(app, stopped)
+            app.wait_until_stopped()
     except StreamsError as error:
         message, _, hint = str(error).partition("\nhint: ")
         raise RefusedError(message, hint or None) from error
     if app.failure is not None:
         message, _, hint = str(app.failure).partition("\nhint: ")
         raise RefusedError(message, hint or None) from app.failure
-
-
-def _wait(app: Any, stopped: threading.Event) -> None:
-    while not stopped.is_set() and not app.wait_until_stopped(0.2):
-        pass
 
 
 def show_topology(program: Program, /, *, svg: Path | None = None, output: Output = Output()) -> None:

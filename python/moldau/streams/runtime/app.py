@@ -43,6 +43,7 @@ logger: Final = logging.getLogger("moldau.streams")
 CLOSE_TIMEOUT_S: Final = 60.0
 QUERY_TIMEOUT_S: Final = 10.0
 _LOOK_AGAIN_S: Final = 0.05
+_LOOK_FOR_SIGNALS_S: Final = 0.2
 
 
 class UncaughtResponse(Enum):
@@ -88,7 +89,7 @@ class KafkaStreams:
         self._global_failure: Exception | None = None
         self._tables_are_there = False
         self.failure: Exception | None = None
-        """What the first thread that failed for good failed with."""
+        """What the start, or the first thread that failed for good, failed with."""
 
     @property
     def state(self) -> State:
@@ -123,7 +124,8 @@ class KafkaStreams:
             self._read_global_tables(self._environment)
             if self._queries is not None:
                 self._queries.start(self._local(), self._router(), lambda: exposition(self.metrics()))
-        except BaseException:
+        except BaseException as error:
+            self.failure = error if isinstance(error, Exception) else None
             self._machine.move(State.PENDING_ERROR)
             self._machine.move(State.ERROR)
             self._release()
@@ -269,18 +271,28 @@ class KafkaStreams:
 
     def wait_until_stopped(self, timeout_s: float | None = None) -> bool:
         """Wait until the instance has ended; whether it has."""
-        return self._machine.wait(lambda state: state.has_ended, timeout_s)
+        if timeout_s is not None:
+            return self._machine.wait(lambda state: state.has_ended, timeout_s)
+        # In turns: a signal that comes just before a wait begins, or to another thread, does not interrupt it.
+        while not self._machine.wait(lambda state: state.has_ended, _LOOK_FOR_SIGNALS_S):
+            pass
+        return True
 
     def run(self) -> None:
         """Run until SIGINT, SIGTERM or the end of the instance, then close: for a program that is nothing else.
 
         What was started before goes on; a second signal does not wait for the close. While it runs Python's garbage
-        collector looks seldom (after 50,000 new containers instead of 700), for records are gone without it.
+        collector looks seldom (after 50,000 new containers, not at Python's own threshold), for records are gone
+        without it.
 
         Raises:
-            StreamsError: the instance has failed; the failure is chained. And what `start()` raises.
+            StreamsError: the instance has failed, with the failure chained; or it was closed before, and can be started
+                once. And what `start()` raises.
         """
-        with in_foreground(self.close):
+        if self.state.has_ended and self.failure is None:
+            # It raises: an instance begins once.
+            self._machine.begin()
+        with in_foreground(self):
             if self.state is State.CREATED:
                 self.start()
             self.wait_until_stopped()
@@ -332,4 +344,6 @@ class KafkaStreams:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        # Whoever interrupts a close does not want to wait for one more.
+        if not (isinstance(error, KeyboardInterrupt) and self.state is State.PENDING_SHUTDOWN):
+            self.close()
