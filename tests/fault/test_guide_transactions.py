@@ -29,8 +29,14 @@ def test_every_input_has_its_effects_once_over_kills_of_the_programs_and_the_nod
 @pytest.mark.timeout(600)
 def test_markers_that_commit_what_was_aborted_are_found_out(tmp_path: Path):
     programs = {program.name: 1 for program in PROGRAMS}
-    chapter = Chapter(tmp_path / "chapter", seed=5, bug="commit-what-is-aborted", victims=programs)
-    chapter.run(20)
+    # A kill shows it that comes between the records of a transaction and its end: few of twenty do, and at times none.
+    for attempt in range(5):
+        chapter = Chapter(
+            tmp_path / f"chapter-{attempt}", seed=5 + attempt, bug="commit-what-is-aborted", victims=programs
+        )
+        chapter.run(20)
+        if chapter.findings:
+            break
     assert any("more than once" in finding for finding in chapter.findings), chapter.findings
     assert chapter.verdict is not None
     assert "duplicate" in chapter.verdict.names(), chapter.verdict.report()

@@ -103,9 +103,11 @@ def run(program: Program, bootstrap_servers: str, file: Path, process: str) -> N
     recorder = Recorder(file, process)
     # A process that was killed in the middle of a line has left half of one, which no one can have acted upon.
     journal = Journal(recorder)
-    for library in (confluent_kafka, moldau.client):
-        library.Producer = recorded_producer(library.Producer, recorder, journal)
-        library.Consumer = recorded_consumer(library.Consumer, recorder, journal, program.group)
+    # Ours are made of the other's, and made when they are first asked for: that must not be one that is recorded.
+    of_libraries = [(library, library.Producer, library.Consumer) for library in (confluent_kafka, moldau.client)]
+    for library, producer, consumer in of_libraries:
+        library.Producer = recorded_producer(producer, recorder, journal)
+        library.Consumer = recorded_consumer(consumer, recorder, journal, program.group)
     sys.argv = [str(program.file), bootstrap_servers]
     try:
         runpy.run_path(str(program.file), run_name="__main__")
