@@ -123,6 +123,9 @@ class SourceTaskContext(Protocol):
     def direct_converters(self) -> DirectConverters | None:
         """The converters, when the source may write what they would (`moldau.connect.ready`); Moldau's own."""
 
+    def given_up(self) -> bool:
+        """Whether nobody waits any more for the task's `start` or `poll`; Moldau's own."""
+
 
 class SinkTaskContext(Protocol):
     def configs(self) -> Mapping[str, str]:

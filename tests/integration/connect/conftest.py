@@ -18,7 +18,7 @@ def servers() -> Iterator[dict[int, Postgres]]:
 
         class Servers(dict):
             def __missing__(self, major: int) -> Postgres:
-                self[major] = stack.enter_context(postgres_under_test(major))
+                self[major] = stack.enter_context(postgres_under_test(major, {"max_prepared_transactions": "2"}))
                 return self[major]
 
         yield Servers()

@@ -28,9 +28,12 @@ class Offsets:
 
 
 class Context:
-    def __init__(self, offsets: Offsets, direct: DirectConverters | None = None) -> None:
+    def __init__(
+        self, offsets: Offsets, direct: DirectConverters | None = None, given_up: Callable[[], bool] = bool
+    ) -> None:
         self._offsets = offsets
         self._direct = direct
+        self.given_up = given_up
 
     def offset_storage_reader(self) -> Offsets:
         return self._offsets
@@ -49,6 +52,7 @@ class Source:
         *,
         acknowledge: bool = True,
         direct: DirectConverters | None = None,
+        given_up: Callable[[], bool] = bool,
     ) -> None:
         self.offsets = offsets or Offsets()
         self.acknowledge = acknowledge
@@ -57,7 +61,7 @@ class Source:
         connector.start(props)
         (self.props,) = connector.task_configs(4)
         self.task = PostgresSourceTask()
-        self.task.initialize(Context(self.offsets, direct))
+        self.task.initialize(Context(self.offsets, direct, given_up))
         self.task.start(self.props)
 
     def poll(self) -> list[SourceRecord]:

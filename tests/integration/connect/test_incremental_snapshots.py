@@ -213,6 +213,77 @@ def test_a_transaction_that_idles_holds_up_no_snapshot_behind_a_restart(postgres
             until_reads(source, 1001)
 
 
+def test_a_transaction_that_worked_at_a_restart_holds_up_no_snapshot_when_it_idles(postgres, props, local):
+    offsets, begun = Offsets(), b"SELECT pg_advisory_xact_lock(1)"
+    with Source(props, offsets) as source:
+        source.poll()
+        postgres.execute("INSERT INTO t VALUES (5000, 'z', 'stored')", dbname=local)
+        source.until(lambda record: (after(record) or {}).get("a") == 5000)
+    with a_standby_is_gone(postgres), postgres.connect(local) as holds, postgres.connect(local) as idle:
+        holds.execute(b"SELECT pg_advisory_lock(1)")
+        idle.execute(b"BEGIN")
+        idle.execute(b"INSERT INTO t VALUES (5001, 'z', 'not committed')")
+        works = threading.Thread(target=idle.execute, args=(begun,))
+        works.start()
+        waiting = f"SELECT 1 FROM pg_stat_activity WHERE pid = {idle.info.backend_pid} AND wait_event = 'advisory'"
+        while postgres.execute(waiting) == []:
+            assert works.is_alive()
+        with Source(props, offsets) as source:
+            source.poll()
+            signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}')
+            postgres.execute("INSERT INTO t VALUES (5002, 'z', 'behind the signal')", dbname=local)
+            source.until(lambda record: (after(record) or {}).get("a") == 5002)
+            source.poll()
+            assert reads(source) == []
+            holds.execute(b"SELECT pg_advisory_unlock(1)")
+            works.join()
+            until_reads(source, 1002)
+
+
+def test_a_transaction_that_is_prepared_in_another_database_holds_up_no_snapshot_behind_a_restart(
+    postgres, props, local
+):
+    offsets, elsewhere = Offsets(), f"{local}_elsewhere"
+    postgres.execute(f'CREATE DATABASE "{elsewhere}"')
+    commits_stay_local(postgres, elsewhere)
+    with Source(props, offsets) as source:
+        source.poll()
+        postgres.execute("INSERT INTO t VALUES (5000, 'z', 'stored')", dbname=local)
+        source.until(lambda record: (after(record) or {}).get("a") == 5000)
+    with a_standby_is_gone(postgres), postgres.connect(elsewhere) as other:
+        other.execute(b"BEGIN")
+        other.execute(b"CREATE TABLE t (a int)")
+        other.execute(b"PREPARE TRANSACTION 'elsewhere'")
+        try:
+            with Source(props, offsets) as source:
+                signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}')
+                until_reads(source, 1001)
+        finally:
+            other.execute(b"ROLLBACK PREPARED 'elsewhere'")
+
+
+def test_what_another_task_hands_on_when_this_one_has_started_already_is_not_undone(postgres, props, local):
+    offsets = Offsets()
+    with Source(props, offsets) as first:
+        first.poll()
+        with Source(props, offsets) as second, commit_that_nobody_sees(postgres, local) as note:
+            first.until(lambda record: (after(record) or {}).get("note") == note)
+            postgres.execute("INSERT INTO t VALUES (5000, 'z', 'behind it')", dbname=local)
+            first.until(lambda record: (after(record) or {}).get("a") == 5000)
+            first.stop()
+            signal(postgres, props, "execute-snapshot", '{"data-collections": ["public.t"]}')
+            postgres.execute("INSERT INTO t VALUES (5001, 'z', 'behind the signal')", dbname=local)
+            second.until(lambda record: (after(record) or {}).get("a") == 5001)
+            second.poll()
+            # What is confirmed does not come again.
+            assert note not in notes_of(second, 7)
+            assert reads(second) == []
+        with Source(props, second.offsets) as last:
+            until_reads(last, 1002)
+            (now,) = postgres.execute("SELECT note FROM t WHERE a = 7", dbname=local)
+            assert [*notes_of(first, 7), *notes_of(second, 7), *notes_of(last, 7)][-1] == now[0]
+
+
 @pytest.mark.parametrize("marks", ["in the table", "in the WAL"])
 def test_marks_do_not_wait_for_a_standby(postgres, props, tmp_path, marks):
     dbname, elsewhere, asked = props["database.dbname"], f"{props['database.dbname']}_elsewhere", tmp_path / "signals"

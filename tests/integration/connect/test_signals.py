@@ -21,6 +21,7 @@ import moldau
 from moldau.connect.connectors.postgres.channels import FileChannel
 from moldau.connect.connectors.postgres.errors import ConnectionLostError, PostgresError
 from moldau.connect.connectors.postgres.tables import Tables
+from moldau.connect.connectors.postgres.visibility import ServerView
 
 TOPIC = "told"
 
@@ -186,7 +187,35 @@ def test_a_first_snapshot_with_an_isolation_of_its_own_misses_no_commit_that_the
     assert seven["note"] == "new"
 
 
-def test_a_blocking_snapshot_in_the_middle_of_a_transaction_costs_no_change_at_a_restart(newest, props):
+def test_a_poll_asks_once_for_what_is_not_visible_whatever_waits_for_it(newest, props, monkeypatch):
+    asked, visibility = [], ServerView.visibility
+
+    def counted(view):
+        asked.append(view)
+        return visibility(view)
+
+    dbname = props["database.dbname"]
+    commits_stay_local(newest, dbname)
+    with Source(props) as source:
+        source.poll()
+        with commit_that_nobody_sees(newest, dbname, "id") as note:
+            source.until(lambda record: (after(record) or {}).get("note") == note)
+            by_table(newest, props, "execute-snapshot", execute("incremental", ["public.u"]))
+            by_file(props, ("f1", "execute-snapshot", execute("blocking")))
+            insert(newest, props, 5001, 5001)
+            until_row(source, 5001)
+            source.poll()
+            monkeypatch.setattr(ServerView, "visibility", counted)
+            for polls in range(1, 6):
+                source.poll()
+                assert len(asked) == polls
+            assert ids(source.records, "r") == []
+        source.until(lambda record: record.source_offset.get("snapshot_completed") is True)
+        source.until(lambda record: record.topic == "p.public.u" and op(record) == "r" and after(record)["id"] == 10)
+    assert sorted(ids(source.records, "r")) == [*range(1, 1001), 5001]
+
+
+def test_a_blocking_snapshot_in_the_middle_of_a_transaction_costs_no_change_at_a_restart(newest, props, caplog):
     offsets, own = Offsets(), {"max.batch.size": "50", "snapshot.max.threads": "2", "max.queue.size": "60"}
     with Source({**props, **own}, offsets) as source:
         source.poll()
@@ -200,6 +229,7 @@ def test_a_blocking_snapshot_in_the_middle_of_a_transaction_costs_no_change_at_a
         assert not offsets.stored["snapshot_completed"]
         first = source.records
     assert len(ids(first, "c")) < 400
+    assert "the blocking snapshot is complete that the signal s1 asks for: ask again" in caplog.text
     # As in Debezium the rest of the snapshot is not read after a restart; the stream goes on where it waited.
     with Source({**props, **own}, offsets) as source:
         until_row(source, 2400)

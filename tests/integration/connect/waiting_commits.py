@@ -53,6 +53,8 @@ def a_slot_that_knows_a_commit_that_nobody_sees(postgres: Postgres, dbname: str)
             until(slot_waits_for_second)
             writes.start()
             until(f"SELECT 1 FROM pg_stat_activity WHERE pid = {writer.info.backend_pid} AND wait_event = 'SyncRep'")
+        except BaseException as error:  # noqa: BLE001 - raised where the block ends
+            failed.append(error)
         finally:
             # The slot waits for these no longer, whatever has gone wrong.
             first.close()
@@ -64,12 +66,15 @@ def a_slot_that_knows_a_commit_that_nobody_sees(postgres: Postgres, dbname: str)
         writes = threading.Thread(target=writer.execute, args=(b"UPDATE t SET note = 'new' WHERE id = 7",))
         slot_waits_for_first = under_way(first)
         with a_standby_is_gone(postgres):
+            failed: list[BaseException] = []
             staged = threading.Thread(target=stage)
             staged.start()
             try:
                 yield
             finally:
                 staged.join()
+                if failed:
+                    raise failed[0]
         writes.join()
 
 

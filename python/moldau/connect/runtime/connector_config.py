@@ -497,7 +497,7 @@ def _link(found: ConfigDef, prefix: str, kind: Kind, group: str, config: Config,
 
 
 def check_versions(values: Mapping[str, ConfigValue], config: Config, plugins: Plugins) -> None:
-    """Refuses what asks for another version of a plugin than the one that there is."""
+    """Refuses what asks for another version of a plugin than the one that there is, and what is no version."""
     chains = [f"{names}.{alias}" for names in ("transforms", "predicates") for alias in names_in(config.get(names))]
     converters = [f"{kind}.converter" for kind in ("key", "value", "header")]
     named_by = {"connector": "connector.class", **{each: each for each in converters}}
@@ -508,7 +508,8 @@ def check_versions(values: Mapping[str, ConfigValue], config: Config, plugins: P
             continue
         try:
             if not name:
-                # The worker's own plugin is taken in whatever version it is, as in Kafka.
+                # No plugin is named: a converter is the worker's own, in whatever version it is, as in Kafka. A
+                # transform or predicate without a type is refused by the rule of its type.
                 Wanted(asked)
                 continue
             reason = why_not(name, version_of(plugins.find(name)), asked)

@@ -47,7 +47,7 @@ class RunningSourceTaskContext:
         direct: DirectConverters | None = None,
     ) -> None:
         self.given_up: Callable[[], bool] = lambda: False
-        """Whether the task was stopped, and waits for no offset any more."""
+        """Whether the task was stopped, and nobody waits for it any more."""
         self._config = config
         self._transactions = transactions
         self._direct = direct

@@ -14,9 +14,12 @@ from typing import Any, Final, TypeAlias
 import psycopg
 from psycopg import pq
 
-from moldau.connect.connectors.postgres.errors import PostgresError, explained
+from moldau.connect.connectors.postgres.errors import GivenUpError, PostgresError, explained
 
 Connection: TypeAlias = "psycopg.Connection[Any]"
+# How often it is asked whether somebody still waits, and how long a cancellation may take to reach the server.
+LOOKS_EVERY_S: Final = 0.1
+CANCELLED_WITHIN_S: Final = 2.0
 
 SESSION: Final = {
     "DateStyle": "ISO, YMD",
@@ -97,7 +100,34 @@ def run(connection: Connection, statement: str, doing: str) -> None:
 
 def command(connection: Connection, statement: str, doing: str) -> list[str | None]:
     """A command of the replication protocol; the first row of its answer, or nothing."""
-    result = connection.pgconn.exec_(statement.encode())
+    return _first_row(connection.pgconn.exec_(statement.encode()), doing)
+
+
+def long_command(connection: Connection, statement: str, doing: str, given_up: Callable[[], bool]) -> list[str | None]:
+    """The same of one that may wait in the server for others, which it does no longer when it is `given_up`.
+
+    Raises `PostgresError`; after a `GivenUpError` the connection is of no use.
+    """
+    pgconn = connection.pgconn
+    try:
+        pgconn.send_query(statement.encode())
+        pgconn.flush()
+        while pgconn.is_busy():
+            if readable(pgconn.socket, LOOKS_EVERY_S):
+                pgconn.consume_input()
+            elif given_up():
+                # The server would not see that the connection is closed.
+                connection.cancel_safe(timeout=CANCELLED_WITHIN_S)
+                raise GivenUpError(f"{doing}: given up")
+        result = pgconn.get_result()
+        while pgconn.get_result() is not None:
+            pass
+    except psycopg.Error as error:
+        raise explained(error, doing) from error
+    return [] if result is None else _first_row(result, doing)
+
+
+def _first_row(result: pq.abc.PGresult, doing: str) -> list[str | None]:
     if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.COPY_BOTH):
         raise explained(psycopg.errors.error_from_result(result), doing)
     if result.status != pq.ExecStatus.TUPLES_OK or result.ntuples == 0:

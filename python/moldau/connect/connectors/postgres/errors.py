@@ -29,8 +29,8 @@ class SlotBusyError(PostgresError):
     retriable = True
 
 
-class NotVisibleError(PostgresError):
-    """What is to be read is committed, and no session sees it yet."""
+class GivenUpError(PostgresError):
+    """Nobody waits any more for what the server was asked."""
 
     retriable = True
 

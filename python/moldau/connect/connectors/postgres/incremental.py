@@ -35,7 +35,7 @@ from moldau.connect.connectors.postgres.pgoutput import UNCHANGED, RawRow
 from moldau.connect.connectors.postgres.signals import MARKS, WINDOW_CLOSE, WINDOW_OPEN, Signal, read_signal
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
-from moldau.connect.connectors.postgres.visibility import NUMBERS, HandedOn, Visibility
+from moldau.connect.connectors.postgres.visibility import NUMBERS, HandedOn, ServerView, Visibility
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,6 +93,7 @@ class Incremental:
     ) -> None:
         """`obey` takes the signals of the table, if there is one; without it, it is to be `read_only`."""
         self._connection = connection
+        self._server = ServerView(connection)
         self._tables = tables
         self._events = events
         self._position = position
@@ -266,13 +267,10 @@ class Incremental:
                 _LOG.warning("No incremental snapshot of %s: the table %s", work.id, why)
                 self._done("UNKNOWN_SCHEMA" if self._table is None else "NO_PRIMARY_KEY")
                 continue
-            seen = self._handed_on.visible(self._visibility)
+            seen = self._handed_on.visible(self._server)
             if seen is None:
                 return
             self._read_chunk(work, self._table, seen)
-
-    def _visibility(self) -> Visibility:
-        return Visibility.now(self._connection)
 
     def _done(self, status: str) -> None:
         self._scanned(status)

@@ -6,7 +6,8 @@ The publication is made before the slot: a slot decodes with the catalog of its 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from moldau.connect.connectors.postgres.catalog import TableId, publication_exists, publication_tables
@@ -14,7 +15,7 @@ from moldau.connect.connectors.postgres.connection import Connection, identifier
 from moldau.connect.connectors.postgres.errors import PostgresError, SlotLostError
 from moldau.connect.connectors.postgres.filters import any_of, split_list
 from moldau.connect.connectors.postgres.offsets import Stored
-from moldau.connect.connectors.postgres.replication import Slot
+from moldau.connect.connectors.postgres.replication import NewSlot, Slot, create_slot, drop_slot
 from moldau.connect.connectors.postgres.settings import Settings, replica_identities
 from moldau.connect.errors import ConfigError
 
@@ -101,6 +102,35 @@ def prepare_identities(connection: Connection, settings: Settings, captured: Seq
                 name = f"{identifier(table.schema)}.{identifier(table.name)}"
                 doing = f"setting the replica identity of {table}"
                 run(connection, f"ALTER TABLE {name} REPLICA IDENTITY {identity.clause}", doing)
+
+
+def make_slot(
+    connection: Connection,
+    exporting: Connection,
+    settings: Settings,
+    slot: Slot | None,
+    *,
+    stream: bool,
+    given_up: Callable[[], bool],
+) -> NewSlot | None:
+    """The slot itself, or beside the one that there is a temporary one for an exact snapshot.
+
+    None, with a word in the log, when the server has no room for that one. Waits as `create_slot` does.
+    """
+    name = settings.required("slot.name")
+    if slot is not None and slot.lost:
+        drop_slot(connection, name)
+        slot = None
+    if slot is None and stream:
+        return create_slot(exporting, name, failover=settings.flag("slot.failover"), given_up=given_up)
+    try:
+        beside = f"{name[:40]}_snapshot_{time.time_ns() % 1_000_000:06d}"
+        return create_slot(exporting, beside, temporary=True, given_up=given_up)
+    except PostgresError as error:
+        if error.retriable:
+            raise
+        _LOG.warning("The snapshot is not tied to the stream, so changes meanwhile may come twice: %s", error)
+        return None
 
 
 def in_order(connection: Connection, settings: Settings, captured: Sequence[TableId]) -> list[TableId]:

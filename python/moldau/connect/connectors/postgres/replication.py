@@ -27,6 +27,7 @@ from moldau.connect.connectors.postgres.connection import (
     format_lsn,
     identifier,
     literal,
+    long_command,
     parse_lsn,
     readable,
     rows,
@@ -41,6 +42,10 @@ _STATUS: Final = Struct(">cqqqqB")
 # So many bytes at once, or one message that is larger: what a batch of messages may hold in memory.
 RECEIVE_BYTES_MAX: Final = 8 << 20
 RELEASED_WITHIN_S: Final = 5.0
+WAITS_TOLD_EVERY_S: Final = 30.0
+_UNDER_WAY: Final = (
+    "SELECT pid, xact_start, state, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL, or pg_prepared_xacts"
+)
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,32 @@ def find_slot(connection: Connection, name: str) -> Slot | None:
     )
 
 
-def create_slot(replication: Connection, name: str, *, failover: bool = False, temporary: bool = False) -> NewSlot:
-    """Creates a slot for `pgoutput`; the snapshot lives until the next command on this connection."""
+def create_slot(
+    replication: Connection,
+    name: str,
+    *,
+    failover: bool = False,
+    temporary: bool = False,
+    given_up: Callable[[], bool] = lambda: False,
+) -> NewSlot:
+    """Creates a slot for `pgoutput`; the snapshot lives until the next command on this connection.
+
+    The server waits until all transactions have ended that are under way: here until that is `given_up`. Raises
+    `PostgresError`.
+    """
+    next_told_s = time.monotonic() + WAITS_TOLD_EVERY_S
+
+    def waits_no_more() -> bool:
+        nonlocal next_told_s
+        if time.monotonic() >= next_told_s:
+            next_told_s += WAITS_TOLD_EVERY_S
+            _LOG.warning(
+                "The replication slot %s is created when transactions have ended that are under way: %s",
+                name,
+                _UNDER_WAY,
+            )
+        return given_up()
+
     version = replication.info.server_version
     if version >= 150000:
         options = ["SNAPSHOT 'export'"] + (["FAILOVER true"] if failover and version >= 170000 else [])
@@ -107,10 +136,11 @@ def create_slot(replication: Connection, name: str, *, failover: bool = False, t
     else:
         how = "EXPORT_SNAPSHOT"
     kept = " TEMPORARY" if temporary else ""
-    answer = command(
+    answer = long_command(
         replication,
         f"CREATE_REPLICATION_SLOT {identifier(name)}{kept} LOGICAL pgoutput {how}",
         f"creating the replication slot {name!r}",
+        waits_no_more,
     )
     return NewSlot(parse_lsn(answer[1] or "0/0"), answer[2] or "")
 

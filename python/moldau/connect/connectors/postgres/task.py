@@ -23,7 +23,7 @@ from moldau.connect.connectors.postgres.channels import Channel
 from moldau.connect.connectors.postgres.compiled import Compiler
 from moldau.connect.connectors.postgres.connection import Connection, rows, run
 from moldau.connect.connectors.postgres.direct import Direct, ReadyChanges
-from moldau.connect.connectors.postgres.errors import NotVisibleError, PostgresError
+from moldau.connect.connectors.postgres.errors import PostgresError
 from moldau.connect.connectors.postgres.events import ChangeRecord, Events
 from moldau.connect.connectors.postgres.filters import split_list
 from moldau.connect.connectors.postgres.incremental import Incremental
@@ -32,8 +32,6 @@ from moldau.connect.connectors.postgres.offsets import Position, Resume, Stored,
 from moldau.connect.connectors.postgres.replication import (
     NewSlot,
     ReplicationStream,
-    Slot,
-    create_slot,
     drop_slot,
     find_slot,
 )
@@ -44,7 +42,7 @@ from moldau.connect.connectors.postgres.streaming import Streaming
 from moldau.connect.connectors.postgres.table import TableSchema
 from moldau.connect.connectors.postgres.tables import Tables
 from moldau.connect.connectors.postgres.transactions import Transactions
-from moldau.connect.connectors.postgres.visibility import HandedOn, Underway, Visibility
+from moldau.connect.connectors.postgres.visibility import HandedOn, ServerView, Underway, Visibility
 from moldau.connect.errors import ConfigError
 from moldau.connect.plugin import Metric, RecordMetadata, SourceTask
 from moldau.connect.ready import Stretches, stretches_of
@@ -62,11 +60,15 @@ class PostgresSourceTask(SourceTask):
         self._busy = threading.Lock()
         self._channels: Sequence[Channel] = ()
         self._snapshot: Snapshot | None = None
+        self._first: tuple[SnapshotPlan, Position] | None = None
+        """The first snapshot, while it waits."""
         self._streaming: Streaming | None = None
         self._stream: ReplicationStream | None = None
         self._connection: Connection | None = None
         self._exporting: Connection | None = None
         self._drops_slot = False
+        self._wanted: deque[BlockingSnapshot] = deque()
+        """Blocking snapshots that are asked for; the first is being taken when there is a snapshot beside a stream."""
 
     def version(self) -> str:
         return source_info.DEBEZIUM_VERSION
@@ -88,8 +90,6 @@ class PostgresSourceTask(SourceTask):
         self._notifications = Notifications(self._events, channels, topic)
         self._acknowledged = Acknowledged()
         self._actions: Actions | None = None
-        self._wanted: deque[BlockingSnapshot] = deque()
-        """Blocking snapshots that are asked for; the first is being taken when there is a snapshot beside a stream."""
         self._incremental: Incremental | None = None
         self._handed_on = HandedOn(self._stopping.wait)
         self._knows_handed_on = False
@@ -116,7 +116,7 @@ class PostgresSourceTask(SourceTask):
     def _begin(self) -> None:
         try:
             self._prepare()
-            if self._snapshot is None:
+            if not self._reading_rows:
                 offset = self._position.to_map() if self._position.lsn else {}
                 self._notifications.send(INITIAL, "SKIPPED", offset, self._position, {})
         except PostgresError as error:
@@ -143,13 +143,17 @@ class PostgresSourceTask(SourceTask):
         if course.stream:
             preparation.prepare_identities(connection, settings, captured)
             preparation.prepare_publication(connection, settings, captured)
-        new = self._make_slot(slot, snapshot=course.snapshot, stream=course.stream)
+        new = None
+        if course.snapshot or (slot is None and course.stream):
+            self._exporting = exporting = self._server.connect_for_replication("slot")
+            new = preparation.make_slot(
+                connection, exporting, settings, slot, stream=course.stream, given_up=self._is_given_up
+            )
         if new is not None:
             shown = Visibility.exported(connection, new.snapshot)
             self._handed_on.begin_behind(shown, Underway.now(connection))
-        elif not self._knows_handed_on:
-            self._handed_on.suspect(Underway.now(connection))
-        self._knows_handed_on = True
+            # One that was there has been read by others; what they hand on they may until it is ours.
+            self._knows_handed_on = self._knows_handed_on or slot is None
         self._reading_rows = course.snapshot
         if course.snapshot:
             self._position = Position()
@@ -174,24 +178,6 @@ class PostgresSourceTask(SourceTask):
                 len(found),
             )
         return captured
-
-    def _make_slot(self, slot: Slot | None, *, snapshot: bool, stream: bool) -> NewSlot | None:
-        """The slot itself, or beside one that there is a temporary one for an exact snapshot."""
-        if not snapshot and (slot is not None or not stream):
-            return None
-        self._exporting = self._server.connect_for_replication("slot")
-        if slot is not None and slot.lost and self._connection is not None:
-            drop_slot(self._connection, self._slot_name)
-            slot = None
-        if slot is None and stream:
-            failover = self._settings.flag("slot.failover")
-            return create_slot(self._exporting, self._slot_name, failover=failover)
-        try:
-            name = f"{self._slot_name[:40]}_snapshot_{time.time_ns() % 1_000_000:06d}"
-            return create_slot(self._exporting, name, temporary=True)
-        except PostgresError as error:
-            _LOG.warning("The snapshot is not tied to the stream, so changes meanwhile may come twice: %s", error)
-            return None
 
     def _prepare_snapshot(
         self, connection: Connection, captured: Sequence[TableId], new: NewSlot | None, state: catalog.ServerState
@@ -218,16 +204,23 @@ class PostgresSourceTask(SourceTask):
         delay_s = settings.number("snapshot.delay.ms") / 1000
         if delay_s and self._stopping.wait(delay_s):
             return
-        if new is not None and not plan.takes_over and self._handed_on.visible(self._visibility) is None:
-            raise NotVisibleError(
-                f"reading with snapshot.isolation.mode={plan.isolation}: commits from before the slot, which the stream"
-                " leaves out, are not visible yet",
-                hint="they wait for a synchronous standby; repeatable_read would show them",
-            )
-        begun = dataclasses.replace(position)
+        self._first = (plan, dataclasses.replace(position))
+        self._begin_first()
+
+    def _begin_first(self) -> None:
+        """Begins the first snapshot, unless it has an isolation of its own and would miss what the stream leaves out:
+        commits from before the slot that are not visible yet.
+        """
+        assert self._first is not None
+        plan, begun = self._first
+        if not plan.takes_over:
+            self._end_export()
+            if plan.exported is not None and self._handed_on.visible(self._server_view) is None:
+                return
+        self._first = None
         self._begin_snapshot(plan, begun, lambda last: snapshot_map(begun, last=last))
         self._end_export()
-        _LOG.info("Reading %d tables at %d", len(plan.tables), position.lsn)
+        _LOG.info("Reading %d tables at %d", len(plan.tables), begun.lsn)
 
     def _plan(
         self, tables: Sequence[TableSchema], isolation: str, exported: str | None, selects: Mapping[TableId, str]
@@ -307,6 +300,11 @@ class PostgresSourceTask(SourceTask):
             if time.monotonic() < self._next_try:
                 return []
             self._reconnect()
+        elif self._first is not None:
+            self._begin_first()
+        if self._first is not None:
+            self._stopping.wait(wait_s)
+            return []
         if self._snapshot is not None:
             return self._read_snapshot(self._snapshot, wait_s)
         if not self._stream_after:
@@ -317,12 +315,14 @@ class PostgresSourceTask(SourceTask):
         assert self._streaming is not None
         assert self._actions is not None
         self._actions.poll()
-        if self._wanted and self._handed_on.visible(self._visibility) is not None:
-            return self._read_blocking(self._wanted[0], wait_s)
-        if self._obeys:
-            self._handed_on.keep_short(self._visibility)
-        if self._incremental is not None:
-            self._incremental.step()
+        if self._wanted:
+            # A chunk would wait for the same.
+            if self._handed_on.visible(self._server_view) is not None:
+                return self._read_blocking(self._wanted[0], wait_s)
+        elif self._obeys:
+            self._handed_on.keep_short(self._server_view)
+            if self._incremental is not None:
+                self._incremental.step()
         notes = self._events.take()
         self._acknowledged.sent(notes)
         if notes:
@@ -350,9 +350,13 @@ class PostgresSourceTask(SourceTask):
         """Whether signals may ask for snapshots."""
         return self._incremental is not None or bool(self._channels)
 
-    def _visibility(self) -> Visibility:
+    @property
+    def _server_view(self) -> ServerView:
         assert self._connection is not None
-        return Visibility.now(self._connection)
+        return ServerView(self._connection)
+
+    def _is_given_up(self) -> bool:
+        return self._stopping.is_set() or self.context.given_up()
 
     def _read_snapshot(self, snapshot: Snapshot, wait_s: float) -> Sequence[SourceRecord]:
         try:
@@ -418,6 +422,10 @@ class PostgresSourceTask(SourceTask):
         )
         assert self._connection is not None
         self._prepare_signals(position, self._connection)
+        if self._obeys and not self._knows_handed_on:
+            # The slot is ours now: nobody else hands on any more.
+            self._handed_on.suspect(Underway.now(self._connection))
+        self._knows_handed_on = True
         self._streaming = Streaming(
             self._stream,
             self._tables,
@@ -500,6 +508,10 @@ class PostgresSourceTask(SourceTask):
 
     def _lost(self, error: PostgresError) -> None:
         """A connection is gone: try again after a while, `errors.max.retries` times."""
+        if self._is_given_up():
+            self._next_try = time.monotonic()
+            self._release()
+            return
         most = self._settings.number("errors.max.retries")
         if 0 <= most <= self._failures:
             raise error
@@ -530,6 +542,7 @@ class PostgresSourceTask(SourceTask):
         if self._snapshot is not None:
             self._snapshot.stop()
             self._snapshot = None
+        self._first = None
         for connection in (self._connection, self._exporting):
             if connection is not None:
                 with contextlib.suppress(Exception):
@@ -567,6 +580,11 @@ class PostgresSourceTask(SourceTask):
     def stop(self) -> None:
         self._stopping.set()
         with self._busy:
+            for wanted in self._wanted:
+                _LOG.warning(
+                    "The task ends before the blocking snapshot is complete that the signal %s asks for: ask again",
+                    wanted.id,
+                )
             self._release()
             self._close_channels()
             if self._drops_slot:

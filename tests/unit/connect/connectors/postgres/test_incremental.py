@@ -33,8 +33,9 @@ class Driven(Incremental):
             self.handed_on,
             chunk_rows=1,
         )
+        self._server = self
 
-    def _visibility(self):
+    def visibility(self):
         return self.shows
 
     def _read_chunk(self, work, table, seen):
